@@ -1,0 +1,84 @@
+/*
+ * The listener's loop: one thread, one poll(), many connections, HTTP/1.1 with
+ * keep-alive.  Knows nothing of profiles; routes.c answers through the calls
+ * below.  With nobody connected and no work due it sleeps without a timeout.
+ *
+ * Context: listener, all of it.
+ */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http/parse.h"
+#include "sampler/arena.h"
+
+struct http_exchange; /* one request being answered */
+
+struct http_response {
+	int status;
+	const char *content_type; /* NULL: text/plain; charset=utf-8 */
+	const char *filename;	  /* NULL, or a Content-Disposition attachment's name */
+	const char *extra;	  /* NULL, or complete header lines, each with CRLF */
+	const void *body;
+	size_t body_len;
+};
+
+/* An answer that is made later (a profile being collected). */
+struct http_waiter {
+	int64_t due_ns; /* CLOCK_MONOTONIC */
+	void *arg;
+	/* At due_ns: must call http_finish() or http_abort(). */
+	void (*due)(struct http_exchange *x, void *arg);
+	/* Instead of due: the client went away; give everything back. */
+	void (*gone)(void *arg);
+};
+
+struct http_service {
+	/* Answers one complete, authorized request: http_respond() or http_begin(). */
+	void (*serve)(struct http_exchange *x, const struct http_request *r);
+	/*
+	 * Periodic work.  Called before every poll with the current time; returns when it wants to
+	 * be called again (CLOCK_MONOTONIC ns), INT64_MAX for never.
+	 */
+	int64_t (*tick)(int64_t now_ns);
+};
+
+/* Memory for this exchange: released after the last byte is sent. */
+struct arena *http_arena(struct http_exchange *x);
+
+/* Sends a whole answer.  Copies nothing: body must be static or in http_arena(). */
+void http_respond(struct http_exchange *x, const struct http_response *r);
+
+/* Go's error form: text/plain, X-Go-Pprof: 1, message and newline. */
+void http_error(struct http_exchange *x, int status, const char *message);
+
+/*
+ * Sends the head of a 200 now (chunked for HTTP/1.1, until close for 1.0) and
+ * waits for `w`.  body fields of `r` are ignored.
+ */
+void http_begin(struct http_exchange *x, const struct http_response *r,
+		const struct http_waiter *w);
+
+/* Sends the body of an answer begun by http_begin(); body as in http_respond(). */
+void http_finish(struct http_exchange *x, const void *body, size_t len);
+
+/* Ends an answer begun by http_begin() so that the client sees that it is broken. */
+void http_abort(struct http_exchange *x);
+
+/*
+ * Opens the listening socket on 127.0.0.1:port.  Returns the descriptor or
+ * -errno.
+ */
+int http_listen(uint16_t port);
+
+/*
+ * Serves connections of `fd` until `*stop` becomes non-zero.  `key` is the
+ * bearer token (borrowed for ever).
+ */
+void http_serve(int fd, uint16_t port, const char *key, const struct http_service *service,
+		const volatile int *stop);
+
+#endif

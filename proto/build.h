@@ -1,0 +1,34 @@
+/*
+ * From a table of stacks to a finished pprof file: symbolizes, makes mappings,
+ * functions and locations (go-pprof-conformance 2 and 3.7), encodes, compresses.
+ *
+ * Context: listener.
+ */
+#ifndef PROTO_BUILD_H
+#define PROTO_BUILD_H
+
+#include "proto/encode.h"
+#include "sampler/stacks.h"
+#include "sampler/symbols.h"
+
+/* What a kind of profile says about itself; everything but the stacks. */
+struct profile_head {
+	struct message_value_type sample_type[MESSAGE_VALUES_MAX];
+	size_t sample_type_count;
+	const char *default_sample_type;
+	struct message_value_type period_type;
+	int64_t period;
+	int64_t time_ns;
+	int64_t duration_ns;
+	const char *const *comment;
+	size_t comment_count;
+};
+
+/*
+ * Builds the gzip'd file of all stacks in `t` into arena `a`.  Stacks whose
+ * values are all zero are left out.  Returns 0, or -1 when memory ran out.
+ */
+int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct bytes *out);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * Named counters of everything that was dropped, cut or refused, so that a
+ * profile never silently adds up to less than what happened.  The shim page
+ * prints all of them, zeros included.
+ */
+#ifndef SAMPLER_COUNTERS_H
+#define SAMPLER_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* X(identifier, name on the page, what it means to a user) */
+#define COUNTERS(X)                                                                                \
+	X(CPU_SAMPLES, "cpu_samples", "ticks captured and counted")                                \
+	X(CPU_DROPPED_RING_FULL, "cpu_dropped_ring_full",                                          \
+	  "ticks lost because the listener fell behind; their time is in [lost samples]")          \
+	X(CPU_COPIES_FAULTED, "cpu_copies_faulted",                                                \
+	  "stacks that could not be read; the sample holds the leaf only")                         \
+	X(CPU_TIMERS_REFUSED, "cpu_timers_refused",                                                \
+	  "threads for which the kernel gave no timer; their time is in [unsampled]")              \
+	X(CPU_THREADS_BLOCKED, "cpu_threads_blocking_signal",                                      \
+	  "threads that blocked the signal; their time is in [unsampled]")                         \
+	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
+	  "threads beyond the table of threads; their time is in [unsampled]")                     \
+	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \
+	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
+	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
+	X(STACKS_CUT_DEPTH, "stacks_cut_depth", "stacks with more frames than a profile keeps")    \
+	X(STACKS_DROPPED_TABLE_FULL, "stacks_dropped_table_full",                                  \
+	  "samples counted under [other stacks] because a profile held its limit of stacks")       \
+	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
+	  "unwind rules learned and not kept; the next use learns them again")                     \
+	X(MODULES_DROPPED_TABLE_FULL, "modules_dropped_table_full",                                \
+	  "loaded objects beyond the table of modules")                                            \
+	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
+	  "files of loaded objects that were gone, changed or unreadable")                         \
+	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
+	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
+	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
+	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
+	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
+	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \
+	X(HTTP_TIMED_OUT, "http_timed_out", "connections closed for being too slow")               \
+	X(HTTP_REFUSED_FULL, "http_refused_full", "connections refused: too many at once")         \
+	X(HTTP_HUNG_UP, "http_hung_up", "profiles ended because the client went away")
+
+enum counter {
+#define X(id, name, meaning) COUNTER_##id,
+	COUNTERS(X)
+#undef X
+		COUNTER_COUNT
+};
+
+struct counter_text {
+	const char *name;
+	const char *meaning;
+};
+
+extern atomic_uint_fast64_t counter_values[COUNTER_COUNT];
+extern const struct counter_text counter_texts[COUNTER_COUNT];
+
+/* Context: any role.  Relaxed: counters order nothing. */
+static inline void counter_add(enum counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&counter_values[c], n, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(enum counter c)
+{
+	return atomic_load_explicit(&counter_values[c], memory_order_relaxed);
+}
+
+#endif

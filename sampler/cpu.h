@@ -1,0 +1,60 @@
+/*
+ * CPU profiles: per-thread CPU-time timers, one shared sampler, any number of
+ * profiles at once, each with its own window.
+ *
+ * The sampler is armed by the first profile and disarmed by the end of the
+ * last.  Its rate is the highest that a running profile asked for; every sample
+ * carries the CPU time it stands for, so a profile is right at any rate.
+ *
+ * Context: listener, all of it.
+ */
+#ifndef SAMPLER_CPU_H
+#define SAMPLER_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/stacks.h"
+
+#define CPU_HZ_MIN 1
+#define CPU_HZ_MAX 1000
+
+/* value[] of the stacks of a CPU profile. */
+enum cpu_value { CPU_VALUE_SAMPLES, CPU_VALUE_NS };
+
+struct cpu_profile {
+	struct stack_table stacks;
+	int hz;
+	int64_t period_ns;
+	int64_t start_ns; /* CLOCK_MONOTONIC */
+	int64_t start_epoch_ns;
+	int64_t duration_ns; /* filled in by cpu_profile_stop() */
+	uint32_t generation; /* of the module table when it began */
+	struct cpu_profile *next;
+	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
+	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
+};
+
+/*
+ * Starts a profile at `hz` (clamped to CPU_HZ_MIN..CPU_HZ_MAX).  Returns NULL
+ * and a sentence in *why when sampling cannot work now.
+ */
+struct cpu_profile *cpu_profile_start(int hz, const char **why);
+
+/* Ends the window: drains what is captured and accounts for unsampled time. */
+void cpu_profile_stop(struct cpu_profile *p);
+
+/* Gives everything back, stopped or not. */
+void cpu_profile_free(struct cpu_profile *p);
+
+/*
+ * Does what is due: drains captures, looks for new threads.  Returns when it
+ * wants to run again (CLOCK_MONOTONIC ns), INT64_MAX while no profile runs.
+ */
+int64_t cpu_tick(int64_t now_ns);
+
+/* Whether CPU profiling can work, as one phrase for the shim page ("active: ..." or "dormant:
+ * ..."). */
+const char *cpu_state(void);
+
+#endif

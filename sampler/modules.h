@@ -1,0 +1,76 @@
+/*
+ * The table of loaded objects (executable, libraries, vdso), read from the
+ * dynamic loader's own list (r_debug) by fault-proof copies.  No loader
+ * function is called and no loader lock is taken, so a target that sits inside
+ * dlopen or forks at the wrong moment cannot meet us there (H01).
+ *
+ * A module that leaves the list stays in the table as `died` until the last
+ * profile that might hold its addresses is over, so that its frames keep
+ * their names.
+ *
+ * Context: listener only, unless a function says otherwise.
+ */
+#ifndef SAMPLER_MODULES_H
+#define SAMPLER_MODULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODULE_MAX	  4096 /* loaded objects; more are counted and left out */
+#define MODULE_RANGES_MAX 4    /* coalesced executable ranges of one object */
+#define MODULE_PATH_MAX	  1024 /* longer paths are cut */
+#define BUILD_ID_MAX	  32   /* bytes; SHA-1 has 20 */
+
+/* One executable range, page aligned, as the kernel maps it. */
+struct module_range {
+	uint64_t start;
+	uint64_t limit;	 /* first byte behind */
+	uint64_t offset; /* of `start` in the file */
+};
+
+struct module {
+	uint64_t bias; /* runtime address = bias + p_vaddr */
+	uint64_t ehdr; /* runtime address of the ELF header, 0 if it is not mapped */
+	uint64_t phdr; /* runtime address of the program headers */
+	uint32_t phdr_count;
+	uint32_t range_count;
+	struct module_range range[MODULE_RANGES_MAX];
+	uint64_t image_start, image_limit; /* all PT_LOAD segments */
+	uint64_t eh_frame_hdr;		   /* runtime address, 0 if there is none */
+	uint64_t eh_frame_hdr_limit;
+	uint64_t dynamic;  /* runtime address of PT_DYNAMIC, 0 if there is none */
+	uint64_t link_map; /* the loader's record: identity of this loading */
+	uint32_t born;	   /* generation in which it appeared */
+	uint32_t died;	   /* generation in which it was gone; UINT32_MAX while loaded */
+	uint8_t build_id[BUILD_ID_MAX];
+	uint8_t build_id_len;
+	bool is_main;
+	bool is_vdso;
+	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
+};
+
+/*
+ * Remembers where the program headers of the executable and the vdso are and
+ * the executable's path (argv[0]-free: from /proc/self/exe, else AT_EXECFN).
+ * Context: init.
+ */
+void modules_init(void);
+
+/*
+ * Reads the loader's list again.  Returns true when a module appeared or went.
+ * The generation moves only when one went.
+ */
+bool modules_refresh(void);
+
+uint32_t modules_generation(void);
+size_t modules_count(void);
+const struct module *module_at(size_t index);
+
+/* The module that holds executable code at `pc` in this generation, or NULL. */
+const struct module *module_find(uint64_t pc, uint32_t generation);
+
+/* Drops what died before `oldest`, the generation of the oldest profile. */
+void modules_forget(uint32_t oldest);
+
+#endif

@@ -1,0 +1,78 @@
+#include "sampler/sys.h"
+
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+
+static atomic_size_t mapped_bytes;
+
+int sys_open_read(const char *path)
+{
+	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+
+	return (int)sys_call4(SYS_openat, AT_FDCWD, (long)path, flags, 0);
+}
+
+static long read_until_end(int fd, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	while (len + 1 < size) {
+		long n = sys_read(fd, buf + len, size - 1 - len);
+
+		if (n < 0)
+			return n;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	buf[len] = '\0';
+	return (long)len;
+}
+
+long sys_read_file(const char *path, char *buf, size_t size)
+{
+	int fd = sys_open_read(path);
+	long n;
+
+	if (fd < 0)
+		return fd;
+	n = read_until_end(fd, buf, size);
+	sys_close(fd);
+	return n;
+}
+
+/*
+ * Each advice is a wish: a kernel without it changes cost, not correctness.
+ * DONTFORK: a child starts dormant and never touches these pages (H33).
+ */
+static void advise(void *p, size_t bytes)
+{
+	static const int wishes[] = { MADV_DONTDUMP, MADV_NOHUGEPAGE, MADV_DONTFORK };
+
+	for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, wishes[i]);
+}
+
+void *sys_map(size_t bytes)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	long p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (sys_failed(p))
+		return NULL;
+	advise((void *)p, bytes);
+	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	return (void *)p;
+}
+
+void sys_unmap(void *p, size_t bytes)
+{
+	sys_call3(SYS_munmap, (long)p, (long)bytes, 0);
+	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+}
+
+size_t sys_mapped_bytes(void)
+{
+	return atomic_load_explicit(&mapped_bytes, memory_order_relaxed);
+}

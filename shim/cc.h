@@ -1,0 +1,27 @@
+/*
+ * Compiler vocabulary shared by every folder.  Nothing here has state.
+ */
+#ifndef SHIM_CC_H
+#define SHIM_CC_H
+
+#define LIKELY(x)   __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+/* The few names that the target may see; everything else is hidden. */
+#define EXPORT __attribute__((visibility("default")))
+
+#define COLD		       __attribute__((cold))
+#define NOINLINE	       __attribute__((noinline))
+#define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)     ((a) < (b) ? (a) : (b))
+#define MAX(a, b)     ((a) > (b) ? (a) : (b))
+
+/* Rounds up to a power of two. */
+#define ALIGN_UP(n, to)	  (((n) + ((to)-1)) & ~((__typeof__(n))(to)-1))
+#define ALIGN_DOWN(n, to) ((n) & ~((__typeof__(n))(to)-1))
+
+#define PAGE_BYTES 4096UL /* x86-64 has no other base page */
+
+#endif
