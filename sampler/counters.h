@@ -37,12 +37,18 @@
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
 	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
+	X(LIBRARY_ABORTS, "library_aborts",                                                        \
+	  "libraries that gave up; what they worked on is left out")                               \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
 	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
 	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \
 	X(HTTP_TIMED_OUT, "http_timed_out", "connections closed for being too slow")               \
 	X(HTTP_REFUSED_FULL, "http_refused_full", "connections refused: too many at once")         \
-	X(HTTP_HUNG_UP, "http_hung_up", "profiles ended because the client went away")
+	X(HTTP_HUNG_UP, "http_hung_up", "profiles ended because the client went away")             \
+	X(HTTP_FORBIDDEN, "http_forbidden", "requests for a foreign host or from a foreign page")  \
+	X(HTTP_IDLE_EVICTED, "http_idle_evicted", "idle connections closed to make room")          \
+	X(HTTP_ACCEPT_FAILED, "http_accept_failed",                                                \
+	  "times the kernel gave no connection (descriptors, memory); tried again later")
 
 enum counter {
 #define X(id, name, meaning) COUNTER_##id,

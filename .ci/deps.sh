@@ -1,0 +1,143 @@
+#!/bin/sh
+# Installs what is missing to build, test, demonstrate or develop pprofshim on
+# Debian and its relatives.  When everything is there it prints nothing and is
+# done in a blink, so that every make target can call it.
+#
+# usage: .ci/deps.sh build|test|demo|dev|all
+set -eu
+
+# One need per word: a package, or package=command when any other provider of
+# the command will do (another Go, another nginx).
+BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake libtool pkg-config=pkg-config
+protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
+SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
+DEMO="g++ curl wrk golang-go=go $SERVERS"
+TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin"
+DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
+
+# Servers and their tools live here, and not every user's PATH says so.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+die() {
+	echo "deps: $*" >&2
+	exit 1
+}
+
+needs_of() {
+	case $1 in
+	build) echo "$BUILD" ;;
+	test) echo "$BUILD $TEST" ;;
+	demo) echo "$BUILD $DEMO" ;;
+	dev) echo "$BUILD $DEV" ;;
+	all) echo "$BUILD $TEST $DEV" ;;
+	*) die "usage: deps.sh build|test|demo|dev|all" ;;
+	esac
+}
+
+# Drops the needs that a command in PATH already meets.
+packages_of() {
+	for need in $(needs_of "$1"); do
+		case $need in
+		*=*) command -v "${need#*=}" >/dev/null || echo "${need%%=*}" ;;
+		clang-runtime) clang_runtime_package ;;
+		*) echo "$need" ;;
+		esac
+	done
+}
+
+# Sanitizers and the fuzzer come in a package named after clang's version.
+clang_runtime_package() {
+	depends=$(dpkg-query -W -f='${Depends}' clang 2>/dev/null || apt-cache show clang 2>/dev/null || true)
+	version=$(echo "$depends" | sed -n 's/.*clang-\([0-9][0-9]*\).*/\1/p' | head -n 1)
+	if [ -n "$version" ]; then
+		echo "libclang-rt-$version-dev"
+	fi
+}
+
+# Of the packages named on stdin, those that are not installed.
+missing_of() {
+	wanted=$(sort -u)
+	# shellcheck disable=SC2086 # one word per package
+	installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' $wanted 2>/dev/null |
+		sed -n 's/ installed$//p' | sort -u)
+	for package in $wanted; do
+		echo "$installed" | grep -qxF "$package" || echo "$package"
+	done
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	else
+		sudo "$@"
+	fi
+}
+
+apt() {
+	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -qq \
+		-o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+# Installing a server package starts the server, unless a policy forbids it.
+# Ours stands only while packages are being installed; one that was there
+# before comes back.
+POLICY=/usr/sbin/policy-rc.d
+
+forbid_services() {
+	trap allow_services EXIT
+	trap 'exit 1' HUP INT TERM
+	if [ -e $POLICY ] && ! grep -q pprofshim $POLICY; then
+		as_root mv $POLICY $POLICY.pprofshim-saved
+	fi
+	printf '#!/bin/sh\n# temporary: pprofshim installs packages\nexit 101\n' |
+		as_root sh -c "cat >$POLICY && chmod 755 $POLICY"
+}
+
+allow_services() {
+	as_root rm -f $POLICY
+	if [ -e $POLICY.pprofshim-saved ]; then
+		as_root mv $POLICY.pprofshim-saved $POLICY
+	fi
+	trap - EXIT
+}
+
+# A server that we brought must not run, not even after the next boot.
+retire() {
+	case " $missing " in
+	*" $1 "*) ;;
+	*) return 0 ;;
+	esac
+	if [ -d /run/systemd/system ]; then
+		as_root systemctl disable --quiet "$2" 2>/dev/null || true
+	fi
+	if cat /proc/[0-9]*/comm 2>/dev/null | grep -qxF "$3"; then
+		echo "deps: a $3 is running; it was not started by this script" >&2
+	fi
+}
+
+install_missing() {
+	echo "deps: installing $missing"
+	apt update || echo "deps: apt-get update failed, trying with what is known" >&2
+	# What could not be named before the package lists were there.
+	missing=$(packages_of "$1" | missing_of | tr '\n' ' ')
+	forbid_services
+	# shellcheck disable=SC2086 # one word per package
+	apt install -y --no-install-recommends --no-remove $missing
+	allow_services
+	retire redis-server redis-server redis-server
+	retire nginx-light nginx nginx
+}
+
+group=${1:-all}
+needs_of "$group" >/dev/null
+if ! command -v dpkg-query >/dev/null; then
+	echo "deps: not a Debian system, nothing installed; by Debian's names these are needed:" >&2
+	needs_of "$group" >&2
+	exit 0
+fi
+missing=$(packages_of "$group" | missing_of | tr '\n' ' ')
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+	die "missing, and neither root nor sudo to install them: $missing"
+fi
+install_missing "$group"

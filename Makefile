@@ -1,0 +1,239 @@
+# pprofshim.  One file, no recursion, all output in build/.
+# `make help` lists the targets: the text behind ## of each.
+
+BUILD      ?= build
+PREFIX     ?= /usr/local
+PPROF_PORT ?= 6060
+TARGET     ?= chat
+CLANG      ?= clang
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+ifeq ($(origin CXX),default)
+CXX = g++
+endif
+VERSION = 0.1.0
+
+# Files whose code runs in the signal handler: `make gates` looks at what they call.
+HANDLER_OBJS = sampler/capture.o sampler/ring.o
+
+# ---- flags
+
+CPPFLAGS += -I. -I$(BUILD)/proto -I$(LIBS)/libunwind/include -D_GNU_SOURCE \
+	    -DPPROFSHIM_VERSION='"$(VERSION)"'
+
+# The shim lives in somebody else's process: nothing that others could bind to,
+# nothing that asks for a newer libc, and tables so that exceptions pass through.
+CODE = -std=gnu17 -O2 -g -fPIC -fvisibility=hidden -ftls-model=initial-exec \
+       -fno-semantic-interposition -fno-stack-protector -U_FORTIFY_SOURCE -fcf-protection \
+       -fexceptions -fasynchronous-unwind-tables -ffunction-sections -fdata-sections -pthread
+
+WARN = -Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wwrite-strings -Wundef -Wvla \
+       -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wformat=2 \
+       -Wimplicit-fallthrough -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Walloca
+ifdef DEVELOPER
+WARN += -Werror
+endif
+
+# No start files, so that no code of ours runs when the target exits.  All that
+# is linked in keeps a shadow stack intact; whether it has landing pads for
+# indirect branches too depends on the distribution's archives, and ld finds out.
+LINK = -shared -nostartfiles -static-libgcc -pthread -Wl,-soname,libpprofshim.so -Wl,--build-id \
+       -Wl,-z,now -Wl,-z,relro -Wl,-z,nodelete -Wl,-z,noexecstack -Wl,-z,shstk -Wl,-z,defs \
+       -Wl,--exclude-libs,ALL -Wl,-Bsymbolic -Wl,--version-script=$(BUILD)/exports.map \
+       -Wl,--gc-sections -Wl,--as-needed
+
+# ---- what there is
+
+SO    = $(BUILD)/libpprofshim.so
+LIBS  = build# other people's libraries, shared by all values of BUILD
+PB    = $(BUILD)/proto/profile.pb-c
+BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libprotobuf-c.a libiberty.a)
+
+# Paths below a build folder, so that each way of compiling can have its own.
+objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
+SHIM_OBJ = $(call objects,shim/*.[cS])
+CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
+HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c))
+UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
+FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+
+BENCH    = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
+E2E      = $(wildcard test/e2e/test_*.sh test/e2e/test_*.py)
+STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
+FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
+	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc))))
+SOURCES  = $(foreach d,shim sampler http proto bench test/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
+SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
+
+export BUILD PREFIX DESTDIR PPROF_PORT TARGET CC
+
+# Short lines; V=1 shows the commands.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: FORCE
+
+# ---- build
+
+all: $(SO) ## Build build/libpprofshim.so (DEVELOPER=1 makes warnings errors)
+
+$(SO): $(SHIM_OBJ:%=$(BUILD)/%) $(CORE_OBJ:%=$(BUILD)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
+	$(call say,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(BOUND) -Wl,--end-group
+
+$(BUILD)/exports.map: shim/exports.txt
+	@mkdir -p $(@D)
+	@{ echo '{'; sed '1s/^/global: /; s/$$/;/' $<; echo 'local: *; };'; } >$@
+
+# One way of compiling: $(1) is its folder, $(2) the compiler, $(3) its flags.
+# core.a holds everything but shim/, for programs that test it.
+quoted = '$(subst ','\'',$(1))'
+sanitizer = $(filter -fsanitize=%,$(3))
+define variant
+$(1)/%.o: %.c $(1)/flags | $(PB).h $(LIBS)/lib/bind.syms
+	@mkdir -p $$(@D)
+	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+
+$(1)/%.o: %.S $(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) -MMD -MP -c -o $$@ $$<
+
+$(1)/profile.pb-c.o: $(PB).h $(1)/flags
+	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
+
+$(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
+	@rm -f $$@
+	$$(call say,AR)$(AR) qcs $$@ $$^
+
+$(1)/unit/%: $(1)/test/unit/%.o $(HELP_OBJ:%=$(1)/%) $(1)/libpprofshim-core.a | need-test
+	@mkdir -p $$(@D)
+	$$(call say,LINK)$(2) $(sanitizer) -pthread -o $$@ $$(filter %.o,$$^) -Wl,--start-group \
+		$(1)/libpprofshim-core.a $(BOUND) -Wl,--end-group -lcheck -lsubunit -lm -lrt -ldl
+
+$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo $$(call quoted,$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS)) >$$@.new
+	@cmp -s $$@.new $$@ || cp $$@.new $$@
+
+-include $(wildcard $(1)/*/*.d $(1)/test/*/*.d)
+endef
+
+, := ,
+SANITIZE = -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize
+$(eval $(call variant,$(BUILD),$(CC),$(WARN)))
+$(eval $(call variant,$(BUILD)/asan,$(CC),$(SANITIZE)=address))
+$(eval $(call variant,$(BUILD)/ubsan,$(CC),$(SANITIZE)=undefined))
+$(eval $(call variant,$(BUILD)/fuzz,$(CLANG),$(SANITIZE)=address$(,)undefined$(,)fuzzer-no-link))
+
+$(PB).h: proto/profile.proto | need-build
+	@mkdir -p $(@D)
+	$(call say,PROTO)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+
+# These two do nothing, and change no file, when the result is what it should be.
+$(LIBS)/libunwind/libunwind.a: FORCE | need-build
+	@.ci/libunwind.sh $(@D)
+
+$(LIBS)/lib/bind.syms: .ci/bind.sh $(LIBS)/libunwind/libunwind.a
+	$(call say,BIND).ci/bind.sh $(@D) $(LIBS)/libunwind
+
+$(BUILD)/fixtures/%.so: test/fixtures/%.c | need-test
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -I. -g -O2 -fPIC -shared -pthread -MMD -MP -o $@ $< -ldl
+
+$(BUILD)/fixtures/%.so: test/fixtures/%.cc | need-test
+	@mkdir -p $(@D)
+	$(call say,CXX)$(CXX) -I. -g -O2 -fPIC -shared -pthread -MMD -MP -o $@ $< -ldl
+
+$(BUILD)/fixtures/%: test/fixtures/%.c | need-test
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
+
+$(BUILD)/fixtures/%: test/fixtures/%.cc | need-test
+	@mkdir -p $(@D)
+	$(call say,CXX)$(CXX) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
+
+-include $(wildcard $(BUILD)/fixtures/*.d)
+
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/libpprofshim-core.a
+	$(call say,LINK)$(CC) -pthread -o $@ $< -Wl,--start-group $(BUILD)/libpprofshim-core.a $(BOUND) \
+		-Wl,--end-group -lm -lrt -ldl
+
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(BUILD)/fuzz/libpprofshim-core.a
+	$(call say,LINK)$(CLANG) $(SANITIZE)=address,undefined,fuzzer -o $@ $< -Wl,--start-group \
+		$(BUILD)/fuzz/libpprofshim-core.a $(BOUND) -Wl,--end-group
+
+# ---- test
+
+deps: ## Install what building, testing and developing need (Debian)
+	@.ci/deps.sh all
+
+need-build need-test need-demo need-dev:
+	@.ci/deps.sh $(@:need-%=%)
+
+test: need-test all $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
+	@.ci/tests.sh $(UNIT:%=$(BUILD)/%) $(E2E)
+
+unit: $(UNIT:%=$(BUILD)/%) ## Run the unit tests
+	@.ci/tests.sh $^
+
+e2e: need-test all $(FIXTURES) ## Run the end-to-end tests
+	@.ci/tests.sh $(E2E)
+
+storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
+	@STORM_SECONDS=$(or $(SECONDS),60) .ci/tests.sh $(STORM)
+
+gates: all ## Check the finished library: exports, imports, TLS, notes, banned symbols
+	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO)
+
+asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
+	@.ci/tests.sh $^
+
+ubsan: $(UNIT:%=$(BUILD)/ubsan/%) ## Run the unit tests under the undefined behaviour sanitizer
+	@.ci/tests.sh $^
+
+fuzz: need-dev $(FUZZ:%=$(BUILD)/fuzz/%) ## Fuzz each parser (SECONDS=60 each)
+	@.ci/fuzz.sh $(or $(SECONDS),60) $(filter $(BUILD)/fuzz/%,$^)
+
+lint: need-dev $(PB).h $(LIBS)/lib/bind.syms ## Check formatting, clang-tidy, shellcheck
+	clang-format --dry-run -Werror $(SOURCES)
+	shellcheck $(SCRIPTS)
+	@printf '%s\n' $(filter shim/%.c sampler/%.c http/%.c proto/%.c,$(SOURCES)) | \
+		xargs -P 2 -I FILE clang-tidy --quiet --warnings-as-errors='*' FILE -- $(CPPFLAGS) $(CODE)
+
+format: need-dev ## Format all C and C++
+	clang-format -i $(SOURCES)
+
+# ---- use
+
+# By rename: a running server may have the old file mapped.
+put = install -D -m $(1) $(2) $(DESTDIR)$(3).new && mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
+
+install: all ## Install library and launcher (PREFIX=/usr/local DESTDIR=)
+	$(call put,755,$(SO),$(PREFIX)/lib/pprofshim/libpprofshim.so)
+	$(call put,755,pprof-inject.sh,$(PREFIX)/bin/pprof-inject)
+
+uninstall: ## Remove what install put there
+	rm -f $(DESTDIR)$(PREFIX)/lib/pprofshim/libpprofshim.so $(DESTDIR)$(PREFIX)/bin/pprof-inject
+	-rmdir $(DESTDIR)$(PREFIX)/lib/pprofshim
+
+clean: ## Remove build/
+	rm -rf $(BUILD)
+
+demo: need-demo all $(FIXTURES) ## Profile a real server under load (TARGET=chat|redis|nginx)
+	@test/demo/demo.sh
+
+pprof-cpu: ## Fetch a CPU profile and open it (SECONDS=30 PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh cpu profile 'seconds=$(or $(SECONDS),30)'
+
+bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
+	@.ci/bench.sh $(BENCH)
+
+bench-quick: all $(BENCH) $(FIXTURES) ## The same in a minute or two
+	@QUICK=1 .ci/bench.sh $(BENCH)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+.PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
+	lint format install uninstall clean demo pprof-cpu bench bench-quick help
