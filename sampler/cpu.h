@@ -33,6 +33,7 @@ struct cpu_profile {
 	struct cpu_profile *next;
 	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
 	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
+	int64_t lost_ns; /* tick_lost_ns() when it began */
 };
 
 /*

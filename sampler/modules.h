@@ -4,9 +4,8 @@
  * function is called and no loader lock is taken, so a target that sits inside
  * dlopen or forks at the wrong moment cannot meet us there (H01).
  *
- * A module that leaves the list stays in the table as `died` until the last
- * profile that might hold its addresses is over, so that its frames keep
- * their names.
+ * A module that leaves the list stays in the table as `died` until
+ * modules_release(), so that the frames of a running profile keep their names.
  *
  * Context: listener only, unless a function says otherwise.
  */
@@ -51,8 +50,8 @@ struct module {
 };
 
 /*
- * Remembers where the program headers of the executable and the vdso are and
- * the executable's path (argv[0]-free: from /proc/self/exe, else AT_EXECFN).
+ * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)
+ * and where the kernel put its program headers and the vdso (auxiliary vector).
  * Context: init.
  */
 void modules_init(void);
@@ -70,7 +69,10 @@ const struct module *module_at(size_t index);
 /* The module that holds executable code at `pc` in this generation, or NULL. */
 const struct module *module_find(uint64_t pc, uint32_t generation);
 
-/* Drops what died before `oldest`, the generation of the oldest profile. */
-void modules_forget(uint32_t oldest);
+/*
+ * Gives the table's memory back; the next modules_refresh() reads everything
+ * again.  Only when no profile holds addresses.  The generation does not move back.
+ */
+void modules_release(void);
 
 #endif

@@ -28,4 +28,7 @@ bool peek_cached(uint64_t addr, void *to, size_t len);
 
 void peek_forget(void);
 
+/* Gives the page cache's memory back until it is used again. */
+void peek_release(void);
+
 #endif

@@ -1,0 +1,86 @@
+/*
+ * Handler path: nothing here calls into a library, and what it calls of ours is
+ * checked by a build gate.
+ */
+#include "sampler/capture.h"
+
+#include <sys/uio.h>
+
+#include "sampler/counters.h"
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+/* rep movsq: no library memcpy that the target might have replaced. */
+static inline void copy_words(void *to, const void *from, size_t words)
+{
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+}
+
+/* Bytes of the known stack at and above sp; 0 when sp is not on it. */
+static uint64_t known_above(const struct thread *t, uint64_t sp)
+{
+	/* hi first: pairs with the listener's release store of hi, after lo */
+	uint64_t hi = atomic_load_explicit(&t->stack_hi, memory_order_acquire);
+	uint64_t lo = atomic_load_explicit(&t->stack_lo, memory_order_relaxed);
+
+	return sp >= lo && sp < hi ? hi - sp : 0;
+}
+
+static uint32_t slice_wanted(const struct thread *t, uint64_t above)
+{
+	uint64_t limit = atomic_load_explicit(&t->slice_limit, memory_order_relaxed);
+
+	if (!above)
+		return FOREIGN_SLICE_BYTES;
+	return (uint32_t)ALIGN_DOWN(MIN(above, limit), 8);
+}
+
+/*
+ * A stack whose bounds nobody knows (a coroutine, an alternate stack, a thread
+ * seen for the first time): the kernel copies, and stops where memory ends.
+ */
+static uint32_t copy_foreign(void *to, uint64_t sp, uint32_t len)
+{
+	struct iovec local = { to, len };
+	struct iovec remote = { (void *)sp, len };
+	long n = sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
+
+	if (n > 0)
+		return (uint32_t)ALIGN_DOWN(n, 8);
+	counter_add(COUNTER_CPU_COPIES_FAULTED, 1);
+	return 0;
+}
+
+static void copy_stack(struct capture *c, uint32_t len)
+{
+	uint64_t sp = CAPTURE_SP(c);
+
+	if (c->on_known_stack) {
+		copy_words(c->slice, (const void *)sp, len / 8);
+		c->slice_len = len;
+	} else {
+		c->slice_len = copy_foreign(c->slice, sp, len);
+	}
+}
+
+bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, uint32_t ticks)
+{
+	uint64_t sp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
+	uint64_t above = sp % 8 ? 0 : known_above(t, sp);
+	uint32_t len = slice_wanted(t, above);
+	struct capture *c = ring_reserve(r, sizeof(*c) + len);
+
+	if (!c) {
+		counter_add(COUNTER_CPU_DROPPED_RING_FULL, 1);
+		return false;
+	}
+	c->thread = t;
+	c->tp = (uint64_t)__builtin_thread_pointer();
+	c->ticks = ticks;
+	c->weight_ns = (int64_t)ticks * t->period_ns;
+	c->on_known_stack = above != 0;
+	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);
+	copy_stack(c, len);
+	ring_commit(c);
+	return true;
+}

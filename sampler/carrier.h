@@ -1,0 +1,47 @@
+/*
+ * The signal that carries ticks: which one, our handler, and what the target
+ * believes about it.
+ *
+ * SIGPROF unless the target uses it; then the first of SIGVTALRM, SIGSTKFLT and
+ * the real-time signals whose disposition is the default.  Once installed, our
+ * handler stays for the life of the process: a tick that comes late must never
+ * meet the default action, which kills (H03).
+ *
+ * From then on the target's own wishes for that signal are kept here: it reads
+ * back what it asked for, and signals that are no ticks of ours go to its
+ * handler, or do what the default would have done.
+ */
+#ifndef SAMPLER_CARRIER_H
+#define SAMPLER_CARRIER_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+/* Runs in the handler for each tick of ours. */
+typedef void (*carrier_tick)(const siginfo_t *info, const void *ucontext);
+/* Tells ticks of ours from the target's own timer signals.  Context: handler. */
+typedef bool (*carrier_is_ours)(const siginfo_t *info);
+
+/* `preferred`: a signal number, tried first.  Context: init. */
+void carrier_init(int preferred, carrier_is_ours is_ours, carrier_tick tick);
+
+/*
+ * Makes sure that a carrier is installed and still ours.  Returns the signal, or
+ * 0 and a sentence in *why.  Context: listener.
+ */
+int carrier_acquire(const char **why);
+
+/* The installed signal, 0 before the first profile.  Context: any role. */
+int carrier_signal(void);
+
+/* The signal that is or would first be installed; 0 in a dormant shim.  Context: any role. */
+int carrier_likely(void);
+
+/*
+ * What sigaction(2) is to the target for the carrier: remembers `act` (may be
+ * NULL), reports the previous one in `old` (may be NULL).
+ * Context: hook, handler.
+ */
+void carrier_set_action(const struct sigaction *act, struct sigaction *old);
+
+#endif

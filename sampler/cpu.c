@@ -1,0 +1,364 @@
+#include "sampler/cpu.h"
+
+#include <stddef.h>
+#include <time.h>
+
+#include "sampler/carrier.h"
+#include "sampler/counters.h"
+#include "sampler/learn.h"
+#include "sampler/modules.h"
+#include "sampler/ring.h"
+#include "sampler/roster.h"
+#include "sampler/sys.h"
+#include "sampler/tick.h"
+#include "sampler/walk.h"
+#include "shim/cc.h"
+
+/* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
+#define RING_BYTES (8UL << 20)
+#define PROFILE_BYTES (24UL << 20)
+#define DRAIN_EVERY_NS (20 * NS_PER_MS)
+#define SCAN_EVERY_NS (250 * NS_PER_MS)
+#define REFRESH_EVERY_NS (50 * NS_PER_MS)
+/* How soon memory is given back after the last profile; a scraper's next one often follows at once. */
+#define LINGER_NS (2 * NS_PER_SECOND)
+
+static struct {
+	struct cpu_profile *profiles; /* running */
+	struct ring ring;
+	int hz;
+	bool open;             /* timers run */
+	bool holds_memory;     /* ring, records, rows and modules are there */
+	int64_t next_scan_ns;
+	int64_t refreshed_ns;  /* when the module table was last read */
+	int64_t give_back_ns;  /* when, once closed */
+	size_t modules_known;  /* entries of the module table whose addresses are fresh */
+	uint32_t generation;
+	const char *refusal;   /* why the last start failed, NULL */
+	struct walk walk;      /* too large for the stack */
+} cpu;
+
+const char *cpu_state(void)
+{
+	if (cpu.refusal)
+		return cpu.refusal;
+	return cpu.open ? "active: sampling now" : "active: no timers, no signals until a profile is asked for";
+}
+
+/* ---- modules */
+
+static void forget_ranges(const struct module *m)
+{
+	for (uint32_t i = 0; i < m->range_count; i++)
+		learn_forget(m->range[i].start, m->range[i].limit);
+}
+
+/* Rows learned at addresses that a module came to or went from are of something else. */
+static bool refresh_modules(void)
+{
+	bool went;
+
+	cpu.refreshed_ns = sys_now_ns();
+	if (!modules_refresh())
+		return false;
+	went = cpu.generation != modules_generation();
+	for (size_t i = 0; i < modules_count(); i++) {
+		const struct module *m = module_at(i);
+
+		if (i >= cpu.modules_known || (went && m->died > cpu.generation && m->died != UINT32_MAX))
+			forget_ranges(m);
+	}
+	cpu.modules_known = modules_count();
+	cpu.generation = modules_generation();
+	return true;
+}
+
+/* ---- samples */
+
+static void add_to(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns)
+{
+	struct stack *s = stack_table_add(&p->stacks, pc, depth, modules_generation());
+
+	if (!s)
+		return;
+	s->value[CPU_VALUE_NS] += ns;
+	p->sampled_ns += ns;
+}
+
+/* A stack deeper than the copy: copy more of this thread's from now on. */
+static void learn_from_walk(struct thread *t, const struct capture *c, const struct walk *w)
+{
+	uint32_t limit = atomic_load_explicit(&t->slice_limit, memory_order_relaxed);
+
+	t->tp = c->tp;
+	t->ticks_seen++;
+	if (w->end == WALK_SLICE && c->on_known_stack && limit < SLICE_BYTES_MAX)
+		atomic_store_explicit(&t->slice_limit, limit * 2, memory_order_relaxed);
+}
+
+/* Unknown code may be a library that was loaded a moment ago. */
+static bool modules_may_be_stale(void)
+{
+	return cpu.walk.end == WALK_NO_RULE && sys_now_ns() - cpu.refreshed_ns > REFRESH_EVERY_NS;
+}
+
+static void walk(const struct capture *c)
+{
+	walk_capture(c, &cpu.walk);
+	if (modules_may_be_stale() && refresh_modules())
+		walk_capture(c, &cpu.walk);
+}
+
+static void take_capture(const struct capture *c)
+{
+	walk(c);
+	learn_from_walk(c->thread, c, &cpu.walk);
+	counter_add(COUNTER_CPU_SAMPLES, c->ticks);
+	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns);
+}
+
+static void drain(void)
+{
+	const struct capture *c;
+
+	while ((c = ring_front(&cpu.ring))) {
+		take_capture(c);
+		ring_pop(&cpu.ring);
+	}
+}
+
+/* What the last profile left in the ring belongs to nobody. */
+static void discard(void)
+{
+	while (ring_front(&cpu.ring))
+		ring_pop(&cpu.ring);
+}
+
+/* ---- the sampler */
+
+static int64_t period_of(int hz)
+{
+	return NS_PER_SECOND / hz;
+}
+
+static bool get_memory(void)
+{
+	if (!cpu.holds_memory && ring_init(&cpu.ring, RING_BYTES) != 0)
+		return false;
+	cpu.holds_memory = true;
+	return true;
+}
+
+static const char *open_sampler(int hz)
+{
+	const char *why = NULL;
+	int signal = carrier_acquire(&why);
+
+	if (!signal)
+		return why;
+	if (!get_memory())
+		return "no memory for the ring of samples";
+	refresh_modules();
+	discard();
+	tick_direct_to(&cpu.ring);
+	if (roster_open(signal, period_of(hz)) != 0) {
+		tick_direct_to(NULL);
+		return "no memory for the table of threads";
+	}
+	cpu.hz = hz;
+	cpu.open = true;
+	cpu.next_scan_ns = sys_now_ns() + SCAN_EVERY_NS;
+	return NULL;
+}
+
+static void close_sampler(void)
+{
+	roster_close();
+	tick_direct_to(NULL);
+	cpu.open = false;
+	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+}
+
+static void give_back(void)
+{
+	ring_release(&cpu.ring);
+	roster_release();
+	learn_release();
+	modules_release();
+	cpu.modules_known = 0;
+	cpu.generation = modules_generation();
+	cpu.holds_memory = false;
+}
+
+static void set_rate(int hz)
+{
+	if (hz == cpu.hz)
+		return;
+	cpu.hz = hz;
+	roster_change_period(period_of(hz));
+}
+
+static int highest_hz(void)
+{
+	int hz = 0;
+
+	for (const struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		hz = MAX(hz, p->hz);
+	return hz;
+}
+
+/* ---- profiles */
+
+/* Memory for the struct itself: a page of its own, so that its arena can go as a whole. */
+static struct cpu_profile *new_profile(int hz)
+{
+	struct cpu_profile *p = sys_map(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	stack_table_init(&p->stacks, PROFILE_BYTES);
+	p->hz = MIN(MAX(hz, CPU_HZ_MIN), CPU_HZ_MAX);
+	p->period_ns = period_of(p->hz);
+	return p;
+}
+
+static void start_clocks(struct cpu_profile *p)
+{
+	p->start_ns = sys_now_ns();
+	p->start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
+	p->process_cpu_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	p->lost_ns = tick_lost_ns();
+	p->generation = modules_generation();
+}
+
+struct cpu_profile *cpu_profile_start(int hz, const char **why)
+{
+	struct cpu_profile *p = new_profile(hz);
+
+	cpu.refusal = NULL;
+	if (!p) {
+		*why = "no memory for a profile";
+		return NULL;
+	}
+	if (cpu.open)
+		drain(); /* what came before belongs to the others */
+	else
+		cpu.refusal = open_sampler(p->hz);
+	if (cpu.refusal) {
+		*why = cpu.refusal;
+		sys_unmap(p, sizeof(*p));
+		return NULL;
+	}
+	start_clocks(p);
+	p->next = cpu.profiles;
+	cpu.profiles = p;
+	set_rate(highest_hz());
+	return p;
+}
+
+static bool unlink_profile(struct cpu_profile *p)
+{
+	struct cpu_profile **at = &cpu.profiles;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = p->next;
+	return true;
+}
+
+static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
+{
+	if (ns > 0)
+		add_to(p, &frame, 1, ns);
+}
+
+/*
+ * CPU time that no tick stands for: threads that block the signal, that got no
+ * timer, or that ended before they were seen.  The process's clock, less ours,
+ * less what was sampled.  A sampled thread may be off by a part of a period
+ * either way, so less than one part in a hundred is noise and not shown.
+ */
+static int64_t unsampled_ns(const struct cpu_profile *p)
+{
+	int64_t used = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - p->process_cpu_ns;
+	int64_t ours = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - p->listener_cpu_ns;
+	int64_t left = used - ours - p->sampled_ns;
+
+	return left > (used - ours) / 100 && left >= 2 * p->period_ns ? left : 0;
+}
+
+/* Go's relation between the two values: samples times period is CPU time. */
+static void count_samples(struct cpu_profile *p)
+{
+	for (size_t i = 0; i < p->stacks.count; i++) {
+		struct stack *s = p->stacks.list[i];
+		int64_t n = (s->value[CPU_VALUE_NS] + p->period_ns / 2) / p->period_ns;
+
+		s->value[CPU_VALUE_SAMPLES] = s->value[CPU_VALUE_NS] ? MAX(n, 1) : 0;
+	}
+}
+
+static void account(struct cpu_profile *p)
+{
+	add_pseudo(p, PSEUDO_LOST, tick_lost_ns() - p->lost_ns);
+	add_pseudo(p, PSEUDO_UNSAMPLED, unsampled_ns(p));
+	count_samples(p);
+}
+
+void cpu_profile_stop(struct cpu_profile *p)
+{
+	drain();
+	p->duration_ns = sys_now_ns() - p->start_ns;
+	account(p);
+	if (!unlink_profile(p))
+		return;
+	if (cpu.profiles)
+		set_rate(highest_hz());
+	else
+		close_sampler();
+}
+
+void cpu_profile_free(struct cpu_profile *p)
+{
+	if (unlink_profile(p) && !cpu.profiles)
+		close_sampler();
+	stack_table_release(&p->stacks);
+	sys_unmap(p, sizeof(*p));
+}
+
+/* ---- what is due */
+
+static int64_t tick_open(int64_t now_ns)
+{
+	if (now_ns >= cpu.next_scan_ns) {
+		refresh_modules();
+		roster_scan();
+		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
+	}
+	drain();
+	return now_ns + DRAIN_EVERY_NS;
+}
+
+/* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
+static int64_t tick_closed(int64_t now_ns)
+{
+	if (now_ns < cpu.give_back_ns)
+		return cpu.give_back_ns;
+	if (!tick_is_quiet() || !roster_is_quiet()) {
+		cpu.give_back_ns = now_ns + LINGER_NS;
+		return cpu.give_back_ns;
+	}
+	give_back();
+	return INT64_MAX;
+}
+
+int64_t cpu_tick(int64_t now_ns)
+{
+	if (cpu.open)
+		return tick_open(now_ns);
+	return cpu.holds_memory ? tick_closed(now_ns) : INT64_MAX;
+}

@@ -1,0 +1,41 @@
+/*
+ * Learns unwind rows from libunwind, which runs only here, only on the
+ * listener, and only through its remote interface: it sees made-up registers or
+ * a captured copy, and unwind tables through fault-proof reads.  So none of its
+ * locks, pipes or wild reads can reach the target.
+ *
+ * Symbolic probing: start a cursor at an address with made-up SP and BP that
+ * are far apart, step once, and see in whose neighbourhood the new SP, the
+ * saved return address and the saved BP are.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_LEARN_H
+#define SAMPLER_LEARN_H
+
+#include <stdbool.h>
+
+#include "sampler/capture.h"
+#include "sampler/rows.h"
+
+/* The row for look-up address `pc`, found or learned; never ROW_UNKNOWN. */
+struct row learn_row(uint64_t pc);
+
+struct frame_regs {
+	uint64_t pc, sp, bp;
+};
+
+/*
+ * Steps a captured stack `frames` times from its leaf with all registers, for
+ * frames that no row can express.  False when libunwind cannot, or needs memory
+ * that was not captured.
+ */
+bool learn_step_captured(const struct capture *c, uint32_t frames, struct frame_regs *out);
+
+/* Rows of a range that was unloaded, and tables cached from it, are gone. */
+void learn_forget(uint64_t start, uint64_t limit);
+
+/* Gives libunwind's and the rows' memory back until they are needed again. */
+void learn_release(void);
+
+#endif

@@ -1,0 +1,126 @@
+#include "sampler/ring.h"
+
+#include <string.h>
+
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+/* In front of every record.  `state` is zero until the record is committed. */
+struct ring_header {
+	atomic_uint state;
+	uint32_t len; /* with this header */
+	uint64_t unused;
+};
+
+enum { STATE_COMMITTED = 1, STATE_PAD = 2 };
+
+#define HEADER_BYTES sizeof(struct ring_header)
+
+int ring_init(struct ring *r, size_t size)
+{
+	r->bytes = sys_map(size);
+	r->size = size;
+	atomic_init(&r->head, 0);
+	atomic_init(&r->tail, 0);
+	return r->bytes ? 0 : -1;
+}
+
+void ring_release(struct ring *r)
+{
+	if (r->bytes)
+		sys_unmap(r->bytes, r->size);
+	r->bytes = NULL;
+}
+
+static struct ring_header *header_at(const struct ring *r, uint64_t position)
+{
+	return (struct ring_header *)(r->bytes + (position & (r->size - 1)));
+}
+
+/* How much of the ring a record at `head` takes: with the pad, if it would wrap. */
+static uint64_t span(const struct ring *r, uint64_t head, uint64_t len)
+{
+	uint64_t to_end = r->size - (head & (r->size - 1));
+
+	return len <= to_end ? len : to_end + len;
+}
+
+/* release: pairs with the acquire in committed(); the record is whole before its state says so. */
+static void commit(struct ring_header *h, unsigned state)
+{
+	atomic_store_explicit(&h->state, state, memory_order_release);
+}
+
+static void *place(struct ring *r, uint64_t head, uint64_t len, uint64_t taken)
+{
+	struct ring_header *h = header_at(r, head);
+
+	if (taken > len) {
+		h->len = (uint32_t)(taken - len);
+		commit(h, STATE_PAD);
+		h = header_at(r, head + taken - len);
+	}
+	h->len = (uint32_t)len;
+	return h + 1;
+}
+
+void *ring_reserve(struct ring *r, size_t len)
+{
+	uint64_t need = ALIGN_UP(len + HEADER_BYTES, 16);
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint64_t taken;
+
+	if (need > r->size / 4)
+		return NULL;
+	do {
+		/* acquire: what the consumer gave back is zeroed before we write there */
+		uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
+
+		taken = span(r, head, need);
+		if (head + taken - tail > r->size)
+			return NULL;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&r->head, &head, head + taken, memory_order_relaxed, memory_order_relaxed));
+	return place(r, head, need, taken);
+}
+
+void ring_commit(void *record)
+{
+	commit((struct ring_header *)record - 1, STATE_COMMITTED);
+}
+
+static unsigned state_of(struct ring_header *h)
+{
+	return atomic_load_explicit(&h->state, memory_order_acquire);
+}
+
+void *ring_front(struct ring *r)
+{
+	for (;;) {
+		uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+		struct ring_header *h = header_at(r, tail);
+
+		if (tail == atomic_load_explicit(&r->head, memory_order_relaxed))
+			return NULL;
+		switch (state_of(h)) {
+		case STATE_COMMITTED:
+			return h + 1;
+		case STATE_PAD:
+			ring_pop(r);
+			continue;
+		default:
+			return NULL;
+		}
+	}
+}
+
+void ring_pop(struct ring *r)
+{
+	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	struct ring_header *h = header_at(r, tail);
+	uint64_t len = h->len;
+
+	memset(h, 0, len);
+	/* release: pairs with the acquire in ring_reserve() */
+	atomic_store_explicit(&r->tail, tail + len, memory_order_release);
+}

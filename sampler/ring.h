@@ -1,0 +1,49 @@
+/*
+ * A ring of variable-size records: any number of producers (signal handlers),
+ * one consumer (the listener), no lock, no waiting.
+ *
+ * A producer reserves space with one compare-and-swap, fills it in and commits.
+ * The consumer sees records in order of reservation, stops at the first that is
+ * not committed, and zeroes what it gives back, so that the header of the next
+ * record there reads "not committed".
+ *
+ *      tail                       head
+ *       | record | record | pad | ...    positions only grow; modulo size
+ */
+#ifndef SAMPLER_RING_H
+#define SAMPLER_RING_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring {
+	uint8_t *bytes;
+	uint64_t size;             /* a power of two */
+	atomic_uint_fast64_t head; /* producers */
+	atomic_uint_fast64_t tail; /* consumer */
+};
+
+/* `size` is a power of two.  Returns 0, or -1 without memory.  Context: listener. */
+int ring_init(struct ring *r, size_t size);
+
+/* Context: listener, when no producer can be inside. */
+void ring_release(struct ring *r);
+
+/*
+ * Reserves `len` bytes (at most a quarter of the ring), zeroed and aligned to
+ * 16.  NULL when there is no room.  Every reservation must be committed.
+ * Context: handler.
+ */
+void *ring_reserve(struct ring *r, size_t len);
+
+/* Context: handler. */
+void ring_commit(void *record);
+
+/* The oldest committed record, or NULL.  Borrowed until ring_pop().  Context: listener. */
+void *ring_front(struct ring *r);
+
+/* Gives the record that ring_front() returned back.  Context: listener. */
+void ring_pop(struct ring *r);
+
+#endif

@@ -1,0 +1,407 @@
+#include "sampler/roster.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+
+#include "sampler/capture.h"
+#include "sampler/counters.h"
+#include "sampler/stack_bounds.h"
+#include "sampler/sys.h"
+#include "sampler/text.h"
+#include "sampler/timers.h"
+#include "shim/cc.h"
+
+static struct {
+	atomic_int signal; /* the carrier, 0 while closed */
+	_Atomic int64_t period_ns;
+	atomic_int hooks_inside; /* hooks that may be using a record */
+	int listener_tid;
+	struct roster_counts counts;
+} roster;
+
+bool roster_is_open(void)
+{
+	return atomic_load_explicit(&roster.signal, memory_order_acquire) != 0;
+}
+
+static int carrier(void)
+{
+	return atomic_load_explicit(&roster.signal, memory_order_acquire);
+}
+
+static int64_t period(void)
+{
+	return atomic_load_explicit(&roster.period_ns, memory_order_relaxed);
+}
+
+/* Leaves a state for another only if nobody else did; the winner owns the timer. */
+static bool move(struct thread *t, int from, int to)
+{
+	return atomic_compare_exchange_strong_explicit(&t->state, &from, to, memory_order_acq_rel,
+						       memory_order_relaxed);
+}
+
+/* ---- arming */
+
+static uint64_t bit_of(int signal)
+{
+	return 1ULL << (signal - 1);
+}
+
+static uint64_t parse_hex_after(const char *text, const char *name)
+{
+	const char *at = strstr(text, name);
+	uint64_t n = 0;
+
+	for (at = at ? at + strlen(name) : ""; *at; at++) {
+		if (*at >= '0' && *at <= '9')
+			n = n << 4 | (uint64_t)(*at - '0');
+		else if (*at >= 'a' && *at <= 'f')
+			n = n << 4 | (uint64_t)(*at - 'a' + 10);
+		else if (*at != '\t' && *at != ' ')
+			break;
+	}
+	return n;
+}
+
+/* "SigBlk:" of another thread.  Unreadable counts as not blocked. */
+static bool blocks_signal(int tid, int signal)
+{
+	char path[64], status[4096];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/self/task/");
+	text_i64(&t, tid);
+	text_str(&t, "/status");
+	if (sys_read_file(path, status, sizeof(status)) <= 0)
+		return false;
+	return parse_hex_after(status, "SigBlk:") & bit_of(signal);
+}
+
+static void count_once(struct thread *t, enum counter c)
+{
+	if (!t->counted)
+		counter_add(c, 1);
+	t->counted = true;
+}
+
+static void take_known_stack(struct thread *t)
+{
+	struct stack_bounds b;
+
+	atomic_store_explicit(&t->slice_limit, SLICE_BYTES, memory_order_relaxed);
+	if (stack_bounds_of_main(t->tid, &b)) {
+		atomic_store_explicit(&t->stack_lo, b.lo, memory_order_relaxed);
+		/* release: pairs with the acquire in capture.c; lo is there before hi */
+		atomic_store_explicit(&t->stack_hi, b.hi, memory_order_release);
+	}
+}
+
+/* The timer may fire before the state says ARMED; the handler does not look at the state. */
+static void arm(struct thread *t)
+{
+	if (timer_start(t, carrier(), period()) != 0)
+		return count_once(t, COUNTER_CPU_TIMERS_REFUSED);
+	if (!move(t, THREAD_UNARMED, THREAD_ARMED))
+		timer_delete_of(t);
+}
+
+static void arm_other(struct thread *t)
+{
+	if (blocks_signal(t->tid, carrier()))
+		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	else
+		arm(t);
+}
+
+static void adopt(int tid)
+{
+	struct thread *t = thread_claim(tid);
+
+	if (!t)
+		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	take_known_stack(t);
+	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
+	arm_other(t);
+}
+
+/* ---- ending */
+
+static void end(struct thread *t)
+{
+	int was = atomic_exchange_explicit(&t->state, THREAD_ENDED, memory_order_acq_rel);
+
+	if (was == THREAD_ARMED || was == THREAD_PARKED)
+		timer_delete_of(t);
+}
+
+static void end_each(struct thread *t, void *unused)
+{
+	(void)unused;
+	end(t);
+}
+
+/* ---- scanning */
+
+/* tid -> record, for one scan; open addressing. */
+#define SEEN_SLOTS (2 * THREADS_MAX)
+
+struct scan {
+	struct thread **slot; /* SEEN_SLOTS */
+};
+
+static struct thread **slot_of(struct scan *s, int tid)
+{
+	uint32_t at = (uint32_t)tid * 2654435761U;
+
+	while (s->slot[at % SEEN_SLOTS] && s->slot[at % SEEN_SLOTS]->tid != tid)
+		at++;
+	return &s->slot[at % SEEN_SLOTS];
+}
+
+/* Two records of one thread: it started and armed itself while we were looking.  One goes. */
+static void index_record(struct thread *t, void *arg)
+{
+	struct thread **slot = slot_of(arg, t->tid);
+
+	t->found = false;
+	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
+		return thread_recycle(t);
+	if (*slot)
+		end(t);
+	else
+		*slot = t;
+}
+
+static void see_tid(struct scan *s, int tid)
+{
+	struct thread *t = *slot_of(s, tid);
+
+	if (t)
+		t->found = true;
+	else if (tid != roster.listener_tid)
+		adopt(tid);
+}
+
+struct task_entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t len;
+	uint8_t type;
+	char name[];
+};
+
+static int parse_tid(const char *name)
+{
+	int tid = 0;
+
+	for (; *name >= '0' && *name <= '9'; name++)
+		tid = tid * 10 + (*name - '0');
+	return tid;
+}
+
+static void see_entries(struct scan *s, const char *entries, long len)
+{
+	for (long at = 0; at < len;) {
+		const struct task_entry *e = (const struct task_entry *)(entries + at);
+		int tid = parse_tid(e->name);
+
+		if (tid)
+			see_tid(s, tid);
+		at += e->len;
+	}
+}
+
+/* False when /proc is not there; then only threads that we saw start are known. */
+static bool see_all_tasks(struct scan *s)
+{
+	char entries[8192] __attribute__((aligned(8)));
+	int fd = sys_open_read("/proc/self/task");
+	long n;
+
+	if (fd < 0)
+		return false;
+	while ((n = sys_call3(SYS_getdents64, fd, (long)entries, sizeof(entries))) > 0)
+		see_entries(s, entries, n);
+	sys_close(fd);
+	return n == 0;
+}
+
+/* It used CPU time and no tick came: does it block the signal, behind our hooks? */
+static void check_armed(struct thread *t, int64_t used_ns)
+{
+	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !blocks_signal(t->tid, carrier()))
+		return;
+	if (move(t, THREAD_ARMED, THREAD_UNARMED)) {
+		timer_delete_of(t);
+		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	}
+}
+
+static void check_record(struct thread *t, void *arg)
+{
+	int64_t cpu = thread_cpu_ns(t->tid);
+	int64_t used = cpu - t->cpu_seen_ns;
+	int state = atomic_load_explicit(&t->state, memory_order_acquire);
+
+	(void)arg;
+	if (!t->found || cpu < 0)
+		return end(t);
+	if (state == THREAD_ARMED)
+		check_armed(t, used);
+	else if (state == THREAD_UNARMED && used > t->period_ns)
+		arm_other(t);
+	roster.counts.armed += state == THREAD_ARMED;
+	roster.counts.unarmed += state == THREAD_UNARMED;
+	t->cpu_seen_ns = cpu;
+	t->ticks_seen = 0;
+}
+
+static void index_and_look(struct scan *s)
+{
+	threads_each(index_record, s);
+	if (see_all_tasks(s)) {
+		roster.counts = (struct roster_counts){ 0 };
+		threads_each(check_record, NULL);
+	}
+}
+
+void roster_scan(void)
+{
+	struct scan s = { .slot = sys_map(SEEN_SLOTS * sizeof(*s.slot)) };
+
+	if (!s.slot)
+		return counter_add(COUNTER_ARENA_REFUSED, 1);
+	index_and_look(&s);
+	sys_unmap(s.slot, SEEN_SLOTS * sizeof(*s.slot));
+	stack_bounds_resolve();
+}
+
+/* ---- life */
+
+int roster_open(int signal, int64_t period_ns)
+{
+	if (threads_open() != 0)
+		return -1;
+	roster.listener_tid = sys_gettid();
+	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
+	/* release: hooks that see the signal see the region and the period */
+	atomic_store_explicit(&roster.signal, signal, memory_order_release);
+	roster_scan();
+	return 0;
+}
+
+void roster_close(void)
+{
+	atomic_store(&roster.signal, 0);
+	threads_each(end_each, NULL);
+}
+
+bool roster_is_quiet(void)
+{
+	return atomic_load(&roster.hooks_inside) == 0;
+}
+
+void roster_release(void)
+{
+	threads_each(end_each, NULL); /* who armed itself while we were closing */
+	threads_close();
+}
+
+static void change_period_of(struct thread *t, void *arg)
+{
+	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ARMED)
+		timer_change_period(t, *(const int64_t *)arg);
+}
+
+void roster_change_period(int64_t period_ns)
+{
+	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
+	threads_each(change_period_of, &period_ns);
+}
+
+struct roster_counts roster_count(void)
+{
+	return roster.counts;
+}
+
+/* ---- hooks */
+
+static bool i_block(int signal)
+{
+	uint64_t mask = 0;
+
+	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
+	return mask & bit_of(signal);
+}
+
+static void start_self(void)
+{
+	struct thread *t = thread_claim(sys_gettid());
+
+	if (!t)
+		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	take_known_stack(t);
+	thread_remember_self(t);
+	if (i_block(carrier()))
+		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	else
+		arm(t);
+}
+
+static void end_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		end(t);
+}
+
+static void park_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t && move(t, THREAD_ARMED, THREAD_PARKED))
+		timer_park(t);
+}
+
+static void unpark_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t && move(t, THREAD_PARKED, THREAD_ARMED))
+		timer_unpark(t);
+}
+
+/*
+ * seq_cst on both words: either we see the roster closed, or roster_is_quiet()
+ * sees us inside and the records stay.
+ */
+static void while_open(void (*fn)(void))
+{
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (atomic_load(&roster.signal))
+		fn();
+	atomic_fetch_sub(&roster.hooks_inside, 1);
+}
+
+void roster_thread_starts(void)
+{
+	while_open(start_self);
+}
+
+void roster_thread_ends(void)
+{
+	while_open(end_self);
+}
+
+void roster_thread_blocks(void)
+{
+	while_open(park_self);
+}
+
+void roster_thread_unblocks(void)
+{
+	while_open(unpark_self);
+}

@@ -1,0 +1,53 @@
+/*
+ * Keeps a timer on every thread of the process while a CPU profile runs: finds
+ * threads in /proc/self/task, is told of new ones by the pthread_create hook,
+ * notices those that ended or that block the signal.
+ *
+ * The roster_thread_* calls come from hooks; each does nothing while the roster
+ * is closed and touches only the calling thread's own record.
+ */
+#ifndef SAMPLER_ROSTER_H
+#define SAMPLER_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/threads.h"
+
+/*
+ * Arms every thread but the listener.  Returns 0, or -1 without memory.
+ * Context: listener.
+ */
+int roster_open(int signal, int64_t period_ns);
+
+/* Disarms every thread.  Records stay readable until roster_release().  Context: listener. */
+void roster_close(void);
+
+/* No hook is using a record; once closed and quiet, it stays so.  Context: listener. */
+bool roster_is_quiet(void);
+
+/* Gives the records' memory back; no handler or hook may be inside.  Context: listener. */
+void roster_release(void);
+
+/* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
+void roster_scan(void);
+
+void roster_change_period(int64_t period_ns);
+
+struct roster_counts {
+	uint32_t armed, unarmed;
+};
+struct roster_counts roster_count(void);
+
+/* Whether hooks have anything to do.  Context: hook. */
+bool roster_is_open(void);
+
+/* First and last act of a thread that the pthread_create hook wrapped.  Context: hook. */
+void roster_thread_starts(void);
+void roster_thread_ends(void);
+
+/* Around a change of the calling thread's mask that blocks or unblocks the carrier.  Context: hook. */
+void roster_thread_blocks(void);
+void roster_thread_unblocks(void);
+
+#endif

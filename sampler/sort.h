@@ -1,0 +1,22 @@
+/*
+ * Sorting without memory of its own (libc's qsort may call the target's
+ * malloc) and in bounded time whatever the order.  Context: any role.
+ */
+#ifndef SAMPLER_SORT_H
+#define SAMPLER_SORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sort_pair {
+	uint64_t key;
+	uint64_t value;
+};
+
+/* Ascending by key, then by value. */
+void sort_pairs(struct sort_pair *p, size_t count);
+
+/* The first pair whose key is not below `key`; `count` when there is none. */
+size_t sort_find(const struct sort_pair *p, size_t count, uint64_t key);
+
+#endif

@@ -1,0 +1,58 @@
+/* Handler path; see capture.c. */
+#include "sampler/tick.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "sampler/capture.h"
+#include "sampler/threads.h"
+
+static struct ring *_Atomic ring;
+static atomic_int handlers_inside;
+static _Atomic int64_t lost_ns;
+
+/*
+ * seq_cst throughout: a handler says that it is inside before it looks at the
+ * ring, the listener takes the ring away before it looks who is inside.
+ */
+void tick_direct_to(struct ring *r)
+{
+	atomic_store(&ring, r);
+}
+
+bool tick_is_quiet(void)
+{
+	return atomic_load(&handlers_inside) == 0;
+}
+
+int64_t tick_lost_ns(void)
+{
+	return atomic_load_explicit(&lost_ns, memory_order_relaxed);
+}
+
+bool tick_is_ours(const siginfo_t *info)
+{
+	return thread_from_cookie(info->si_value.sival_ptr) != NULL;
+}
+
+static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
+{
+	struct thread *t = thread_from_cookie(info->si_value.sival_ptr);
+	uint32_t ticks = 1 + (uint32_t)info->si_overrun;
+
+	thread_remember_self(t);
+	if (!capture_take(r, t, ucontext, ticks))
+		atomic_fetch_add_explicit(&lost_ns, (int64_t)ticks * t->period_ns,
+					  memory_order_relaxed);
+}
+
+void tick_handle(const siginfo_t *info, const void *ucontext)
+{
+	struct ring *r;
+
+	atomic_fetch_add(&handlers_inside, 1);
+	r = atomic_load(&ring);
+	if (r)
+		capture(r, info, ucontext);
+	atomic_fetch_sub(&handlers_inside, 1);
+}

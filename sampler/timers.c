@@ -1,0 +1,105 @@
+#include "sampler/timers.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+/*
+ * The kernel's encoding of "the CPU clock of thread TID" (pthread_getcpuclockid
+ * makes the same number): ~tid << 3, 4 = one thread, 2 = what the scheduler measured.
+ */
+static int cpu_clock_of(int tid)
+{
+	return (int)(~(unsigned)tid << 3 | 6U);
+}
+
+int64_t thread_cpu_ns(int tid)
+{
+	struct timespec ts;
+
+	if (sys_call3(SYS_clock_gettime, cpu_clock_of(tid), (long)&ts, 0) != 0)
+		return -1;
+	return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+/* xorshift64*: where in a period the first tick falls; any fair spread will do. */
+static uint64_t random_below(uint64_t limit)
+{
+	static __thread uint64_t x;
+
+	if (!x)
+		x = ((uint64_t)sys_now_ns() * 0x9e3779b97f4a7c15ULL ^ (uint64_t)sys_gettid()) | 1;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	return (x * 0x2545f4914f6cdd1dULL >> 11) % limit;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec){ ns / NS_PER_SECOND, ns % NS_PER_SECOND };
+}
+
+static int set(const struct thread *t, int64_t first_ns, int64_t period_ns, struct itimerspec *old)
+{
+	struct itimerspec when = { .it_interval = timespec_of(period_ns),
+				   .it_value = timespec_of(first_ns) };
+
+	return (int)sys_call4(SYS_timer_settime, t->timer, 0, (long)&when, (long)old);
+}
+
+static int64_t random_first(int64_t period_ns)
+{
+	return 1 + (int64_t)random_below((uint64_t)period_ns);
+}
+
+static int create(struct thread *t, int signal)
+{
+	struct sigevent ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.sigev_notify = SIGEV_THREAD_ID;
+	ev.sigev_signo = signal;
+	ev.sigev_value.sival_ptr = t;
+	ev._sigev_un._tid = t->tid;
+	return (int)sys_call3(SYS_timer_create, cpu_clock_of(t->tid), (long)&ev, (long)&t->timer);
+}
+
+int timer_start(struct thread *t, int signal, int64_t period_ns)
+{
+	int err = create(t, signal);
+
+	if (err)
+		return err;
+	t->period_ns = period_ns;
+	err = set(t, random_first(period_ns), period_ns, NULL);
+	if (err)
+		timer_delete_of(t);
+	return err;
+}
+
+int timer_change_period(struct thread *t, int64_t period_ns)
+{
+	t->period_ns = period_ns;
+	return set(t, random_first(period_ns), period_ns, NULL);
+}
+
+void timer_delete_of(struct thread *t)
+{
+	sys_call3(SYS_timer_delete, t->timer, 0, 0);
+}
+
+void timer_park(struct thread *t)
+{
+	struct itimerspec old = { .it_value = { 0, 1 } };
+
+	set(t, 0, 0, &old);
+	t->parked_left_ns = old.it_value.tv_sec * NS_PER_SECOND + old.it_value.tv_nsec;
+}
+
+void timer_unpark(struct thread *t)
+{
+	set(t, MAX(t->parked_left_ns, 1), t->period_ns, NULL);
+}

@@ -1,0 +1,34 @@
+/*
+ * One kernel timer per thread on its CPU-time clock, by raw system calls.  A
+ * sleeping thread uses no CPU time and is never signalled.
+ *
+ * Context: listener and hook; each call touches one record that the caller owns.
+ */
+#ifndef SAMPLER_TIMERS_H
+#define SAMPLER_TIMERS_H
+
+#include <stdint.h>
+
+#include "sampler/threads.h"
+
+/*
+ * Creates and starts the timer of t->tid: a tick every period_ns of CPU time,
+ * the first after a random part of that, so that short threads are sampled in
+ * proportion to what they use.  Returns 0 or -errno (EAGAIN: RLIMIT_SIGPENDING
+ * is reached; EINVAL: the thread is gone).
+ */
+int timer_start(struct thread *t, int signal, int64_t period_ns);
+
+/* Changes the period of a running timer. */
+int timer_change_period(struct thread *t, int64_t period_ns);
+
+void timer_delete_of(struct thread *t);
+
+/* Stops the timer and remembers in t->parked_left_ns what was left to the next tick. */
+void timer_park(struct thread *t);
+void timer_unpark(struct thread *t);
+
+/* CPU time of one thread of this process in ns, -1 if it is gone. */
+int64_t thread_cpu_ns(int tid);
+
+#endif

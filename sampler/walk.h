@@ -1,0 +1,35 @@
+/*
+ * From a captured copy to a stack of look-up addresses, by rows.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_WALK_H
+#define SAMPLER_WALK_H
+
+#include <stdint.h>
+
+#include "sampler/capture.h"
+#include "sampler/stacks.h"
+
+/* How a walk ended. */
+enum walk_end {
+	WALK_COMPLETE,
+	WALK_NO_RULE,   /* code without unwind data, and no frame pointer to follow */
+	WALK_SLICE,     /* the copy ends before the stack does */
+	WALK_BAD_FRAME, /* a frame that cannot be: CFA not above SP, memory missing */
+	WALK_DEPTH,     /* STACK_DEPTH_MAX frames and no end */
+};
+
+struct walk {
+	uint64_t pc[STACK_DEPTH_MAX]; /* leaf first; see stacks.h */
+	uint32_t depth;               /* at least 1 */
+	enum walk_end end;
+};
+
+/*
+ * Walks `c` into `w`.  A stack that could not be followed to its root ends in
+ * PSEUDO_TRUNCATED and moves the counter of its reason.
+ */
+void walk_capture(const struct capture *c, struct walk *w);
+
+#endif
