@@ -1,6 +1,14 @@
 /*
- * HTTP/1.x requests, parsed without state, memory or sockets: pointers into
- * the caller's bytes.
+ * HTTP/1.x request heads, parsed without state, memory or sockets: pointers
+ * into the caller's bytes.
+ *
+ * Strict, because two readers that disagree about where a request ends can be
+ * played against each other: lines end with CR LF and nothing else, names are
+ * tokens with the colon right behind, values hold no control bytes and are never
+ * continued on a next line, versions are 1.0 and 1.1.
+ *
+ * Every call starts from the first byte.  A sender of single bytes makes that
+ * quadratic, but only in the length of a head, which the server keeps to 8 KiB.
  *
  * Context: any role (used by the listener only).
  */
@@ -25,9 +33,10 @@ struct http_header {
 
 struct http_request {
 	struct http_slice method;
-	struct http_slice path;	 /* as sent, before '?' */
-	struct http_slice query; /* as sent, behind '?', empty if none */
-	int minor_version;	 /* HTTP/1.N */
+	struct http_slice authority; /* of a target like http://host/path, else empty */
+	struct http_slice path;	     /* as sent, before '?' */
+	struct http_slice query;     /* as sent, behind '?', empty if none */
+	int minor_version;	     /* HTTP/1.N */
 	struct http_header header[HTTP_HEADERS_MAX];
 	size_t header_count;
 	size_t head_bytes; /* up to and with the empty line */
@@ -48,10 +57,39 @@ enum parse_result http_parse(const char *bytes, size_t len, struct http_request 
 /* The first header of that name (case-insensitive), or NULL. */
 const struct http_slice *http_header(const struct http_request *r, const char *name);
 
+/* Like http_header(), and how often the name occurs. */
+const struct http_slice *http_header_count(const struct http_request *r, const char *name,
+					   size_t *count);
+
 /*
  * The first value of a query parameter, percent- and plus-decoded into `out`
  * (cut at size - 1).  False when it is absent or empty.
  */
 bool http_query(const struct http_request *r, const char *key, char *out, size_t size);
+
+/*
+ * The same as a decimal number with or without a sign.  False also when it is
+ * something else, or does not fit 64 bits.
+ */
+bool http_query_number(const struct http_request *r, const char *key, int64_t *value);
+
+/*
+ * Percent-decodes `in` into `out`, cut at size - 1 and ended with NUL; with
+ * `plus`, '+' means a blank.  What is no %XX, and %00, stays as it is.
+ * Returns the length of the whole decoded text, cut or not.
+ */
+size_t http_decode(struct http_slice in, bool plus, char *out, size_t size);
+
+/* The value of a hexadecimal digit, or -1. */
+int http_hex_digit(char c);
+
+/* Slices against C strings. */
+bool slice_equals(struct http_slice s, const char *text);
+bool slice_equals_nocase(struct http_slice s, const char *text);
+bool slice_starts_nocase(struct http_slice s, const char *text);
+struct http_slice slice_from(struct http_slice s, size_t start);
+
+/* The list element `token` in a value like "close, TE" (case-insensitive). */
+bool slice_lists(struct http_slice value, const char *token);
 
 #endif

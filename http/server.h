@@ -36,28 +36,59 @@ struct http_waiter {
 	void (*gone)(void *arg);
 };
 
+/* What one connection may take. */
+struct http_limits {
+	size_t connections; /* at most HTTP_CONNECTIONS_MAX */
+	int64_t head_ns;    /* from a request's first byte, or the connection, to its empty line */
+	int64_t idle_ns;    /* between two requests */
+	int64_t stall_ns;   /* a body or an answer without any progress */
+	int64_t linger_ns;  /* after the last answer, until the client closes too */
+};
+
+#define HTTP_CONNECTIONS_MAX 512
+
+extern const struct http_limits http_limits_default;
+
 struct http_service {
-	/* Answers one complete, authorized request: http_respond() or http_begin(). */
+	/*
+	 * Answers one complete, authorized request: http_respond(), http_error() or http_begin().
+	 * `r` is valid until it returns, the bytes that `r` points to until the answer is sent.
+	 */
 	void (*serve)(struct http_exchange *x, const struct http_request *r);
 	/*
 	 * Periodic work.  Called before every poll with the current time; returns when it wants to
-	 * be called again (CLOCK_MONOTONIC ns), INT64_MAX for never.
+	 * be called again (CLOCK_MONOTONIC ns), INT64_MAX for never.  NULL: there is none.
 	 */
 	int64_t (*tick)(int64_t now_ns);
+	/*
+	 * How many bytes of body this request may bring; 0 for one that needs none (a small body
+	 * is then read and dropped).  NULL: no request needs one.
+	 */
+	size_t (*body_limit)(const struct http_request *r);
+	const struct http_limits *limits; /* NULL: http_limits_default */
 };
 
 /* Memory for this exchange: released after the last byte is sent. */
 struct arena *http_arena(struct http_exchange *x);
 
-/* Sends a whole answer.  Copies nothing: body must be static or in http_arena(). */
+/* Sends a whole answer.  Copies nothing: body and extra must be static or in http_arena(). */
 void http_respond(struct http_exchange *x, const struct http_response *r);
 
-/* Go's error form: text/plain, X-Go-Pprof: 1, message and newline. */
+/*
+ * Go's error form: text/plain, X-Go-Pprof: 1, message and newline.  The message
+ * is static or in http_arena().
+ */
 void http_error(struct http_exchange *x, int status, const char *message);
+
+/* The same with more header lines, as in http_response.extra. */
+void http_error_extra(struct http_exchange *x, int status, const char *message, const char *extra);
 
 /*
  * Sends the head of a 200 now (chunked for HTTP/1.1, until close for 1.0) and
- * waits for `w`.  body fields of `r` are ignored.
+ * waits for `w`.  The body fields of `r` are ignored.
+ *
+ * The answer to HEAD ends with the head: pass NULL for `w`, so that nothing is
+ * started for it.  (A waiter passed all the same is told that the client is gone.)
  */
 void http_begin(struct http_exchange *x, const struct http_response *r,
 		const struct http_waiter *w);
@@ -75,10 +106,12 @@ void http_abort(struct http_exchange *x);
 int http_listen(uint16_t port);
 
 /*
- * Serves connections of `fd` until `*stop` becomes non-zero.  `key` is the
- * bearer token (borrowed for ever).
+ * Serves connections of `fd` until `*stop` becomes non-zero, which is looked at
+ * after every poll: shutdown(fd, SHUT_RDWR) ends a sleeping one.  Waiters are then told that
+ * their clients are gone; `fd` stays open.  `key` is the bearer token.  Returns
+ * 0, or -1 when there was no memory to begin with.
  */
-void http_serve(int fd, uint16_t port, const char *key, const struct http_service *service,
-		const volatile int *stop);
+int http_serve(int fd, const char *key, const struct http_service *service,
+	       const volatile int *stop);
 
 #endif

@@ -1,0 +1,138 @@
+/*
+ * /debug/pprof/profile: starts a CPU profile, lets the server wait while it
+ * runs, and sends what came of it.  The head goes out at once, so that a client
+ * knows early that the profile is being taken.
+ */
+#include <string.h>
+
+#include "http/handlers.h"
+#include "proto/build.h"
+#include "sampler/cpu.h"
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+#define SECONDS_DEFAULT 30   /* as in Go */
+#define SECONDS_MAX	3600 /* a longer wish is cut to this */
+
+/* What is needed when the time is up; lives in the exchange's arena. */
+struct cpu_wait {
+	struct cpu_profile *profile;
+	enum symbols_detail detail;
+};
+
+static const struct http_response profile_head = {
+	.status = 200,
+	.content_type = "application/octet-stream",
+	.filename = "profile",
+};
+
+/* Go takes its default for everything that is not a positive number, and so do we. */
+static int64_t wanted_seconds(const struct http_request *r)
+{
+	int64_t seconds;
+
+	if (!http_query_number(r, "seconds", &seconds) || seconds <= 0)
+		return SECONDS_DEFAULT;
+	return MIN(seconds, SECONDS_MAX);
+}
+
+static int wanted_hz(const struct http_request *r)
+{
+	int64_t hz;
+
+	if (!http_query_number(r, "hz", &hz))
+		return routes_config()->default_hz;
+	return (int)MAX(CPU_HZ_MIN, MIN(hz, CPU_HZ_MAX));
+}
+
+/* lines=0 spares the search for lines and inlined calls. */
+static enum symbols_detail wanted_detail(const struct http_request *r)
+{
+	int64_t lines;
+
+	return http_query_number(r, "lines", &lines) && lines == 0 ? SYMBOLS_NAMES : SYMBOLS_LINES;
+}
+
+static int build(struct arena *a, const struct cpu_wait *w, struct bytes *file)
+{
+	const struct cpu_profile *p = w->profile;
+	const struct profile_head head = {
+		.sample_type = { [CPU_VALUE_SAMPLES] = { "samples", "count" },
+				 [CPU_VALUE_NS] = { "cpu", "nanoseconds" } },
+		.sample_type_count = 2,
+		.default_sample_type = "",
+		.period_type = { "cpu", "nanoseconds" },
+		.period = p->period_ns,
+		.time_ns = p->start_epoch_ns,
+		.duration_ns = p->duration_ns,
+	};
+
+	return build_profile(a, &p->stacks, &head, w->detail, file);
+}
+
+static void profile_due(struct http_exchange *x, void *arg)
+{
+	struct cpu_wait *w = arg;
+	struct bytes file = { 0 };
+	int failed;
+
+	cpu_profile_stop(w->profile);
+	failed = build(http_arena(x), w, &file);
+	cpu_profile_free(w->profile);
+	if (failed)
+		http_abort(x);
+	else
+		http_finish(x, file.at, file.len);
+}
+
+static void profile_gone(void *arg)
+{
+	struct cpu_wait *w = arg;
+
+	cpu_profile_free(w->profile);
+}
+
+static void could_not_start(struct http_exchange *x, const char *why)
+{
+	static const char what[] = "Could not enable CPU profiling: ";
+	size_t size = sizeof(what) + strlen(why);
+	struct text t = { .at = arena_alloc(http_arena(x), size), .size = size };
+
+	if (!t.at) {
+		http_error(x, 500, "Could not enable CPU profiling: out of memory");
+		return;
+	}
+	text_str(&t, what);
+	text_str(&t, why);
+	http_error(x, 500, t.at);
+}
+
+static void start_profile(struct http_exchange *x, const struct http_request *r, struct cpu_wait *w)
+{
+	const char *why = "unknown reason";
+	struct http_waiter waiter = { .arg = w, .due = profile_due, .gone = profile_gone };
+
+	w->detail = wanted_detail(r);
+	w->profile = cpu_profile_start(wanted_hz(r), &why);
+	if (!w->profile) {
+		could_not_start(x, why);
+		return;
+	}
+	waiter.due_ns = w->profile->start_ns + wanted_seconds(r) * NS_PER_SECOND;
+	http_begin(x, &profile_head, &waiter);
+}
+
+void cpu_route(struct http_exchange *x, const struct http_request *r)
+{
+	struct cpu_wait *w;
+
+	if (slice_equals(r->method, "HEAD")) {
+		http_begin(x, &profile_head, NULL);
+		return;
+	}
+	w = arena_alloc(http_arena(x), sizeof(*w));
+	if (w)
+		start_profile(x, r, w);
+	else
+		could_not_start(x, "out of memory");
+}

@@ -1,0 +1,38 @@
+/*
+ * The functions that answer the single paths, for the table in routes.c.
+ * Each gets a GET or a HEAD (and symbol_route() a POST).
+ *
+ * Context: listener, all of it.
+ */
+#ifndef HTTP_HANDLERS_H
+#define HTTP_HANDLERS_H
+
+#include "http/routes.h"
+
+/* One row of the table: a path below /debug/pprof/. */
+struct route {
+	const char *name;
+	const char *description; /* HTML, one or two sentences for the index */
+	void (*serve)(struct http_exchange *x, const struct http_request *r);
+	const char *link;	 /* where the index leads; NULL: it is not on the index */
+	uint64_t (*count)(void); /* of what it has collected; NULL: nothing to count */
+};
+
+/* The rows, in the order of the index. */
+const struct route *routes_all(size_t *count);
+
+const struct routes_config *routes_config(void);
+
+/* pages.c */
+void index_route(struct http_exchange *x, const struct http_request *r);
+void cmdline_route(struct http_exchange *x, const struct http_request *r);
+void shim_route(struct http_exchange *x, const struct http_request *r);
+void trace_route(struct http_exchange *x, const struct http_request *r);
+
+/* cpu_route.c */
+void cpu_route(struct http_exchange *x, const struct http_request *r);
+
+/* symbol_route.c */
+void symbol_route(struct http_exchange *x, const struct http_request *r);
+
+#endif

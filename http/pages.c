@@ -1,0 +1,145 @@
+/* The pages that people read: index, command line, state of the shim. */
+#include <string.h>
+
+#include "http/handlers.h"
+#include "sampler/counters.h"
+#include "sampler/sys.h"
+
+#define PAGE_BYTES_MAX (32UL << 10)
+
+/* A page under construction; at is NULL without memory. */
+static struct text page_begin(struct http_exchange *x)
+{
+	return (struct text){ .at = arena_alloc(http_arena(x), PAGE_BYTES_MAX),
+			      .size = PAGE_BYTES_MAX };
+}
+
+static void page_send(struct http_exchange *x, const struct text *t, const char *type)
+{
+	const struct http_response r = {
+		.status = 200,
+		.content_type = type,
+		.body = t->at,
+		.body_len = t->len,
+	};
+
+	http_respond(x, &r);
+}
+
+static void index_head(struct text *t)
+{
+	text_str(t, "<!DOCTYPE html>\n"
+		    "<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		    "<title>/debug/pprof/</title>\n"
+		    "<style>td, th { padding: 0 1em 0 0; text-align: left }</style>\n"
+		    "</head>\n<body>\n<h1>/debug/pprof/</h1>\n");
+}
+
+static void index_row(struct text *t, const struct route *route)
+{
+	text_str(t, "<tr><td>");
+	text_u64(t, route->count ? route->count() : 0);
+	text_str(t, "</td><td><a href=\"");
+	text_str(t, route->link);
+	text_str(t, "\">");
+	text_str(t, route->name);
+	text_str(t, "</a></td></tr>\n");
+}
+
+static void index_description(struct text *t, const struct route *route)
+{
+	text_str(t, "<li><b>");
+	text_str(t, route->name);
+	text_str(t, "</b>: ");
+	text_str(t, route->description);
+	text_str(t, "</li>\n");
+}
+
+static void index_each(struct text *t, void (*write)(struct text *, const struct route *))
+{
+	size_t count;
+	const struct route *route = routes_all(&count);
+
+	for (size_t i = 0; i < count; i++)
+		if (route[i].link)
+			write(t, &route[i]);
+}
+
+void index_route(struct http_exchange *x, const struct http_request *r)
+{
+	struct text t = page_begin(x);
+
+	(void)r;
+	if (!t.at) {
+		http_error(x, 500, "Out of memory.");
+		return;
+	}
+	index_head(&t);
+	text_str(&t, "<table>\n<tr><th>Count</th><th>Profile</th></tr>\n");
+	index_each(&t, index_row);
+	text_str(&t, "</table>\n<h2>What they show</h2>\n<ul>\n");
+	index_each(&t, index_description);
+	text_str(&t, "</ul>\n<p>pprofshim ");
+	text_str(&t, routes_config()->version);
+	text_str(&t, "</p>\n</body>\n</html>\n");
+	page_send(x, &t, "text/html; charset=utf-8");
+}
+
+void cmdline_route(struct http_exchange *x, const struct http_request *r)
+{
+	const struct http_response answer = {
+		.status = 200,
+		.body = routes_config()->cmdline,
+		.body_len = routes_config()->cmdline_len,
+	};
+
+	(void)r;
+	http_respond(x, &answer);
+}
+
+static void write_counters(struct text *t)
+{
+	for (int i = 0; i < COUNTER_COUNT; i++) {
+		text_str(t, counter_texts[i].name);
+		text_char(t, ' ');
+		text_u64(t, counter_get((enum counter)i));
+		text_str(t, "  # ");
+		text_str(t, counter_texts[i].meaning);
+		text_char(t, '\n');
+	}
+}
+
+static void write_memory(struct text *t)
+{
+	text_str(t, "mapped_bytes ");
+	text_u64(t, sys_mapped_bytes());
+	text_str(t, "  # memory of the profiler now, this page included\n");
+}
+
+void shim_route(struct http_exchange *x, const struct http_request *r)
+{
+	struct text t = page_begin(x);
+
+	(void)r;
+	if (!t.at) {
+		http_error(x, 500, "Out of memory.");
+		return;
+	}
+	text_str(&t, "pprofshim ");
+	text_str(&t, routes_config()->version);
+	text_char(&t, '\n');
+	if (routes_config()->write_status)
+		routes_config()->write_status(&t);
+	write_counters(&t);
+	write_memory(&t);
+	page_send(x, &t, NULL);
+}
+
+/* Its format is that of one runtime's scheduler events; there are none here. */
+void trace_route(struct http_exchange *x, const struct http_request *r)
+{
+	(void)r;
+	http_error(x, 501,
+		   "Execution traces exist for Go programs only. "
+		   "The CPU profile of this program is at /debug/pprof/profile");
+}

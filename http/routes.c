@@ -1,0 +1,207 @@
+#include "http/routes.h"
+
+#include <string.h>
+
+#include "http/handlers.h"
+#include "shim/cc.h"
+
+#define PREFIX "/debug/pprof/"
+
+/*
+ * pprof sends all addresses of a mapping in one POST, some 15 bytes each; this
+ * is room for 250,000.
+ */
+#define SYMBOL_BODY_MAX (4UL << 20)
+
+static const struct route routes[] = {
+	{ .name = "cmdline",
+	  .description = "The command line of this program, its arguments separated by NUL.",
+	  .serve = cmdline_route,
+	  .link = "cmdline" },
+	{ .name = "profile",
+	  .description = "CPU profile. <code>seconds</code> sets how long it is taken (default 30, "
+			 "at most 3600), <code>hz</code> how often it looks (1 to 1000). "
+			 "Open the file with <code>go tool pprof</code>.",
+	  .serve = cpu_route,
+	  .link = "profile?seconds=5" },
+	{ .name = "shim",
+	  .description = "State, settings and counters of the profiler itself, "
+			 "with everything it could not measure.",
+	  .serve = shim_route,
+	  .link = "shim" },
+	{ .name = "symbol",
+	  .description =
+		  "Names of the functions at given addresses: "
+		  "<code>symbol?0x4011d0+0x4011f8</code>, or the same in the body of a POST.",
+	  .serve = symbol_route,
+	  .link = "symbol" },
+	{ .name = "trace", .serve = trace_route },
+};
+
+static struct routes_config settings;
+
+void routes_init(const struct routes_config *config)
+{
+	settings = *config;
+}
+
+const struct routes_config *routes_config(void)
+{
+	return &settings;
+}
+
+const struct route *routes_all(size_t *count)
+{
+	*count = ARRAY_SIZE(routes);
+	return routes;
+}
+
+static bool is_symbol(const struct http_request *r)
+{
+	return slice_equals(r->path, PREFIX "symbol");
+}
+
+size_t routes_body_limit(const struct http_request *r)
+{
+	return slice_equals(r->method, "POST") && is_symbol(r) ? SYMBOL_BODY_MAX : 0;
+}
+
+static bool method_allowed(const struct http_request *r)
+{
+	if (slice_equals(r->method, "POST"))
+		return is_symbol(r);
+	return slice_equals(r->method, "GET") || slice_equals(r->method, "HEAD");
+}
+
+static void refuse_method(struct http_exchange *x, const struct http_request *r)
+{
+	const char *allow = is_symbol(r) ? "Allow: GET, HEAD, POST\r\n" : "Allow: GET, HEAD\r\n";
+
+	http_error_extra(x, 405, "This method is not allowed here.", allow);
+}
+
+static void redirect(struct http_exchange *x, int status, const char *path, struct http_slice query)
+{
+	static const char body[] = "The page is at the address in the header Location.\n";
+	size_t size = strlen(path) + query.len + 32;
+	struct text t = { .at = arena_alloc(http_arena(x), size), .size = size };
+	const struct http_response r = {
+		.status = status,
+		.extra = t.at,
+		.body = body,
+		.body_len = sizeof(body) - 1,
+	};
+
+	if (!t.at) {
+		http_error(x, 500, "Out of memory.");
+		return;
+	}
+	text_str(&t, "Location: ");
+	text_str(&t, path);
+	text_str(&t, query.len ? "?" : "");
+	text_bytes(&t, query.at, query.len);
+	text_str(&t, "\r\n");
+	http_respond(x, &r);
+}
+
+static void drop_last_segment(struct text *t)
+{
+	while (t->len && t->at[--t->len] != '/')
+		;
+}
+
+static void add_segment(struct text *t, struct http_slice segment)
+{
+	if (segment.len == 0 || slice_equals(segment, "."))
+		return;
+	if (slice_equals(segment, "..")) {
+		drop_last_segment(t);
+		return;
+	}
+	text_char(t, '/');
+	text_bytes(t, segment.at, segment.len);
+}
+
+/* The path without empty, "." and ".." segments; a slash at its end stays. */
+static void clean_path(struct text *t, struct http_slice path)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i <= path.len; i++) {
+		if (i < path.len && path.at[i] != '/')
+			continue;
+		add_segment(t, (struct http_slice){ path.at + start, i - start });
+		start = i + 1;
+	}
+	if (t->len == 0 || path.at[path.len - 1] == '/')
+		text_char(t, '/');
+	t->at[t->len] = '\0';
+}
+
+static bool starts(const char *path, const char *start)
+{
+	return strncmp(path, start, strlen(start)) == 0;
+}
+
+static void not_found(struct http_exchange *x)
+{
+	http_error(x, 404, "Nothing is here; the profiles are at /debug/pprof/");
+}
+
+static void serve_elsewhere(struct http_exchange *x, const struct http_request *r,
+			    const char *clean)
+{
+	if (strcmp(clean, "/debug/pprof") == 0)
+		redirect(x, 301, PREFIX, r->query);
+	else if (strcmp(clean, "/") == 0)
+		redirect(x, 302, PREFIX, r->query);
+	else if (starts(clean, PREFIX))
+		redirect(x, 301, clean, r->query);
+	else
+		not_found(x);
+}
+
+static void serve_name(struct http_exchange *x, const struct http_request *r, const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (strcmp(routes[i].name, name) == 0) {
+			routes[i].serve(x, r);
+			return;
+		}
+	}
+	http_error(x, 404, "Unknown profile");
+}
+
+static void serve_below(struct http_exchange *x, const struct http_request *r)
+{
+	struct http_slice rest = slice_from(r->path, strlen(PREFIX));
+	char name[64];
+
+	http_decode(rest, false, name, sizeof(name));
+	if (name[0])
+		serve_name(x, r, name);
+	else
+		index_route(x, r);
+}
+
+/*
+ * Redirects lead to pages of ours only: "//host" must not send a browser to that
+ * host.  No page has a path that does not fit the buffer.
+ */
+void routes_serve(struct http_exchange *x, const struct http_request *r)
+{
+	char buffer[256];
+	struct text clean = TEXT_INIT(buffer);
+
+	if (!method_allowed(r)) {
+		refuse_method(x, r);
+		return;
+	}
+	clean_path(&clean, r->path);
+	if (clean.cut)
+		not_found(x);
+	else if (slice_equals(r->path, clean.at) && starts(clean.at, PREFIX))
+		serve_below(x, r);
+	else
+		serve_elsewhere(x, r, clean.at);
+}

@@ -1,0 +1,294 @@
+#include "http/server.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "http/net.h"
+#include "http/request.h"
+#include "sampler/counters.h"
+#include "shim/cc.h"
+
+/* Places beyond the limit, for telling newcomers that there is no room. */
+#define SPARE_PLACES 16
+#define PLACES	     (HTTP_CONNECTIONS_MAX + SPARE_PLACES)
+
+#define BACKLOG	       512
+#define ACCEPTS_A_TURN 64 /* newcomers taken in before the others have their turn */
+#define READS_A_TURN   16 /* of one connection; a large body takes several */
+
+#define ACCEPT_PAUSE_NS NS_PER_SECOND
+#define FAILED_POLL_NS	(100 * NS_PER_MS)
+
+const struct http_limits http_limits_default = {
+	.connections = HTTP_CONNECTIONS_MAX,
+	.head_ns = 10 * NS_PER_SECOND,
+	.idle_ns = 60 * NS_PER_SECOND,
+	.stall_ns = 30 * NS_PER_SECOND,
+	.linger_ns = 2 * NS_PER_SECOND,
+};
+
+struct server {
+	struct http_shared shared;
+	int fd;
+	int64_t accept_ns; /* no newcomers before this: the kernel had no descriptor or memory */
+	size_t limit;
+	size_t count;
+	struct http_exchange *conn[PLACES];
+	struct pollfd poll[PLACES + 1]; /* [0] listens, [1 + i] is conn[i] */
+};
+
+static int bind_and_listen(int fd, uint16_t port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int failed;
+
+	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	failed = net_set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+	if (!failed)
+		failed = net_bind(fd, &at);
+	return failed ? failed : net_listen(fd, BACKLOG);
+}
+
+int http_listen(uint16_t port)
+{
+	int fd = net_socket();
+	int failed;
+
+	if (fd < 0)
+		return fd;
+	failed = bind_and_listen(fd, port);
+	if (!failed)
+		return fd;
+	sys_close(fd);
+	return failed;
+}
+
+static void remove_conn(struct server *s, size_t i)
+{
+	conn_free(s->conn[i]);
+	s->conn[i] = s->conn[--s->count];
+}
+
+static void remove_closed(struct server *s)
+{
+	for (size_t i = s->count; i-- > 0;)
+		if (s->conn[i]->state == CONN_CLOSED)
+			remove_conn(s, i);
+}
+
+/* Closes the connection that has been idle for longest; false when all are busy. */
+static bool evict_idle(struct server *s)
+{
+	size_t oldest = s->count;
+
+	for (size_t i = 0; i < s->count; i++) {
+		if (!conn_is_idle(s->conn[i]))
+			continue;
+		if (oldest == s->count || s->conn[i]->since_ns < s->conn[oldest]->since_ns)
+			oldest = i;
+	}
+	if (oldest == s->count)
+		return false;
+	counter_add(COUNTER_HTTP_IDLE_EVICTED, 1);
+	conn_close(s->conn[oldest]);
+	remove_conn(s, oldest);
+	return true;
+}
+
+static void add_conn(struct server *s, int fd)
+{
+	bool full = s->count >= s->limit && !evict_idle(s);
+	struct http_exchange *x;
+
+	if (full)
+		counter_add(COUNTER_HTTP_REFUSED_FULL, 1);
+	if (s->count >= s->limit + SPARE_PLACES) {
+		sys_close(fd);
+		return;
+	}
+	x = conn_open(&s->shared, fd);
+	if (!x)
+		return;
+	s->conn[s->count++] = x;
+	if (full)
+		request_refuse(x, 503, "Too many connections. Try again later.");
+}
+
+/* The socket is bound to loopback; this holds whatever a network namespace routes to it. */
+static bool is_loopback(const struct sockaddr_in *peer)
+{
+	return peer->sin_family == AF_INET && ntohl(peer->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool nobody_waits(int error)
+{
+	return error == -EAGAIN;
+}
+
+/* The client went away before it was its turn, or a signal came: simply the next. */
+static bool is_passing(int error)
+{
+	return error == -EINTR || error == -ECONNABORTED || error == -EPROTO;
+}
+
+/*
+ * Whatever else goes wrong (no descriptors, no memory) stays wrong for a while,
+ * and the client in the queue would wake us at once: so nobody listens meanwhile.
+ */
+static void pause_accepting(struct server *s)
+{
+	counter_add(COUNTER_HTTP_ACCEPT_FAILED, 1);
+	s->accept_ns = s->shared.now_ns + ACCEPT_PAUSE_NS;
+}
+
+/* False when there is nobody left to take in now. */
+static bool accept_one(struct server *s)
+{
+	struct sockaddr_in peer = { 0 };
+	int fd = net_accept(s->fd, &peer);
+
+	if (fd >= 0 && is_loopback(&peer))
+		add_conn(s, fd);
+	else if (fd >= 0)
+		sys_close(fd);
+	else if (nobody_waits(fd))
+		return false;
+	else if (!is_passing(fd))
+		pause_accepting(s);
+	return s->accept_ns <= s->shared.now_ns;
+}
+
+static void accept_some(struct server *s)
+{
+	for (int i = 0; i < ACCEPTS_A_TURN && accept_one(s); i++)
+		;
+}
+
+static bool is_reading(const struct http_exchange *x)
+{
+	return x->state == CONN_HEAD || x->state == CONN_BODY;
+}
+
+static void take_turn(struct http_exchange *x, bool readable)
+{
+	if (x->ready)
+		request_advance(x);
+	for (int i = 0; readable && i < READS_A_TURN && is_reading(x) && !x->ready; i++) {
+		if (!conn_read(x))
+			return;
+		request_advance(x);
+	}
+}
+
+static void handle_events(struct http_exchange *x, short events)
+{
+	bool broken = events & (POLLHUP | POLLERR | POLLNVAL);
+
+	if (x->state == CONN_WAITING && (broken || events & POLLRDHUP))
+		conn_close(x);
+	else if (x->state == CONN_LINGERING && events)
+		conn_drain(x);
+	else if (x->part_count && (broken || events & POLLOUT))
+		conn_flush(x);
+	if (is_reading(x))
+		take_turn(x, events & (POLLIN | POLLHUP | POLLERR));
+}
+
+static void handle_time(struct http_exchange *x)
+{
+	int64_t now = x->shared->now_ns;
+
+	if (x->state == CONN_WAITING && x->waiter.due_ns <= now) {
+		request_due(x);
+		x->shared->now_ns = sys_now_ns(); /* that was real work */
+	} else if (x->deadline_ns <= now) {
+		request_expired(x);
+	}
+}
+
+static void handle_all(struct server *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		struct http_exchange *x = s->conn[i];
+
+		handle_events(x, s->poll[i + 1].revents);
+		if (x->state != CONN_CLOSED)
+			handle_time(x);
+	}
+}
+
+static int64_t tick(const struct http_service *service, int64_t now_ns)
+{
+	return service->tick ? service->tick(now_ns) : INT64_MAX;
+}
+
+/* Fills in poll[] and returns when to wake up at the latest. */
+static int64_t prepare_poll(struct server *s)
+{
+	int64_t now = s->shared.now_ns;
+	bool paused = s->accept_ns > now;
+	int64_t wake = tick(s->shared.service, now);
+
+	if (paused)
+		wake = MIN(wake, s->accept_ns);
+	s->poll[0] = (struct pollfd){ .fd = paused ? -1 : s->fd, .events = POLLIN };
+	for (size_t i = 0; i < s->count; i++) {
+		const struct http_exchange *x = s->conn[i];
+
+		s->poll[i + 1] = (struct pollfd){ .fd = x->fd, .events = conn_events(x) };
+		wake = MIN(wake, conn_wake_ns(x));
+	}
+	return wake;
+}
+
+/* A refused poll (the limit on descriptors was lowered under us) must not make us spin. */
+static void poll_once(struct server *s)
+{
+	int64_t wake = prepare_poll(s);
+	int ready = net_poll(s->poll, s->count + 1, sys_now_ns(), wake);
+
+	if (ready < 0 && ready != -EINTR)
+		net_poll(NULL, 0, 0, FAILED_POLL_NS);
+	s->shared.now_ns = sys_now_ns();
+}
+
+static void serve_until(struct server *s, const volatile int *stop)
+{
+	for (;;) {
+		poll_once(s);
+		if (*stop)
+			return;
+		handle_all(s);
+		if (s->poll[0].revents)
+			accept_some(s);
+		remove_closed(s);
+	}
+}
+
+static void close_all(struct server *s)
+{
+	for (size_t i = 0; i < s->count; i++) {
+		conn_close(s->conn[i]);
+		conn_free(s->conn[i]);
+	}
+}
+
+int http_serve(int fd, const char *key, const struct http_service *service,
+	       const volatile int *stop)
+{
+	const struct http_limits *limits = service->limits ? service->limits : &http_limits_default;
+	struct server *s = sys_map(sizeof(*s));
+
+	if (!s)
+		return -1;
+	s->fd = fd;
+	s->limit = MIN(limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
+	s->shared.service = service;
+	s->shared.limits = limits;
+	s->shared.now_ns = sys_now_ns();
+	guard_init(&s->shared.guard, key);
+	serve_until(s, stop);
+	close_all(s);
+	sys_unmap(s, sizeof(*s));
+	return 0;
+}

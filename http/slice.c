@@ -1,0 +1,79 @@
+/* Small questions about pieces of a request, and its headers. */
+#include <string.h>
+
+#include "http/parse.h"
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+struct http_slice slice_from(struct http_slice s, size_t start)
+{
+	return (struct http_slice){ s.at + start, s.len - start };
+}
+
+bool slice_equals(struct http_slice s, const char *text)
+{
+	return s.len == strlen(text) && memcmp(s.at, text, s.len) == 0;
+}
+
+bool slice_starts_nocase(struct http_slice s, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (s.len < len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (lower(s.at[i]) != lower(text[i]))
+			return false;
+	return true;
+}
+
+bool slice_equals_nocase(struct http_slice s, const char *text)
+{
+	return s.len == strlen(text) && slice_starts_nocase(s, text);
+}
+
+static bool is_list_gap(char c)
+{
+	return c == ' ' || c == '\t' || c == ',';
+}
+
+bool slice_lists(struct http_slice value, const char *token)
+{
+	size_t i = 0;
+
+	while (i < value.len) {
+		size_t start = i;
+
+		while (i < value.len && !is_list_gap(value.at[i]))
+			i++;
+		if (slice_equals_nocase((struct http_slice){ value.at + start, i - start }, token))
+			return true;
+		i++;
+	}
+	return false;
+}
+
+const struct http_slice *http_header_count(const struct http_request *r, const char *name,
+					   size_t *count)
+{
+	const struct http_slice *first = NULL;
+
+	*count = 0;
+	for (size_t i = 0; i < r->header_count; i++) {
+		if (!slice_equals_nocase(r->header[i].name, name))
+			continue;
+		if ((*count)++ == 0)
+			first = &r->header[i].value;
+	}
+	return first;
+}
+
+const struct http_slice *http_header(const struct http_request *r, const char *name)
+{
+	size_t count;
+
+	return http_header_count(r, name, &count);
+}

@@ -1,0 +1,69 @@
+/*
+ * The order of work: stacks become samples of distinct places (places, samples);
+ * places get names and mappings (names, functions, mappings, sampler/maps); the
+ * message that holds all of it is written and compressed (encode, gzip).
+ */
+#include "proto/build.h"
+
+#include <string.h>
+
+#include "proto/names.h"
+#include "proto/samples.h"
+#include "sampler/sys.h"
+
+/* For all files and lines of one profile; names take what they take. */
+#define LINES_NS (300 * NS_PER_MS)
+
+static void fill_head(struct message *m, const struct profile_head *head)
+{
+	memcpy(m->sample_type, head->sample_type, sizeof(m->sample_type));
+	m->sample_type_count = head->sample_type_count;
+	m->default_sample_type = head->default_sample_type ? head->default_sample_type : "";
+	m->period_type = head->period_type;
+	m->period = head->period;
+	m->time_ns = head->time_ns;
+	m->duration_ns = head->duration_ns;
+	m->comment = head->comment;
+	m->comment_count = head->comment_count;
+}
+
+static void fill_tables(struct message *m, const struct namer *n, const struct sample_table *s)
+{
+	m->mapping = n->mappings.mapping;
+	m->mapping_count = n->mappings.count;
+	m->function = n->functions.function;
+	m->function_count = n->functions.count;
+	m->location = n->location;
+	m->location_count = n->places->count;
+	m->sample = s->sample;
+	m->sample_count = s->count;
+}
+
+static int encode(struct arena *a, const struct message *m, struct bytes *out)
+{
+	struct bytes plain;
+
+	if (encode_message(a, m, &plain) != 0)
+		return -1;
+	return encode_gzip(a, plain, out);
+}
+
+int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct bytes *out)
+{
+	struct place_table places;
+	struct sample_table samples;
+	struct namer namer = { .arena = a, .places = &places, .detail = detail };
+	struct message m = { 0 };
+
+	namer.deadline_ns = sys_now_ns() + LINES_NS;
+	if (place_table_init(&places, a) != 0)
+		return -1;
+	if (sample_table_fill(&samples, a, t, head->sample_type_count, &places) != 0)
+		return -1;
+	if (namer_run(&namer) != 0)
+		return -1;
+	fill_head(&m, head);
+	fill_tables(&m, &namer, &samples);
+	return encode(a, &m, out);
+}

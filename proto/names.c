@@ -1,0 +1,174 @@
+/*
+ * Works in runs of places of one module, because symbols are read module by
+ * module, in order of address.
+ *
+ * Locations without mapping: pseudo frames, whose address is their id (small,
+ * never zero, never code), and addresses where nothing is mapped any more.
+ * Readers accept that as long as the location has a line, and these do.
+ */
+#include "proto/names.h"
+
+#include "sampler/maps.h"
+#include "sampler/stacks.h"
+
+/* Places that follow each other in order: indexes, and their addresses. */
+struct run {
+	const uint32_t *place;
+	uint64_t *pc;
+	size_t count;
+};
+
+static int add_line(struct namer *n, struct message_line *line, const struct symbol_frame *f)
+{
+	struct message_function function = {
+		.name = f->name,
+		.system_name = f->system_name,
+		.file = f->file,
+		.start_line = f->start_line,
+	};
+
+	line->line = f->line;
+	line->function = function_table_add(&n->functions, &function);
+	return line->function == MESSAGE_NONE ? -1 : 0;
+}
+
+static int fill_location(struct namer *n, uint32_t place, const struct symbol *s)
+{
+	struct message_line *line = arena_array(n->arena, s->frame_count, sizeof(*line));
+	struct message_location *l = &n->location[place];
+
+	if (!line)
+		return -1;
+	for (uint32_t i = 0; i < s->frame_count; i++)
+		if (add_line(n, &line[i], &s->frame[i]) != 0)
+			return -1;
+	l->address = n->places->place[place].pc;
+	l->mapping = MESSAGE_NONE;
+	l->line = line;
+	l->line_count = s->frame_count;
+	return 0;
+}
+
+static int fill_plain(struct namer *n, uint32_t place, const char *name)
+{
+	struct symbol_frame frame = { .name = name, .system_name = name, .file = "" };
+	struct symbol symbol = { &frame, 1 };
+
+	return fill_location(n, place, &symbol);
+}
+
+static int name_pseudo(struct namer *n, const struct run *r)
+{
+	for (size_t i = 0; i < r->count; i++)
+		if (fill_plain(n, r->place[i], pseudo_frame_name(r->pc[i])) != 0)
+			return -1;
+	return 0;
+}
+
+static int fill_mapped(struct namer *n, uint32_t place, const struct maps_range *range,
+		       const struct maps_range *last, uint32_t *mapping)
+{
+	if (fill_plain(n, place, range ? range->name : "[unknown]") != 0)
+		return -1;
+	if (!range)
+		return 0;
+	if (range != last && mapping_table_range(&n->mappings, range, mapping) != 0)
+		return -1;
+	n->location[place].mapping = *mapping;
+	return 0;
+}
+
+/* Code that no loaded object owns. */
+static int name_foreign(struct namer *n, const struct run *r)
+{
+	const struct maps_range **range = arena_array(n->arena, r->count, sizeof(*range));
+	const struct maps_range *last = NULL;
+	uint32_t mapping = MESSAGE_NONE;
+
+	if (!range || maps_find(n->arena, r->pc, r->count, range) != 0)
+		return -1;
+	for (size_t i = 0; i < r->count; i++) {
+		if (fill_mapped(n, r->place[i], range[i], last, &mapping) != 0)
+			return -1;
+		last = range[i] ? range[i] : last;
+	}
+	return 0;
+}
+
+/* Pseudo frames sort before all code. */
+static int name_without_module(struct namer *n, const struct run *r)
+{
+	struct run pseudo = *r, foreign = *r;
+
+	pseudo.count = 0;
+	while (pseudo.count < r->count && r->pc[pseudo.count] < PSEUDO_LIMIT)
+		pseudo.count++;
+	foreign.place += pseudo.count;
+	foreign.pc += pseudo.count;
+	foreign.count -= pseudo.count;
+	if (name_pseudo(n, &pseudo) != 0)
+		return -1;
+	return foreign.count ? name_foreign(n, &foreign) : 0;
+}
+
+static int name_in_module(struct namer *n, const struct module *m, const struct run *r)
+{
+	struct symbol *symbol = arena_array(n->arena, r->count, sizeof(*symbol));
+
+	if (!symbol)
+		return -1;
+	if (symbols_resolve(n->arena, m, r->pc, r->count, n->detail, n->deadline_ns, symbol) != 0)
+		return -1;
+	for (size_t i = 0; i < r->count; i++) {
+		uint32_t *mapping = &n->location[r->place[i]].mapping;
+
+		if (fill_location(n, r->place[i], &symbol[i]) != 0)
+			return -1;
+		if (mapping_table_module(&n->mappings, m, r->pc[i], mapping) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int name_run(struct namer *n, const uint32_t *place, size_t count)
+{
+	const struct module *m = n->places->place[place[0]].module;
+	uint64_t *pc = arena_array(n->arena, count, sizeof(*pc));
+	struct run r = { place, pc, count };
+
+	if (!pc)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		pc[i] = n->places->place[place[i]].pc;
+	return m ? name_in_module(n, m, &r) : name_without_module(n, &r);
+}
+
+/* Length of the run that begins at `order`. */
+static size_t run_length(const struct place_table *places, const uint32_t *order, size_t rest)
+{
+	size_t n = 1;
+
+	while (n < rest && places->place[order[n]].module == places->place[order[0]].module)
+		n++;
+	return n;
+}
+
+int namer_run(struct namer *n)
+{
+	size_t count = n->places->count;
+	uint32_t *order = place_table_sorted(n->places);
+	size_t len;
+
+	n->location = arena_array(n->arena, count, sizeof(*n->location));
+	if (!order || !n->location)
+		return -1;
+	if (function_table_init(&n->functions, n->arena) != 0 ||
+	    mapping_table_init(&n->mappings, n->arena) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i += len) {
+		len = run_length(n->places, order + i, count - i);
+		if (name_run(n, order + i, len) != 0)
+			return -1;
+	}
+	return mapping_table_finish(&n->mappings, n->location, count, n->functions.function);
+}

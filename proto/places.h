@@ -1,0 +1,44 @@
+/*
+ * The distinct addresses of a profile, each with the module that held it when
+ * its stack was captured.  The index of a place is the index of its location
+ * in the message.
+ *
+ * Context: listener.
+ */
+#ifndef PROTO_PLACES_H
+#define PROTO_PLACES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/arena.h"
+#include "sampler/modules.h"
+
+struct place {
+	uint64_t pc;
+	const struct module *module; /* NULL: pseudo frame, or code of no loaded object */
+	uint32_t generation;	     /* of the stack that asked last */
+};
+
+struct place_table {
+	struct arena *arena;
+	struct place *place;
+	size_t count;
+	size_t room;
+	uint32_t *slot; /* index of a place + 1, 0 while free */
+	size_t slot_count;
+};
+
+/* Returns 0, or -1 when memory ran out. */
+int place_table_init(struct place_table *t, struct arena *a);
+
+/* The place of `pc`, added if it is new; MESSAGE_NONE when memory ran out. */
+uint32_t place_table_add(struct place_table *t, uint64_t pc, uint32_t generation);
+
+/*
+ * An index of all places, sorted by module (those without first), then by
+ * address.  NULL when memory ran out.
+ */
+uint32_t *place_table_sorted(const struct place_table *t);
+
+#endif

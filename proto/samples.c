@@ -1,0 +1,122 @@
+#include "proto/samples.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "shim/cc.h"
+
+_Static_assert(STACK_VALUES_MAX == MESSAGE_VALUES_MAX, "values are copied one for one");
+
+/* What filling needs beside the result. */
+struct filler {
+	struct arena *arena;
+	struct place_table *places;
+	struct sample_table *out;
+	uint32_t *location; /* of the stack at hand */
+	uint32_t *slot;	    /* index of a sample + 1, 0 while free */
+	size_t slot_count;
+	size_t values;
+};
+
+static bool has_value(const struct stack *s, size_t values)
+{
+	for (size_t i = 0; i < values; i++)
+		if (s->value[i])
+			return true;
+	return false;
+}
+
+static bool make_room(struct filler *f, const struct stack_table *stacks)
+{
+	uint32_t deepest = 0;
+
+	for (size_t i = 0; i < stacks->count; i++)
+		deepest = MAX(deepest, stacks->list[i]->depth);
+	while (f->slot_count < stacks->count * 2)
+		f->slot_count *= 2;
+	f->location = arena_array(f->arena, deepest, sizeof(*f->location));
+	f->slot = arena_array(f->arena, f->slot_count, sizeof(*f->slot));
+	f->out->sample = arena_array(f->arena, stacks->count, sizeof(*f->out->sample));
+	return f->location && f->slot && f->out->sample;
+}
+
+static bool find_places(struct filler *f, const struct stack *s)
+{
+	for (uint32_t i = 0; i < s->depth; i++) {
+		f->location[i] = place_table_add(f->places, s->pc[i], s->generation);
+		if (f->location[i] == MESSAGE_NONE)
+			return false;
+	}
+	return true;
+}
+
+static size_t hash_of(const uint32_t *location, uint32_t count)
+{
+	uint64_t h = count;
+
+	for (uint32_t i = 0; i < count; i++) {
+		h = (h ^ location[i]) * 0x9e3779b97f4a7c15;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
+static bool is_same(const struct message_sample *s, const uint32_t *location, uint32_t count)
+{
+	return s->location_count == count &&
+	       memcmp(s->location, location, count * sizeof(*location)) == 0;
+}
+
+/* The slot of the sample with these locations, or the free one where it belongs. */
+static uint32_t *slot_for(const struct filler *f, uint32_t count)
+{
+	size_t i = hash_of(f->location, count) & (f->slot_count - 1);
+
+	while (f->slot[i] && !is_same(&f->out->sample[f->slot[i] - 1], f->location, count))
+		i = (i + 1) & (f->slot_count - 1);
+	return &f->slot[i];
+}
+
+static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count)
+{
+	uint32_t *location = arena_array(f->arena, count, sizeof(*location));
+
+	if (!location)
+		return false;
+	memcpy(location, f->location, count * sizeof(*location));
+	f->out->sample[f->out->count] = (struct message_sample){
+		.location = location,
+		.location_count = count,
+	};
+	*slot = (uint32_t)++f->out->count;
+	return true;
+}
+
+static bool add_stack(struct filler *f, const struct stack *s)
+{
+	uint32_t *slot;
+
+	if (!find_places(f, s))
+		return false;
+	slot = slot_for(f, s->depth);
+	if (!*slot && !new_sample(f, slot, s->depth))
+		return false;
+	for (size_t i = 0; i < f->values; i++)
+		f->out->sample[*slot - 1].value[i] += s->value[i];
+	return true;
+}
+
+int sample_table_fill(struct sample_table *t, struct arena *a, const struct stack_table *stacks,
+		      size_t values, struct place_table *places)
+{
+	struct filler f = { .arena = a, .places = places, .out = t, .slot_count = 64 };
+
+	*t = (struct sample_table){ 0 };
+	f.values = values;
+	if (!make_room(&f, stacks))
+		return -1;
+	for (size_t i = 0; i < stacks->count; i++)
+		if (has_value(stacks->list[i], values) && !add_stack(&f, stacks->list[i]))
+			return -1;
+	return 0;
+}

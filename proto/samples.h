@@ -1,0 +1,31 @@
+/*
+ * The samples of a profile: stacks of places, each once.  The same code may
+ * have been captured under several generations of the module table; clients
+ * that subtract one scrape from the next want it as one sample.
+ *
+ * Context: listener.
+ */
+#ifndef PROTO_SAMPLES_H
+#define PROTO_SAMPLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/message.h"
+#include "proto/places.h"
+#include "sampler/stacks.h"
+
+struct sample_table {
+	struct message_sample *sample;
+	size_t count;
+};
+
+/*
+ * Takes all stacks of which one of the first `values` values is not zero, adds
+ * their addresses to `places`, and merges what are then the same stacks.
+ * Returns 0, or -1 when memory ran out.
+ */
+int sample_table_fill(struct sample_table *t, struct arena *a, const struct stack_table *stacks,
+		      size_t values, struct place_table *places);
+
+#endif
