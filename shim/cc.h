@@ -10,7 +10,10 @@
 /* The few names that the target may see; everything else is hidden. */
 #define EXPORT __attribute__((visibility("default")))
 
-#define COLD		       __attribute__((cold))
+/* Functions of ours that stay on target stacks; profiles leave these frames out. */
+#define OUR_FRAME __attribute__((section("pprofshim_frames"), noinline))
+
+#define COLD __attribute__((cold))
 #define NOINLINE	       __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 

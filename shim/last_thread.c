@@ -1,0 +1,80 @@
+#include "shim/last_thread.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#include "sampler/sys.h"
+#include "shim/listener.h"
+#include "shim/real.h"
+
+#define LOOK_EVERY_NS (20 * NS_PER_MS)
+
+static atomic_bool main_left;
+static uint32_t listener_gone; /* futex word */
+
+static void *undertaker(void *unused)
+{
+	while (!__atomic_load_n(&listener_gone, __ATOMIC_ACQUIRE))
+		sys_futex(&listener_gone, 0 /* FUTEX_WAIT */, 0, NULL);
+	return unused;
+}
+
+static bool start_undertaker(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	if (real()->pthread_attr_init(&attr) != 0)
+		return false;
+	real()->pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	listener_block_signals();
+	err = real()->pthread_create(&thread, &attr, undertaker, NULL);
+	listener_restore_signals();
+	real()->pthread_attr_destroy(&attr);
+	return err == 0;
+}
+
+/* Without an undertaker the endpoint is given up: better no profile than a process that stays. */
+void last_thread_note_exit(void)
+{
+	if (sys_gettid() != sys_getpid() || !listener_is_running())
+		return;
+	if (!start_undertaker())
+		listener_stop();
+	atomic_store_explicit(&main_left, true, memory_order_release);
+	listener_wake();
+}
+
+/* Threads of this process, the main thread's remains included; a directory has 2 links and one each. */
+static int64_t count_threads(void)
+{
+	struct stat st;
+
+	if (sys_call4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&st, 0) != 0)
+		return INT64_MAX;
+	return (int64_t)st.st_nlink - 2;
+}
+
+/* Main's remains, the undertaker and the listener. */
+#define NOBODY_ELSE 3
+
+bool last_thread_should_go(int64_t now_ns, int64_t *again_ns)
+{
+	if (!atomic_load_explicit(&main_left, memory_order_acquire))
+		return false;
+	if (count_threads() <= NOBODY_ELSE)
+		return true;
+	if (now_ns + LOOK_EVERY_NS < *again_ns)
+		*again_ns = now_ns + LOOK_EVERY_NS;
+	return false;
+}
+
+void last_thread_listener_goes(void)
+{
+	__atomic_store_n(&listener_gone, 1, __ATOMIC_RELEASE);
+	sys_futex(&listener_gone, 1 /* FUTEX_WAKE */, 1, NULL);
+}

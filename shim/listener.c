@@ -1,0 +1,238 @@
+#include "shim/listener.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "sampler/sys.h"
+#include "shim/cc.h"
+#include "shim/last_thread.h"
+#include "shim/life.h"
+#include "shim/real.h"
+
+/* Room for the demangler's recursion; pages that were never touched cost nothing. */
+#define STACK_BYTES (1UL << 20)
+#define START_WAIT_NS (200 * NS_PER_MS)
+#define PORT_RETRY_NS NS_PER_SECOND
+
+#ifndef CLOSE_RANGE_UNSHARE
+#define CLOSE_RANGE_UNSHARE (1U << 1)
+#endif
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+static struct {
+	const struct settings *settings;
+	const struct http_service *service;
+	uint32_t outcome; /* futex word, enum listener_outcome */
+	volatile int stop;
+} listener;
+
+static __thread uint64_t mask_before;
+
+/* ---- signals */
+
+/* glibc uses the first two real-time signals for cancellation and set*id: blocked, those hang. */
+#define GLIBC_SIGNALS (3ULL << 31)
+#define BIT(sig) (1ULL << ((sig)-1))
+#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
+
+void listener_block_signals(void)
+{
+	uint64_t mask = ~(GLIBC_SIGNALS | FAULTS);
+
+	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&mask_before, sizeof(mask));
+}
+
+void listener_restore_signals(void)
+{
+	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask_before, 0, sizeof(mask_before));
+}
+
+/* ---- the thread */
+
+static void say(enum listener_outcome outcome)
+{
+	__atomic_store_n(&listener.outcome, outcome, __ATOMIC_RELEASE);
+	sys_futex(&listener.outcome, FUTEX_WAKE_PRIVATE, 1, NULL);
+}
+
+static bool close_all_after_unshare(void)
+{
+	if (sys_call3(SYS_unshare, CLONE_FILES, 0, 0) != 0)
+		return false;
+	for (int fd = 0; fd < 65536; fd++)
+		sys_close(fd);
+	return true;
+}
+
+/*
+ * A table of our own, empty from 0 up: no copy of the target's pipes stays
+ * open, and the target may close every number it likes.
+ */
+static bool take_own_descriptors(void)
+{
+	if (sys_call3(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE) == 0)
+		return true;
+	return close_all_after_unshare();
+}
+
+/* The thread that loads the program may be pinned to real time; ours has no claim to that. */
+static void be_ordinary(void)
+{
+	struct sched_param param = { 0 };
+
+	sys_call3(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&param);
+	sys_call3(SYS_prctl, PR_SET_NAME, (long)"pprofshim", 0);
+}
+
+static void sleep_ns(int64_t ns)
+{
+	struct timespec ts = { ns / NS_PER_SECOND, ns % NS_PER_SECOND };
+
+	sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&ts, 0);
+}
+
+/* Whether to go on waiting for a taken port. */
+static bool wait_for_port(void)
+{
+	int64_t never = INT64_MAX;
+
+	say(LISTENER_PORT_TAKEN);
+	sleep_ns(PORT_RETRY_NS);
+	return !listener.stop && !last_thread_should_go(sys_now_ns(), &never);
+}
+
+static int open_socket(void)
+{
+	int fd = http_listen(listener.settings->port);
+
+	while (fd == -EADDRINUSE && wait_for_port())
+		fd = http_listen(listener.settings->port);
+	return fd;
+}
+
+static int64_t tick(int64_t now_ns)
+{
+	int64_t again = listener.service->tick(now_ns);
+
+	if (last_thread_should_go(now_ns, &again))
+		listener.stop = 1;
+	return again;
+}
+
+static void serve(int fd)
+{
+	struct http_service service = *listener.service;
+
+	service.tick = tick;
+	say(LISTENER_SERVING);
+	http_serve(fd, listener.settings->key, &service, &listener.stop);
+	sys_close(fd);
+}
+
+static void *run(void *unused)
+{
+	int fd;
+
+	be_ordinary();
+	fd = take_own_descriptors() ? open_socket() : -EPERM;
+	if (fd >= 0)
+		serve(fd);
+	say(LISTENER_REFUSED);
+	last_thread_listener_goes();
+	return unused;
+}
+
+/* ---- start */
+
+static bool prepare(pthread_attr_t *attr)
+{
+	void *stack = sys_map(STACK_BYTES);
+
+	if (!stack || real()->pthread_attr_init(attr) != 0)
+		return false;
+	real()->pthread_attr_setstack(attr, stack, STACK_BYTES);
+	real()->pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);
+	return true;
+}
+
+static bool create(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	if (!prepare(&attr))
+		return false;
+	listener_block_signals();
+	err = real()->pthread_create(&thread, &attr, run, NULL);
+	listener_restore_signals();
+	real()->pthread_attr_destroy(&attr);
+	return err == 0;
+}
+
+static enum listener_outcome outcome(void)
+{
+	return __atomic_load_n(&listener.outcome, __ATOMIC_ACQUIRE);
+}
+
+static enum listener_outcome wait_for_outcome(void)
+{
+	int64_t until = sys_now_ns() + START_WAIT_NS, left;
+
+	while (outcome() == LISTENER_PENDING && (left = until - sys_now_ns()) > 0) {
+		struct timespec ts = { left / NS_PER_SECOND, left % NS_PER_SECOND };
+
+		sys_futex(&listener.outcome, FUTEX_WAIT_PRIVATE, LISTENER_PENDING, &ts);
+	}
+	return outcome();
+}
+
+enum listener_outcome listener_start(const struct settings *settings,
+				     const struct http_service *service)
+{
+	listener.settings = settings;
+	listener.service = service;
+	if (!create()) {
+		say(LISTENER_NO_THREAD);
+		return LISTENER_NO_THREAD;
+	}
+	return wait_for_outcome();
+}
+
+bool listener_is_running(void)
+{
+	enum listener_outcome o = outcome();
+
+	return listener.settings && (o == LISTENER_SERVING || o == LISTENER_PORT_TAKEN) &&
+	       !life_is_child();
+}
+
+void listener_stop(void)
+{
+	listener.stop = 1;
+	listener_wake();
+}
+
+/* The only descriptor of ours in the target's table, for the time of one connect. */
+void listener_wake(void)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(listener.settings->port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	long fd = sys_call3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (sys_failed(fd))
+		return;
+	sys_call3(SYS_connect, fd, (long)&to, sizeof(to));
+	sys_close((int)fd);
+}

@@ -1,0 +1,47 @@
+/*
+ * Our one thread: signals blocked, a descriptor table of its own, a socket on
+ * the loopback address.
+ */
+#ifndef SHIM_LISTENER_H
+#define SHIM_LISTENER_H
+
+#include <stdbool.h>
+
+#include "http/server.h"
+#include "shim/settings.h"
+
+enum listener_outcome {
+	LISTENER_PENDING,  /* it has not said yet */
+	LISTENER_SERVING,
+	LISTENER_PORT_TAKEN, /* it tries again once a second */
+	LISTENER_REFUSED,    /* no descriptor table of its own, or no socket: it is gone */
+	LISTENER_NO_THREAD,
+};
+
+/*
+ * Starts the thread and waits, a fifth of a second at most, until it knows whether
+ * it has the port.  `settings` and `service` are borrowed for ever.
+ * Context: init.
+ */
+enum listener_outcome listener_start(const struct settings *settings,
+				     const struct http_service *service);
+
+/* Context: any role. */
+bool listener_is_running(void);
+
+/* Makes it end after the request at hand.  Context: hook. */
+void listener_stop(void);
+
+/* Makes it look up from its sleep: connects to its port.  Context: hook. */
+void listener_wake(void);
+
+/*
+ * Blocks every signal but those that faults raise and glibc's own two, as a
+ * thread of ours is to be started; and undoes it.  The calling thread's mask is
+ * kept in between, so calls do not nest.
+ * Context: init, hook.
+ */
+void listener_block_signals(void);
+void listener_restore_signals(void);
+
+#endif

@@ -1,0 +1,136 @@
+/*
+ * The constructor: reads the settings and starts the listener.  The only file
+ * that knows everyone.  Whatever goes wrong leaves a pure pass-through behind
+ * and, where a user would wonder, one sentence on stderr.
+ */
+#include <stddef.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "http/routes.h"
+#include "sampler/carrier.h"
+#include "sampler/cpu.h"
+#include "sampler/modules.h"
+#include "sampler/roster.h"
+#include "sampler/stack_bounds.h"
+#include "sampler/sys.h"
+#include "sampler/tick.h"
+#include "shim/ancestor.h"
+#include "shim/cc.h"
+#include "shim/life.h"
+#include "shim/listener.h"
+#include "shim/real.h"
+#include "shim/settings.h"
+
+static struct settings settings;
+static char command_line[4096];
+
+static void tell_user(const char *sentence)
+{
+	char buf[768];
+	struct text t = TEXT_INIT(buf);
+
+	text_str(&t, "pprofshim: ");
+	text_str(&t, sentence);
+	text_str(&t, "; profiling is off, the program runs as usual\n");
+	sys_write(2, buf, t.len);
+}
+
+/* argv as Go's cmdline shows it: joined by NUL, none at the end. */
+static size_t join_arguments(int argc, char **argv)
+{
+	struct text t = TEXT_INIT(command_line);
+
+	for (int i = 0; i < argc; i++) {
+		if (i)
+			text_char(&t, '\0');
+		text_str(&t, argv[i]);
+	}
+	return t.len;
+}
+
+static void write_status(struct text *t)
+{
+	struct roster_counts threads = roster_count();
+
+	settings_write(&settings, t);
+	text_str(t, "\ncpu: ");
+	text_str(t, cpu_state());
+	text_str(t, "\ncpu threads with a timer: ");
+	text_u64(t, threads.armed);
+	text_str(t, ", without: ");
+	text_u64(t, threads.unarmed);
+	text_str(t, "\nheap, allocs, goroutine, threadcreate, block, mutex: not in this version\n");
+}
+
+static void tell_port_taken(void)
+{
+	char buf[160];
+	struct text t = TEXT_INIT(buf);
+
+	text_str(&t, "port ");
+	text_u64(&t, settings.port);
+	text_str(&t, " on 127.0.0.1 is taken (PPROF_PORT sets another); it is tried again every "
+		     "second");
+	tell_user(buf);
+}
+
+static void tell_outcome(enum listener_outcome outcome)
+{
+	if (outcome == LISTENER_PORT_TAKEN && !ancestor_has_us())
+		tell_port_taken();
+	else if (outcome == LISTENER_REFUSED)
+		tell_user("the kernel refuses a private descriptor table or a socket on 127.0.0.1");
+	else if (outcome == LISTENER_NO_THREAD)
+		tell_user("no thread could be started");
+}
+
+static void start(int argc, char **argv)
+{
+	static const struct http_service service = { .serve = routes_serve,
+							.tick = cpu_tick,
+							.body_limit = routes_body_limit };
+	static struct routes_config config;
+
+	modules_init();
+	stack_bounds_init(argv);
+	carrier_init(settings.signal, tick_is_ours, tick_handle);
+	config = (struct routes_config){ .write_status = write_status,
+					 .cmdline = command_line,
+					 .cmdline_len = join_arguments(argc, argv),
+					 .version = PPROFSHIM_VERSION,
+					 .default_hz = settings.hz };
+	routes_init(&config);
+	tell_outcome(listener_start(&settings, &service));
+}
+
+static const char *program_path(void)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+
+	return path ? path : "";
+}
+
+/* glibc hands a constructor main's three arguments. */
+static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
+{
+	char buf[512];
+	struct text complaint = TEXT_INIT(buf);
+
+	real();
+	if (getauxval(AT_SECURE))
+		return;
+	switch (settings_read(&settings, environment, program_path(), &complaint)) {
+	case SETTINGS_NOT_MEANT:
+		return;
+	case SETTINGS_BAD:
+		tell_user(buf);
+		return;
+	case SETTINGS_OK:
+		break;
+	}
+	if (life_init() != 0)
+		tell_user("the kernel cannot wipe a page on fork (Linux 4.14 or newer does)");
+	else
+		start(argc, argv);
+}

@@ -1,0 +1,45 @@
+/*
+ * The functions behind our hooks: the next definitions in search order, found
+ * by reading the loader's list ourselves.  dlsym would allocate on failure,
+ * leave a message for the target's dlerror(), and tie us to the libc version
+ * that we were built on.
+ */
+#ifndef SHIM_REAL_H
+#define SHIM_REAL_H
+
+#include <pthread.h>
+#include <signal.h>
+
+/* X(name, return type, parameters) */
+#define REAL_FUNCTIONS(X)                                                                          \
+	X(pthread_create, int,                                                                     \
+	  (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))                        \
+	X(pthread_exit, void, (void *))                                                            \
+	X(pthread_attr_init, int, (pthread_attr_t *))                                              \
+	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \
+	X(pthread_attr_setdetachstate, int, (pthread_attr_t *, int))                               \
+	X(pthread_attr_destroy, int, (pthread_attr_t *))                                           \
+	X(pthread_sigmask, int, (int, const sigset_t *, sigset_t *))                               \
+	X(sigprocmask, int, (int, const sigset_t *, sigset_t *))                                   \
+	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
+	X(signal, sighandler_t, (int, sighandler_t))                                               \
+	X(bsd_signal, sighandler_t, (int, sighandler_t))                                           \
+	X(sysv_signal, sighandler_t, (int, sighandler_t))                                          \
+	X(sigset, sighandler_t, (int, sighandler_t))                                               \
+	X(sigignore, int, (int))                                                                   \
+	X(siginterrupt, int, (int, int))
+
+struct real {
+#define X(name, type, parameters) type(*name) parameters;
+	REAL_FUNCTIONS(X)
+#undef X
+};
+
+/*
+ * The table, filled in on first use (perhaps before our constructor, from
+ * another library's).  A function that nobody defines is NULL.
+ * Context: hook, init.  Allocates nothing.
+ */
+const struct real *real(void);
+
+#endif

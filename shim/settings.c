@@ -1,0 +1,228 @@
+#include "shim/settings.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include "sampler/cpu.h"
+#include "sampler/sys.h"
+#include "shim/cc.h"
+#include "shim/pattern.h"
+
+static const char *find(char *const *environment, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; environment && *environment; environment++) {
+		if (strncmp(*environment, name, len) == 0 && (*environment)[len] == '=')
+			return *environment + len + 1;
+	}
+	return NULL;
+}
+
+/* Unset and empty are the same to a user: the default. */
+static const char *find_set(char *const *environment, const char *name)
+{
+	const char *value = find(environment, name);
+
+	return value && *value ? value : NULL;
+}
+
+static bool parse_number(const char *s, long lowest, long highest, long *out)
+{
+	long n = 0;
+
+	if (!*s)
+		return false;
+	for (; *s >= '0' && *s <= '9'; s++) {
+		n = n * 10 + (*s - '0');
+		if (n > highest)
+			return false;
+	}
+	*out = n;
+	return *s == '\0' && n >= lowest;
+}
+
+static bool complain(struct text *t, const char *name, const char *value, const char *wanted)
+{
+	text_str(t, name);
+	text_str(t, " is \"");
+	text_str(t, value);
+	text_str(t, "\" but must be ");
+	text_str(t, wanted);
+	return false;
+}
+
+static bool read_number(char *const *environment, const char *name, long lowest, long highest,
+			const char *wanted, long *out, struct text *complaint)
+{
+	const char *value = find_set(environment, name);
+
+	if (!value || parse_number(value, lowest, highest, out))
+		return true;
+	return complain(complaint, name, value, wanted);
+}
+
+struct signal_name {
+	const char *name;
+	int number;
+};
+
+/* What makes sense as a carrier: signals that programs seldom use. */
+static const struct signal_name signal_names[] = {
+	{ "PROF", SIGPROF },	 { "VTALRM", SIGVTALRM }, { "STKFLT", SIGSTKFLT },
+	{ "URG", SIGURG },	 { "PWR", SIGPWR },	  { "IO", SIGIO },
+	{ "WINCH", SIGWINCH },
+};
+
+static bool parse_signal(const char *s, int *out)
+{
+	long n;
+
+	if (strncmp(s, "SIG", 3) == 0)
+		s += 3;
+	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++) {
+		if (strcmp(s, signal_names[i].name) == 0) {
+			*out = signal_names[i].number;
+			return true;
+		}
+	}
+	if (!parse_number(s, 34, 64, &n))
+		return false;
+	*out = (int)n;
+	return true;
+}
+
+static bool read_signal(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_SIGNAL");
+
+	if (!value || parse_signal(value, &s->signal))
+		return true;
+	return complain(complaint, "PPROF_SIGNAL", value,
+			"PROF, VTALRM, STKFLT, URG, PWR, IO, WINCH or a real-time signal's number");
+}
+
+/* A key is sent in a header, so it has no control characters and no blanks at its ends. */
+static bool is_usable_key(const char *key, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)key[i] < 0x20 || key[i] == 0x7f)
+			return false;
+	}
+	return len > 0 && key[0] != ' ' && key[len - 1] != ' ';
+}
+
+static bool take_key(struct settings *s, const char *key, size_t len, const char *from,
+		     struct text *complaint)
+{
+	s->key_from = from;
+	text_str(complaint, from);
+	if (len > KEY_BYTES_MAX) {
+		text_str(complaint, " holds a key longer than 255 bytes");
+		return false;
+	}
+	if (!is_usable_key(key, len)) {
+		text_str(complaint, len ? " holds a key with control characters or blanks at its ends"
+					: " holds no key");
+		return false;
+	}
+	memcpy(s->key, key, len);
+	return true;
+}
+
+static bool read_key_file(struct settings *s, const char *path, struct text *complaint)
+{
+	char content[KEY_BYTES_MAX + 64];
+	long n = sys_read_file(path, content, sizeof(content));
+	bool ok;
+
+	if (n < 0) {
+		text_str(complaint, "ADMIN_KEY_FILE \"");
+		text_str(complaint, path);
+		text_str(complaint, "\" cannot be read (errno ");
+		text_i64(complaint, -n);
+		text_str(complaint, ")");
+		return false;
+	}
+	ok = take_key(s, content, strcspn(content, "\r\n"), "ADMIN_KEY_FILE", complaint);
+	memset(content, 0, sizeof(content));
+	__asm__ volatile("" : : "r"(content) : "memory"); /* the key stays in one place */
+	return ok;
+}
+
+static bool read_key(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *path = find_set(environment, "ADMIN_KEY_FILE");
+	const char *key = find_set(environment, "ADMIN_KEY");
+
+	if (path)
+		return read_key_file(s, path, complaint);
+	if (key)
+		return take_key(s, key, strlen(key), "ADMIN_KEY", complaint);
+	text_str(complaint, "ADMIN_KEY is not set, and without a key nobody could be let in; set "
+			    "ADMIN_KEY or ADMIN_KEY_FILE");
+	return false;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool is_meant(char *const *environment, const char *program)
+{
+	const char *only = find_set(environment, "PPROF_ONLY");
+
+	return !only || pattern_matches(only, base_name(program));
+}
+
+static bool read_numbers(struct settings *s, char *const *environment, struct text *complaint)
+{
+	long port = 6060, hz = 100; /* Go's defaults */
+
+	if (!read_number(environment, "PPROF_PORT", 1, 65535, "a port number, 1 to 65535", &port,
+			 complaint) ||
+	    !read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
+			 "samples per second, 1 to 1000", &hz, complaint))
+		return false;
+	s->port = (uint16_t)port;
+	s->hz = (int)hz;
+	return true;
+}
+
+enum settings_result settings_read(struct settings *s, char *const *environment,
+				   const char *program, struct text *complaint)
+{
+	memset(s, 0, sizeof(*s));
+	s->signal = SIGPROF;
+	if (!is_meant(environment, program))
+		return SETTINGS_NOT_MEANT;
+	if (!read_numbers(s, environment, complaint) ||
+	    !read_signal(s, environment, complaint) || !read_key(s, environment, complaint))
+		return SETTINGS_BAD;
+	return SETTINGS_OK;
+}
+
+static void write_signal(int number, struct text *t)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++) {
+		if (signal_names[i].number == number)
+			return text_str(t, signal_names[i].name);
+	}
+	text_i64(t, number);
+}
+
+void settings_write(const struct settings *s, struct text *t)
+{
+	text_str(t, "PPROF_PORT=");
+	text_u64(t, s->port);
+	text_str(t, "\nPPROF_HZ=");
+	text_i64(t, s->hz);
+	text_str(t, "\nPPROF_SIGNAL=");
+	write_signal(s->signal, t);
+	text_str(t, "\nkey from ");
+	text_str(t, s->key_from);
+	text_str(t, "\n");
+}

@@ -1,0 +1,41 @@
+/*
+ * What the user set, read once from the environment in the constructor and
+ * never again (another thread may change the environment at any time).
+ */
+#ifndef SHIM_SETTINGS_H
+#define SHIM_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/text.h"
+
+#define KEY_BYTES_MAX 255
+
+struct settings {
+	uint16_t port;               /* PPROF_PORT */
+	int hz;                      /* PPROF_HZ */
+	int signal;                  /* PPROF_SIGNAL */
+	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE */
+	const char *key_from;        /* which of the two, for the shim page */
+};
+
+enum settings_result {
+	SETTINGS_OK,
+	SETTINGS_NOT_MEANT, /* PPROF_ONLY names other programs: stay silent */
+	SETTINGS_BAD,       /* `complaint` says what is wrong */
+};
+
+/*
+ * Reads `environment` (as main's envp) for the program `program` (a path).
+ * Fills in `complaint` with one sentence, without newline, for SETTINGS_BAD.
+ * Context: init.
+ */
+enum settings_result settings_read(struct settings *s, char *const *environment,
+				   const char *program, struct text *complaint);
+
+/* "name=value" lines for the shim page; never the key. */
+void settings_write(const struct settings *s, struct text *t);
+
+#endif

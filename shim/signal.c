@@ -1,0 +1,194 @@
+/*
+ * The functions that set what a signal does, and the thread's signal mask.
+ *
+ * For the signal that carries our ticks the target gets back what it asked for
+ * and our handler stays.  Handlers that run on an alternate stack get that
+ * signal added to their mask, because a tick on top of one could overflow it;
+ * reading back hides the addition.  While a profile runs, a thread that blocks
+ * the signal has its timer stopped first, so that no tick of ours is ever
+ * pending where sigwait or a signalfd of the target could meet it.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/carrier.h"
+#include "sampler/roster.h"
+#include "shim/cc.h"
+#include "shim/life.h"
+#include "shim/real.h"
+
+static bool is_carrier(int sig)
+{
+	return UNLIKELY(sig == carrier_signal()) && sig && !life_is_borrowed();
+}
+
+/* ---- handlers on alternate stacks */
+
+static atomic_uint_fast64_t added; /* bit of each signal to whose mask we added the carrier */
+
+static bool was_added(int sig)
+{
+	return atomic_load_explicit(&added, memory_order_relaxed) >> sig & 1;
+}
+
+static void set_added(int sig, bool on)
+{
+	if (on)
+		atomic_fetch_or_explicit(&added, 1ULL << sig, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(&added, ~(1ULL << sig), memory_order_relaxed);
+}
+
+static bool needs_addition(const struct sigaction *act)
+{
+	return act->sa_flags & SA_ONSTACK && act->sa_handler != SIG_DFL &&
+	       act->sa_handler != SIG_IGN && carrier_likely() &&
+	       !sigismember(&act->sa_mask, carrier_likely());
+}
+
+static int set_action(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	bool hide = sig > 0 && sig < 64 && was_added(sig), add = act && needs_addition(act);
+	struct sigaction changed;
+	int err;
+
+	if (add) {
+		changed = *act;
+		sigaddset(&changed.sa_mask, carrier_likely());
+	}
+	err = real()->sigaction(sig, add ? &changed : act, old);
+	if (err == 0 && old && hide)
+		sigdelset(&old->sa_mask, carrier_likely());
+	if (err == 0 && act && sig < 64)
+		set_added(sig, add);
+	return err;
+}
+
+EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	if (is_carrier(sig)) {
+		carrier_set_action(act, old);
+		return 0;
+	}
+	return set_action(sig, act, old);
+}
+
+/* ---- the older ways to say the same */
+
+static sighandler_t set_carrier_handler(sighandler_t handler, int flags)
+{
+	struct sigaction act = { .sa_handler = handler, .sa_flags = flags }, old;
+
+	carrier_set_action(&act, &old);
+	return old.sa_handler;
+}
+
+EXPORT sighandler_t signal(int sig, sighandler_t handler)
+{
+	if (is_carrier(sig) && handler != SIG_ERR)
+		return set_carrier_handler(handler, SA_RESTART);
+	return real()->signal(sig, handler);
+}
+
+/* The standard dropped it; binaries that use it remain. */
+sighandler_t bsd_signal(int sig, sighandler_t handler);
+
+EXPORT sighandler_t bsd_signal(int sig, sighandler_t handler)
+{
+	if (is_carrier(sig) && handler != SIG_ERR)
+		return set_carrier_handler(handler, SA_RESTART);
+	return real()->bsd_signal(sig, handler);
+}
+
+EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
+{
+	if (is_carrier(sig) && handler != SIG_ERR)
+		return set_carrier_handler(handler, (int)(SA_RESETHAND | SA_NODEFER));
+	return real()->sysv_signal(sig, handler);
+}
+
+/* SIG_HOLD and the mask are left to libc; only the disposition is ours to keep. */
+EXPORT sighandler_t sigset(int sig, sighandler_t handler)
+{
+	if (is_carrier(sig) && handler != SIG_ERR && handler != SIG_HOLD)
+		return set_carrier_handler(handler, 0);
+	return real()->sigset(sig, handler);
+}
+
+EXPORT int sigignore(int sig)
+{
+	if (is_carrier(sig)) {
+		set_carrier_handler(SIG_IGN, 0);
+		return 0;
+	}
+	return real()->sigignore(sig);
+}
+
+EXPORT int siginterrupt(int sig, int flag)
+{
+	struct sigaction act;
+
+	if (!is_carrier(sig))
+		return real()->siginterrupt(sig, flag);
+	carrier_set_action(NULL, &act);
+	act.sa_flags = flag ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
+	carrier_set_action(&act, NULL);
+	return 0;
+}
+
+/* ---- the mask */
+
+static bool holds_carrier(const sigset_t *set)
+{
+	return set && sigismember(set, carrier_signal()) == 1;
+}
+
+static bool blocks(int how, const sigset_t *set)
+{
+	return (how == SIG_BLOCK || how == SIG_SETMASK) && holds_carrier(set);
+}
+
+static bool unblocks(int how, const sigset_t *set)
+{
+	if (!set)
+		return false;
+	return how == SIG_UNBLOCK ? holds_carrier(set) : how == SIG_SETMASK && !holds_carrier(set);
+}
+
+typedef int (*mask_function)(int how, const sigset_t *set, sigset_t *old);
+
+static COLD NOINLINE int set_mask_sampled(mask_function fn, int how, const sigset_t *set,
+					  sigset_t *old)
+{
+	bool parked = blocks(how, set), frees = unblocks(how, set);
+	int err;
+
+	if (parked)
+		roster_thread_blocks();
+	err = fn(how, set, old);
+	if (err ? parked : frees)
+		roster_thread_unblocks();
+	return err;
+}
+
+static bool is_sampled(void)
+{
+	return UNLIKELY(roster_is_open()) && !life_is_child() && !life_is_borrowed();
+}
+
+EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	if (is_sampled())
+		return set_mask_sampled(real()->pthread_sigmask, how, set, old);
+	return real()->pthread_sigmask(how, set, old);
+}
+
+EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	if (is_sampled())
+		return set_mask_sampled(real()->sigprocmask, how, set, old);
+	return real()->sigprocmask(how, set, old);
+}
