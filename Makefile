@@ -15,7 +15,7 @@ endif
 VERSION = 0.1.0
 
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
-HANDLER_OBJS = sampler/capture.o sampler/ring.o
+HANDLER_OBJS = $(addprefix sampler/,capture.o ring.o tick.o threads.o sandbox.o carrier.o)
 
 # ---- flags
 
@@ -99,8 +99,9 @@ $(1)/%.o: %.S $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) -MMD -MP -c -o $$@ $$<
 
-$(1)/profile.pb-c.o: $(PB).h $(1)/flags
-	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
+$(1)/profile.pb-c.o: $(PB).h $(1)/flags Makefile
+	$$(call say,CC)$(2) $$(CPPFLAGS) -D__assert_fail=pprofshim_lib___assert_fail \
+		$$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@

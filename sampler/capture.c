@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 
 #include "sampler/counters.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -39,11 +40,17 @@ static uint32_t slice_wanted(const struct thread *t, uint64_t above)
  * A stack whose bounds nobody knows (a coroutine, an alternate stack, a thread
  * seen for the first time): the kernel copies, and stops where memory ends.
  */
-static uint32_t copy_foreign(void *to, uint64_t sp, uint32_t len)
+static long kernel_copy(void *to, uint64_t sp, uint32_t len)
 {
 	struct iovec local = { to, len };
 	struct iovec remote = { (void *)sp, len };
-	long n = sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
+
+	return sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
+}
+
+static uint32_t copy_foreign(void *to, uint64_t sp, uint32_t len)
+{
+	long n = sandbox_is_noted() ? 0 : kernel_copy(to, sp, len);
 
 	if (n > 0)
 		return (uint32_t)ALIGN_DOWN(n, 8);
@@ -63,7 +70,7 @@ static void copy_stack(struct capture *c, uint32_t len)
 	}
 }
 
-bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, uint32_t ticks)
+bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
 	uint64_t sp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
 	uint64_t above = sp % 8 ? 0 : known_above(t, sp);
@@ -76,8 +83,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, uint32
 	}
 	c->thread = t;
 	c->tp = (uint64_t)__builtin_thread_pointer();
-	c->ticks = ticks;
-	c->weight_ns = (int64_t)ticks * t->period_ns;
+	c->weight_ns = weight_ns;
 	c->on_known_stack = above != 0;
 	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);
 	copy_stack(c, len);

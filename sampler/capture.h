@@ -15,16 +15,15 @@
 /* gregs[0..16] of ucontext_t: R8..R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP. */
 #define CAPTURE_REGS 17
 
-#define SLICE_BYTES 65536U        /* of stack copied at first */
-#define SLICE_BYTES_MAX 524288U   /* after the listener met a stack that needed more */
-#define FOREIGN_SLICE_BYTES 16384U /* of a stack that is not known to be the thread's own */
+#define SLICE_BYTES	    65536U  /* of stack copied at first */
+#define SLICE_BYTES_MAX	    524288U /* after the listener met a stack that needed more */
+#define FOREIGN_SLICE_BYTES 16384U  /* of a stack that is not known to be the thread's own */
 
 struct capture {
 	struct thread *thread;
 	uint64_t tp; /* thread pointer: identifies the thread's own stack */
 	uint64_t reg[CAPTURE_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
-	uint32_t ticks;    /* periods it stands for: 1 + overrun */
 	uint32_t slice_len;
 	bool on_known_stack;
 	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from SP upwards */
@@ -39,6 +38,6 @@ struct capture {
  * room (counter cpu_dropped_ring_full; the caller accounts for the time).
  * Context: handler.
  */
-bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, uint32_t ticks);
+bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns);
 
 #endif

@@ -15,9 +15,9 @@ struct kernel_action {
 	uint64_t mask;
 };
 
-#define KERNEL_SA_RESTORER 0x04000000UL
+#define KERNEL_SA_RESTORER  0x04000000UL
 #define KERNEL_SIGSET_BYTES 8
-#define ALL_SIGNALS (~0ULL)
+#define ALL_SIGNALS	    (~0ULL)
 
 /* sigreturn_x86_64.S: the return from a handler that the kernel asks for. */
 void pprofshim_sigreturn(void);

@@ -36,6 +36,8 @@
 	  "files of loaded objects that were gone, changed or unreadable")                         \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
 	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
+	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
+	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
 	X(LIBRARY_ABORTS, "library_aborts",                                                        \
 	  "libraries that gave up; what they worked on is left out")                               \

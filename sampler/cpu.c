@@ -15,34 +15,44 @@
 #include "shim/cc.h"
 
 /* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
-#define RING_BYTES (8UL << 20)
-#define PROFILE_BYTES (24UL << 20)
-#define DRAIN_EVERY_NS (20 * NS_PER_MS)
-#define SCAN_EVERY_NS (250 * NS_PER_MS)
+#define RING_BYTES	 (8UL << 20)
+#define PROFILE_BYTES	 (24UL << 20)
+#define DRAIN_EVERY_NS	 (20 * NS_PER_MS)
+#define SCAN_EVERY_NS	 (250 * NS_PER_MS)
 #define REFRESH_EVERY_NS (50 * NS_PER_MS)
-/* How soon memory is given back after the last profile; a scraper's next one often follows at once. */
+/* How soon memory is given back after the last profile; a scraper's next one often follows at once.
+ */
 #define LINGER_NS (2 * NS_PER_SECOND)
 
 static struct {
 	struct cpu_profile *profiles; /* running */
 	struct ring ring;
 	int hz;
-	bool open;             /* timers run */
-	bool holds_memory;     /* ring, records, rows and modules are there */
+	bool open;	   /* timers run */
+	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
-	int64_t refreshed_ns;  /* when the module table was last read */
-	int64_t give_back_ns;  /* when, once closed */
-	size_t modules_known;  /* entries of the module table whose addresses are fresh */
+	int64_t refreshed_ns; /* when the module table was last read */
+	int64_t give_back_ns; /* when, once closed */
+	size_t modules_known; /* entries of the module table whose addresses are fresh */
 	uint32_t generation;
-	const char *refusal;   /* why the last start failed, NULL */
-	struct walk walk;      /* too large for the stack */
+	const char *disabled; /* why no profile will ever be taken, NULL */
+	const char *refusal;  /* why the last start failed, NULL */
+	struct walk walk;     /* too large for the stack */
 } cpu;
 
-const char *cpu_state(void)
+void cpu_disable(const char *why)
 {
-	if (cpu.refusal)
-		return cpu.refusal;
-	return cpu.open ? "active: sampling now" : "active: no timers, no signals until a profile is asked for";
+	cpu.disabled = why;
+}
+
+const char *cpu_refusal(void)
+{
+	return cpu.disabled ? cpu.disabled : cpu.refusal;
+}
+
+bool cpu_is_sampling(void)
+{
+	return cpu.open;
 }
 
 /* ---- modules */
@@ -65,7 +75,8 @@ static bool refresh_modules(void)
 	for (size_t i = 0; i < modules_count(); i++) {
 		const struct module *m = module_at(i);
 
-		if (i >= cpu.modules_known || (went && m->died > cpu.generation && m->died != UINT32_MAX))
+		if (i >= cpu.modules_known ||
+		    (went && m->died > cpu.generation && m->died != UINT32_MAX))
 			forget_ranges(m);
 	}
 	cpu.modules_known = modules_count();
@@ -109,11 +120,33 @@ static void walk(const struct capture *c)
 		walk_capture(c, &cpu.walk);
 }
 
+/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
+extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+
+static bool is_our_frame(uint64_t pc)
+{
+	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
+}
+
+/* A user looks for the program's frames, not for those that we put between them. */
+static void trim_our_frames(struct walk *w)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (!is_our_frame(w->pc[i]))
+			w->pc[kept++] = w->pc[i];
+	}
+	w->depth = kept;
+}
+
 static void take_capture(const struct capture *c)
 {
 	walk(c);
+	trim_our_frames(&cpu.walk);
 	learn_from_walk(c->thread, c, &cpu.walk);
-	counter_add(COUNTER_CPU_SAMPLES, c->ticks);
+	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
 		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns);
 }
@@ -233,22 +266,26 @@ static void start_clocks(struct cpu_profile *p)
 	p->generation = modules_generation();
 }
 
+/* NULL, or why there is no sampler. */
+static const char *ready_sampler(int hz)
+{
+	if (cpu.disabled)
+		return cpu.disabled;
+	if (!cpu.open)
+		return open_sampler(hz);
+	drain(); /* what came before belongs to the others */
+	return NULL;
+}
+
 struct cpu_profile *cpu_profile_start(int hz, const char **why)
 {
 	struct cpu_profile *p = new_profile(hz);
 
-	cpu.refusal = NULL;
-	if (!p) {
-		*why = "no memory for a profile";
-		return NULL;
-	}
-	if (cpu.open)
-		drain(); /* what came before belongs to the others */
-	else
-		cpu.refusal = open_sampler(p->hz);
+	cpu.refusal = p ? ready_sampler(p->hz) : "no memory for a profile";
 	if (cpu.refusal) {
 		*why = cpu.refusal;
-		sys_unmap(p, sizeof(*p));
+		if (p)
+			sys_unmap(p, sizeof(*p));
 		return NULL;
 	}
 	start_clocks(p);

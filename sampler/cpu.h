@@ -54,8 +54,13 @@ void cpu_profile_free(struct cpu_profile *p);
  */
 int64_t cpu_tick(int64_t now_ns);
 
-/* Whether CPU profiling can work, as one phrase for the shim page ("active: ..." or "dormant:
- * ..."). */
-const char *cpu_state(void);
+/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: init. */
+void cpu_disable(const char *why);
+
+/* Why the last start failed or every start will; NULL while all is well. */
+const char *cpu_refusal(void);
+
+/* Timers are armed: some profile is running. */
+bool cpu_is_sampling(void);
 
 #endif

@@ -24,13 +24,14 @@ static bool read_spec(struct dwarf_stream *st, struct dwarf_spec *spec)
 static uint64_t read_head(struct dwarf_stream *st, struct dwarf_abbrev *abbrev)
 {
 	struct dwarf_cursor *c = dwarf_stream_next(st);
-	uint64_t code = dwarf_uleb(c);
+	uint64_t code = dwarf_uleb(c), tag;
 
 	if (code == 0)
 		return 0;
-	*abbrev = (struct dwarf_abbrev){ .tag = (uint16_t)MIN(dwarf_uleb(c), UINT16_MAX) };
-	abbrev->has_children = dwarf_u8(c);
-	abbrev->is_defined = true;
+	tag = dwarf_uleb(c);
+	*abbrev = (struct dwarf_abbrev){ .tag = (uint16_t)MIN(tag, UINT16_MAX),
+					 .has_children = dwarf_u8(c),
+					 .is_defined = true };
 	return c->bad ? 0 : code;
 }
 

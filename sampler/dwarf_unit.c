@@ -6,7 +6,8 @@
 #include "shim/cc.h"
 
 #define HEADER_BYTES_MAX 40
-#define FIRST_TRY	 1024 /* most first entries are shorter */
+#define FIRST_TRY	 1024 /* most entries are shorter */
+#define UNIT_BYTES_MAX	 (16UL << 20)
 
 static bool read_initial_length(struct dwarf_unit *u, struct dwarf_cursor *c)
 {
@@ -116,16 +117,20 @@ void dwarf_entry_values(const struct dwarf_unit *u, struct dwarf_cursor *c,
 	}
 }
 
-/* Loads the first bytes of what is at `offset` into the window. */
+/* The first bytes of what is at `offset`: in memory, or brought into the window. */
 static struct dwarf_cursor window_at(const struct dwarf_unit *u, uint64_t offset, size_t len)
 {
 	const struct dwarf *d = u->d;
-	size_t got = 0;
+	const uint8_t *at = d->window;
 
-	if (offset >= u->first && offset < u->end)
-		got = dwarf_read_some(&d->section[DWARF_INFO], offset, d->window,
-				      MIN(len, u->end - offset));
-	return (struct dwarf_cursor){ .at = d->window, .end = d->window + got };
+	if (offset < u->first || offset >= u->end)
+		return (struct dwarf_cursor){ .at = at, .end = at };
+	len = MIN(len, u->end - offset);
+	if (u->bytes)
+		at = u->bytes + (offset - u->first);
+	else
+		len = dwarf_read_some(&d->section[DWARF_INFO], offset, d->window, len);
+	return (struct dwarf_cursor){ .at = at, .end = at + len };
 }
 
 static bool is_supported(const struct dwarf_unit *u)
@@ -162,7 +167,6 @@ static void take_bases(struct dwarf_unit *u, const struct dwarf_entry *e)
 	u->addr_base = base_of(&e->slot[SLOT_ADDR_BASE], is_wide ? 16 : 8);
 	u->rnglists_base = base_of(&e->slot[SLOT_RNGLISTS_BASE], is_wide ? 20 : 12);
 	u->line_offset = base_of(&e->slot[SLOT_LINE_TABLE], UINT64_MAX);
-	u->directory = e->slot[SLOT_DIRECTORY];
 }
 
 bool dwarf_unit_root(struct dwarf_unit *u, struct dwarf_entry *e)
@@ -182,9 +186,19 @@ bool dwarf_unit_abbrevs(struct dwarf_unit *u, struct arena *a)
 				  &u->enc);
 }
 
-bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t offset, struct dwarf_entry *e)
+bool dwarf_unit_load(struct dwarf_unit *u, struct arena *a)
 {
-	struct dwarf_cursor c = window_at(u, offset, DWARF_WINDOW_BYTES);
+	uint64_t size = u->end - u->first;
+
+	if (size <= UNIT_BYTES_MAX)
+		u->bytes = dwarf_view(&u->d->section[DWARF_INFO], a, u->first, size);
+	return u->bytes;
+}
+
+static bool read_entry(const struct dwarf_unit *u, uint64_t offset, size_t window,
+		       struct dwarf_entry *e)
+{
+	struct dwarf_cursor c = window_at(u, offset, window);
 	const struct dwarf_abbrev *abbrev = dwarf_abbrev(&u->abbrevs, dwarf_uleb(&c));
 
 	if (!abbrev)
@@ -192,6 +206,11 @@ bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t offset, struct dwarf_en
 	dwarf_entry_values(u, &c, abbrev, u->abbrevs.spec + abbrev->first, e);
 	e->offset = offset;
 	return !c.bad;
+}
+
+bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t offset, struct dwarf_entry *e)
+{
+	return read_entry(u, offset, FIRST_TRY, e) || read_entry(u, offset, DWARF_WINDOW_BYTES, e);
 }
 
 /* Reads element `index` of a table of numbers. */

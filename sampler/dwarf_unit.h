@@ -44,9 +44,9 @@ struct dwarf_unit {
 	uint64_t addr_base;
 	uint64_t rnglists_base;
 	uint64_t line_offset; /* of its line table; UINT64_MAX: it has none */
-	struct dwarf_value directory;
 
 	struct dwarf_abbrevs abbrevs; /* empty until dwarf_unit_abbrevs() */
+	const uint8_t *bytes;	      /* from `first` to `end`; NULL until dwarf_unit_load() */
 };
 
 /* The attributes that are kept of an entry. */
@@ -85,6 +85,9 @@ bool dwarf_unit_root(struct dwarf_unit *u, struct dwarf_entry *e);
 
 /* Reads the abbreviations, to understand more than the first entry. */
 bool dwarf_unit_abbrevs(struct dwarf_unit *u, struct arena *a);
+
+/* Brings all entries into memory, to read many of them. */
+bool dwarf_unit_load(struct dwarf_unit *u, struct arena *a);
 
 /* Reads the values of an entry at `c`, whose code has been read. */
 void dwarf_entry_values(const struct dwarf_unit *u, struct dwarf_cursor *c,

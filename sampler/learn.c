@@ -13,8 +13,8 @@ int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_d
 				       unw_proc_info_t *pi, int need_unwind_info, void *arg);
 
 /* Made-up registers, and the reach in which an address counts as relative to one of them. */
-#define PROBE_SP 0x100040000000UL
-#define PROBE_BP 0x200040000000UL
+#define PROBE_SP    0x100040000000UL
+#define PROBE_BP    0x200040000000UL
 #define PROBE_OTHER 0x300040000000UL
 #define PROBE_REACH 0x10000000L
 /* What made-up memory holds. */
@@ -40,9 +40,9 @@ static bool near(uint64_t addr, uint64_t base)
 }
 
 /* Header of .eh_frame_hdr: version, three encodings. */
-#define HDR_VERSION 1
-#define ENC_PCREL_SDATA4 0x1b
-#define ENC_UDATA4 0x03
+#define HDR_VERSION	   1
+#define ENC_PCREL_SDATA4   0x1b
+#define ENC_UDATA4	   0x03
 #define ENC_DATAREL_SDATA4 0x3b
 
 /* Every linker writes the search table in this one form. */
@@ -116,7 +116,8 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int
 	if (write)
 		return -UNW_EINVAL;
 	if (s->capture)
-		return read_slice(s->capture, addr, out) || read_module(addr, out) ? 0 : -UNW_EINVAL;
+		return read_slice(s->capture, addr, out) || read_module(addr, out) ? 0
+										   : -UNW_EINVAL;
 	if (near(addr, PROBE_SP) || near(addr, PROBE_BP) || near(addr, PROBE_OTHER)) {
 		*out = PROBE_WORD;
 		return 0;
@@ -230,8 +231,8 @@ static bool return_address_is_at_cfa(unw_cursor_t *cursor, uint64_t cfa)
 {
 	unw_save_loc_t loc;
 
-	return unw_get_save_loc(cursor, UNW_X86_64_RIP, &loc) == 0 &&
-	       loc.type == UNW_SLT_MEMORY && loc.u.addr == cfa - 8;
+	return unw_get_save_loc(cursor, UNW_X86_64_RIP, &loc) == 0 && loc.type == UNW_SLT_MEMORY &&
+	       loc.u.addr == cfa - 8;
 }
 
 /* Reads off where the step went; anything that SP and BP cannot express is complex. */

@@ -18,7 +18,7 @@
 
 struct maps_reader {
 	int fd;
-	size_t lines;   /* read so far */
+	size_t lines;	/* read so far */
 	size_t at, len; /* of buf, still to be read */
 	char buf[8192];
 	char line[MAPS_LINE_ROOM];

@@ -7,7 +7,7 @@
 #include "shim/cc.h"
 
 /* An object with more program headers than this is not one that a linker made. */
-#define PHDR_MAX 64
+#define PHDR_MAX       64
 #define NOTE_BYTES_MAX 1024
 
 bool module_read_header(struct module *m, uint64_t ehdr)

@@ -15,7 +15,7 @@
 
 /* 4096 modules of 1.4 KiB, and their index. */
 #define TABLE_BYTES (16UL << 20)
-#define NOT_FOUND SIZE_MAX
+#define NOT_FOUND   SIZE_MAX
 
 /* The loader's public record, with the namespaces of glibc 2.35 (r_version 2) behind it. */
 struct loader_list {
@@ -68,7 +68,8 @@ static bool allocate_table(void)
 	return table.module && table.index;
 }
 
-/* Is this still the object that we read before?  Its build id is read again: an address may be reused. */
+/* Is this still the object that we read before?  Its build id is read again: an address may be
+ * reused. */
 static bool same_image(const struct module *m)
 {
 	struct module now = { .bias = m->bias, .phdr = m->phdr, .phdr_count = m->phdr_count };

@@ -9,7 +9,7 @@
 
 /* 64 pages cover the few places that a binary search in an unwind table touches. */
 #define CACHE_PAGES 64
-#define NO_PAGE UINT64_MAX
+#define NO_PAGE	    UINT64_MAX
 
 struct cached_page {
 	uint64_t addr; /* NO_PAGE, or page aligned */
@@ -18,9 +18,14 @@ struct cached_page {
 
 static struct {
 	struct cached_page *page; /* CACHE_PAGES of them; NULL until first used */
-	int mem_fd;               /* /proc/self/mem + 1; 0 unopened, -1 refused */
-	bool no_vm_readv;         /* the kernel or a filter refuses process_vm_readv */
+	int mem_fd;		  /* /proc/self/mem + 1; 0 unopened, -1 refused */
+	bool no_vm_readv;	  /* the kernel or a filter refuses process_vm_readv */
 } reader;
+
+void peek_avoid_vm_readv(void)
+{
+	reader.no_vm_readv = true;
+}
 
 static int mem_fd(void)
 {

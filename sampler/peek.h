@@ -28,6 +28,9 @@ bool peek_cached(uint64_t addr, void *to, size_t len);
 
 void peek_forget(void);
 
+/* process_vm_readv would kill here: use /proc/self/mem only.  Context: init. */
+void peek_avoid_vm_readv(void);
+
 /* Gives the page cache's memory back until it is used again. */
 void peek_release(void);
 

@@ -19,7 +19,7 @@
 
 struct ring {
 	uint8_t *bytes;
-	uint64_t size;             /* a power of two */
+	uint64_t size;		   /* a power of two */
 	atomic_uint_fast64_t head; /* producers */
 	atomic_uint_fast64_t tail; /* consumer */
 };

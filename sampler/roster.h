@@ -46,7 +46,8 @@ bool roster_is_open(void);
 void roster_thread_starts(void);
 void roster_thread_ends(void);
 
-/* Around a change of the calling thread's mask that blocks or unblocks the carrier.  Context: hook. */
+/* Around a change of the calling thread's mask that blocks or unblocks the carrier.  Context: hook.
+ */
 void roster_thread_blocks(void);
 void roster_thread_unblocks(void);
 

@@ -8,8 +8,8 @@
 #include "shim/cc.h"
 
 /* Keys of no code: an empty slot ends a search, a forgotten one does not. */
-#define EMPTY 0
-#define FORGOTTEN 1
+#define EMPTY	   0
+#define FORGOTTEN  1
 #define PROBES_MAX 32
 
 struct slot {
@@ -18,7 +18,7 @@ struct slot {
 };
 
 static struct slot *slots; /* ROWS_MAX of them, NULL until the first row */
-static uint32_t used;      /* slots with a row */
+static uint32_t used;	   /* slots with a row */
 
 /* kind 4 bits, bp_saved 1, cfa_offset and bp_offset 29 bits each. */
 #define OFFSET_BITS 29

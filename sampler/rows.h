@@ -16,8 +16,8 @@
 
 enum row_kind {
 	ROW_UNKNOWN, /* not in the table */
-	ROW_SP,      /* CFA = SP + cfa_offset */
-	ROW_BP,      /* CFA = BP + cfa_offset */
+	ROW_SP,	     /* CFA = SP + cfa_offset */
+	ROW_BP,	     /* CFA = BP + cfa_offset */
 	ROW_END,     /* outermost frame: the return address is undefined */
 	ROW_COMPLEX, /* needs more than SP and BP: libunwind steps on the captured copy */
 	ROW_SIGNAL,  /* the same, and the frame beyond was interrupted, not calling */
@@ -26,8 +26,8 @@ enum row_kind {
 
 /* The return address is always at CFA - 8. */
 struct row {
-	uint8_t kind;       /* enum row_kind */
-	bool bp_saved;      /* caller's BP is at CFA + bp_offset; else BP is unchanged */
+	uint8_t kind;	    /* enum row_kind */
+	bool bp_saved;	    /* caller's BP is at CFA + bp_offset; else BP is unchanged */
 	int32_t cfa_offset; /* bytes */
 	int32_t bp_offset;  /* bytes */
 };

@@ -12,20 +12,23 @@
 #include "sampler/counters.h"
 #include "sampler/demangle.h"
 #include "sampler/intern.h"
+#include "sampler/lines.h"
 #include "sampler/objects.h"
 #include "sampler/plt.h"
 #include "sampler/symtab.h"
+#include "sampler/text.h"
 #include "sampler/utf8.h"
 #include "shim/cc.h"
 
-#define SCRATCH_BYTES_MAX (24UL << 20)
-#define SLICE		  65536 /* addresses worked on at once */
-#define TABLES		  3
+#define MEMORY_MAX (24UL << 20) /* for the work on one slice */
+#define SLICE	   65536	/* addresses worked on at once */
+#define TABLES	   3
 
 /* One slice of a call. */
 struct batch {
 	struct arena *out;
-	struct arena scratch;
+	struct arena scratch; /* for the whole slice */
+	struct arena tables;  /* for the search for names */
 	const struct module *m;
 	struct objects objects;
 	struct elf_reader memory; /* of the dynamic symbol table, when there is no file */
@@ -35,6 +38,7 @@ struct batch {
 	size_t count;
 	struct symtab_search search;
 	struct intern strings;
+	const char *unknown; /* "[libfoo.so]" */
 	struct symbol *symbol;
 };
 
@@ -54,19 +58,17 @@ static void add_table(struct batch *b, bool opened)
 
 static void add_table_of(struct batch *b, const struct elf *e, uint32_t type)
 {
-	add_table(b, symtab_open(&b->table[b->table_count], &b->scratch, e, type));
+	add_table(b, symtab_open(&b->table[b->table_count], &b->tables, e, type));
 }
 
-/* Last, because stubs need the dynamic table and beat what merely reaches over them. */
+/* Last, because stubs beat what merely reaches over them. */
 static void search_stubs(struct batch *b)
 {
-	struct symtab dynsym;
-	struct symtab *kept = arena_alloc(&b->scratch, sizeof(*kept));
+	struct symtab *dynsym = arena_alloc(&b->tables, sizeof(*dynsym));
 
-	if (!kept || !symtab_open(&dynsym, &b->scratch, &b->objects.file, SHT_DYNSYM))
-		return;
-	*kept = dynsym;
-	plt_search(&b->objects.file, kept, &b->scratch, b->addr, b->count, b->search.match);
+	if (dynsym && symtab_open(dynsym, &b->tables, &b->objects.file, SHT_DYNSYM))
+		plt_search(&b->objects.file, dynsym, &b->tables, b->addr, b->count,
+			   b->search.match);
 }
 
 /* Of a stripped file, the debug file has the local symbols and the file the exported ones. */
@@ -87,7 +89,7 @@ static void search_memory(struct batch *b)
 
 static bool search_names(struct batch *b)
 {
-	if (!symtab_search_init(&b->search, &b->scratch, b->addr, b->count))
+	if (!symtab_search_init(&b->search, &b->tables, b->addr, b->count))
 		return false;
 	if (b->objects.has_file)
 		search_files(b);
@@ -147,22 +149,18 @@ static const char *basename_of(const char *path)
 }
 
 /* "[libfoo.so]"; names like "[vdso]" have their brackets already. */
-static bool name_by_module(struct batch *b, struct symbol_frame *f)
+static bool make_unknown(struct batch *b)
 {
 	const char *base = basename_of(b->m->path);
-	char name[NAME_MAX_BYTES];
-	size_t len;
+	char buf[NAME_MAX_BYTES], clean[NAME_MAX_BYTES];
+	struct text t = TEXT_INIT(buf);
+	bool is_bare = base[0] != '[';
 
-	if (base[0] == '[') {
-		len = utf8_copy(name, sizeof(name), base, strlen(base));
-	} else {
-		name[0] = '[';
-		len = 1 + utf8_copy(name + 1, sizeof(name) - 2, base, strlen(base));
-		name[len++] = ']';
-	}
-	f->name = intern(&b->strings, name, len);
-	f->system_name = f->name;
-	return f->name;
+	text_str(&t, is_bare ? "[" : "");
+	text_bytes(&t, clean, utf8_copy(clean, sizeof(clean) - 2, base, strlen(base)));
+	text_str(&t, is_bare ? "]" : "");
+	b->unknown = intern(&b->strings, t.at, t.len);
+	return b->unknown;
 }
 
 static bool fill_frame(struct batch *b, size_t i, struct symbol_frame *f)
@@ -170,8 +168,8 @@ static bool fill_frame(struct batch *b, size_t i, struct symbol_frame *f)
 	const struct symtab_match *m = &b->search.match[i];
 
 	if (!m->table) {
-		counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
-		return name_by_module(b, f);
+		f->name = f->system_name = b->unknown;
+		return true;
 	}
 	if (i && is_same(m, m - 1)) {
 		*f = *(f - 1);
@@ -193,42 +191,72 @@ static bool fill_frames(struct batch *b)
 	return ok;
 }
 
-static bool resolve_slice(struct batch *b, const uint64_t *pc)
+static bool resolve_names(struct batch *b)
+{
+	bool ok = make_unknown(b) && search_names(b) && fill_frames(b);
+
+	arena_release(&b->tables);
+	return ok;
+}
+
+/* The debug file is opened only when the file lacks something, so it comes first. */
+static bool resolve_lines(struct batch *b, int64_t deadline_ns)
+{
+	struct lines_request r = {
+		.e = b->objects.has_debug ? &b->objects.debug : &b->objects.file,
+		.addr = b->addr,
+		.count = b->count,
+		.symbol = b->symbol,
+		.unknown = b->unknown,
+		.strings = &b->strings,
+		.out = b->out,
+		.memory = MEMORY_MAX - b->scratch.mapped,
+		.deadline_ns = deadline_ns,
+	};
+
+	return !(b->objects.has_file || b->objects.has_debug) || lines_resolve(&r);
+}
+
+static void count_unknown(const struct batch *b)
+{
+	for (size_t i = 0; i < b->count; i++) {
+		const struct symbol *s = &b->symbol[i];
+
+		if (s->frame[s->frame_count - 1].name == b->unknown)
+			counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
+	}
+}
+
+static bool resolve_slice(struct batch *b, const uint64_t *pc, enum symbols_detail detail,
+			  int64_t deadline_ns)
 {
 	if (!subtract_bias(b, pc))
 		return false;
 	objects_open(&b->objects, &b->scratch, b->m);
-	return search_names(b) && fill_frames(b);
-}
-
-static bool run_slice(struct arena *a, const struct module *m, const uint64_t *pc, size_t count,
-		      struct symbol *out)
-{
-	struct batch b = { .out = a,
-			   .scratch = ARENA_INIT(SCRATCH_BYTES_MAX),
-			   .m = m,
-			   .count = count,
-			   .symbol = out };
-	bool ok;
-
-	b.strings = (struct intern)INTERN_INIT(a, &b.scratch);
-	ok = resolve_slice(&b, pc);
-	objects_close(&b.objects);
-	arena_release(&b.scratch);
-	return ok;
+	if (!resolve_names(b) || (detail == SYMBOLS_LINES && !resolve_lines(b, deadline_ns)))
+		return false;
+	count_unknown(b);
+	return true;
 }
 
 int symbols_resolve(struct arena *a, const struct module *m, const uint64_t *pc, size_t count,
 		    enum symbols_detail detail, int64_t deadline_ns, struct symbol *out)
 {
-	(void)detail;
-	(void)deadline_ns;
-	for (size_t done = 0; done < count;) {
-		size_t n = MIN(count - done, (size_t)SLICE);
+	bool ok = true;
 
-		if (!run_slice(a, m, pc + done, n, out + done))
-			return -1;
-		done += n;
+	for (size_t done = 0; done < count && ok; done += SLICE) {
+		struct batch b = { .out = a,
+				   .scratch = ARENA_INIT(MEMORY_MAX / 2),
+				   .tables = ARENA_INIT(MEMORY_MAX / 2),
+				   .m = m,
+				   .count = MIN(count - done, (size_t)SLICE),
+				   .symbol = out + done };
+
+		b.strings = (struct intern)INTERN_INIT(a, &b.scratch);
+		ok = resolve_slice(&b, pc + done, detail, deadline_ns);
+		objects_close(&b.objects);
+		arena_release(&b.tables);
+		arena_release(&b.scratch);
 	}
-	return 0;
+	return ok ? 0 : -1;
 }

@@ -18,12 +18,12 @@
 #include "shim/cc.h"
 
 #define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
-#define WORDS (THREADS_MAX / 64)
+#define WORDS	     (THREADS_MAX / 64)
 
-static struct thread *_Atomic region;        /* set once, never unmapped */
-static atomic_uint_fast64_t taken[WORDS];    /* one bit a record */
-static atomic_uint words_used;     /* words of `taken` that were ever used */
-static __thread struct thread *self;         /* valid while its tid is ours */
+static struct thread *_Atomic region;	  /* set once, never unmapped */
+static atomic_uint_fast64_t taken[WORDS]; /* one bit a record */
+static atomic_uint words_used;		  /* words of `taken` that were ever used */
+static __thread struct thread *self;	  /* valid while its tid is ours */
 
 int threads_open(void)
 {
@@ -101,9 +101,9 @@ static void raise_words_used(uint32_t words)
 {
 	unsigned seen = atomic_load_explicit(&words_used, memory_order_relaxed);
 
-	while (seen < words && !atomic_compare_exchange_weak_explicit(&words_used, &seen, words,
-								     memory_order_release,
-								     memory_order_relaxed))
+	while (seen < words &&
+	       !atomic_compare_exchange_weak_explicit(&words_used, &seen, words,
+						      memory_order_release, memory_order_relaxed))
 		;
 }
 

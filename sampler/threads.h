@@ -16,18 +16,19 @@
 #define THREADS_MAX 32768 /* records; kernel.pid_max's default */
 
 enum thread_state {
-	THREAD_FREE,     /* the record belongs to nobody */
-	THREAD_ARMED,    /* its timer runs */
-	THREAD_PARKED,   /* it blocked the signal through us: its timer is stopped */
-	THREAD_UNARMED,  /* known, but without a timer: signal blocked, or refused */
-	THREAD_ENDED,    /* its last tick is past; the listener takes the record back */
+	THREAD_FREE,	/* the record belongs to nobody */
+	THREAD_ARMED,	/* its timer runs */
+	THREAD_PARKED,	/* it blocked the signal through us: its timer is stopped */
+	THREAD_UNARMED, /* known, but without a timer: signal blocked, or refused */
+	THREAD_ENDED,	/* its last tick is past; the listener takes the record back */
 };
 
 struct thread {
 	atomic_int state; /* enum thread_state; see who moves it in threads.c */
 	int tid;
-	int timer;         /* kernel timer id, valid while ARMED or PARKED */
-	int64_t period_ns; /* CPU time one tick stands for */
+	int timer;		 /* kernel timer id, valid while ARMED or PARKED */
+	int64_t period_ns;	 /* CPU time one tick stands for */
+	int64_t first_weight_ns; /* the same for the first tick; 0 once it came.  See timers.c */
 
 	/*
 	 * Known stack: [stack_lo, stack_hi) is readable for as long as the thread runs on
@@ -35,14 +36,15 @@ struct thread {
 	 * handler of this thread (hi first).
 	 */
 	atomic_uint_fast64_t stack_lo, stack_hi;
-	atomic_uint slice_limit; /* bytes of stack to copy; the listener raises it for deep stacks */
+	atomic_uint
+		slice_limit; /* bytes of stack to copy; the listener raises it for deep stacks */
 
 	/* Listener only. */
-	uint64_t tp;         /* thread pointer seen in a sample; 0: none yet */
+	uint64_t tp;	     /* thread pointer seen in a sample; 0: none yet */
 	int64_t cpu_seen_ns; /* its CPU clock at the last scan */
 	uint32_t ticks_seen; /* samples walked since the last scan */
-	bool counted;        /* its being unarmed is in a counter already */
-	bool found;          /* by the scan under way */
+	bool counted;	     /* its being unarmed is in a counter already */
+	bool found;	     /* by the scan under way */
 
 	int64_t parked_left_ns; /* CPU time to the next tick when it was parked */
 };
@@ -65,7 +67,8 @@ struct thread *thread_self(void);
 /* Remembers it, so that the next thread_self() is one load.  Context: handler, hook. */
 void thread_remember_self(struct thread *t);
 
-/* A free record, marked UNARMED and owned by the caller; NULL when all are taken.  Context: hook, listener. */
+/* A free record, marked UNARMED and owned by the caller; NULL when all are taken.  Context: hook,
+ * listener. */
 struct thread *thread_claim(int tid);
 
 /* ENDED: the listener will recycle it.  Context: hook, listener. */

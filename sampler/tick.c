@@ -35,15 +35,23 @@ bool tick_is_ours(const siginfo_t *info)
 	return thread_from_cookie(info->si_value.sival_ptr) != NULL;
 }
 
+/* Periods that passed, the ones that the scheduler's tick was too coarse for included. */
+static int64_t weight_of(struct thread *t, const siginfo_t *info)
+{
+	int64_t first = t->first_weight_ns;
+
+	t->first_weight_ns = 0;
+	return first ? first : (1 + (int64_t)info->si_overrun) * t->period_ns;
+}
+
 static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
 {
 	struct thread *t = thread_from_cookie(info->si_value.sival_ptr);
-	uint32_t ticks = 1 + (uint32_t)info->si_overrun;
+	int64_t weight = weight_of(t, info);
 
 	thread_remember_self(t);
-	if (!capture_take(r, t, ucontext, ticks))
-		atomic_fetch_add_explicit(&lost_ns, (int64_t)ticks * t->period_ns,
-					  memory_order_relaxed);
+	if (!capture_take(r, t, ucontext, weight))
+		atomic_fetch_add_explicit(&lost_ns, weight, memory_order_relaxed);
 }
 
 void tick_handle(const siginfo_t *info, const void *ucontext)

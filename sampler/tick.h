@@ -11,10 +11,12 @@
 
 #include "sampler/ring.h"
 
-/* From now on ticks are captured into `r`; NULL: from now on they are ignored.  Context: listener. */
+/* From now on ticks are captured into `r`; NULL: from now on they are ignored.  Context: listener.
+ */
 void tick_direct_to(struct ring *r);
 
-/* No handler is inside, so a ring that ticks no longer go to may be unmapped.  Context: listener. */
+/* No handler is inside, so a ring that ticks no longer go to may be unmapped.  Context: listener.
+ */
 bool tick_is_quiet(void);
 
 /* CPU time in ns of all ticks that found the ring full, so far.  Context: listener. */

@@ -50,9 +50,31 @@ static int set(const struct thread *t, int64_t first_ns, int64_t period_ns, stru
 	return (int)sys_call4(SYS_timer_settime, t->timer, 0, (long)&when, (long)old);
 }
 
-static int64_t random_first(int64_t period_ns)
+/* The scheduler's tick: the resolution of the coarse clocks. */
+static int64_t scheduler_tick_ns(void)
 {
-	return 1 + (int64_t)random_below((uint64_t)period_ns);
+	struct timespec ts = { 0 };
+
+	sys_call3(SYS_clock_getres, CLOCK_MONOTONIC_COARSE, (long)&ts, 0);
+	return MAX(ts.tv_sec * NS_PER_SECOND + ts.tv_nsec, 1);
+}
+
+/*
+ * The kernel looks at these timers only when the scheduler's tick meets the
+ * thread running, so what is sampled are ticks, at a random phase, each of
+ * which stands for one tick of CPU time.  For threads of any length to be
+ * counted in proportion, each of the first period's ticks must have the same
+ * chance to be the one that fires: so the first expiry is a whole number of
+ * ticks.  (Uniform in the period, a thread of 2 ms on a 4 ms tick would be
+ * counted at a quarter of its time.)  With a period below a tick, every tick
+ * fires; then the first counts as one tick, whatever part of it the thread had run.
+ */
+static int64_t first_expiry(struct thread *t, int64_t period_ns)
+{
+	int64_t tick = scheduler_tick_ns();
+
+	t->first_weight_ns = MAX(period_ns, tick);
+	return 1 + (int64_t)random_below((uint64_t)period_ns) / tick * tick;
 }
 
 static int create(struct thread *t, int signal)
@@ -74,7 +96,7 @@ int timer_start(struct thread *t, int signal, int64_t period_ns)
 	if (err)
 		return err;
 	t->period_ns = period_ns;
-	err = set(t, random_first(period_ns), period_ns, NULL);
+	err = set(t, first_expiry(t, period_ns), period_ns, NULL);
 	if (err)
 		timer_delete_of(t);
 	return err;
@@ -83,7 +105,7 @@ int timer_start(struct thread *t, int signal, int64_t period_ns)
 int timer_change_period(struct thread *t, int64_t period_ns)
 {
 	t->period_ns = period_ns;
-	return set(t, random_first(period_ns), period_ns, NULL);
+	return set(t, first_expiry(t, period_ns), period_ns, NULL);
 }
 
 void timer_delete_of(struct thread *t)

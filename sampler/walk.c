@@ -11,8 +11,8 @@ struct walker {
 	const struct capture *capture;
 	struct walk *out;
 	struct frame_regs regs; /* of the frame to be left */
-	bool interrupted;       /* its pc is exact: the leaf, or beyond a signal frame */
-	enum walk_end end;      /* valid once step() says no */
+	bool interrupted;	/* its pc is exact: the leaf, or beyond a signal frame */
+	enum walk_end end;	/* valid once step() says no */
 };
 
 static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
@@ -36,8 +36,8 @@ static bool stop_missing(struct walker *k, uint64_t addr)
 {
 	uint64_t at = addr - CAPTURE_SP(k->capture);
 
-	return stop(k, at >= k->capture->slice_len && at < SLICE_BYTES_MAX ? WALK_SLICE :
-									     WALK_BAD_FRAME);
+	return stop(k, at >= k->capture->slice_len && at < SLICE_BYTES_MAX ? WALK_SLICE
+									   : WALK_BAD_FRAME);
 }
 
 /* The caller's registers are known; a return address of 0 is the end that some runtimes write. */

@@ -14,15 +14,15 @@
 /* How a walk ended. */
 enum walk_end {
 	WALK_COMPLETE,
-	WALK_NO_RULE,   /* code without unwind data, and no frame pointer to follow */
-	WALK_SLICE,     /* the copy ends before the stack does */
+	WALK_NO_RULE,	/* code without unwind data, and no frame pointer to follow */
+	WALK_SLICE,	/* the copy ends before the stack does */
 	WALK_BAD_FRAME, /* a frame that cannot be: CFA not above SP, memory missing */
-	WALK_DEPTH,     /* STACK_DEPTH_MAX frames and no end */
+	WALK_DEPTH,	/* STACK_DEPTH_MAX frames and no end */
 };
 
 struct walk {
 	uint64_t pc[STACK_DEPTH_MAX]; /* leaf first; see stacks.h */
-	uint32_t depth;               /* at least 1 */
+	uint32_t depth;		      /* at least 1 */
 	enum walk_end end;
 };
 

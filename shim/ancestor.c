@@ -7,7 +7,7 @@
 #include "sampler/text.h"
 
 #define GENERATIONS_MAX 8
-#define OUR_NAME "libpprofshim.so"
+#define OUR_NAME	"libpprofshim.so"
 
 static void proc_path(char *buf, size_t size, int pid, const char *file)
 {

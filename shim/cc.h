@@ -13,7 +13,7 @@
 /* Functions of ours that stay on target stacks; profiles leave these frames out. */
 #define OUR_FRAME __attribute__((section("pprofshim_frames"), noinline))
 
-#define COLD __attribute__((cold))
+#define COLD		       __attribute__((cold))
 #define NOINLINE	       __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 

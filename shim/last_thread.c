@@ -49,7 +49,8 @@ void last_thread_note_exit(void)
 	listener_wake();
 }
 
-/* Threads of this process, the main thread's remains included; a directory has 2 links and one each. */
+/* Threads of this process, the main thread's remains included; a directory has 2 links and one
+ * each. */
 static int64_t count_threads(void)
 {
 	struct stat st;

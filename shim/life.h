@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-/* Returns 0, or -1 when the kernel has no such pages; then nothing may be started.  Context: init. */
+/* Returns 0, or -1 when the kernel has no such pages; then nothing may be started.  Context: init.
+ */
 int life_init(void);
 
 /* True in a forked child: everything of ours is to be left alone.  Context: hook, handler. */

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
@@ -18,9 +19,10 @@
 #include "shim/real.h"
 
 /* Room for the demangler's recursion; pages that were never touched cost nothing. */
-#define STACK_BYTES (1UL << 20)
+#define STACK_BYTES   (1UL << 20)
 #define START_WAIT_NS (200 * NS_PER_MS)
 #define PORT_RETRY_NS NS_PER_SECOND
+#define STOP_WAIT_NS  NS_PER_SECOND
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -34,6 +36,7 @@ static struct {
 	const struct http_service *service;
 	uint32_t outcome; /* futex word, enum listener_outcome */
 	volatile int stop;
+	bool no_niceties;
 } listener;
 
 static __thread uint64_t mask_before;
@@ -42,8 +45,8 @@ static __thread uint64_t mask_before;
 
 /* glibc uses the first two real-time signals for cancellation and set*id: blocked, those hang. */
 #define GLIBC_SIGNALS (3ULL << 31)
-#define BIT(sig) (1ULL << ((sig)-1))
-#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
+#define BIT(sig)      (1ULL << ((sig)-1))
+#define FAULTS	      (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
 
 void listener_block_signals(void)
 {
@@ -90,6 +93,8 @@ static void be_ordinary(void)
 {
 	struct sched_param param = { 0 };
 
+	if (listener.no_niceties)
+		return;
 	sys_call3(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&param);
 	sys_call3(SYS_prctl, PR_SET_NAME, (long)"pprofshim", 0);
 }
@@ -154,9 +159,19 @@ static void *run(void *unused)
 
 /* ---- start */
 
-static bool prepare(pthread_attr_t *attr)
+/* glibc links its threads through their stacks, and a forked child follows those links. */
+static void *map_stack(void)
 {
 	void *stack = sys_map(STACK_BYTES);
+
+	if (stack)
+		sys_call3(SYS_madvise, (long)stack, STACK_BYTES, MADV_DOFORK);
+	return stack;
+}
+
+static bool prepare(pthread_attr_t *attr)
+{
+	void *stack = map_stack();
 
 	if (!stack || real()->pthread_attr_init(attr) != 0)
 		return false;
@@ -185,16 +200,16 @@ static enum listener_outcome outcome(void)
 	return __atomic_load_n(&listener.outcome, __ATOMIC_ACQUIRE);
 }
 
-static enum listener_outcome wait_for_outcome(void)
+/* Waits while the outcome is `was`, until `until_ns` at most. */
+static void wait_while(enum listener_outcome was, int64_t until_ns)
 {
-	int64_t until = sys_now_ns() + START_WAIT_NS, left;
+	int64_t left;
 
-	while (outcome() == LISTENER_PENDING && (left = until - sys_now_ns()) > 0) {
+	while (outcome() == was && (left = until_ns - sys_now_ns()) > 0) {
 		struct timespec ts = { left / NS_PER_SECOND, left % NS_PER_SECOND };
 
-		sys_futex(&listener.outcome, FUTEX_WAIT_PRIVATE, LISTENER_PENDING, &ts);
+		sys_futex(&listener.outcome, FUTEX_WAIT_PRIVATE, was, &ts);
 	}
-	return outcome();
 }
 
 enum listener_outcome listener_start(const struct settings *settings,
@@ -206,7 +221,13 @@ enum listener_outcome listener_start(const struct settings *settings,
 		say(LISTENER_NO_THREAD);
 		return LISTENER_NO_THREAD;
 	}
-	return wait_for_outcome();
+	wait_while(LISTENER_PENDING, sys_now_ns() + START_WAIT_NS);
+	return outcome();
+}
+
+void listener_skip_niceties(void)
+{
+	listener.no_niceties = true;
 }
 
 bool listener_is_running(void)
@@ -221,6 +242,13 @@ void listener_stop(void)
 {
 	listener.stop = 1;
 	listener_wake();
+}
+
+void listener_stop_and_wait(void)
+{
+	listener_stop();
+	wait_while(LISTENER_SERVING, sys_now_ns() + STOP_WAIT_NS);
+	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
 }
 
 /* The only descriptor of ours in the target's table, for the time of one connect. */

@@ -11,7 +11,7 @@
 #include "shim/settings.h"
 
 enum listener_outcome {
-	LISTENER_PENDING,  /* it has not said yet */
+	LISTENER_PENDING, /* it has not said yet */
 	LISTENER_SERVING,
 	LISTENER_PORT_TAKEN, /* it tries again once a second */
 	LISTENER_REFUSED,    /* no descriptor table of its own, or no socket: it is gone */
@@ -26,11 +26,17 @@ enum listener_outcome {
 enum listener_outcome listener_start(const struct settings *settings,
 				     const struct http_service *service);
 
+/* A filter forbids sched_setscheduler or prctl: do without.  Context: init. */
+void listener_skip_niceties(void);
+
 /* Context: any role. */
 bool listener_is_running(void);
 
 /* Makes it end after the request at hand.  Context: hook. */
 void listener_stop(void);
+
+/* The same, and waits until it is gone, a second at most.  Context: hook. */
+void listener_stop_and_wait(void);
 
 /* Makes it look up from its sleep: connects to its port.  Context: hook. */
 void listener_wake(void);

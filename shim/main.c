@@ -11,7 +11,9 @@
 #include "sampler/carrier.h"
 #include "sampler/cpu.h"
 #include "sampler/modules.h"
+#include "sampler/peek.h"
 #include "sampler/roster.h"
+#include "sampler/sandbox.h"
 #include "sampler/stack_bounds.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
@@ -19,6 +21,7 @@
 #include "shim/cc.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/probe.h"
 #include "shim/real.h"
 #include "shim/settings.h"
 
@@ -49,13 +52,27 @@ static size_t join_arguments(int argc, char **argv)
 	return t.len;
 }
 
+static void write_cpu_state(struct text *t)
+{
+	const char *why = cpu_refusal();
+
+	text_str(t, "\ncpu: ");
+	if (why) {
+		text_str(t, "dormant: ");
+		text_str(t, why);
+	} else if (cpu_is_sampling()) {
+		text_str(t, "active: sampling now");
+	} else {
+		text_str(t, "active: no timer and no signal until a profile is asked for");
+	}
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
-	text_str(t, "\ncpu: ");
-	text_str(t, cpu_state());
+	write_cpu_state(t);
 	text_str(t, "\ncpu threads with a timer: ");
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
@@ -85,11 +102,36 @@ static void tell_outcome(enum listener_outcome outcome)
 		tell_user("no thread could be started");
 }
 
+/* What the filter that we were started under leaves of us; false: nothing. */
+static bool heed_filter(void)
+{
+	static struct probe_result found;
+	char buf[256];
+	struct text t = TEXT_INIT(buf);
+
+	probe_filter(&found);
+	if (found.forbidden) {
+		text_str(&t, "the system-call filter that the program runs under forbids ");
+		text_str(&t, found.forbidden);
+		tell_user(buf);
+		return false;
+	}
+	if (found.no_timers)
+		cpu_disable("the system-call filter that the program runs under forbids timers");
+	if (found.no_foreign_reads) {
+		peek_avoid_vm_readv();
+		sandbox_note();
+	}
+	if (found.no_scheduling)
+		listener_skip_niceties();
+	return true;
+}
+
 static void start(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
-							.tick = cpu_tick,
-							.body_limit = routes_body_limit };
+						     .tick = cpu_tick,
+						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 
 	modules_init();
@@ -131,6 +173,6 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envi
 	}
 	if (life_init() != 0)
 		tell_user("the kernel cannot wipe a page on fork (Linux 4.14 or newer does)");
-	else
+	else if (heed_filter())
 		start(argc, argv);
 }

@@ -12,8 +12,7 @@
 
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
-	X(pthread_create, int,                                                                     \
-	  (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))                        \
+	X(pthread_create, int, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
 	X(pthread_exit, void, (void *))                                                            \
 	X(pthread_attr_init, int, (pthread_attr_t *))                                              \
 	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \
@@ -27,7 +26,9 @@
 	X(sysv_signal, sighandler_t, (int, sighandler_t))                                          \
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \
 	X(sigignore, int, (int))                                                                   \
-	X(siginterrupt, int, (int, int))
+	X(siginterrupt, int, (int, int))                                                           \
+	X(prctl, int, (int, ...))                                                                  \
+	X(syscall, long, (long, ...))
 
 struct real {
 #define X(name, type, parameters) type(*name) parameters;

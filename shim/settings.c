@@ -69,9 +69,8 @@ struct signal_name {
 
 /* What makes sense as a carrier: signals that programs seldom use. */
 static const struct signal_name signal_names[] = {
-	{ "PROF", SIGPROF },	 { "VTALRM", SIGVTALRM }, { "STKFLT", SIGSTKFLT },
-	{ "URG", SIGURG },	 { "PWR", SIGPWR },	  { "IO", SIGIO },
-	{ "WINCH", SIGWINCH },
+	{ "PROF", SIGPROF }, { "VTALRM", SIGVTALRM }, { "STKFLT", SIGSTKFLT }, { "URG", SIGURG },
+	{ "PWR", SIGPWR },   { "IO", SIGIO },	      { "WINCH", SIGWINCH },
 };
 
 static bool parse_signal(const char *s, int *out)
@@ -122,8 +121,9 @@ static bool take_key(struct settings *s, const char *key, size_t len, const char
 		return false;
 	}
 	if (!is_usable_key(key, len)) {
-		text_str(complaint, len ? " holds a key with control characters or blanks at its ends"
-					: " holds no key");
+		text_str(complaint,
+			 len ? " holds a key with control characters or blanks at its ends"
+			     : " holds no key");
 		return false;
 	}
 	memcpy(s->key, key, len);
@@ -199,8 +199,8 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 	s->signal = SIGPROF;
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
-	if (!read_numbers(s, environment, complaint) ||
-	    !read_signal(s, environment, complaint) || !read_key(s, environment, complaint))
+	if (!read_numbers(s, environment, complaint) || !read_signal(s, environment, complaint) ||
+	    !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
 }

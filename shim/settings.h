@@ -14,17 +14,17 @@
 #define KEY_BYTES_MAX 255
 
 struct settings {
-	uint16_t port;               /* PPROF_PORT */
-	int hz;                      /* PPROF_HZ */
-	int signal;                  /* PPROF_SIGNAL */
+	uint16_t port;		     /* PPROF_PORT */
+	int hz;			     /* PPROF_HZ */
+	int signal;		     /* PPROF_SIGNAL */
 	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE */
-	const char *key_from;        /* which of the two, for the shim page */
+	const char *key_from;	     /* which of the two, for the shim page */
 };
 
 enum settings_result {
 	SETTINGS_OK,
 	SETTINGS_NOT_MEANT, /* PPROF_ONLY names other programs: stay silent */
-	SETTINGS_BAD,       /* `complaint` says what is wrong */
+	SETTINGS_BAD,	    /* `complaint` says what is wrong */
 };
 
 /*

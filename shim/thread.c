@@ -10,8 +10,8 @@
 
 #include "sampler/roster.h"
 #include "shim/cc.h"
-#include "shim/life.h"
 #include "shim/last_thread.h"
+#include "shim/life.h"
 #include "shim/real.h"
 
 /* What a new thread is to do; taken here, freed by the thread itself. */
@@ -21,7 +21,8 @@ struct start {
 	atomic_bool taken;
 };
 
-/* As many threads may be on their way at once; the next one goes unwrapped and is found by a scan. */
+/* As many threads may be on their way at once; the next one goes unwrapped and is found by a scan.
+ */
 #define STARTS 256
 
 static struct start starts[STARTS];

@@ -1,0 +1,29 @@
+/* Handler path; see capture.c. */
+#include "sampler/sandbox.h"
+
+#include <stdatomic.h>
+
+static atomic_bool noted;
+
+static uint64_t first;
+
+void sandbox_set_first(uint64_t filters)
+{
+	first = filters;
+}
+
+void sandbox_check(uint64_t filters)
+{
+	if (filters > first)
+		sandbox_note();
+}
+
+void sandbox_note(void)
+{
+	atomic_store_explicit(&noted, true, memory_order_relaxed);
+}
+
+bool sandbox_is_noted(void)
+{
+	return atomic_load_explicit(&noted, memory_order_relaxed);
+}

@@ -1,0 +1,59 @@
+/*
+ * prctl and syscall(): how a program installs a system-call filter.  Before one
+ * comes into force the handler and the hooks go quiet; a filter for all threads
+ * at once (SECCOMP_FILTER_FLAG_TSYNC) would reach the listener too, so then the
+ * listener ends first.
+ */
+#include <linux/seccomp.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+
+#include "sampler/sandbox.h"
+#include "shim/cc.h"
+#include "shim/life.h"
+#include "shim/listener.h"
+#include "shim/real.h"
+
+static void filter_comes(bool for_all_threads)
+{
+	if (life_is_child() || life_is_borrowed())
+		return;
+	sandbox_note();
+	if (for_all_threads && listener_is_running())
+		listener_stop_and_wait();
+}
+
+EXPORT int prctl(int option, ...)
+{
+	unsigned long arg[4];
+	va_list list;
+
+	va_start(list, option);
+	for (int i = 0; i < 4; i++)
+		arg[i] = va_arg(list, unsigned long);
+	va_end(list);
+	if (UNLIKELY(option == PR_SET_SECCOMP))
+		filter_comes(false);
+	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
+}
+
+/* Called by syscall_x86_64.S before it makes seccomp(operation, flags, ...). */
+void pprofshim_before_seccomp(unsigned operation, unsigned flags);
+
+void pprofshim_before_seccomp(unsigned operation, unsigned flags)
+{
+	if (operation == SECCOMP_SET_MODE_STRICT || operation == SECCOMP_SET_MODE_FILTER)
+		filter_comes(flags & SECCOMP_FILTER_FLAG_TSYNC);
+}
+
+/* Where syscall_x86_64.S jumps to: at first to the code that calls the next function. */
+void pprofshim_first_syscall(void);
+void pprofshim_find_syscall(void);
+
+__attribute__((visibility("hidden"))) void (*pprofshim_next_syscall)(void) =
+	pprofshim_first_syscall;
+
+void pprofshim_find_syscall(void)
+{
+	pprofshim_next_syscall = (void (*)(void))real()->syscall;
+}

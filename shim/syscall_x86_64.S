@@ -1,0 +1,82 @@
+/*
+ * long syscall(long number, ...), the C library's door to any system call: it
+ * may return twice or on another stack, so nothing of ours may stay behind.
+ * One comparison, then a jump with every register as it came.  Only seccomp is
+ * announced first; the hook then jumps all the same.
+ */
+#define SYS_SECCOMP 317
+
+	.text
+
+/* Pushes what a call may destroy, and eax; the stack stays aligned to 16. */
+.macro SAVE
+	pushq %rax
+	.cfi_adjust_cfa_offset 8
+	pushq %rdi
+	.cfi_adjust_cfa_offset 8
+	pushq %rsi
+	.cfi_adjust_cfa_offset 8
+	pushq %rdx
+	.cfi_adjust_cfa_offset 8
+	pushq %rcx
+	.cfi_adjust_cfa_offset 8
+	pushq %r8
+	.cfi_adjust_cfa_offset 8
+	pushq %r9
+	.cfi_adjust_cfa_offset 8
+.endm
+
+.macro RESTORE
+	popq %r9
+	.cfi_adjust_cfa_offset -8
+	popq %r8
+	.cfi_adjust_cfa_offset -8
+	popq %rcx
+	.cfi_adjust_cfa_offset -8
+	popq %rdx
+	.cfi_adjust_cfa_offset -8
+	popq %rsi
+	.cfi_adjust_cfa_offset -8
+	popq %rdi
+	.cfi_adjust_cfa_offset -8
+	popq %rax
+	.cfi_adjust_cfa_offset -8
+.endm
+
+	.globl syscall
+	.type syscall, @function
+syscall:
+	.cfi_startproc
+	endbr64
+	cmpq $SYS_SECCOMP, %rdi
+	je 1f
+	jmpq *pprofshim_next_syscall(%rip)
+1:	SAVE
+	movl %esi, %edi
+	movl %edx, %esi
+	call pprofshim_before_seccomp
+	RESTORE
+	jmpq *pprofshim_next_syscall(%rip)
+	.cfi_endproc
+	.size syscall, . - syscall
+
+/* The first call of all: finds the next syscall(), then makes it. */
+	.globl pprofshim_first_syscall
+	.hidden pprofshim_first_syscall
+	.type pprofshim_first_syscall, @function
+pprofshim_first_syscall:
+	.cfi_startproc
+	endbr64
+	SAVE
+	call pprofshim_find_syscall
+	RESTORE
+	jmpq *pprofshim_next_syscall(%rip)
+	.cfi_endproc
+	.size pprofshim_first_syscall, . - pprofshim_first_syscall
+
+	.section .note.GNU-stack, "", @progbits
+	.section .note.gnu.property, "a"
+	.align 8
+	.long 4, 16, 5
+	.asciz "GNU"
+	.long 0xc0000002, 4, 3, 0 /* x86 feature: IBT and SHSTK */
