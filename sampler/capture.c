@@ -17,14 +17,14 @@ static inline void copy_words(void *to, const void *from, size_t words)
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 
-/* Bytes of the known stack at and above sp; 0 when sp is not on it. */
-static uint64_t known_above(const struct thread *t, uint64_t sp)
+/* Bytes of the known stack at and above `at`; 0 when that is not on it. */
+static uint64_t known_above(const struct thread *t, uint64_t at)
 {
 	/* hi first: pairs with the listener's release store of hi, after lo */
 	uint64_t hi = atomic_load_explicit(&t->stack_hi, memory_order_acquire);
 	uint64_t lo = atomic_load_explicit(&t->stack_lo, memory_order_relaxed);
 
-	return sp >= lo && sp < hi ? hi - sp : 0;
+	return at >= lo && at < hi ? hi - at : 0;
 }
 
 static uint32_t slice_wanted(const struct thread *t, uint64_t above)
@@ -40,17 +40,17 @@ static uint32_t slice_wanted(const struct thread *t, uint64_t above)
  * A stack whose bounds nobody knows (a coroutine, an alternate stack, a thread
  * seen for the first time): the kernel copies, and stops where memory ends.
  */
-static long kernel_copy(void *to, uint64_t sp, uint32_t len)
+static long kernel_copy(void *to, uint64_t at, uint32_t len)
 {
 	struct iovec local = { to, len };
-	struct iovec remote = { (void *)sp, len };
+	struct iovec remote = { (void *)at, len };
 
 	return sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
 }
 
-static uint32_t copy_foreign(void *to, uint64_t sp, uint32_t len)
+static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 {
-	long n = sandbox_is_noted() ? 0 : kernel_copy(to, sp, len);
+	long n = sandbox_is_noted() ? 0 : kernel_copy(to, at, len);
 
 	if (n > 0)
 		return (uint32_t)ALIGN_DOWN(n, 8);
@@ -60,20 +60,18 @@ static uint32_t copy_foreign(void *to, uint64_t sp, uint32_t len)
 
 static void copy_stack(struct capture *c, uint32_t len)
 {
-	uint64_t sp = CAPTURE_SP(c);
-
 	if (c->on_known_stack) {
-		copy_words(c->slice, (const void *)sp, len / 8);
+		copy_words(c->slice, (const void *)c->slice_at, len / 8);
 		c->slice_len = len;
 	} else {
-		c->slice_len = copy_foreign(c->slice, sp, len);
+		c->slice_len = copy_foreign(c->slice, c->slice_at, len);
 	}
 }
 
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
-	uint64_t sp = (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
-	uint64_t above = sp % 8 ? 0 : known_above(t, sp);
+	uint64_t at = (uint64_t)uc->uc_mcontext.gregs[REG_RSP] - RED_ZONE_BYTES;
+	uint64_t above = at % 8 ? 0 : known_above(t, at);
 	uint32_t len = slice_wanted(t, above);
 	struct capture *c = ring_reserve(r, sizeof(*c) + len);
 
@@ -84,6 +82,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->thread = t;
 	c->tp = (uint64_t)__builtin_thread_pointer();
 	c->weight_ns = weight_ns;
+	c->slice_at = at;
 	c->on_known_stack = above != 0;
 	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);
 	copy_stack(c, len);

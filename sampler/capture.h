@@ -15,6 +15,12 @@
 /* gregs[0..16] of ucontext_t: R8..R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP. */
 #define CAPTURE_REGS 17
 
+/*
+ * Below SP, and kept by signal delivery: what an epilogue has popped is still
+ * there, and unwind tables go on pointing at it until the return.
+ */
+#define RED_ZONE_BYTES 128
+
 #define SLICE_BYTES	    65536U  /* of stack copied at first */
 #define SLICE_BYTES_MAX	    524288U /* after the listener met a stack that needed more */
 #define FOREIGN_SLICE_BYTES 16384U  /* of a stack that is not known to be the thread's own */
@@ -25,8 +31,9 @@ struct capture {
 	uint64_t reg[CAPTURE_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
+	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
 	bool on_known_stack;
-	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from SP upwards */
+	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from slice_at upwards */
 };
 
 #define CAPTURE_SP(c) ((c)->reg[REG_RSP])

@@ -25,13 +25,22 @@ static void append_value(struct text *path, const struct dwarf_unit *u, const st
 	append(path, part);
 }
 
-/* Up to version 4, number 0 is the compiler's directory; later it is in the table. */
-static void append_directory(struct text *path, const struct dwarf_lines *t, uint64_t number)
+/* Up to version 4, number 0 is the compiler's directory and the table begins with 1. */
+static void append_old_directory(struct text *path, const struct dwarf_lines *t, uint64_t number)
 {
 	append(path, t->directory);
-	if (t->enc.version < 5 && number-- == 0)
-		return;
-	if (number < t->dir_count)
+	if (number && number - 1 < t->dir_count)
+		append_value(path, t->u, &t->dir[number - 1].name);
+}
+
+/* Later, number 0 repeats the compiler's directory, which may be relative itself. */
+static void append_new_directory(struct text *path, const struct dwarf_lines *t, uint64_t number)
+{
+	if (t->directory[0] == '/')
+		append(path, t->directory);
+	if (t->dir_count)
+		append_value(path, t->u, &t->dir[0].name);
+	if (number && number < t->dir_count)
 		append_value(path, t->u, &t->dir[number].name);
 }
 
@@ -86,7 +95,10 @@ size_t dwarf_line_path(const struct dwarf_lines *t, uint64_t file, char to[DWARF
 		return 0;
 	if (file >= t->file_count)
 		return 0;
-	append_directory(&path, t, t->file[file].directory);
+	if (t->enc.version < 5)
+		append_old_directory(&path, t, t->file[file].directory);
+	else
+		append_new_directory(&path, t, t->file[file].directory);
 	append_value(&path, t->u, &t->file[file].name);
 	return normalize(to);
 }

@@ -94,7 +94,7 @@ static int no_dyn_info(unw_addr_space_t as, unw_word_t *list, void *arg)
 
 static bool read_slice(const struct capture *c, uint64_t addr, unw_word_t *out)
 {
-	uint64_t at = addr - CAPTURE_SP(c);
+	uint64_t at = addr - c->slice_at;
 
 	if (at > c->slice_len || c->slice_len - at < sizeof(*out))
 		return false;

@@ -17,7 +17,7 @@ struct walker {
 
 static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
 {
-	uint64_t at = addr - CAPTURE_SP(k->capture);
+	uint64_t at = addr - k->capture->slice_at;
 
 	if (at > k->capture->slice_len || k->capture->slice_len - at < sizeof(*out))
 		return false;
@@ -34,7 +34,7 @@ static bool stop(struct walker *k, enum walk_end end)
 /* Above the copy but plausible: the stack was deeper than what was copied. */
 static bool stop_missing(struct walker *k, uint64_t addr)
 {
-	uint64_t at = addr - CAPTURE_SP(k->capture);
+	uint64_t at = addr - k->capture->slice_at;
 
 	return stop(k, at >= k->capture->slice_len && at < SLICE_BYTES_MAX ? WALK_SLICE
 									   : WALK_BAD_FRAME);
