@@ -1,15 +1,13 @@
 #include "sampler/roster.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 
 #include "sampler/capture.h"
 #include "sampler/counters.h"
 #include "sampler/sandbox.h"
 #include "sampler/stack_bounds.h"
 #include "sampler/sys.h"
-#include "sampler/text.h"
+#include "sampler/tasks.h"
 #include "sampler/timers.h"
 #include "shim/cc.h"
 
@@ -50,37 +48,6 @@ static uint64_t bit_of(int signal)
 	return 1ULL << (signal - 1);
 }
 
-static uint64_t parse_hex_after(const char *text, const char *name)
-{
-	const char *at = strstr(text, name);
-	uint64_t n = 0;
-
-	for (at = at ? at + strlen(name) : ""; *at; at++) {
-		if (*at >= '0' && *at <= '9')
-			n = n << 4 | (uint64_t)(*at - '0');
-		else if (*at >= 'a' && *at <= 'f')
-			n = n << 4 | (uint64_t)(*at - 'a' + 10);
-		else if (*at != '\t' && *at != ' ')
-			break;
-	}
-	return n;
-}
-
-/* "SigBlk:" of another thread; notes a filter on the way.  Unreadable counts as not blocked. */
-static bool blocks_signal(int tid, int signal)
-{
-	char path[64], status[4096];
-	struct text t = TEXT_INIT(path);
-
-	text_str(&t, "/proc/self/task/");
-	text_i64(&t, tid);
-	text_str(&t, "/status");
-	if (sys_read_file(path, status, sizeof(status)) <= 0)
-		return false;
-	sandbox_check(parse_hex_after(status, "Seccomp_filters:"));
-	return parse_hex_after(status, "SigBlk:") & bit_of(signal);
-}
-
 static void count_once(struct thread *t, enum counter c)
 {
 	if (!t->counted)
@@ -111,7 +78,7 @@ static void arm(struct thread *t)
 
 static void arm_other(struct thread *t)
 {
-	if (blocks_signal(t->tid, carrier()))
+	if (task_blocks_signal(t->tid, carrier()))
 		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 	else
 		arm(t);
@@ -151,6 +118,7 @@ static void end_each(struct thread *t, void *unused)
 
 struct scan {
 	struct thread **slot; /* SEEN_SLOTS */
+	bool listed;	      /* /proc named every thread */
 };
 
 static struct thread **slot_of(struct scan *s, int tid)
@@ -176,8 +144,9 @@ static void index_record(struct thread *t, void *arg)
 		*slot = t;
 }
 
-static void see_tid(struct scan *s, int tid)
+static void see_tid(int tid, void *arg)
 {
+	struct scan *s = arg;
 	struct thread *t = *slot_of(s, tid);
 
 	if (t)
@@ -186,54 +155,10 @@ static void see_tid(struct scan *s, int tid)
 		adopt(tid);
 }
 
-struct task_entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t len;
-	uint8_t type;
-	char name[];
-};
-
-static int parse_tid(const char *name)
-{
-	int tid = 0;
-
-	for (; *name >= '0' && *name <= '9'; name++)
-		tid = tid * 10 + (*name - '0');
-	return tid;
-}
-
-static void see_entries(struct scan *s, const char *entries, long len)
-{
-	for (long at = 0; at < len;) {
-		const struct task_entry *e = (const struct task_entry *)(entries + at);
-		int tid = parse_tid(e->name);
-
-		if (tid)
-			see_tid(s, tid);
-		at += e->len;
-	}
-}
-
-/* False when /proc is not there; then only threads that we saw start are known. */
-static bool see_all_tasks(struct scan *s)
-{
-	char entries[8192] __attribute__((aligned(8)));
-	int fd = sys_open_read("/proc/self/task");
-	long n;
-
-	if (fd < 0)
-		return false;
-	while ((n = sys_call3(SYS_getdents64, fd, (long)entries, sizeof(entries))) > 0)
-		see_entries(s, entries, n);
-	sys_close(fd);
-	return n == 0;
-}
-
 /* It used CPU time and no tick came: does it block the signal, behind our hooks? */
 static void check_armed(struct thread *t, int64_t used_ns)
 {
-	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !blocks_signal(t->tid, carrier()))
+	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !task_blocks_signal(t->tid, carrier()))
 		return;
 	if (move(t, THREAD_ARMED, THREAD_UNARMED)) {
 		timer_delete_of(t);
@@ -243,12 +168,12 @@ static void check_armed(struct thread *t, int64_t used_ns)
 
 static void check_record(struct thread *t, void *arg)
 {
+	const struct scan *s = arg;
 	int64_t cpu = thread_cpu_ns(t->tid);
 	int64_t used = cpu - t->cpu_seen_ns;
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);
 
-	(void)arg;
-	if (!t->found || cpu < 0)
+	if (cpu < 0 || (s->listed && !t->found))
 		return end(t);
 	if (state == THREAD_ARMED)
 		check_armed(t, used);
@@ -260,13 +185,15 @@ static void check_record(struct thread *t, void *arg)
 	t->ticks_seen = 0;
 }
 
+/* Without /proc only the main thread and those that we saw start are known (H57). */
 static void index_and_look(struct scan *s)
 {
 	threads_each(index_record, s);
-	if (see_all_tasks(s)) {
-		roster.counts = (struct roster_counts){ 0 };
-		threads_each(check_record, NULL);
-	}
+	s->listed = tasks_each(see_tid, s);
+	if (!s->listed)
+		see_tid(sys_getpid(), s);
+	roster.counts = (struct roster_counts){ 0 };
+	threads_each(check_record, s);
 }
 
 void roster_scan(void)
