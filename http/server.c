@@ -31,7 +31,6 @@ struct server {
 	struct http_shared shared;
 	int fd;
 	int64_t accept_ns; /* no newcomers before this: the kernel had no descriptor or memory */
-	size_t limit;
 	size_t count;
 	struct http_exchange *conn[PLACES];
 	struct pollfd poll[PLACES + 1]; /* [0] listens, [1 + i] is conn[i] */
@@ -97,12 +96,13 @@ static bool evict_idle(struct server *s)
 
 static void add_conn(struct server *s, int fd)
 {
-	bool full = s->count >= s->limit && !evict_idle(s);
+	size_t limit = MIN(s->shared.limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
+	bool full = s->count >= limit && !evict_idle(s);
 	struct http_exchange *x;
 
 	if (full)
 		counter_add(COUNTER_HTTP_REFUSED_FULL, 1);
-	if (s->count >= s->limit + SPARE_PLACES) {
+	if (s->count >= limit + SPARE_PLACES) {
 		sys_close(fd);
 		return;
 	}
@@ -282,7 +282,6 @@ int http_serve(int fd, const char *key, const struct http_service *service,
 	if (!s)
 		return -1;
 	s->fd = fd;
-	s->limit = MIN(limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
 	s->shared.service = service;
 	s->shared.limits = limits;
 	s->shared.now_ns = sys_now_ns();

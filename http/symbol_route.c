@@ -66,10 +66,10 @@ static struct http_slice trimmed(struct http_slice s)
 
 static size_t count_tokens(struct http_slice question)
 {
-	size_t count = 1;
+	size_t count = 0;
 
 	for (size_t i = 0; i < question.len; i++)
-		count += question.at[i] == '+';
+		count += question.at[i] != '+' && (i == 0 || question.at[i - 1] == '+');
 	return count;
 }
 

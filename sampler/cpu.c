@@ -215,8 +215,10 @@ static void close_sampler(void)
 
 static void give_back(void)
 {
-	ring_release(&cpu.ring);
-	roster_release();
+	if (cpu.holds_memory) {
+		ring_release(&cpu.ring);
+		roster_release();
+	}
 	learn_release();
 	modules_release();
 	cpu.modules_known = 0;
@@ -397,5 +399,6 @@ int64_t cpu_tick(int64_t now_ns)
 {
 	if (cpu.open)
 		return tick_open(now_ns);
-	return cpu.holds_memory ? tick_closed(now_ns) : INT64_MAX;
+	/* the symbol page reads the module table too */
+	return cpu.holds_memory || modules_count() ? tick_closed(now_ns) : INT64_MAX;
 }
