@@ -32,6 +32,10 @@ void trace_route(struct http_exchange *x, const struct http_request *r);
 /* cpu_route.c */
 void cpu_route(struct http_exchange *x, const struct http_request *r);
 
+/* heap_route.c */
+void heap_route(struct http_exchange *x, const struct http_request *r);
+void allocs_route(struct http_exchange *x, const struct http_request *r);
+
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);
 

@@ -14,10 +14,20 @@
 #define SYMBOL_BODY_MAX (4UL << 20)
 
 static const struct route routes[] = {
+	{ .name = "allocs",
+	  .description = "All past memory allocations, sampled by bytes. <code>seconds</code> asks "
+			 "for what was allocated during that time.",
+	  .serve = allocs_route,
+	  .link = "allocs?debug=1" },
 	{ .name = "cmdline",
 	  .description = "The command line of this program, its arguments separated by NUL.",
 	  .serve = cmdline_route,
 	  .link = "cmdline" },
+	{ .name = "heap",
+	  .description = "Memory that is allocated and not freed, sampled by bytes. "
+			 "<code>gc</code> is accepted and does nothing: there is no garbage.",
+	  .serve = heap_route,
+	  .link = "heap?debug=1" },
 	{ .name = "profile",
 	  .description = "CPU profile. <code>seconds</code> sets how long it is taken (default 30, "
 			 "at most 3600), <code>hz</code> how often it looks (1 to 1000). "

@@ -33,7 +33,7 @@ struct server {
 	int64_t accept_ns; /* no newcomers before this: the kernel had no descriptor or memory */
 	size_t count;
 	struct http_exchange *conn[PLACES];
-	struct pollfd poll[PLACES + 1]; /* [0] listens, [1 + i] is conn[i] */
+	struct pollfd poll[PLACES + 2]; /* [0] listens, [1 + i] is conn[i], the last one wakes */
 };
 
 static int bind_and_listen(int fd, uint16_t port)
@@ -222,6 +222,11 @@ static int64_t tick(const struct http_service *service, int64_t now_ns)
 	return service->tick ? service->tick(now_ns) : INT64_MAX;
 }
 
+static struct pollfd wake_poll(const struct http_service *service)
+{
+	return (struct pollfd){ .fd = service->wake_fd ? service->wake_fd : -1, .events = POLLIN };
+}
+
 /* Fills in poll[] and returns when to wake up at the latest. */
 static int64_t prepare_poll(struct server *s)
 {
@@ -238,6 +243,7 @@ static int64_t prepare_poll(struct server *s)
 		s->poll[i + 1] = (struct pollfd){ .fd = x->fd, .events = conn_events(x) };
 		wake = MIN(wake, conn_wake_ns(x));
 	}
+	s->poll[s->count + 1] = wake_poll(s->shared.service);
 	return wake;
 }
 
@@ -245,7 +251,7 @@ static int64_t prepare_poll(struct server *s)
 static void poll_once(struct server *s)
 {
 	int64_t wake = prepare_poll(s);
-	int ready = net_poll(s->poll, s->count + 1, sys_now_ns(), wake);
+	int ready = net_poll(s->poll, s->count + 2, sys_now_ns(), wake);
 
 	if (ready < 0 && ready != -EINTR)
 		net_poll(NULL, 0, 0, FAILED_POLL_NS);

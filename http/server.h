@@ -66,6 +66,11 @@ struct http_service {
 	 */
 	size_t (*body_limit)(const struct http_request *r);
 	const struct http_limits *limits; /* NULL: http_limits_default */
+	/*
+	 * A descriptor that ends the sleep when it becomes readable; tick() is to empty it.
+	 * 0: none (the listening socket, which is older, has a lower number).
+	 */
+	int wake_fd;
 };
 
 /* Memory for this exchange: released after the last byte is sent. */

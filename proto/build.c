@@ -48,13 +48,12 @@ static int encode(struct arena *a, const struct message *m, struct bytes *out)
 	return encode_gzip(a, plain, out);
 }
 
-int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,
-		  enum symbols_detail detail, struct bytes *out)
+int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct message *out)
 {
 	struct place_table places;
 	struct sample_table samples;
 	struct namer namer = { .arena = a, .places = &places, .detail = detail };
-	struct message m = { 0 };
 
 	namer.deadline_ns = sys_now_ns() + LINES_NS;
 	if (place_table_init(&places, a) != 0)
@@ -63,7 +62,18 @@ int build_profile(struct arena *a, const struct stack_table *t, const struct pro
 		return -1;
 	if (namer_run(&namer) != 0)
 		return -1;
-	fill_head(&m, head);
-	fill_tables(&m, &namer, &samples);
+	*out = (struct message){ 0 };
+	fill_head(out, head);
+	fill_tables(out, &namer, &samples);
+	return 0;
+}
+
+int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct bytes *out)
+{
+	struct message m;
+
+	if (build_message(a, t, head, detail, &m) != 0)
+		return -1;
 	return encode(a, &m, out);
 }

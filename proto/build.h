@@ -25,6 +25,13 @@ struct profile_head {
 };
 
 /*
+ * Builds the message of all stacks in `t`, for who writes another format.  It
+ * lives in `a`.  Returns like build_profile().
+ */
+int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct message *out);
+
+/*
  * Builds the gzip'd file of all stacks in `t` into arena `a`.  Stacks whose
  * values are all zero are left out.  Returns 0, or -1 when memory ran out.
  */

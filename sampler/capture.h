@@ -25,9 +25,12 @@
 #define SLICE_BYTES_MAX	    524288U /* after the listener met a stack that needed more */
 #define FOREIGN_SLICE_BYTES 16384U  /* of a stack that is not known to be the thread's own */
 
+struct site;
+
 struct capture {
-	struct thread *thread;
-	uint64_t tp; /* thread pointer: identifies the thread's own stack */
+	struct thread *thread; /* of a tick */
+	struct site *site;     /* of an allocation: whose stack this is */
+	uint64_t tp;	       /* thread pointer: identifies the thread's own stack */
 	uint64_t reg[CAPTURE_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
@@ -46,5 +49,11 @@ struct capture {
  * Context: handler.
  */
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns);
+
+/*
+ * The same for the calling thread itself: `pc` is the look-up address of the
+ * first frame, sp and bp are its registers.  Context: hook.
+ */
+bool capture_call(struct ring *r, struct site *site, uint64_t pc, uint64_t sp, uint64_t bp);
 
 #endif

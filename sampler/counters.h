@@ -41,6 +41,15 @@
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
 	X(LIBRARY_ABORTS, "library_aborts",                                                        \
 	  "libraries that gave up; what they worked on is left out")                               \
+	X(HEAP_SAMPLES, "heap_samples", "allocations recorded")                                    \
+	X(HEAP_LIVE_DROPPED, "heap_live_dropped",                                                  \
+	  "blocks not followed to their free because the table was full; counted as freed")        \
+	X(HEAP_SITES_FOLDED, "heap_sites_folded",                                                  \
+	  "allocations counted under [other stacks]: the table of stacks was full")                \
+	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
+	  "allocations whose stack could not be copied for later; shown as [unknown stack]")       \
+	X(HEAP_REENTERED, "heap_reentered",                                                        \
+	  "allocations not looked at because they came from a signal handler inside ours")         \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
 	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
 	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \

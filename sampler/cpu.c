@@ -4,8 +4,9 @@
 #include <time.h>
 
 #include "sampler/carrier.h"
+#include "sampler/code.h"
 #include "sampler/counters.h"
-#include "sampler/learn.h"
+#include "sampler/heap.h"
 #include "sampler/modules.h"
 #include "sampler/ring.h"
 #include "sampler/roster.h"
@@ -31,10 +32,7 @@ static struct {
 	bool open;	   /* timers run */
 	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
-	int64_t refreshed_ns; /* when the module table was last read */
 	int64_t give_back_ns; /* when, once closed */
-	size_t modules_known; /* entries of the module table whose addresses are fresh */
-	uint32_t generation;
 	const char *disabled; /* why no profile will ever be taken, NULL */
 	const char *refusal;  /* why the last start failed, NULL */
 	struct walk walk;     /* too large for the stack */
@@ -53,35 +51,6 @@ const char *cpu_refusal(void)
 bool cpu_is_sampling(void)
 {
 	return cpu.open;
-}
-
-/* ---- modules */
-
-static void forget_ranges(const struct module *m)
-{
-	for (uint32_t i = 0; i < m->range_count; i++)
-		learn_forget(m->range[i].start, m->range[i].limit);
-}
-
-/* Rows learned at addresses that a module came to or went from are of something else. */
-static bool refresh_modules(void)
-{
-	bool went;
-
-	cpu.refreshed_ns = sys_now_ns();
-	if (!modules_refresh())
-		return false;
-	went = cpu.generation != modules_generation();
-	for (size_t i = 0; i < modules_count(); i++) {
-		const struct module *m = module_at(i);
-
-		if (i >= cpu.modules_known ||
-		    (went && m->died > cpu.generation && m->died != UINT32_MAX))
-			forget_ranges(m);
-	}
-	cpu.modules_known = modules_count();
-	cpu.generation = modules_generation();
-	return true;
 }
 
 /* ---- samples */
@@ -110,41 +79,20 @@ static void learn_from_walk(struct thread *t, const struct capture *c, const str
 /* Unknown code may be a library that was loaded a moment ago. */
 static bool modules_may_be_stale(void)
 {
-	return cpu.walk.end == WALK_NO_RULE && sys_now_ns() - cpu.refreshed_ns > REFRESH_EVERY_NS;
+	return cpu.walk.end == WALK_NO_RULE &&
+	       sys_now_ns() - code_refreshed_ns() > REFRESH_EVERY_NS;
 }
 
 static void walk(const struct capture *c)
 {
 	walk_capture(c, &cpu.walk);
-	if (modules_may_be_stale() && refresh_modules())
+	if (modules_may_be_stale() && code_refresh())
 		walk_capture(c, &cpu.walk);
-}
-
-/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
-extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
-extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
-
-static bool is_our_frame(uint64_t pc)
-{
-	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
-}
-
-/* A user looks for the program's frames, not for those that we put between them. */
-static void trim_our_frames(struct walk *w)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < w->depth; i++) {
-		if (!is_our_frame(w->pc[i]))
-			w->pc[kept++] = w->pc[i];
-	}
-	w->depth = kept;
 }
 
 static void take_capture(const struct capture *c)
 {
 	walk(c);
-	trim_our_frames(&cpu.walk);
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
@@ -192,7 +140,7 @@ static const char *open_sampler(int hz)
 		return why;
 	if (!get_memory())
 		return "no memory for the ring of samples";
-	refresh_modules();
+	code_refresh();
 	discard();
 	tick_direct_to(&cpu.ring);
 	if (roster_open(signal, period_of(hz)) != 0) {
@@ -219,11 +167,9 @@ static void give_back(void)
 		ring_release(&cpu.ring);
 		roster_release();
 	}
-	learn_release();
-	modules_release();
-	cpu.modules_known = 0;
-	cpu.generation = modules_generation();
 	cpu.holds_memory = false;
+	if (!heap_is_on())
+		code_release();
 }
 
 static void set_rate(int hz)
@@ -374,7 +320,7 @@ void cpu_profile_free(struct cpu_profile *p)
 static int64_t tick_open(int64_t now_ns)
 {
 	if (now_ns >= cpu.next_scan_ns) {
-		refresh_modules();
+		code_refresh();
 		roster_scan();
 		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
 	}
@@ -400,5 +346,6 @@ int64_t cpu_tick(int64_t now_ns)
 	if (cpu.open)
 		return tick_open(now_ns);
 	/* the symbol page reads the module table too */
-	return cpu.holds_memory || modules_count() ? tick_closed(now_ns) : INT64_MAX;
+	return cpu.holds_memory || (modules_count() && !heap_is_on()) ? tick_closed(now_ns)
+								      : INT64_MAX;
 }

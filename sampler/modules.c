@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <link.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -34,7 +35,7 @@ static struct {
 	struct module **module;
 	struct index_entry *index;
 	size_t count, index_count;
-	uint32_t generation;
+	atomic_uint generation;	       /* written by the listener, read by hooks too */
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];

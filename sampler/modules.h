@@ -62,7 +62,9 @@ void modules_init(void);
  */
 bool modules_refresh(void);
 
+/* Context: any role. */
 uint32_t modules_generation(void);
+
 size_t modules_count(void);
 const struct module *module_at(size_t index);
 

@@ -21,10 +21,9 @@
 #define BUCKETS_MAX	(1UL << 15) /* at STACK_TABLE_MAX: half a stack a bucket */
 
 static const char *const pseudo_names[PSEUDO_COUNT] = {
-	[PSEUDO_TRUNCATED] = "[truncated]",
-	[PSEUDO_LOST] = "[lost samples]",
-	[PSEUDO_UNSAMPLED] = "[unsampled]",
-	[PSEUDO_OTHER] = "[other stacks]",
+	[PSEUDO_TRUNCATED] = "[truncated]",   [PSEUDO_LOST] = "[lost samples]",
+	[PSEUDO_UNSAMPLED] = "[unsampled]",   [PSEUDO_OTHER] = "[other stacks]",
+	[PSEUDO_UNKNOWN] = "[unknown stack]",
 };
 
 static const uint64_t other_pc[1] = { PSEUDO_OTHER };

@@ -26,6 +26,7 @@ enum pseudo_frame {
 	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
 	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
+	PSEUDO_UNKNOWN,	      /* an allocation whose stack could not be kept */
 	PSEUDO_COUNT
 };
 

@@ -125,6 +125,27 @@ static bool step(struct walker *k, uint64_t lookup)
 	return step_frame_pointer(k, lookup);
 }
 
+/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
+extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+
+bool walk_is_our_frame(uint64_t pc)
+{
+	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
+}
+
+/* A user looks for the program's frames, not for those that we put between them. */
+static void trim_our_frames(struct walk *w)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (!walk_is_our_frame(w->pc[i]))
+			w->pc[kept++] = w->pc[i];
+	}
+	w->depth = kept;
+}
+
 static void note_cut(struct walk *w)
 {
 	static const enum counter counter_of[] = {
@@ -155,6 +176,7 @@ void walk_capture(const struct capture *c, struct walk *w)
 		k.end = WALK_DEPTH;
 	} while (w->depth < STACK_DEPTH_MAX && step(&k, lookup));
 	w->end = k.end;
+	trim_our_frames(w);
 	if (w->end != WALK_COMPLETE)
 		note_cut(w);
 }

@@ -6,6 +6,7 @@
 #ifndef SAMPLER_WALK_H
 #define SAMPLER_WALK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sampler/capture.h"
@@ -31,5 +32,8 @@ struct walk {
  * PSEUDO_TRUNCATED and moves the counter of its reason.
  */
 void walk_capture(const struct capture *c, struct walk *w);
+
+/* A frame that we put on the target's stack (OUR_FRAME): walks leave it out.  Context: any role. */
+bool walk_is_our_frame(uint64_t pc);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -10,9 +9,9 @@
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 
 #include "sampler/sys.h"
+#include "sampler/wake.h"
 #include "shim/cc.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
@@ -37,6 +36,7 @@ static struct {
 	uint32_t outcome; /* futex word, enum listener_outcome */
 	volatile int stop;
 	bool no_niceties;
+	int wake_fd;
 } listener;
 
 static __thread uint64_t mask_before;
@@ -127,7 +127,10 @@ static int open_socket(void)
 
 static int64_t tick(int64_t now_ns)
 {
-	int64_t again = listener.service->tick(now_ns);
+	int64_t again;
+
+	wake_clear(listener.wake_fd);
+	again = listener.service->tick(now_ns);
 
 	if (last_thread_should_go(now_ns, &again))
 		listener.stop = 1;
@@ -138,7 +141,9 @@ static void serve(int fd)
 {
 	struct http_service service = *listener.service;
 
+	listener.wake_fd = MAX(wake_open(), 0);
 	service.tick = tick;
+	service.wake_fd = listener.wake_fd;
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.settings->key, &service, &listener.stop);
 	sys_close(fd);
@@ -251,16 +256,7 @@ void listener_stop_and_wait(void)
 	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
 }
 
-/* The only descriptor of ours in the target's table, for the time of one connect. */
 void listener_wake(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons(listener.settings->port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	long fd = sys_call3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (sys_failed(fd))
-		return;
-	sys_call3(SYS_connect, fd, (long)&to, sizeof(to));
-	sys_close((int)fd);
+	wake();
 }

@@ -38,7 +38,7 @@ void listener_stop(void);
 /* The same, and waits until it is gone, a second at most.  Context: hook. */
 void listener_stop_and_wait(void);
 
-/* Makes it look up from its sleep: connects to its port.  Context: hook. */
+/* Makes it look up from its sleep.  Context: hook. */
 void listener_wake(void);
 
 /*

@@ -10,11 +10,12 @@
 #include "http/routes.h"
 #include "sampler/carrier.h"
 #include "sampler/cpu.h"
+#include "sampler/heap.h"
 #include "sampler/modules.h"
+#include "sampler/own_stack.h"
 #include "sampler/peek.h"
 #include "sampler/roster.h"
 #include "sampler/sandbox.h"
-#include "sampler/stack_bounds.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
@@ -67,17 +68,25 @@ static void write_cpu_state(struct text *t)
 	}
 }
 
+static void write_heap_state(struct text *t)
+{
+	text_str(t, heap_is_on() ? "\nheap: active, live samples: " : "\nheap: off");
+	if (heap_is_on())
+		text_u64(t, live_count());
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
 	write_cpu_state(t);
+	write_heap_state(t);
 	text_str(t, "\ncpu threads with a timer: ");
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\nheap, allocs, goroutine, threadcreate, block, mutex: not in this version\n");
+	text_str(t, "\ngoroutine, threadcreate, block, mutex: not in this version\n");
 }
 
 static void tell_port_taken(void)
@@ -127,15 +136,21 @@ static bool heed_filter(void)
 	return true;
 }
 
+static int64_t tick(int64_t now_ns)
+{
+	heap_drain();
+	return cpu_tick(now_ns);
+}
+
 static void start(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
-						     .tick = cpu_tick,
+						     .tick = tick,
 						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 
 	modules_init();
-	stack_bounds_init(argv);
+	heap_set_rate(settings.heap_rate);
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
@@ -153,26 +168,39 @@ static const char *program_path(void)
 	return path ? path : "";
 }
 
-/* glibc hands a constructor main's three arguments. */
-static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
+/* False: the shim stays dormant. */
+static bool read_settings(char **environment)
 {
 	char buf[512];
 	struct text complaint = TEXT_INIT(buf);
 
-	real();
-	if (getauxval(AT_SECURE))
-		return;
 	switch (settings_read(&settings, environment, program_path(), &complaint)) {
-	case SETTINGS_NOT_MEANT:
-		return;
+	case SETTINGS_OK:
+		return true;
 	case SETTINGS_BAD:
 		tell_user(buf);
-		return;
-	case SETTINGS_OK:
+		return false;
+	case SETTINGS_NOT_MEANT:
 		break;
 	}
-	if (life_init() != 0)
-		tell_user("the kernel cannot wipe a page on fork (Linux 4.14 or newer does)");
-	else if (heed_filter())
+	return false;
+}
+
+static bool can_tell_forks(void)
+{
+	if (life_init() == 0)
+		return true;
+	tell_user("the kernel cannot wipe a page on fork (Linux 4.14 or newer does)");
+	return false;
+}
+
+/* glibc hands a constructor main's three arguments. */
+static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
+{
+	own_stack_set_main(argv);
+	if (!getauxval(AT_SECURE) && read_settings(environment) && can_tell_forks() &&
+	    heed_filter())
 		start(argc, argv);
+	else
+		heap_turn_off();
 }

@@ -18,6 +18,9 @@
 	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \
 	X(pthread_attr_setdetachstate, int, (pthread_attr_t *, int))                               \
 	X(pthread_attr_destroy, int, (pthread_attr_t *))                                           \
+	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
+	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
+	X(dlclose, int, (void *))                                                                  \
 	X(pthread_sigmask, int, (int, const sigset_t *, sigset_t *))                               \
 	X(sigprocmask, int, (int, const sigset_t *, sigset_t *))                                   \
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \

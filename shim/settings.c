@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sampler/cpu.h"
+#include "sampler/heap.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 #include "shim/pattern.h"
@@ -180,13 +181,16 @@ static bool is_meant(char *const *environment, const char *program)
 
 static bool read_numbers(struct settings *s, char *const *environment, struct text *complaint)
 {
-	long port = 6060, hz = 100; /* Go's defaults */
+	long port = 6060, hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
 
 	if (!read_number(environment, "PPROF_PORT", 1, 65535, "a port number, 1 to 65535", &port,
 			 complaint) ||
 	    !read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
-			 "samples per second, 1 to 1000", &hz, complaint))
+			 "samples per second, 1 to 1000", &hz, complaint) ||
+	    !read_number(environment, "PPROF_HEAP_RATE", 0, 1L << 40,
+			 "bytes per sample, 0 (off) or more", &heap_rate, complaint))
 		return false;
+	s->heap_rate = (uint64_t)heap_rate;
 	s->port = (uint16_t)port;
 	s->hz = (int)hz;
 	return true;
@@ -220,6 +224,8 @@ void settings_write(const struct settings *s, struct text *t)
 	text_u64(t, s->port);
 	text_str(t, "\nPPROF_HZ=");
 	text_i64(t, s->hz);
+	text_str(t, "\nPPROF_HEAP_RATE=");
+	text_u64(t, s->heap_rate);
 	text_str(t, "\nPPROF_SIGNAL=");
 	write_signal(s->signal, t);
 	text_str(t, "\nkey from ");

@@ -17,6 +17,7 @@ struct settings {
 	uint16_t port;		     /* PPROF_PORT */
 	int hz;			     /* PPROF_HZ */
 	int signal;		     /* PPROF_SIGNAL */
+	uint64_t heap_rate;	     /* PPROF_HEAP_RATE: bytes per sample, 0: off */
 	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE */
 	const char *key_from;	     /* which of the two, for the shim page */
 };

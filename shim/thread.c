@@ -1,13 +1,15 @@
 /*
- * pthread_create and pthread_exit.  While no profile runs, creating a thread
- * costs one load more than without us; while one runs, the new thread gives
- * itself a timer before its first instruction, so that short threads are seen.
+ * pthread_create and pthread_exit.  A new thread first notes where its stack
+ * lies, and while a CPU profile runs it gives itself a timer, so that short
+ * threads are seen.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "sampler/heap.h"
+#include "sampler/own_stack.h"
 #include "sampler/roster.h"
 #include "shim/cc.h"
 #include "shim/last_thread.h"
@@ -18,6 +20,7 @@
 struct start {
 	void *(*fn)(void *);
 	void *arg;
+	size_t stack_bytes, guard_bytes;
 	atomic_bool taken;
 };
 
@@ -53,24 +56,40 @@ static void free_start(struct start *s)
 /* The one frame of ours in a thread's stack; profiles leave it out. */
 static OUR_FRAME void *run_thread(void *start)
 {
-	struct start s = { ((struct start *)start)->fn, ((struct start *)start)->arg, false };
+	struct start *given = start, s = { .fn = given->fn, .arg = given->arg };
 	void *result;
 
-	free_start(start);
+	own_stack_set_thread(given->stack_bytes, given->guard_bytes);
+	free_start(given);
 	roster_thread_starts();
 	result = s.fn(s.arg);
 	roster_thread_ends();
 	return result;
 }
 
-static COLD NOINLINE int create_sampled(pthread_t *thread, const pthread_attr_t *attr,
-					void *(*fn)(void *), void *arg)
+/* Of the attributes, or of the defaults that a thread without any gets. */
+static void note_stack(struct start *s, const pthread_attr_t *attr)
+{
+	pthread_attr_t defaults;
+
+	s->stack_bytes = 0;
+	if (!attr && real()->pthread_attr_init(&defaults) != 0)
+		return;
+	real()->pthread_attr_getstacksize(attr ? attr : &defaults, &s->stack_bytes);
+	real()->pthread_attr_getguardsize(attr ? attr : &defaults, &s->guard_bytes);
+	if (!attr)
+		real()->pthread_attr_destroy(&defaults);
+}
+
+static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr,
+				   void *(*fn)(void *), void *arg)
 {
 	struct start *s = take_start(fn, arg);
 	int err;
 
 	if (!s)
 		return real()->pthread_create(thread, attr, fn, arg);
+	note_stack(s, attr);
 	err = real()->pthread_create(thread, attr, run_thread, s);
 	if (err)
 		free_start(s);
@@ -80,8 +99,8 @@ static COLD NOINLINE int create_sampled(pthread_t *thread, const pthread_attr_t 
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if (UNLIKELY(roster_is_open()) && !life_is_child())
-		return create_sampled(thread, attr, fn, arg);
+	if ((heap_is_on() || roster_is_open()) && !life_is_child())
+		return create_wrapped(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 

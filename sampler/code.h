@@ -1,0 +1,29 @@
+/*
+ * Keeps what was learned about code in step with what is loaded: reads the
+ * module table again and forgets the rows of modules that came or went.
+ *
+ * A dlclose is announced by its hook.  Until the listener has caught up, hooks
+ * must not use rows, because they may be of code that is no longer there.
+ */
+#ifndef SAMPLER_CODE_H
+#define SAMPLER_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Returns true when a module came or went.  Context: listener. */
+bool code_refresh(void);
+
+/* CLOCK_MONOTONIC ns of the last code_refresh().  Context: listener. */
+int64_t code_refreshed_ns(void);
+
+/* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
+void code_release(void);
+
+/* A module may just have been unloaded.  Context: hook. */
+void code_note_unload(void);
+
+/* Rows may be used.  Context: hook. */
+bool code_is_fresh(void);
+
+#endif

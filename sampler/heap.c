@@ -1,0 +1,284 @@
+#include "sampler/heap.h"
+
+#include <stdatomic.h>
+
+#include "sampler/capture.h"
+#include "sampler/code.h"
+#include "sampler/counters.h"
+#include "sampler/hook_walk.h"
+#include "sampler/modules.h"
+#include "sampler/ring.h"
+#include "sampler/sys.h"
+#include "sampler/wake.h"
+#include "sampler/walk.h"
+#include "sampler/weight.h"
+
+/* Stacks on their way to the listener: 1 MiB, some hundred of them. */
+#define RING_BYTES (1UL << 20)
+#define NEVER	   INT64_MAX
+
+__thread uint64_t heap_left;
+
+/* A thread's first allocation has drawn its first gap. */
+static __thread bool started;
+/* Raised while this thread is in here: a signal handler that allocates then passes by. */
+static __thread volatile bool inside;
+
+static struct {
+	atomic_uint_fast64_t rate; /* 0: off */
+	struct ring ring;
+	atomic_int ring_state; /* 0: none, 1: being made, 2: there */
+	struct walk walk;      /* too large for the stack */
+} heap = { .rate = HEAP_RATE_DEFAULT };
+
+uint64_t heap_rate(void)
+{
+	return atomic_load_explicit(&heap.rate, memory_order_relaxed);
+}
+
+bool heap_is_on(void)
+{
+	return heap_rate() != 0;
+}
+
+void heap_set_rate(uint64_t rate)
+{
+	atomic_store_explicit(&heap.rate, rate, memory_order_relaxed);
+	started = false; /* this thread draws anew; others do at their next sample */
+	heap_left = 0;
+}
+
+void heap_turn_off(void)
+{
+	heap_set_rate(0);
+}
+
+/* ---- when to sample */
+
+static uint64_t next_gap(uint64_t rate)
+{
+	if (rate == 0)
+		return NEVER;
+	return rate == 1 ? 0 : (uint64_t)weight_next_gap(rate);
+}
+
+/* heap_left starts at 0: what the first allocation took off it counts from its first gap. */
+static bool start_thread(size_t size)
+{
+	started = true;
+	heap_left = next_gap(heap_rate());
+	return heap_tick(size);
+}
+
+bool heap_wants(size_t size)
+{
+	uint64_t rate = heap_rate();
+
+	if (inside) {
+		counter_add(COUNTER_HEAP_REENTERED, 1);
+		return false;
+	}
+	if (!started && !start_thread(size))
+		return false;
+	heap_left = next_gap(rate);
+	return rate != 0;
+}
+
+/* ---- stacks */
+
+static bool make_ring(void)
+{
+	int state = 0;
+
+	if (!atomic_compare_exchange_strong(&heap.ring_state, &state, 1))
+		return state == 2;
+	if (ring_init(&heap.ring, RING_BYTES) != 0) {
+		atomic_store(&heap.ring_state, 0);
+		return false;
+	}
+	atomic_store(&heap.ring_state, 2);
+	return true;
+}
+
+static bool hand_over(struct site *site, struct frame_regs caller)
+{
+	return make_ring() && capture_call(&heap.ring, site, caller.pc - 1, caller.sp, caller.bp);
+}
+
+/* The stack is not known yet: a record of its own, and a copy of the stack for the listener. */
+static struct site *unresolved_site(struct frame_regs caller)
+{
+	struct site *site = site_unresolved();
+
+	if (site && !hand_over(site, caller))
+		counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
+	wake();
+	return site;
+}
+
+static struct site *site_at(struct frame_regs caller)
+{
+	struct hook_walk w;
+
+	if (hook_walk(caller, &w))
+		return site_of(w.pc, w.depth, modules_generation());
+	return unresolved_site(caller);
+}
+
+/* ---- accounting */
+
+static void add(atomic_uint_fast64_t *total, uint64_t n)
+{
+	atomic_fetch_add_explicit(total, n, memory_order_relaxed);
+}
+
+/* Bytes that `blocks` blocks of this size are, rounded. */
+static uint64_t bytes_of(uint64_t blocks, uint64_t size)
+{
+	return (uint64_t)(((unsigned __int128)blocks * size + WEIGHT_ONE / 2) / WEIGHT_ONE);
+}
+
+static void count_alloc(const struct live_block *b)
+{
+	add(&b->site->alloc_blocks, b->blocks);
+	add(&b->site->alloc_bytes, b->bytes);
+}
+
+void heap_freed(struct live_block block)
+{
+	add(&block.site->free_blocks, block.blocks);
+	add(&block.site->free_bytes, block.bytes);
+}
+
+static struct live_block weigh(size_t size, struct site *site)
+{
+	uint64_t blocks = weight_of_block(size, heap_rate());
+
+	return (struct live_block){ blocks, bytes_of(blocks, size), site };
+}
+
+static void record(const void *p, size_t size, struct frame_regs caller)
+{
+	struct live_block stale, block = weigh(size, site_at(caller));
+
+	if (!block.site)
+		return counter_add(COUNTER_HEAP_LIVE_DROPPED, 1);
+	/* The allocator has the address back, so its last block was freed behind our back. */
+	if (live_maybe(p) && live_remove(p, &stale))
+		heap_freed(stale);
+	count_alloc(&block);
+	if (!live_add(p, block))
+		heap_freed(block);
+	counter_add(COUNTER_HEAP_SAMPLES, 1);
+}
+
+void heap_record(const void *p, size_t size, struct frame_regs caller)
+{
+	inside = true;
+	record(p, size, caller);
+	inside = false;
+}
+
+bool heap_take_out(const void *p, struct live_block *out)
+{
+	return live_remove(p, out);
+}
+
+void heap_put_back(const void *p, struct live_block block)
+{
+	if (!live_add(p, block))
+		heap_freed(block);
+}
+
+void heap_forget(const void *p)
+{
+	struct live_block block;
+
+	if (live_remove(p, &block))
+		heap_freed(block);
+}
+
+/* ---- the listener's part */
+
+/* As a hook would have cut it, so that both ways lead to one record. */
+static uint32_t limited(struct walk *w)
+{
+	if (w->depth < SITE_DEPTH_MAX)
+		return w->depth;
+	w->pc[SITE_DEPTH_MAX - 1] = PSEUDO_TRUNCATED;
+	return SITE_DEPTH_MAX;
+}
+
+static void finish(const struct capture *c)
+{
+	uint32_t depth;
+	struct site *known;
+
+	walk_capture(c, &heap.walk);
+	depth = limited(&heap.walk);
+	known = site_of(heap.walk.pc, depth, modules_generation());
+	if (known)
+		site_resolve(c->site, known);
+}
+
+void heap_drain(void)
+{
+	const struct capture *c;
+
+	if (!heap_is_on() || atomic_load(&heap.ring_state) != 2)
+		return;
+	if (ring_front(&heap.ring) || !code_is_fresh())
+		code_refresh();
+	while ((c = ring_front(&heap.ring))) {
+		finish(c);
+		ring_pop(&heap.ring);
+	}
+}
+
+static uint64_t get(const atomic_uint_fast64_t *total)
+{
+	return atomic_load_explicit(total, memory_order_relaxed);
+}
+
+static int64_t whole_blocks(uint64_t blocks)
+{
+	return (int64_t)((blocks + WEIGHT_ONE / 2) / WEIGHT_ONE);
+}
+
+/* free first: what is freed in between was allocated before, so that in-use is never negative. */
+static void add_values(struct stack *to, const struct site *s)
+{
+	uint64_t free_blocks = get(&s->free_blocks), free_bytes = get(&s->free_bytes);
+	uint64_t alloc_blocks, alloc_bytes;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	alloc_blocks = get(&s->alloc_blocks);
+	alloc_bytes = get(&s->alloc_bytes);
+	to->value[HEAP_VALUE_ALLOC_OBJECTS] += whole_blocks(alloc_blocks);
+	to->value[HEAP_VALUE_ALLOC_BYTES] += (int64_t)alloc_bytes;
+	to->value[HEAP_VALUE_INUSE_OBJECTS] += whole_blocks(alloc_blocks - free_blocks);
+	to->value[HEAP_VALUE_INUSE_BYTES] += (int64_t)(alloc_bytes - free_bytes);
+}
+
+static void add_site(struct site *s, void *table)
+{
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+	const struct site *named = known ? known : s;
+	struct stack *to;
+
+	if (get(&s->alloc_blocks) == 0)
+		return;
+	if (named->depth)
+		to = stack_table_add(table, named->pc, named->depth, named->generation);
+	else
+		to = stack_table_add(table, &unknown, 1, named->generation);
+	if (to)
+		add_values(to, s);
+}
+
+void heap_snapshot(struct stack_table *t)
+{
+	heap_drain();
+	sites_each(add_site, t);
+}

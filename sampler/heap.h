@@ -1,0 +1,72 @@
+/*
+ * The heap profile: which sites allocated how much, and what of it is alive.
+ * Sampling by bytes (weight.h), always on; the hooks are in shim/alloc.c.
+ */
+#ifndef SAMPLER_HEAP_H
+#define SAMPLER_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/learn.h"
+#include "sampler/live.h"
+#include "sampler/stacks.h"
+#include "shim/cc.h"
+
+#define HEAP_RATE_DEFAULT 524288 /* bytes per sample on average: Go's and tcmalloc's */
+
+/* value[] of the stacks of a heap profile. */
+enum heap_value {
+	HEAP_VALUE_ALLOC_OBJECTS,
+	HEAP_VALUE_ALLOC_BYTES,
+	HEAP_VALUE_INUSE_OBJECTS,
+	HEAP_VALUE_INUSE_BYTES,
+};
+
+/*
+ * Bytes that this thread may still allocate before the next sample.  Starts at
+ * 0, so that a thread's first allocation asks heap_wants().
+ */
+extern __thread uint64_t heap_left
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* The whole of what an allocation that is not sampled costs: a subtraction, and a jump on borrow. */
+static inline bool heap_tick(size_t size)
+{
+	return UNLIKELY(__builtin_sub_overflow(heap_left, (uint64_t)size, &heap_left));
+}
+
+/*
+ * Before a sample is taken: draws the next gap.  False when this allocation is
+ * none after all (a thread's first, profiling off, inside ourselves).
+ * Context: hook.
+ */
+bool heap_wants(size_t size);
+
+/* `p` was allocated by `caller` (pc: return address).  Context: hook. */
+void heap_record(const void *p, size_t size, struct frame_regs caller);
+
+/* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
+void heap_forget(const void *p);
+
+/* The same, but it may have to be put back (a realloc that fails).  Context: hook. */
+bool heap_take_out(const void *p, struct live_block *out);
+void heap_put_back(const void *p, struct live_block block);
+void heap_freed(struct live_block block);
+
+/* Mean bytes per sample; 1: every allocation; 0: off.  Context: init. */
+void heap_set_rate(uint64_t rate);
+uint64_t heap_rate(void);
+bool heap_is_on(void);
+
+/* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
+void heap_turn_off(void);
+
+/* Finishes stacks that hooks could not follow.  Context: listener. */
+void heap_drain(void);
+
+/* Fills `t` with the totals of every site, largest first.  Context: listener. */
+void heap_snapshot(struct stack_table *t);
+
+#endif

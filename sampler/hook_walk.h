@@ -1,0 +1,27 @@
+/*
+ * A thread walks its own stack, by rows that are known already.
+ *
+ * Context: hook.
+ */
+#ifndef SAMPLER_HOOK_WALK_H
+#define SAMPLER_HOOK_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/learn.h"
+#include "sampler/sites.h"
+
+struct hook_walk {
+	uint64_t pc[SITE_DEPTH_MAX]; /* look-up addresses, leaf first */
+	uint32_t depth;
+};
+
+/*
+ * Walks from `caller` (pc is a return address).  False when some frame needs
+ * what a hook does not have: an unknown address, a row that is not compact, a
+ * stack whose bounds are unknown.  Then the listener has to do it.
+ */
+bool hook_walk(struct frame_regs caller, struct hook_walk *w);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * Sampled blocks that are alive: address -> size and site.  And the filter that
+ * tells free() in one look that a block is not among them.
+ *
+ * The filter has one byte per page of address space (modulo 4 GiB): how many
+ * live samples start there.  So it is as small as the target's working set is,
+ * and on a heap with one sample in 512 KiB nearly every look says no.
+ *
+ * The table is a row of levels, each twice as large as the one before; a block
+ * lies in one of 16 neighbouring slots of some level.  No lock: a slot belongs
+ * to who swaps its address for BUSY.
+ */
+#ifndef SAMPLER_LIVE_H
+#define SAMPLER_LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/sites.h"
+
+#define LIVE_FILTER_BYTES (1UL << 20)
+
+extern uint8_t live_filter[LIVE_FILTER_BYTES] __attribute__((visibility("hidden")));
+
+/* False: `p` is certainly not in the table.  Context: hook. */
+static inline bool live_maybe(const void *p)
+{
+	return live_filter[(uint64_t)p >> 12 & (LIVE_FILTER_BYTES - 1)] != 0;
+}
+
+struct live_block {
+	uint64_t blocks; /* what it stands for, in 1/WEIGHT_ONE: what it was counted as is taken off
+			  */
+	uint64_t bytes;
+	struct site *site;
+};
+
+/*
+ * Adds a block, before the target knows its address.  False when there is no
+ * room (heap_live_dropped).  Context: hook.
+ */
+bool live_add(const void *p, struct live_block block);
+
+/* Takes a block out, while nobody else can have its address.  False if it is not there.  Context:
+ * hook. */
+bool live_remove(const void *p, struct live_block *out);
+
+uint64_t live_count(void);
+
+#endif

@@ -1,0 +1,47 @@
+#include "sampler/wake.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/signalfd.h>
+
+#include "sampler/sandbox.h"
+#include "sampler/sys.h"
+
+/* Ignored by default, so that even a stray one could do nothing. */
+#define WAKE_SIGNAL SIGURG
+
+static atomic_int listener_tid; /* 0: nobody to wake */
+static atomic_bool on_its_way;
+
+int wake_open(void)
+{
+	uint64_t mask = 1ULL << (WAKE_SIGNAL - 1);
+	long fd =
+		sys_call4(SYS_signalfd4, -1, (long)&mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK);
+
+	if (fd >= 0)
+		atomic_store_explicit(&listener_tid, sys_gettid(), memory_order_release);
+	return (int)fd;
+}
+
+void wake_clear(int fd)
+{
+	struct signalfd_siginfo info;
+
+	if (!atomic_load_explicit(&on_its_way, memory_order_acquire))
+		return;
+	while (sys_read(fd, &info, sizeof(info)) > 0)
+		;
+	atomic_store_explicit(&on_its_way, false, memory_order_release);
+}
+
+void wake(void)
+{
+	int tid = atomic_load_explicit(&listener_tid, memory_order_acquire);
+
+	if (!tid || sandbox_is_noted() ||
+	    atomic_exchange_explicit(&on_its_way, true, memory_order_acq_rel))
+		return;
+	sys_call3(SYS_tgkill, sys_getpid(), tid, WAKE_SIGNAL);
+}

@@ -1,0 +1,18 @@
+/*
+ * Wakes the listener from its poll without a descriptor of the target's: a
+ * signal sent to the listener's thread alone, which blocks it and reads it from
+ * a signalfd of its own.
+ */
+#ifndef SAMPLER_WAKE_H
+#define SAMPLER_WAKE_H
+
+/* The descriptor to poll, or -errno; then wake() does nothing.  Context: listener. */
+int wake_open(void);
+
+/* Empties it if somebody woke us.  Context: listener. */
+void wake_clear(int fd);
+
+/* At most one signal is on its way.  Context: hook. */
+void wake(void);
+
+#endif

@@ -1,0 +1,247 @@
+/*
+ * malloc and its family.  Pure observers: every call goes on to the next
+ * definition, whatever allocator that is, and what is recorded is recorded on
+ * the side, by address.
+ *
+ * The fast path is one subtraction and a branch for an allocation, one look at
+ * the filter for a free, then a jump to the real function.  A sampled block is
+ * recorded after the real allocation and taken out before the real free, because
+ * in between the address may be anybody's.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "sampler/heap.h"
+#include "shim/cc.h"
+#include "shim/life.h"
+#include "shim/lookup.h"
+
+/* X(name, return type, parameters, arguments) */
+#define FAMILY(X)                                                                                  \
+	X(malloc, void *, (size_t size), (size))                                                   \
+	X(calloc, void *, (size_t count, size_t size), (count, size))                              \
+	X(realloc, void *, (void *p, size_t size), (p, size))                                      \
+	X(memalign, void *, (size_t align, size_t size), (align, size))                            \
+	X(aligned_alloc, void *, (size_t align, size_t size), (align, size))                       \
+	X(posix_memalign, int, (void **out, size_t align, size_t size), (out, align, size))        \
+	X(valloc, void *, (size_t size), (size))                                                   \
+	X(pvalloc, void *, (size_t size), (size))
+
+/*
+ * Each starts as a function that finds the real ones and then calls its own, so
+ * that the fast path need not ask whether we are ready.  ld.so itself allocates
+ * through us before any constructor has run.
+ */
+static void find_all(void);
+
+#define X(name, type, parameters, arguments)                                                       \
+	static COLD type first_##name parameters;                                                  \
+	static type(*next_##name) parameters = first_##name;
+FAMILY(X)
+#undef X
+
+static COLD void first_free(void *p);
+static void (*next_free)(void *) = first_free;
+
+#define X(name, type, parameters, arguments)                                                       \
+	static COLD type first_##name parameters                                                   \
+	{                                                                                          \
+		find_all();                                                                        \
+		return next_##name arguments;                                                      \
+	}
+FAMILY(X)
+#undef X
+
+static COLD void first_free(void *p)
+{
+	find_all();
+	next_free(p);
+}
+
+static COLD void find_all(void)
+{
+#define X(name, type, parameters, arguments) next_##name = (type(*) parameters)lookup_next(#name);
+	FAMILY(X)
+#undef X
+	next_free = (void (*)(void *))lookup_next("free");
+}
+
+/*
+ * The function that asked for memory: the hook jumped here, so our return
+ * address is its.  A macro, because it is about the function it stands in.
+ */
+#define CALLER()                                                                                   \
+	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
+			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
+			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
+
+/* In a forked child our tables are not there. */
+static bool wants(size_t size)
+{
+	if (life_is_child()) {
+		heap_left = UINT64_MAX;
+		return false;
+	}
+	return heap_wants(size);
+}
+
+static void *recorded(void *p, size_t size, struct frame_regs caller)
+{
+	if (p)
+		heap_record(p, size, caller);
+	return p;
+}
+
+static COLD NOINLINE void *sampled_malloc(size_t size)
+{
+	void *p = next_malloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *malloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_malloc(size);
+	return sampled_malloc(size);
+}
+
+static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
+{
+	void *p = next_calloc(count, size);
+
+	return wants(count * size) ? recorded(p, count * size, CALLER()) : p;
+}
+
+/* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
+EXPORT void *calloc(size_t count, size_t size)
+{
+	if (LIKELY(!heap_tick(count * size)))
+		return next_calloc(count, size);
+	return sampled_calloc(count, size);
+}
+
+static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
+{
+	void *p = next_memalign(align, size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_memalign(align, size);
+	return sampled_memalign(align, size);
+}
+
+static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
+{
+	void *p = next_aligned_alloc(align, size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_aligned_alloc(align, size);
+	return sampled_aligned_alloc(align, size);
+}
+
+static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t size)
+{
+	int err = next_posix_memalign(out, align, size);
+
+	if (wants(size) && err == 0)
+		recorded(*out, size, CALLER());
+	return err;
+}
+
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_posix_memalign(out, align, size);
+	return sampled_posix_memalign(out, align, size);
+}
+
+static COLD NOINLINE void *sampled_valloc(size_t size)
+{
+	void *p = next_valloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_valloc(size);
+	return sampled_valloc(size);
+}
+
+static COLD NOINLINE void *sampled_pvalloc(size_t size)
+{
+	void *p = next_pvalloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next_pvalloc(size);
+	return sampled_pvalloc(size);
+}
+
+static COLD NOINLINE void sampled_free(void *p)
+{
+	if (!life_is_child())
+		heap_forget(p);
+	next_free(p);
+}
+
+EXPORT void free(void *p)
+{
+	if (LIKELY(!live_maybe(p)))
+		return next_free(p);
+	sampled_free(p);
+}
+
+/*
+ * The old block is taken out first and put back if it stays: a failed realloc
+ * leaves it alone, unless it was asked for nothing.
+ */
+static void *moved(void *p, size_t size)
+{
+	struct live_block old;
+	bool was_live = p && live_maybe(p) && !life_is_child() && heap_take_out(p, &old);
+	void *q = next_realloc(p, size);
+
+	if (was_live && !q && size)
+		heap_put_back(p, old);
+	else if (was_live)
+		heap_freed(old);
+	return q;
+}
+
+static COLD NOINLINE void *untracked_realloc(void *p, size_t size)
+{
+	return moved(p, size);
+}
+
+static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
+{
+	void *q = moved(p, size);
+
+	return wants(size) ? recorded(q, size, CALLER()) : q;
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	if (UNLIKELY(heap_tick(size)))
+		return sampled_realloc(p, size);
+	if (UNLIKELY(live_maybe(p)))
+		return untracked_realloc(p, size);
+	return next_realloc(p, size);
+}
