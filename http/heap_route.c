@@ -12,6 +12,7 @@
 #include "http/handlers.h"
 #include "proto/build.h"
 #include "proto/heap_text.h"
+#include "proto/trim.h"
 #include "sampler/heap.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
@@ -25,6 +26,9 @@ struct heap_page {
 
 static const struct heap_page heap_page = { "heap", "heap-delta", "" };
 static const struct heap_page allocs_page = { "allocs", "allocs-delta", "alloc_space" };
+
+static const char *const hidden_comment = "The program brings its own malloc, which hides ours: "
+					  "what it allocates with that is not here.";
 
 /* A delta under way; lives in the exchange's arena. */
 struct heap_wait {
@@ -64,14 +68,19 @@ static void snapshot(struct stack_table *t)
 	heap_snapshot(t);
 }
 
-static int build_text(struct arena *a, const struct stack_table *t, const struct profile_head *head,
-		      enum symbols_detail detail, struct bytes *out)
+static int build(struct arena *a, const struct stack_table *t, struct profile_head *head,
+		 enum symbols_detail detail, bool as_text, struct bytes *out)
 {
 	struct message m;
 
+	if (!heap_sees_program()) {
+		head->comment = &hidden_comment;
+		head->comment_count = 1;
+	}
 	if (build_message(a, t, head, detail, &m) != 0)
 		return -1;
-	return heap_text(a, &m, out);
+	trim_operator_new(&m);
+	return as_text ? heap_text(a, &m, out) : build_file(a, &m, out);
 }
 
 static void send_snapshot(struct http_exchange *x, const struct heap_page *page,
@@ -85,8 +94,7 @@ static void send_snapshot(struct http_exchange *x, const struct heap_page *page,
 	int failed;
 
 	snapshot(&t);
-	failed = as_text ? build_text(http_arena(x), &t, &head, detail, &out)
-			 : build_profile(http_arena(x), &t, &head, detail, &out);
+	failed = build(http_arena(x), &t, &head, detail, as_text, &out);
 	stack_table_release(&t);
 	if (failed) {
 		http_error(x, 500, "failed to collect profile");
@@ -121,7 +129,7 @@ static void delta_due(struct http_exchange *x, void *arg)
 	snapshot(&now);
 	subtract(&now, &w->before);
 	head.duration_ns = sys_now_ns() - w->start_ns;
-	failed = build_profile(http_arena(x), &now, &head, w->detail, &out);
+	failed = build(http_arena(x), &now, &head, w->detail, false, &out);
 	stack_table_release(&now);
 	stack_table_release(&w->before);
 	if (failed)

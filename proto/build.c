@@ -39,7 +39,7 @@ static void fill_tables(struct message *m, const struct namer *n, const struct s
 	m->sample_count = s->count;
 }
 
-static int encode(struct arena *a, const struct message *m, struct bytes *out)
+int build_file(struct arena *a, const struct message *m, struct bytes *out)
 {
 	struct bytes plain;
 
@@ -75,5 +75,5 @@ int build_profile(struct arena *a, const struct stack_table *t, const struct pro
 
 	if (build_message(a, t, head, detail, &m) != 0)
 		return -1;
-	return encode(a, &m, out);
+	return build_file(a, &m, out);
 }

@@ -31,6 +31,9 @@ struct profile_head {
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
 		  enum symbols_detail detail, struct message *out);
 
+/* The gzip'd file of a finished message, in `a`.  Returns like build_profile(). */
+int build_file(struct arena *a, const struct message *m, struct bytes *out);
+
 /*
  * Builds the gzip'd file of all stacks in `t` into arena `a`.  Stacks whose
  * values are all zero are left out.  Returns 0, or -1 when memory ran out.

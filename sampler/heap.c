@@ -28,6 +28,7 @@ static struct {
 	atomic_uint_fast64_t rate; /* 0: off */
 	struct ring ring;
 	atomic_int ring_state; /* 0: none, 1: being made, 2: there */
+	bool hidden;	       /* the program's own malloc is in front of ours */
 	struct walk walk;      /* too large for the stack */
 } heap = { .rate = HEAP_RATE_DEFAULT };
 
@@ -51,6 +52,16 @@ void heap_set_rate(uint64_t rate)
 void heap_turn_off(void)
 {
 	heap_set_rate(0);
+}
+
+void heap_set_sees_program(bool sees)
+{
+	heap.hidden = !sees;
+}
+
+bool heap_sees_program(void)
+{
+	return !heap.hidden;
 }
 
 /* ---- when to sample */

@@ -28,10 +28,10 @@ enum heap_value {
  * Bytes that this thread may still allocate before the next sample.  Starts at
  * 0, so that a thread's first allocation asks heap_wants().
  */
-extern __thread uint64_t heap_left
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* The whole of what an allocation that is not sampled costs: a subtraction, and a jump on borrow. */
+/* The whole of what an allocation that is not sampled costs: a subtraction, and a jump on borrow.
+ */
 static inline bool heap_tick(size_t size)
 {
 	return UNLIKELY(__builtin_sub_overflow(heap_left, (uint64_t)size, &heap_left));
@@ -59,6 +59,13 @@ void heap_freed(struct live_block block);
 void heap_set_rate(uint64_t rate);
 uint64_t heap_rate(void);
 bool heap_is_on(void);
+
+/*
+ * Whether the program's calls of malloc come to us, or its own definition is in
+ * front of ours.  Context: init; any role.
+ */
+void heap_set_sees_program(bool sees);
+bool heap_sees_program(void);
 
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);

@@ -134,3 +134,15 @@ void *lookup_next(const char *name)
 	}
 	return NULL;
 }
+
+bool lookup_is_ours(const char *name)
+{
+	for (const struct link_map *l = _r_debug.r_map; l; l = l->l_next) {
+		struct object o;
+
+		read_dynamic(l, &o);
+		if (find(&o, name))
+			return l->l_ld == _DYNAMIC;
+	}
+	return false;
+}

@@ -22,6 +22,7 @@
 #include "shim/cc.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/lookup.h"
 #include "shim/probe.h"
 #include "shim/real.h"
 #include "shim/settings.h"
@@ -73,6 +74,8 @@ static void write_heap_state(struct text *t)
 	text_str(t, heap_is_on() ? "\nheap: active, live samples: " : "\nheap: off");
 	if (heap_is_on())
 		text_u64(t, live_count());
+	if (!heap_sees_program())
+		text_str(t, "; the program's own malloc hides ours");
 }
 
 static void write_status(struct text *t)
@@ -151,6 +154,7 @@ static void start(int argc, char **argv)
 
 	modules_init();
 	heap_set_rate(settings.heap_rate);
+	heap_set_sees_program(lookup_is_ours("malloc"));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,

@@ -1,0 +1,29 @@
+#include "proto/trim.h"
+
+#include <string.h>
+
+/* The C++ ABI's names of operator new and operator new[], whatever their parameters. */
+static bool is_operator_new(const char *system_name)
+{
+	return strncmp(system_name, "_Znw", 4) == 0 || strncmp(system_name, "_Zna", 4) == 0;
+}
+
+static bool is_wrapper(const struct message *m, uint32_t location)
+{
+	const struct message_location *l = &m->location[location];
+	const struct message_line *physical = &l->line[l->line_count - 1];
+
+	return is_operator_new(m->function[physical->function].system_name);
+}
+
+void trim_operator_new(struct message *m)
+{
+	for (size_t i = 0; i < m->sample_count; i++) {
+		struct message_sample *s = &m->sample[i];
+
+		while (s->location_count > 1 && is_wrapper(m, s->location[0])) {
+			s->location++;
+			s->location_count--;
+		}
+	}
+}
