@@ -116,15 +116,21 @@ static bool hand_over(struct site *site, struct frame_regs caller)
 	return make_ring() && capture_call(&heap.ring, site, caller.pc - 1, caller.sp, caller.bp);
 }
 
-/* The stack is not known yet: a record of its own, and a copy of the stack for the listener. */
+/*
+ * The stack is not known yet: a record of its own, and a copy of the stack for
+ * the listener, who learns the addresses.  So this happens once for each.
+ */
 static struct site *unresolved_site(struct frame_regs caller)
 {
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
 	struct site *site = site_unresolved();
+	bool handed_over = site && hand_over(site, caller);
 
-	if (site && !hand_over(site, caller))
-		counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
 	wake();
-	return site;
+	if (handed_over)
+		return site;
+	counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
+	return site_of(&unknown, 1, 0);
 }
 
 static struct site *site_at(struct frame_regs caller)

@@ -31,6 +31,31 @@ static enum step step_row(const struct own_stack *own, const struct row *row, st
 	return caller.pc ? STEP_ON : STEP_END;
 }
 
+static bool is_code(uint64_t return_address)
+{
+	struct row row = rows_find(return_address - 1);
+
+	return row.kind != ROW_UNKNOWN && row.kind != ROW_NONE;
+}
+
+/* Code without unwind data: follow BP as long as it leads up the stack, and to code that is known. */
+static enum step step_frame_pointer(const struct own_stack *own, struct frame_regs *r)
+{
+	struct frame_regs caller = { .sp = r->bp + 16 };
+
+	if (r->bp < r->sp || !load(own, r->bp, &caller.bp) || !load(own, r->bp + 8, &caller.pc))
+		return STEP_CUT;
+	if (!is_code(caller.pc))
+		return STEP_CUT;
+	*r = caller;
+	return STEP_ON;
+}
+
+/*
+ * What needs all registers (ROW_COMPLEX, ROW_SIGNAL) is cut: to copy the stack
+ * for the listener at every such allocation would cost more than the few frames
+ * beyond are worth.
+ */
 static enum step step(const struct own_stack *own, struct frame_regs *r)
 {
 	struct row row = rows_find(r->pc - 1);
@@ -41,9 +66,15 @@ static enum step step(const struct own_stack *own, struct frame_regs *r)
 		return step_row(own, &row, r);
 	case ROW_END:
 		return STEP_END;
-	default:
+	case ROW_NONE:
+		return step_frame_pointer(own, r);
+	case ROW_UNKNOWN:
 		return STEP_UNKNOWN;
+	case ROW_COMPLEX:
+	case ROW_SIGNAL:
+		break;
 	}
+	return STEP_CUT;
 }
 
 static void note(struct hook_walk *w, uint64_t pc)

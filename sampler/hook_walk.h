@@ -18,9 +18,8 @@ struct hook_walk {
 };
 
 /*
- * Walks from `caller` (pc is a return address).  False when some frame needs
- * what a hook does not have: an unknown address, a row that is not compact, a
- * stack whose bounds are unknown.  Then the listener has to do it.
+ * Walks from `caller` (pc is a return address).  False when an address is not
+ * known yet, or the stack's bounds are not: then the listener has to do it.
  */
 bool hook_walk(struct frame_regs caller, struct hook_walk *w);
 
