@@ -36,6 +36,7 @@ static struct {
 	const struct http_service *service;
 	uint32_t outcome; /* futex word, enum listener_outcome */
 	volatile int stop;
+	pthread_t thread; /* joinable, for the undertaker */
 	bool no_niceties;
 } listener;
 
@@ -81,7 +82,7 @@ static bool close_all_after_unshare(void)
  * A table of our own, empty from 0 up: no copy of the target's pipes stays
  * open, and the target may close every number it likes.
  */
-static bool take_own_descriptors(void)
+bool listener_take_own_descriptors(void)
 {
 	if (sys_call3(SYS_close_range, 0, ~0U, CLOSE_RANGE_UNSHARE) == 0)
 		return true;
@@ -129,8 +130,10 @@ static int64_t tick(int64_t now_ns)
 {
 	int64_t again = listener.service->tick(now_ns);
 
-	if (last_thread_should_go(now_ns, &again))
+	if (last_thread_should_go(now_ns, &again)) {
 		listener.stop = 1;
+		return now_ns; /* it is looked at after the poll */
+	}
 	return again;
 }
 
@@ -149,11 +152,10 @@ static void *run(void *unused)
 	int fd;
 
 	be_ordinary();
-	fd = take_own_descriptors() ? open_socket() : -EPERM;
+	fd = listener_take_own_descriptors() ? open_socket() : -EPERM;
 	if (fd >= 0)
 		serve(fd);
 	say(LISTENER_REFUSED);
-	last_thread_listener_goes();
 	return unused;
 }
 
@@ -176,20 +178,18 @@ static bool prepare(pthread_attr_t *attr)
 	if (!stack || real()->pthread_attr_init(attr) != 0)
 		return false;
 	real()->pthread_attr_setstack(attr, stack, STACK_BYTES);
-	real()->pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);
 	return true;
 }
 
 static bool create(void)
 {
 	pthread_attr_t attr;
-	pthread_t thread;
 	int err;
 
 	if (!prepare(&attr))
 		return false;
 	listener_block_signals();
-	err = real()->pthread_create(&thread, &attr, run, NULL);
+	err = real()->pthread_create(&listener.thread, &attr, run, NULL);
 	listener_restore_signals();
 	real()->pthread_attr_destroy(&attr);
 	return err == 0;
@@ -251,8 +251,13 @@ void listener_stop_and_wait(void)
 	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
 }
 
+void listener_join(void)
+{
+	real()->pthread_join(listener.thread, NULL);
+}
+
 /* The only descriptor of ours in the target's table, for the time of one connect. */
-void listener_wake(void)
+bool listener_wake(void)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
 				  .sin_port = htons(listener.settings->port),
@@ -260,7 +265,8 @@ void listener_wake(void)
 	long fd = sys_call3(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (sys_failed(fd))
-		return;
+		return false;
 	sys_call3(SYS_connect, fd, (long)&to, sizeof(to));
 	sys_close((int)fd);
+	return true;
 }

@@ -38,8 +38,14 @@ void listener_stop(void);
 /* The same, and waits until it is gone, a second at most.  Context: hook. */
 void listener_stop_and_wait(void);
 
+/* Waits until its thread is gone for good.  Context: one of our own threads. */
+void listener_join(void);
+
 /* Makes it look up from its sleep: connects to its port.  Context: hook. */
-void listener_wake(void);
+bool listener_wake(void);
+
+/* Gives the calling thread an empty descriptor table of its own.  Context: our own threads. */
+bool listener_take_own_descriptors(void);
 
 /*
  * Blocks every signal but those that faults raise and glibc's own two, as a

@@ -7,7 +7,12 @@
 #ifndef SHIM_LOOKUP_H
 #define SHIM_LOOKUP_H
 
+#include <stdbool.h>
+
 /* The address of the default version of `name`, or NULL. */
 void *lookup_next(const char *name);
+
+/* Whether an object that comes before ours in search order defines `name`. */
+bool lookup_comes_earlier(const char *name);
 
 #endif

@@ -19,8 +19,10 @@
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
 #include "shim/cc.h"
+#include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/lookup.h"
 #include "shim/probe.h"
 #include "shim/real.h"
 #include "shim/settings.h"
@@ -135,6 +137,7 @@ static void start(int argc, char **argv)
 	static struct routes_config config;
 
 	modules_init();
+	last_thread_init();
 	stack_bounds_init(argv);
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
@@ -153,15 +156,28 @@ static const char *program_path(void)
 	return path ? path : "";
 }
 
+/* By this a second copy of us, under another name in LD_PRELOAD, knows the first. */
+EXPORT const char pprofshim_marker[] = PPROFSHIM_VERSION;
+
+/* Loaded by dlopen or dlmopen nothing of ours comes before libc, and nothing is behind our hooks. */
+static bool was_loaded_late(void)
+{
+	return !real()->pthread_create;
+}
+
 /* glibc hands a constructor main's three arguments. */
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	char buf[512];
 	struct text complaint = TEXT_INIT(buf);
 
-	real();
-	if (getauxval(AT_SECURE))
+	if (getauxval(AT_SECURE) || lookup_comes_earlier("pprofshim_marker"))
 		return;
+	if (was_loaded_late()) {
+		tell_user("libpprofshim.so was loaded by the running program; it works by LD_PRELOAD "
+			  "only");
+		return;
+	}
 	switch (settings_read(&settings, environment, program_path(), &complaint)) {
 	case SETTINGS_NOT_MEANT:
 		return;

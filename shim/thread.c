@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <threads.h>
 
 #include "sampler/roster.h"
 #include "shim/cc.h"
@@ -83,6 +84,21 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	if (UNLIKELY(roster_is_open()) && !life_is_child())
 		return create_sampled(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+EXPORT int pthread_cancel(pthread_t thread)
+{
+	if (!life_is_child())
+		last_thread_note_cancel(thread);
+	return real()->pthread_cancel(thread);
+}
+
+EXPORT __attribute__((noreturn)) void thrd_exit(int result)
+{
+	if (!life_is_child())
+		last_thread_note_exit();
+	real()->thrd_exit(result);
+	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
