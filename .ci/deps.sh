@@ -47,8 +47,10 @@ packages_of() {
 
 # Sanitizers and the fuzzer come in a package named after clang's version.
 clang_runtime_package() {
-	depends=$(dpkg-query -W -f='${Depends}' clang 2>/dev/null || apt-cache show clang 2>/dev/null || true)
-	version=$(echo "$depends" | sed -n 's/.*clang-\([0-9][0-9]*\).*/\1/p' | head -n 1)
+	depends=$(dpkg-query -W -f='${Depends}' clang 2>/dev/null ||
+		apt-cache show clang 2>/dev/null | sed -n 's/^Depends: //p')
+	version=$(echo "$depends" | grep -o 'clang-[0-9]*' | head -n 1)
+	version=${version#clang-}
 	if [ -n "$version" ]; then
 		echo "libclang-rt-$version-dev"
 	fi
@@ -63,6 +65,10 @@ missing_of() {
 	for package in $wanted; do
 		echo "$installed" | grep -qxF "$package" || echo "$package"
 	done
+}
+
+missing_for() {
+	packages_of "$1" | missing_of | tr '\n' ' '
 }
 
 as_root() {
@@ -107,9 +113,7 @@ retire() {
 	*" $1 "*) ;;
 	*) return 0 ;;
 	esac
-	if [ -d /run/systemd/system ]; then
-		as_root systemctl disable --quiet "$2" 2>/dev/null || true
-	fi
+	as_root update-rc.d "$2" disable >/dev/null 2>&1 || true # systemd units too
 	if cat /proc/[0-9]*/comm 2>/dev/null | grep -qxF "$3"; then
 		echo "deps: a $3 is running; it was not started by this script" >&2
 	fi
@@ -119,7 +123,7 @@ install_missing() {
 	echo "deps: installing $missing"
 	apt update || echo "deps: apt-get update failed, trying with what is known" >&2
 	# What could not be named before the package lists were there.
-	missing=$(packages_of "$1" | missing_of | tr '\n' ' ')
+	missing=$(missing_for "$1")
 	forbid_services
 	# shellcheck disable=SC2086 # one word per package
 	apt install -y --no-install-recommends --no-remove $missing
@@ -135,9 +139,14 @@ if ! command -v dpkg-query >/dev/null; then
 	needs_of "$group" >&2
 	exit 0
 fi
-missing=$(packages_of "$group" | missing_of | tr '\n' ' ')
+missing=$(missing_for "$group")
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
 	die "missing, and neither root nor sudo to install them: $missing"
 fi
-install_missing "$group"
+# make -j may ask for two groups at once: the second waits and looks again.
+mkdir -p build
+exec 9>build/deps.lock
+flock 9
+missing=$(missing_for "$group")
+[ -z "$missing" ] || install_missing "$group"

@@ -62,7 +62,7 @@ fetch_source() {
 	mkdir "$out/fetched"
 	(cd "$out/fetched" && APT_CONFIG=$apt/apt.conf apt-get -qq source --download-only libunwind) \
 		>>"$out/fetch.log" 2>&1 || fetch_failed
-	(cd "$out/fetched" && dpkg-source --no-check -x ./*.dsc "$out/src") >>"$out/fetch.log" 2>&1 ||
+	(cd "$out/fetched" && dpkg-source --no-check --no-copy -x ./*.dsc "$out/src") >>"$out/fetch.log" 2>&1 ||
 		fetch_failed
 	rm -rf "$apt" "$out/fetched"
 }

@@ -50,7 +50,6 @@ explain_status() { # HTTP STATUS
 }
 
 find_tool() {
-	PATH=$PATH:/usr/local/go/bin:${HOME:-}/go/bin
 	if command -v go >/dev/null; then
 		tool='go tool pprof'
 	elif command -v pprof >/dev/null; then

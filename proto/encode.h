@@ -20,8 +20,9 @@ struct bytes {
 
 /*
  * Encodes `m`.  Strings are deduplicated, string_table[0] is "".  Bytes that
- * are not valid UTF-8 become U+FFFD.  Returns 0 and the result in `out`, living
- * in `a`; -1 when memory ran out or an index points nowhere.
+ * are not valid UTF-8 and control characters become U+FFFD: one invalid byte
+ * makes Pyroscope drop a whole profile.  Returns 0 and the result in `out`,
+ * living in `a`; -1 when memory ran out or an index points nowhere.
  */
 int encode_message(struct arena *a, const struct message *m, struct bytes *out);
 

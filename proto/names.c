@@ -1,5 +1,5 @@
 /*
- * Works in runs of places of one module, because symbols are read module by
+ * Works in runs of all places of one module, because symbols are read module by
  * module, in order of address.
  *
  * Locations without mapping: pseudo frames, whose address is their id (small,
@@ -9,12 +9,13 @@
 #include "proto/names.h"
 
 #include "sampler/maps.h"
+#include "sampler/sort.h"
 #include "sampler/stacks.h"
 
-/* Places that follow each other in order: indexes, and their addresses. */
+/* Places of one module in order of address. */
 struct run {
-	const uint32_t *place;
-	uint64_t *pc;
+	struct sort_pair *place; /* address, index */
+	uint64_t *pc;		 /* the addresses again, as symbols_resolve() wants them */
 	size_t count;
 };
 
@@ -32,7 +33,7 @@ static int add_line(struct namer *n, struct message_line *line, const struct sym
 	return line->function == MESSAGE_NONE ? -1 : 0;
 }
 
-static int fill_location(struct namer *n, uint32_t place, const struct symbol *s)
+static int fill_location(struct namer *n, size_t place, const struct symbol *s)
 {
 	struct message_line *line = arena_array(n->arena, s->frame_count, sizeof(*line));
 	struct message_location *l = &n->location[place];
@@ -49,7 +50,7 @@ static int fill_location(struct namer *n, uint32_t place, const struct symbol *s
 	return 0;
 }
 
-static int fill_plain(struct namer *n, uint32_t place, const char *name)
+static int fill_plain(struct namer *n, size_t place, const char *name)
 {
 	struct symbol_frame frame = { .name = name, .system_name = name, .file = "" };
 	struct symbol symbol = { &frame, 1 };
@@ -60,12 +61,12 @@ static int fill_plain(struct namer *n, uint32_t place, const char *name)
 static int name_pseudo(struct namer *n, const struct run *r)
 {
 	for (size_t i = 0; i < r->count; i++)
-		if (fill_plain(n, r->place[i], pseudo_frame_name(r->pc[i])) != 0)
+		if (fill_plain(n, r->place[i].value, pseudo_frame_name(r->pc[i])) != 0)
 			return -1;
 	return 0;
 }
 
-static int fill_mapped(struct namer *n, uint32_t place, const struct maps_range *range,
+static int fill_mapped(struct namer *n, size_t place, const struct maps_range *range,
 		       const struct maps_range *last, uint32_t *mapping)
 {
 	if (fill_plain(n, place, range ? range->name : "[unknown]") != 0)
@@ -88,7 +89,7 @@ static int name_foreign(struct namer *n, const struct run *r)
 	if (!range || maps_find(n->arena, r->pc, r->count, range) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
-		if (fill_mapped(n, r->place[i], range[i], last, &mapping) != 0)
+		if (fill_mapped(n, r->place[i].value, range[i], last, &mapping) != 0)
 			return -1;
 		last = range[i] ? range[i] : last;
 	}
@@ -120,9 +121,9 @@ static int name_in_module(struct namer *n, const struct module *m, const struct 
 	if (symbols_resolve(n->arena, m, r->pc, r->count, n->detail, n->deadline_ns, symbol) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
-		uint32_t *mapping = &n->location[r->place[i]].mapping;
+		uint32_t *mapping = &n->location[r->place[i].value].mapping;
 
-		if (fill_location(n, r->place[i], &symbol[i]) != 0)
+		if (fill_location(n, r->place[i].value, &symbol[i]) != 0)
 			return -1;
 		if (mapping_table_module(&n->mappings, m, r->pc[i], mapping) != 0)
 			return -1;
@@ -130,45 +131,55 @@ static int name_in_module(struct namer *n, const struct module *m, const struct 
 	return 0;
 }
 
-static int name_run(struct namer *n, const uint32_t *place, size_t count)
+/*
+ * Gathers all places of the module of place `first`; there are none before it.
+ * Those that have a line already belong to other modules.
+ */
+static size_t gather(const struct namer *n, size_t first, struct sort_pair *pair)
 {
-	const struct module *m = n->places->place[place[0]].module;
-	uint64_t *pc = arena_array(n->arena, count, sizeof(*pc));
-	struct run r = { place, pc, count };
+	const struct place *place = n->places->place;
+	size_t count = 0;
 
-	if (!pc)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		pc[i] = n->places->place[place[i]].pc;
-	return m ? name_in_module(n, m, &r) : name_without_module(n, &r);
+	for (size_t i = first; i < n->places->count; i++)
+		if (place[i].module == place[first].module)
+			pair[count++] = (struct sort_pair){ place[i].pc, i };
+	sort_pairs(pair, count);
+	return count;
 }
 
-/* Length of the run that begins at `order`. */
-static size_t run_length(const struct place_table *places, const uint32_t *order, size_t rest)
+static int name_module_of(struct namer *n, size_t first, struct run *r)
 {
-	size_t n = 1;
+	const struct module *m = n->places->place[first].module;
 
-	while (n < rest && places->place[order[n]].module == places->place[order[0]].module)
-		n++;
-	return n;
+	r->count = gather(n, first, r->place);
+	for (size_t i = 0; i < r->count; i++)
+		r->pc[i] = r->place[i].key;
+	return m ? name_in_module(n, m, r) : name_without_module(n, r);
+}
+
+static int name_all(struct namer *n)
+{
+	size_t count = n->places->count;
+	struct run r = { .place = arena_array(n->arena, count, sizeof(*r.place)),
+			 .pc = arena_array(n->arena, count, sizeof(*r.pc)) };
+
+	if (!r.place || !r.pc)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		if (!n->location[i].line && name_module_of(n, i, &r) != 0)
+			return -1;
+	return 0;
 }
 
 int namer_run(struct namer *n)
 {
 	size_t count = n->places->count;
-	uint32_t *order = place_table_sorted(n->places);
-	size_t len;
 
 	n->location = arena_array(n->arena, count, sizeof(*n->location));
-	if (!order || !n->location)
-		return -1;
-	if (function_table_init(&n->functions, n->arena) != 0 ||
+	if (!n->location || function_table_init(&n->functions, n->arena) != 0 ||
 	    mapping_table_init(&n->mappings, n->arena) != 0)
 		return -1;
-	for (size_t i = 0; i < count; i += len) {
-		len = run_length(n->places, order + i, count - i);
-		if (name_run(n, order + i, len) != 0)
-			return -1;
-	}
+	if (name_all(n) != 0)
+		return -1;
 	return mapping_table_finish(&n->mappings, n->location, count, n->functions.function);
 }

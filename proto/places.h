@@ -35,10 +35,4 @@ int place_table_init(struct place_table *t, struct arena *a);
 /* The place of `pc`, added if it is new; MESSAGE_NONE when memory ran out. */
 uint32_t place_table_add(struct place_table *t, uint64_t pc, uint32_t generation);
 
-/*
- * An index of all places, sorted by module (those without first), then by
- * address.  NULL when memory ran out.
- */
-uint32_t *place_table_sorted(const struct place_table *t);
-
 #endif

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "proto/utf8.h"
+#include "sampler/utf8.h"
 
 #define FIRST_SLOTS 1024
 #define FIRST_TABLE 512
@@ -90,21 +90,31 @@ static uint32_t append(struct strings *s, const char *text)
 	return (uint32_t)s->table_count++;
 }
 
+/* Whether there is nothing in it that could need repair: true of nearly all names. */
+static bool is_plain(const char *text)
+{
+	for (; *text; text++)
+		if (*text < ' ' || *text > '~')
+			return false;
+	return true;
+}
+
 static uint32_t index_repaired(struct strings *s, const char *text)
 {
-	char *repaired = arena_array(s->arena, strlen(text) + 1, 3);
+	size_t len = strlen(text);
+	char *repaired = arena_array(s->arena, len + 1, 3); /* U+FFFD has three bytes */
 
 	if (!repaired) {
 		s->failed = true;
 		return 0;
 	}
-	utf8_repair(text, repaired);
-	return strings_index(s, repaired);
+	utf8_copy(repaired, len * 3 + 1, text, len);
+	return strcmp(text, repaired) == 0 ? append(s, text) : strings_index(s, repaired);
 }
 
 static uint32_t add(struct strings *s, const char *text, uint32_t hash)
 {
-	uint32_t index = utf8_is_valid(text) ? append(s, text) : index_repaired(s, text);
+	uint32_t index = is_plain(text) ? append(s, text) : index_repaired(s, text);
 
 	if (s->failed || !room_for_slot(s)) {
 		s->failed = true;

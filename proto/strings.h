@@ -37,7 +37,7 @@ void strings_init(struct strings *s, struct arena *a);
 
 /*
  * The index of `text`, added if it is new.  The text is borrowed for the life
- * of the table, unless it is not valid UTF-8: then a repaired copy is kept.
+ * of the table, unless it is not clean UTF-8: then a repaired copy is kept.
  * 0 after a failure.
  */
 uint32_t strings_index(struct strings *s, const char *text);

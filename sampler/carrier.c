@@ -69,6 +69,14 @@ static struct sigaction wish_in_force(void)
 	return carrier.wish[i % WISHES];
 }
 
+/* What libc and the kernel make of it: read back, it has a restorer and never blocks these two. */
+static struct sigaction as_read_back(struct sigaction act)
+{
+	act.sa_flags |= (int)KERNEL_SA_RESTORER;
+	act.sa_mask.__val[0] &= ~(1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1));
+	return act;
+}
+
 void carrier_set_action(const struct sigaction *act, struct sigaction *old)
 {
 	struct sigaction before = wish_in_force();
@@ -76,7 +84,7 @@ void carrier_set_action(const struct sigaction *act, struct sigaction *old)
 	if (act) {
 		unsigned i = atomic_fetch_add_explicit(&carrier.next, 1, memory_order_relaxed) + 1;
 
-		carrier.wish[i % WISHES] = *act;
+		carrier.wish[i % WISHES] = as_read_back(*act);
 		/* release: pairs with the acquire in wish_in_force() */
 		atomic_store_explicit(&carrier.current, i, memory_order_release);
 	}
@@ -131,8 +139,9 @@ static void pass_on(int sig, siginfo_t *info, void *context)
 		return;
 	}
 	if (wish.sa_flags & (int)SA_RESETHAND) {
-		struct sigaction dfl = { .sa_handler = SIG_DFL };
+		struct sigaction dfl = wish;
 
+		dfl.sa_handler = SIG_DFL;
 		carrier_set_action(&dfl, NULL);
 	}
 	call_with_mask(&wish, sig, info, context);

@@ -25,7 +25,8 @@ static void take(const char *bytes, size_t len, void *opaque)
 {
 	struct sink *s = opaque;
 
-	text_bytes(&s->text, bytes, len);
+	if (len)
+		text_bytes(&s->text, bytes, len);
 	if (s->text.cut)
 		__builtin_longjmp(s->enough, 1);
 }

@@ -118,7 +118,8 @@ static bool read_names(struct dwarf_lines *t, struct dwarf_cursor *c, struct are
 	t->dir_count = dirs.count;
 	t->file = files.at;
 	t->file_count = files.count;
-	return ok;
+	t->path = arena_array(a, files.count, sizeof(*t->path));
+	return ok && t->path;
 }
 
 static void read_opcode_lengths(struct dwarf_lines *t, struct dwarf_cursor *c)

@@ -11,6 +11,7 @@
 
 #include "sampler/arena.h"
 #include "sampler/dwarf_unit.h"
+#include "sampler/intern.h"
 
 #define DWARF_PATH_BYTES 4096 /* longer paths are cut */
 
@@ -28,7 +29,8 @@ struct dwarf_lines {
 	struct dwarf_line_name *file;
 	uint32_t dir_count;
 	uint32_t file_count;
-	uint64_t program; /* offsets in .debug_line */
+	const char **path; /* by file: interned, NULL until dwarf_line_path() */
+	uint64_t program;  /* offsets in .debug_line */
 	uint64_t end;
 	uint8_t instruction_length;
 	int8_t line_base;
@@ -53,8 +55,9 @@ bool dwarf_lines_run(const struct dwarf_lines *t, struct arena *a, const uint64_
 
 /*
  * The path of file number `file`, absolute if the table allows, without "."
- * and "..".  Returns its length, 0 when there is no such file.
+ * and "..", as valid UTF-8.  It is interned in `strings`; "" when there is no
+ * such file.
  */
-size_t dwarf_line_path(const struct dwarf_lines *t, uint64_t file, char to[DWARF_PATH_BYTES]);
+const char *dwarf_line_path(struct dwarf_lines *t, struct intern *strings, uint64_t file);
 
 #endif

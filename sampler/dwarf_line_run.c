@@ -4,6 +4,7 @@
  */
 #include "sampler/dwarf_codes.h"
 #include "sampler/dwarf_line.h"
+#include "sampler/sort.h"
 
 #define PROGRAM_BYTES_MAX (16UL << 20)
 
@@ -30,28 +31,13 @@ static void reset(struct machine *m)
 	m->has_last = false;
 }
 
-static size_t first_at_or_above(const struct machine *m, uint64_t value)
-{
-	size_t low = 0, high = m->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (m->addr[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 /* Gives the last row to the addresses up to the current one. */
 static void close_row(struct machine *m)
 {
 	if (!m->has_last || m->address <= m->last_address || m->address <= m->addr[0] ||
 	    m->last_address > m->addr[m->count - 1])
 		return;
-	for (size_t i = first_at_or_above(m, m->last_address);
+	for (size_t i = sort_lower_bound(m->addr, m->count, m->last_address);
 	     i < m->count && m->addr[i] < m->address; i++) {
 		if (!m->row[i].is_known)
 			m->row[i] = m->last;

@@ -3,16 +3,17 @@
 #include <string.h>
 
 #include "sampler/demangle.h"
+#include "sampler/sort.h"
 #include "sampler/utf8.h"
 #include "shim/cc.h"
 
-#define HOPS_MAX	16	    /* from entry to entry on the way to a name */
-#define UNIT_MEMORY_MAX (4UL << 20) /* tables of another unit */
+#define HOPS_MAX   16	/* from entry to entry on the way to a name */
+#define LOAD_STEPS 4096 /* what reading the tables of a unit counts as */
 
 /* A description in the making. */
 struct search {
 	struct dwarf_namer *n;
-	const struct dwarf_loaded *here;
+	struct dwarf_loaded *here;
 	struct dwarf_function f;
 	bool has_linkage_name;
 	bool has_name;
@@ -43,17 +44,9 @@ static bool holds(const struct dwarf_unit *u, uint64_t entry)
 /* The offset of the unit that may hold the entry, or UINT64_MAX. */
 static uint64_t unit_before(const struct dwarf *d, uint64_t entry)
 {
-	size_t low = 0, high = d->unit_count;
+	size_t behind = sort_lower_bound(d->unit, d->unit_count, entry);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (d->unit[middle] <= entry)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low ? d->unit[low - 1] : UINT64_MAX;
+	return behind ? d->unit[behind - 1] : UINT64_MAX;
 }
 
 static struct dwarf_namer_unit *least_recent(struct dwarf_namer *n)
@@ -72,14 +65,14 @@ static bool load(struct dwarf_namer_unit *at, struct dwarf *d, uint64_t offset)
 	struct dwarf_entry root;
 
 	arena_release(&at->arena);
-	at->arena.limit = UNIT_MEMORY_MAX;
-	at->is_valid = dwarf_unit_header(u, d, offset) && dwarf_unit_root(u, &root) &&
-		       dwarf_unit_abbrevs(u, &at->arena);
+	at->arena.limit = DWARF_NAMER_UNIT_BYTES;
+	at->is_valid = dwarf_spend(d->effort, LOAD_STEPS) && dwarf_unit_header(u, d, offset) &&
+		       dwarf_unit_root(u, &root) && dwarf_unit_abbrevs(u, &at->arena);
 	at->loaded.has_lines = at->is_valid && dwarf_lines_open(&at->loaded.lines, u, &at->arena);
 	return at->is_valid;
 }
 
-static const struct dwarf_loaded *other_unit(struct dwarf_namer *n, uint64_t entry)
+static struct dwarf_loaded *other_unit(struct dwarf_namer *n, uint64_t entry)
 {
 	uint64_t offset = unit_before(n->d, entry);
 	struct dwarf_namer_unit *at = NULL;
@@ -96,7 +89,7 @@ static const struct dwarf_loaded *other_unit(struct dwarf_namer *n, uint64_t ent
 	return holds(&at->loaded.u, entry) ? &at->loaded : NULL;
 }
 
-static const struct dwarf_loaded *unit_of(struct search *s, uint64_t entry)
+static struct dwarf_loaded *unit_of(struct search *s, uint64_t entry)
 {
 	if (holds(&s->here->u, entry))
 		return s->here;
@@ -119,26 +112,14 @@ static void take_names(struct search *s, const struct dwarf_unit *u, const struc
 	}
 }
 
-static const char *intern_path(struct dwarf_namer *n, const struct dwarf_loaded *l, uint64_t file)
-{
-	char path[DWARF_PATH_BYTES], clean[DWARF_PATH_BYTES];
-	const char *kept = NULL;
-	size_t len;
-
-	len = l->has_lines ? dwarf_line_path(&l->lines, file, path) : 0;
-	if (len)
-		kept = intern(n->strings, clean, utf8_copy(clean, sizeof(clean), path, len));
-	return kept ? kept : "";
-}
-
 /* The first declaration on the way is that of the definition. */
-static void take_declaration(struct search *s, const struct dwarf_loaded *l,
-			     const struct dwarf_entry *e)
+static void take_declaration(struct search *s, struct dwarf_loaded *l, const struct dwarf_entry *e)
 {
 	if (s->f.line || e->slot[SLOT_DECL_LINE].class != DWARF_NUMBER)
 		return;
 	s->f.line = (uint32_t)e->slot[SLOT_DECL_LINE].n;
-	s->f.file = intern_path(s->n, l, e->slot[SLOT_DECL_FILE].n);
+	if (l->has_lines)
+		s->f.file = dwarf_line_path(&l->lines, s->n->strings, e->slot[SLOT_DECL_FILE].n);
 }
 
 static bool next_entry(const struct dwarf_unit *u, const struct dwarf_entry *e, uint64_t *entry)
@@ -149,7 +130,7 @@ static bool next_entry(const struct dwarf_unit *u, const struct dwarf_entry *e, 
 
 static void follow(struct search *s, uint64_t entry)
 {
-	const struct dwarf_loaded *l;
+	struct dwarf_loaded *l;
 	struct dwarf_entry e;
 
 	for (int hops = 0; hops < HOPS_MAX; hops++) {
@@ -177,7 +158,7 @@ static void finish_name(struct search *s)
 		s->f.name = NULL;
 }
 
-static NOINLINE struct dwarf_function search(struct dwarf_namer *n, const struct dwarf_loaded *here,
+static NOINLINE struct dwarf_function search(struct dwarf_namer *n, struct dwarf_loaded *here,
 					     uint64_t entry)
 {
 	struct search s = { .n = n, .here = here, .f.file = "" };
@@ -187,12 +168,12 @@ static NOINLINE struct dwarf_function search(struct dwarf_namer *n, const struct
 	return s.f;
 }
 
-struct dwarf_function dwarf_describe(struct dwarf_namer *n, const struct dwarf_loaded *here,
+struct dwarf_function dwarf_describe(struct dwarf_namer *n, struct dwarf_loaded *here,
 				     uint64_t entry)
 {
 	struct dwarf_known *k = &n->known[(entry ^ entry >> 12) % DWARF_NAMER_KNOWN];
 
-	if (entry == UINT64_MAX)
+	if (entry == UINT64_MAX || n->d->effort->is_spent)
 		return (struct dwarf_function){ .file = "" };
 	if (!k->is_valid || k->entry != entry) {
 		k->function = search(n, here, entry);

@@ -14,8 +14,9 @@
 #include "sampler/dwarf_unit.h"
 #include "sampler/intern.h"
 
-#define DWARF_NAMER_UNITS 8    /* other units kept at hand */
-#define DWARF_NAMER_KNOWN 4096 /* functions remembered; a power of two */
+#define DWARF_NAMER_UNITS      4	   /* other units kept at hand */
+#define DWARF_NAMER_UNIT_BYTES (1UL << 20) /* for the tables of each */
+#define DWARF_NAMER_KNOWN      4096	   /* functions remembered; a power of two */
 
 /* A unit with what is needed to read single entries of it. */
 struct dwarf_loaded {
@@ -58,8 +59,11 @@ bool dwarf_namer_init(struct dwarf_namer *n, struct dwarf *d, struct intern *str
 
 void dwarf_namer_release(struct dwarf_namer *n);
 
-/* Describes the function at `entry`, starting in the unit `here`. */
-struct dwarf_function dwarf_describe(struct dwarf_namer *n, const struct dwarf_loaded *here,
+/*
+ * Describes the function at `entry`, starting in the unit `here`.  Without a
+ * name when the time is over.
+ */
+struct dwarf_function dwarf_describe(struct dwarf_namer *n, struct dwarf_loaded *here,
 				     uint64_t entry);
 
 #endif

@@ -34,26 +34,12 @@ static bool note_unit(struct dwarf *d, struct arena *a, uint64_t offset)
 	return true;
 }
 
-static size_t first_at_or_above(const struct walk *w, uint64_t value)
-{
-	size_t low = 0, high = w->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (w->addr[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static void own_range(void *opaque, uint64_t start, uint64_t limit)
 {
 	struct walk *w = opaque;
 
-	for (size_t i = first_at_or_above(w, start); i < w->count && w->addr[i] < limit; i++) {
+	for (size_t i = sort_lower_bound(w->addr, w->count, start);
+	     i < w->count && w->addr[i] < limit; i++) {
 		if (!w->is_owned[i]) {
 			w->is_owned[i] = true;
 			w->o->pair[w->o->count++] =

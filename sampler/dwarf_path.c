@@ -6,6 +6,8 @@
 
 #include "sampler/dwarf_line.h"
 #include "sampler/text.h"
+#include "sampler/utf8.h"
+#include "shim/cc.h"
 
 /* Appends `part` behind a slash; an absolute part starts anew. */
 static void append(struct text *path, const char *part)
@@ -86,19 +88,36 @@ static size_t normalize(char *path)
 	return len;
 }
 
-size_t dwarf_line_path(const struct dwarf_lines *t, uint64_t file, char to[DWARF_PATH_BYTES])
+/* Writes the path of entry `index` of the table; returns its length. */
+static size_t build_path(const struct dwarf_lines *t, uint64_t index, char to[DWARF_PATH_BYTES])
 {
 	struct text path = { .at = to, .size = DWARF_PATH_BYTES };
 
 	to[0] = '\0';
-	if (t->enc.version < 5 && file-- == 0)
-		return 0;
-	if (file >= t->file_count)
-		return 0;
 	if (t->enc.version < 5)
-		append_old_directory(&path, t, t->file[file].directory);
+		append_old_directory(&path, t, t->file[index].directory);
 	else
-		append_new_directory(&path, t, t->file[file].directory);
-	append_value(&path, t->u, &t->file[file].name);
+		append_new_directory(&path, t, t->file[index].directory);
+	append_value(&path, t->u, &t->file[index].name);
 	return normalize(to);
+}
+
+static NOINLINE const char *intern_path(const struct dwarf_lines *t, struct intern *strings,
+					uint64_t index)
+{
+	char path[DWARF_PATH_BYTES], clean[DWARF_PATH_BYTES];
+	size_t len = build_path(t, index, path);
+
+	return intern(strings, clean, utf8_copy(clean, sizeof(clean), path, len));
+}
+
+const char *dwarf_line_path(struct dwarf_lines *t, struct intern *strings, uint64_t file)
+{
+	if (t->enc.version < 5 && file-- == 0)
+		return "";
+	if (file >= t->file_count)
+		return "";
+	if (!t->path[file])
+		t->path[file] = intern_path(t, strings, file);
+	return t->path[file] ? t->path[file] : "";
 }

@@ -6,6 +6,7 @@
 #include "shim/cc.h"
 
 #define INFLATE_BLOCK 16384
+#define SMALL_SECTION (512UL << 10)
 
 static const char *const section_names[DWARF_SECTIONS] = {
 	[DWARF_INFO] = ".debug_info",	      [DWARF_ABBREV] = ".debug_abbrev",
@@ -72,6 +73,16 @@ static bool inflate_section(struct dwarf_section *s, struct arena *a, const stru
 	return s->bytes;
 }
 
+/* Without memory the section stays in the file. */
+static bool load_if_small(struct dwarf_section *s, struct arena *a)
+{
+	uint8_t *bytes = s->size <= SMALL_SECTION ? arena_alloc(a, s->size) : NULL;
+
+	if (bytes && elf_read(s->in, s->offset, bytes, s->size))
+		s->bytes = bytes;
+	return true;
+}
+
 /* A section that is not there is fine here; one that cannot be read is not. */
 static bool open_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
 			 const char *name, uint64_t *budget)
@@ -86,7 +97,8 @@ static bool open_section(struct dwarf_section *s, struct arena *a, const struct 
 	s->in = &e->in;
 	s->offset = h->sh_offset;
 	s->size = h->sh_size;
-	return !(h->sh_flags & SHF_COMPRESSED) || inflate_section(s, a, e, h, budget);
+	return h->sh_flags & SHF_COMPRESSED ? inflate_section(s, a, e, h, budget)
+					    : load_if_small(s, a);
 }
 
 static bool has_debug_info(const struct elf *e)

@@ -1,6 +1,8 @@
 /*
- * The debug sections of one object.  They are read in place piece by piece,
- * or, when they are compressed, inflated as a whole if they are small.
+ * The debug sections of one object.  Large ones stay in the file and are read
+ * piece by piece; small ones are brought into memory at once, which saves
+ * thousands of system calls.  Compressed ones are inflated as a whole, if that
+ * is not too much.
  *
  * Context: listener.
  */
@@ -34,7 +36,7 @@ struct dwarf_section {
 	const struct elf_reader *in; /* NULL: there is no such section */
 	uint64_t offset;	     /* in the file */
 	uint64_t size;		     /* inflated */
-	const uint8_t *bytes;	     /* inflated; NULL: read the file */
+	const uint8_t *bytes;	     /* all of it in memory; NULL: read the file */
 };
 
 enum dwarf_found {
@@ -43,7 +45,7 @@ enum dwarf_found {
 	DWARF_REFUSED, /* it has, but compressed in a way or size that we do not read */
 };
 
-/* `a` holds what is inflated; `e` is borrowed as long as the sections are used. */
+/* `a` holds what is brought into memory; `e` is borrowed as long as the sections are used. */
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
 				     const struct elf *e);
 
@@ -52,7 +54,7 @@ bool dwarf_read(const struct dwarf_section *s, uint64_t offset, void *to, size_t
 /* As many bytes as there are up to `len`. */
 size_t dwarf_read_some(const struct dwarf_section *s, uint64_t offset, void *to, size_t len);
 
-/* `len` bytes in memory: the inflated ones, or a copy in `a`; NULL on failure. */
+/* `len` bytes in memory: in place if they are there, or a copy in `a`; NULL on failure. */
 const uint8_t *dwarf_view(const struct dwarf_section *s, struct arena *a, uint64_t offset,
 			  size_t len);
 
@@ -66,7 +68,7 @@ struct dwarf_stream {
 	const struct dwarf_section *s;
 	uint64_t next; /* offset of what the window holds no more */
 	struct dwarf_cursor c;
-	uint8_t window[512];
+	uint8_t window[2048];
 };
 
 void dwarf_stream_open(struct dwarf_stream *st, const struct dwarf_section *s, uint64_t offset);

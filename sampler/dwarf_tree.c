@@ -2,6 +2,7 @@
 
 #include "sampler/dwarf_codes.h"
 #include "sampler/dwarf_range.h"
+#include "sampler/sort.h"
 #include "shim/cc.h"
 
 #define DEPTH_MAX   256 /* of nested entries; deeper code is not looked at */
@@ -28,27 +29,13 @@ struct cover {
 	bool hit;
 };
 
-static size_t first_at_or_above(const struct dwarf_tree *t, uint64_t value)
-{
-	size_t low = 0, high = t->addr_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (t->addr[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static void cover_range(void *opaque, uint64_t start, uint64_t limit)
 {
 	struct cover *c = opaque;
 	struct dwarf_tree *t = c->t;
 
-	for (size_t i = first_at_or_above(t, start); i < t->addr_count && t->addr[i] < limit; i++) {
+	for (size_t i = sort_lower_bound(t->addr, t->addr_count, start);
+	     i < t->addr_count && t->addr[i] < limit; i++) {
 		if (c->is_function || t->innermost[i] == c->parent) {
 			t->innermost[i] = c->node;
 			c->hit = true;
@@ -168,17 +155,19 @@ static bool step(struct walk *w)
 	return w->depth && !w->c.bad;
 }
 
-bool dwarf_tree_read(struct dwarf_tree *t, const struct dwarf_unit *u, struct arena *a,
-		     const uint64_t *addr, size_t count)
+bool dwarf_tree_init(struct dwarf_tree *t, struct arena *a, const uint64_t *addr, size_t count)
+{
+	*t = (struct dwarf_tree){ .addr = addr, .addr_count = count };
+	t->innermost = arena_array(a, count, sizeof(*t->innermost));
+	for (size_t i = 0; t->innermost && i < count; i++)
+		t->innermost[i] = DWARF_NO_NODE;
+	return t->innermost;
+}
+
+bool dwarf_tree_read(struct dwarf_tree *t, const struct dwarf_unit *u, struct arena *a)
 {
 	struct walk w = { .t = t, .u = u, .a = a };
 
-	*t = (struct dwarf_tree){ .addr = addr, .addr_count = count };
-	t->innermost = arena_array(a, count, sizeof(*t->innermost));
-	if (!t->innermost)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		t->innermost[i] = DWARF_NO_NODE;
 	w.c = (struct dwarf_cursor){ .at = u->bytes, .end = u->bytes + (u->end - u->first) };
 	while (step(&w))
 		if (!dwarf_spend(u->d->effort, 1))

@@ -31,12 +31,14 @@ struct dwarf_tree {
 	size_t addr_count;
 };
 
+/* An empty tree for `count` ascending addresses.  False when memory ran out. */
+bool dwarf_tree_init(struct dwarf_tree *t, struct arena *a, const uint64_t *addr, size_t count);
+
 /*
- * Reads the entries of `u`, which must be loaded and have its abbreviations,
- * past `count` ascending addresses.  False when memory or time ran out or the
- * entries are damaged; what was found until then is there.
+ * Reads the entries of `u`, which must be loaded and have its abbreviations.
+ * False when memory or time ran out or the entries are damaged; what was found
+ * until then is there.
  */
-bool dwarf_tree_read(struct dwarf_tree *t, const struct dwarf_unit *u, struct arena *a,
-		     const uint64_t *addr, size_t count);
+bool dwarf_tree_read(struct dwarf_tree *t, const struct dwarf_unit *u, struct arena *a);
 
 #endif

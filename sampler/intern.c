@@ -6,16 +6,16 @@
 #define FIRST_ROOM 1024
 
 /* FNV-1a with a last mix, for tables that use the low bits. */
-static uint64_t hash_of(const char *s, size_t len)
+static uint32_t hash_of(const char *s, size_t len)
 {
 	uint64_t h = 0xcbf29ce484222325;
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (unsigned char)s[i]) * 0x100000001b3;
-	return h ^ h >> 32;
+	return (uint32_t)(h ^ h >> 32);
 }
 
-static struct intern_slot *find(const struct intern *t, const char *s, size_t len, uint64_t hash)
+static struct intern_slot *find(const struct intern *t, const char *s, size_t len, uint32_t hash)
 {
 	for (size_t i = hash;; i++) {
 		struct intern_slot *slot = &t->slot[i & (t->room - 1)];
@@ -45,7 +45,7 @@ static bool grow(struct intern *t)
 
 const char *intern(struct intern *t, const char *s, size_t len)
 {
-	uint64_t hash = hash_of(s, len);
+	uint32_t hash = hash_of(s, len);
 	struct intern_slot *slot;
 
 	if (t->count * 2 >= t->room && !grow(t))
@@ -56,7 +56,7 @@ const char *intern(struct intern *t, const char *s, size_t len)
 	s = arena_strndup(t->strings, s, len);
 	if (!s)
 		return NULL;
-	*slot = (struct intern_slot){ .s = s, .len = len, .hash = hash };
+	*slot = (struct intern_slot){ .s = s, .len = (uint32_t)len, .hash = hash };
 	t->count++;
 	return s;
 }

@@ -12,8 +12,8 @@
 
 struct intern_slot {
 	const char *s; /* NULL: free */
-	size_t len;
-	uint64_t hash;
+	uint32_t len;
+	uint32_t hash;
 };
 
 struct intern {
@@ -29,7 +29,7 @@ struct intern {
 		.strings = (strings_arena), .table = (table_arena)                                 \
 	}
 
-/* A copy of the `len` bytes at `s`, ended with NUL; NULL when memory ran out. */
+/* A copy of the `len` bytes (less than 4 GiB) at `s`, ended with NUL; NULL without memory. */
 const char *intern(struct intern *t, const char *s, size_t len);
 
 #endif

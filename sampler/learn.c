@@ -207,6 +207,12 @@ static bool is_sigreturn(uint64_t pc)
 	return peek_cached(pc, here, sizeof(here)) && memcmp(here, code, sizeof(code)) == 0;
 }
 
+/* A handler returns to the first instruction (looked up one byte before); a tick may hit the second. */
+static bool is_signal_frame(uint64_t pc)
+{
+	return is_sigreturn(pc) || is_sigreturn(pc + 1) || is_sigreturn(pc - 7);
+}
+
 /* A cursor is large (libunwind reserves 1 KiB), so probe and step share their frame's shape. */
 struct job {
 	struct subject subject;
@@ -265,12 +271,14 @@ static void probe(void *arg)
 	if (!open_space() || unw_init_remote(&cursor, library.space, &job->subject) < 0)
 		return;
 	step = unw_step(&cursor);
-	if (is_sigreturn(job->subject.pc) || is_sigreturn(job->subject.pc + 1))
+	if (is_signal_frame(job->subject.pc))
 		job->row.kind = ROW_SIGNAL;
 	else if (job->subject.found && step == 0)
 		job->row.kind = ROW_END;
 	else if (job->subject.found && step > 0)
 		job->row = row_after_step(&cursor);
+	else if (job->subject.found) /* it went through made-up memory: a realigned stack */
+		job->row.kind = ROW_COMPLEX;
 }
 
 static void run(void (*fn)(void *), struct job *job)

@@ -12,10 +12,10 @@
 #include "sampler/dwarf_name.h"
 #include "sampler/dwarf_owner.h"
 #include "sampler/dwarf_tree.h"
-#include "sampler/utf8.h"
 #include "shim/cc.h"
 
-#define FRAMES_MAX 128 /* of one address */
+#define FRAMES_MAX  128 /* of one address */
+#define NAMER_BYTES (DWARF_NAMER_UNITS * DWARF_NAMER_UNIT_BYTES)
 
 /* The whole request. */
 struct job {
@@ -38,8 +38,6 @@ struct unit_job {
 	uint64_t *addr;
 	struct dwarf_row *row;
 	struct dwarf_tree tree;
-	uint64_t path_file; /* the path found last, because neighbours share files */
-	const char *path;
 };
 
 /* Where a frame is: in its function, or where it calls the frame inside. */
@@ -49,25 +47,11 @@ struct place {
 	bool is_known;
 };
 
-static const char *find_path(struct unit_job *u, uint64_t file)
+static const char *path_of(struct unit_job *u, const struct place *at)
 {
-	char path[DWARF_PATH_BYTES], clean[DWARF_PATH_BYTES];
-	const char *kept = NULL;
-	size_t len;
-
-	len = u->l.has_lines ? dwarf_line_path(&u->l.lines, file, path) : 0;
-	if (len)
-		kept = intern(u->j->r->strings, clean, utf8_copy(clean, sizeof(clean), path, len));
-	return kept ? kept : "";
-}
-
-static const char *path_of(struct unit_job *u, uint64_t file)
-{
-	if (!u->path || u->path_file != file) {
-		u->path = find_path(u, file);
-		u->path_file = file;
-	}
-	return u->path;
+	if (!at->is_known || !u->l.has_lines)
+		return "";
+	return dwarf_line_path(&u->l.lines, u->j->r->strings, at->file);
 }
 
 /*
@@ -78,7 +62,7 @@ static const char *path_of(struct unit_job *u, uint64_t file)
 static void set_place(struct unit_job *u, struct symbol_frame *f, const struct place *at,
 		      const struct dwarf_function *function)
 {
-	f->file = at->is_known ? path_of(u, at->file) : "";
+	f->file = path_of(u, at);
 	f->line = f->file[0] ? at->line : 0;
 	if (!f->file[0])
 		f->file = function->file;
@@ -144,7 +128,7 @@ static bool open_unit(struct unit_job *u)
 		return false;
 	u->addr = arena_array(&u->arena, u->count, sizeof(*u->addr));
 	u->row = arena_array(&u->arena, u->count, sizeof(*u->row));
-	if (!u->addr || !u->row)
+	if (!u->addr || !u->row || !dwarf_tree_init(&u->tree, &u->arena, u->addr, u->count))
 		return false;
 	for (size_t i = 0; i < u->count; i++)
 		u->addr[i] = u->j->r->addr[u->pair[i].value];
@@ -152,27 +136,31 @@ static bool open_unit(struct unit_job *u)
 	return true;
 }
 
-/* Lines are worth having without functions, and the other way round. */
+/* Each is worth having without the other; an unreadable tree leaves all addresses bare. */
 static bool read_unit(struct unit_job *u)
 {
+	struct dwarf_unit *unit = &u->l.u;
 	bool has_rows, has_tree;
 
 	if (!open_unit(u))
 		return false;
 	has_rows = u->l.has_lines &&
 		   dwarf_lines_run(&u->l.lines, &u->arena, u->addr, u->count, u->row);
-	has_tree = dwarf_unit_abbrevs(&u->l.u, &u->arena) && dwarf_unit_load(&u->l.u, &u->arena) &&
-		   dwarf_tree_read(&u->tree, &u->l.u, &u->arena, u->addr, u->count);
-	return (has_rows || has_tree) && u->tree.innermost;
+	has_tree = dwarf_unit_abbrevs(unit, &u->arena) && dwarf_unit_load(unit, &u->arena) &&
+		   dwarf_tree_read(&u->tree, unit, &u->arena);
+	return has_rows || has_tree;
 }
 
-static bool resolve_unit(struct unit_job *u)
+/* Returns how many addresses got what there is for them. */
+static size_t resolve_unit(struct unit_job *u)
 {
-	if (!read_unit(u) || u->j->effort.is_spent)
-		return false;
-	for (size_t i = 0; i < u->count && !u->j->out_is_full; i++)
-		u->j->out_is_full = !write_frames(u, i);
-	return true;
+	size_t i = 0;
+
+	if (!read_unit(u))
+		return 0;
+	while (i < u->count && !u->j->effort.is_spent && !u->j->out_is_full)
+		u->j->out_is_full = !write_frames(u, i++);
+	return i;
 }
 
 static enum counter reason(const struct job *j)
@@ -193,10 +181,12 @@ static size_t count_of_unit(const struct dwarf_owners *o, size_t first)
 static void run_unit(struct job *j, size_t first, size_t count)
 {
 	struct unit_job u = { .j = j, .pair = &j->owners.pair[first], .count = count };
+	size_t done = 0;
 
-	u.arena.limit = j->r->memory - MIN(j->arena.mapped, j->r->memory);
-	if (!dwarf_has_time(&j->effort) || !resolve_unit(&u))
-		counter_add(reason(j), count);
+	u.arena.limit = j->arena.limit - j->arena.mapped;
+	if (dwarf_has_time(&j->effort))
+		done = resolve_unit(&u);
+	counter_add(reason(j), count - done);
 	arena_release(&u.arena);
 }
 
@@ -229,10 +219,10 @@ static void run(struct job *j)
 
 bool lines_resolve(const struct lines_request *r)
 {
-	struct job j = { .r = r,
-			 .arena = ARENA_INIT(r->memory),
-			 .effort = { .deadline_ns = r->deadline_ns } };
+	struct job j = { .r = r, .effort = { .deadline_ns = r->deadline_ns } };
 
+	if (r->memory > NAMER_BYTES)
+		j.arena.limit = r->memory - NAMER_BYTES;
 	switch (dwarf_sections_open(j.d.section, &j.arena, r->e)) {
 	case DWARF_FOUND:
 		run(&j);

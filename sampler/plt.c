@@ -29,7 +29,7 @@ static void set_match(struct plt_search *p, size_t i, uint64_t symbol)
 {
 	Elf64_Sym sym;
 
-	if (symbol == 0 || !symtab_symbol(p->dynsym, symbol, &sym))
+	if (!symtab_symbol(p->dynsym, symbol, &sym))
 		return;
 	p->match[i] = (struct symtab_match){ .table = p->dynsym,
 					     .name = sym.st_name,
@@ -38,6 +38,15 @@ static void set_match(struct plt_search *p, size_t i, uint64_t symbol)
 					     .is_function = true,
 					     .has_size = true,
 					     .is_plt = true };
+}
+
+static void take_target(struct plt_search *p, size_t i, const Elf64_Rela *r)
+{
+	if (ELF64_R_SYM(r->r_info))
+		set_match(p, i, ELF64_R_SYM(r->r_info));
+	else if (ELF64_R_TYPE(r->r_info) == R_X86_64_IRELATIVE)
+		p->match[i] =
+			(struct symtab_match){ .start = (uint64_t)r->r_addend, .is_plt = true };
 }
 
 /* With IBT, stubs of .plt only push the number of their relocation. */
@@ -49,7 +58,7 @@ static void match_by_number(struct plt_search *p, size_t i, uint32_t number)
 	if (!s || number >= s->sh_size / sizeof(r) || !elf_section_is_whole(p->e, s))
 		return;
 	if (elf_read(&p->e->in, s->sh_offset + number * sizeof(r), &r, sizeof(r)))
-		set_match(p, i, ELF64_R_SYM(r.r_info));
+		take_target(p, i, &r);
 }
 
 /*
@@ -78,24 +87,9 @@ static void look_at_stub(struct plt_search *p, size_t i, uint64_t start, const u
 	}
 }
 
-static size_t first_at_or_above(const struct plt_search *p, uint64_t value)
-{
-	size_t low = 0, high = p->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (p->addr[middle] < value)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
 static void look_at_section(struct plt_search *p, const Elf64_Shdr *s)
 {
-	for (size_t i = first_at_or_above(p, s->sh_addr); i < p->count; i++) {
+	for (size_t i = sort_lower_bound(p->addr, p->count, s->sh_addr); i < p->count; i++) {
 		uint64_t into = p->addr[i] - s->sh_addr;
 		uint8_t stub[STUB_BYTES] = { 0 };
 
@@ -112,7 +106,7 @@ static void take_relocation(struct plt_search *p, const Elf64_Rela *r)
 	size_t i = sort_find(p->slot, p->slot_count, r->r_offset);
 
 	for (; i < p->slot_count && p->slot[i].key == r->r_offset; i++)
-		set_match(p, p->slot[i].value, ELF64_R_SYM(r->r_info));
+		take_target(p, p->slot[i].value, r);
 }
 
 static void stream_relocations(struct plt_search *p, const Elf64_Shdr *s, Elf64_Rela *block)
@@ -126,7 +120,7 @@ static void stream_relocations(struct plt_search *p, const Elf64_Shdr *s, Elf64_
 			      n * sizeof(*block)))
 			return;
 		for (size_t i = 0; i < n; i++)
-			if (ELF64_R_SYM(block[i].r_info))
+			if (ELF64_R_TYPE(block[i].r_info) != R_X86_64_RELATIVE)
 				take_relocation(p, &block[i]);
 		done += n;
 	}

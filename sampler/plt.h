@@ -16,6 +16,10 @@
  * Fills match[i], with is_plt set, for each of the ascending addresses that
  * lies in a stub of `e` (.plt, .plt.sec, .plt.got) whose function is known.
  * `dynsym` is the dynamic symbol table of `e`.  Without memory it does nothing.
+ *
+ * A stub for a function inside the object that is chosen at start (an IFUNC)
+ * gets a match without table that starts at the function that chooses; whoever
+ * knows the symbols can name that.
  */
 void plt_search(const struct elf *e, const struct symtab *dynsym, struct arena *scratch,
 		const uint64_t *addr, size_t count, struct symtab_match *match);

@@ -62,3 +62,18 @@ size_t sort_find(const struct sort_pair *p, size_t count, uint64_t key)
 	}
 	return low;
 }
+
+size_t sort_lower_bound(const uint64_t *number, size_t count, uint64_t n)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (number[middle] < n)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}

@@ -1,262 +1,49 @@
 /*
- * The batch: open what describes the module, find the symbol of each address,
- * make names of them, and where asked for and possible refine them by lines.
- *
  * Addresses are worked off in slices, so that any number of them fits into the
  * memory set aside for the work.
  */
 #include "sampler/symbols.h"
 
-#include <string.h>
-
-#include "sampler/counters.h"
-#include "sampler/demangle.h"
-#include "sampler/intern.h"
-#include "sampler/lines.h"
 #include "sampler/objects.h"
-#include "sampler/plt.h"
-#include "sampler/symtab.h"
-#include "sampler/text.h"
-#include "sampler/utf8.h"
+#include "sampler/resolve.h"
 #include "shim/cc.h"
 
-#define MEMORY_MAX (24UL << 20) /* for the work on one slice */
-#define SLICE	   65536	/* addresses worked on at once */
-#define TABLES	   3
+#define SLICE 65536 /* addresses worked on at once */
 
-/* One slice of a call. */
-struct batch {
-	struct arena *out;
-	struct arena scratch; /* for the whole slice */
-	struct arena tables;  /* for the search for names */
-	const struct module *m;
-	struct objects objects;
-	struct elf_reader memory; /* of the dynamic symbol table, when there is no file */
-	struct symtab table[TABLES];
-	size_t table_count;
-	uint64_t *addr; /* as in the file: without the load bias */
-	size_t count;
-	struct symtab_search search;
-	struct intern strings;
-	const char *unknown; /* "[libfoo.so]" */
-	struct symbol *symbol;
-};
-
-static bool subtract_bias(struct batch *b, const uint64_t *pc)
+/* Subtracts the load bias from a slice of addresses. */
+static void subtract_bias(uint64_t *addr, const uint64_t *pc, size_t count, uint64_t bias)
 {
-	b->addr = arena_array(&b->scratch, b->count, sizeof(*b->addr));
-	for (size_t i = 0; b->addr && i < b->count; i++)
-		b->addr[i] = pc[i] - b->m->bias;
-	return b->addr;
+	for (size_t i = 0; i < count; i++)
+		addr[i] = pc[i] - bias;
 }
 
-static void add_table(struct batch *b, bool opened)
+static bool resolve_slices(struct arena *a, struct resolve_request *r, uint64_t *addr,
+			   const uint64_t *pc, size_t count, struct symbol *out)
 {
-	if (opened)
-		symtab_search_table(&b->search, &b->table[b->table_count++]);
-}
-
-static void add_table_of(struct batch *b, const struct elf *e, uint32_t type)
-{
-	add_table(b, symtab_open(&b->table[b->table_count], &b->tables, e, type));
-}
-
-/* Last, because stubs beat what merely reaches over them. */
-static void search_stubs(struct batch *b)
-{
-	struct symtab *dynsym = arena_alloc(&b->tables, sizeof(*dynsym));
-
-	if (dynsym && symtab_open(dynsym, &b->tables, &b->objects.file, SHT_DYNSYM))
-		plt_search(&b->objects.file, dynsym, &b->tables, b->addr, b->count,
-			   b->search.match);
-}
-
-/* Of a stripped file, the debug file has the local symbols and the file the exported ones. */
-static void search_files(struct batch *b)
-{
-	add_table_of(b, &b->objects.file, SHT_SYMTAB);
-	if (b->objects.has_debug)
-		add_table_of(b, &b->objects.debug, SHT_SYMTAB);
-	add_table_of(b, &b->objects.file, SHT_DYNSYM);
-}
-
-/* Of a module that is gone, the addresses may hold another by now. */
-static void search_memory(struct batch *b)
-{
-	if (b->m->died == UINT32_MAX)
-		add_table(b, symtab_open_memory(&b->table[b->table_count], &b->memory, b->m));
-}
-
-static bool search_names(struct batch *b)
-{
-	if (!symtab_search_init(&b->search, &b->tables, b->addr, b->count))
-		return false;
-	if (b->objects.has_file)
-		search_files(b);
-	if (b->table_count == 0)
-		search_memory(b);
-	symtab_search_finish(&b->search);
-	if (b->objects.has_file)
-		search_stubs(b);
-	return true;
-}
-
-static bool is_same(const struct symtab_match *a, const struct symtab_match *b)
-{
-	return a->table == b->table && a->name == b->name && a->is_plt == b->is_plt;
-}
-
-/* Reads a symbol's name without its version (@GLIBC_2.34), with room for "@plt". */
-static size_t linkage_name(const struct symtab_match *m, char *to, size_t size)
-{
-	size_t len = symtab_string(m->table, m->name, to, size);
-	char *version = len ? memchr(to + 1, '@', len - 1) : NULL;
-
-	if (version) {
-		*version = '\0';
-		len = (size_t)(version - to);
+	for (size_t done = 0; done < count; done += r->count) {
+		r->addr = addr;
+		r->count = MIN(count - done, (size_t)SLICE);
+		subtract_bias(addr, pc + done, r->count, r->m->bias);
+		if (!resolve_addresses(a, r, out + done))
+			return false;
 	}
-	return len;
-}
-
-static size_t append_plt(char *to, size_t len)
-{
-	memcpy(to + len, "@plt", 5);
-	return len + 4;
-}
-
-static bool name_by_match(struct batch *b, const struct symtab_match *m, struct symbol_frame *f)
-{
-	char linkage[MANGLED_MAX + 2], name[NAME_MAX_BYTES + 1 + 4], system[MANGLED_MAX + 8];
-	size_t len = linkage_name(m, linkage, sizeof(linkage));
-	size_t name_len = demangle(linkage, name);
-	size_t system_len = utf8_copy(system, sizeof(system) - 4, linkage, len);
-
-	if (m->is_plt) {
-		name_len = append_plt(name, name_len);
-		system_len = append_plt(system, system_len);
-	}
-	f->name = intern(&b->strings, name, name_len);
-	f->system_name = intern(&b->strings, system, system_len);
-	return f->name && f->system_name;
-}
-
-static const char *basename_of(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-/* "[libfoo.so]"; names like "[vdso]" have their brackets already. */
-static bool make_unknown(struct batch *b)
-{
-	const char *base = basename_of(b->m->path);
-	char buf[NAME_MAX_BYTES], clean[NAME_MAX_BYTES];
-	struct text t = TEXT_INIT(buf);
-	bool is_bare = base[0] != '[';
-
-	text_str(&t, is_bare ? "[" : "");
-	text_bytes(&t, clean, utf8_copy(clean, sizeof(clean) - 2, base, strlen(base)));
-	text_str(&t, is_bare ? "]" : "");
-	b->unknown = intern(&b->strings, t.at, t.len);
-	return b->unknown;
-}
-
-static bool fill_frame(struct batch *b, size_t i, struct symbol_frame *f)
-{
-	const struct symtab_match *m = &b->search.match[i];
-
-	if (!m->table) {
-		f->name = f->system_name = b->unknown;
-		return true;
-	}
-	if (i && is_same(m, m - 1)) {
-		*f = *(f - 1);
-		return true;
-	}
-	return name_by_match(b, m, f);
-}
-
-static bool fill_frames(struct batch *b)
-{
-	struct symbol_frame *f = arena_array(b->out, b->count, sizeof(*f));
-	bool ok = f;
-
-	for (size_t i = 0; ok && i < b->count; i++) {
-		f[i].file = "";
-		ok = fill_frame(b, i, &f[i]);
-		b->symbol[i] = (struct symbol){ .frame = &f[i], .frame_count = 1 };
-	}
-	return ok;
-}
-
-static bool resolve_names(struct batch *b)
-{
-	bool ok = make_unknown(b) && search_names(b) && fill_frames(b);
-
-	arena_release(&b->tables);
-	return ok;
-}
-
-/* The debug file is opened only when the file lacks something, so it comes first. */
-static bool resolve_lines(struct batch *b, int64_t deadline_ns)
-{
-	struct lines_request r = {
-		.e = b->objects.has_debug ? &b->objects.debug : &b->objects.file,
-		.addr = b->addr,
-		.count = b->count,
-		.symbol = b->symbol,
-		.unknown = b->unknown,
-		.strings = &b->strings,
-		.out = b->out,
-		.memory = MEMORY_MAX - b->scratch.mapped,
-		.deadline_ns = deadline_ns,
-	};
-
-	return !(b->objects.has_file || b->objects.has_debug) || lines_resolve(&r);
-}
-
-static void count_unknown(const struct batch *b)
-{
-	for (size_t i = 0; i < b->count; i++) {
-		const struct symbol *s = &b->symbol[i];
-
-		if (s->frame[s->frame_count - 1].name == b->unknown)
-			counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
-	}
-}
-
-static bool resolve_slice(struct batch *b, const uint64_t *pc, enum symbols_detail detail,
-			  int64_t deadline_ns)
-{
-	if (!subtract_bias(b, pc))
-		return false;
-	objects_open(&b->objects, &b->scratch, b->m);
-	if (!resolve_names(b) || (detail == SYMBOLS_LINES && !resolve_lines(b, deadline_ns)))
-		return false;
-	count_unknown(b);
 	return true;
 }
 
 int symbols_resolve(struct arena *a, const struct module *m, const uint64_t *pc, size_t count,
 		    enum symbols_detail detail, int64_t deadline_ns, struct symbol *out)
 {
-	bool ok = true;
+	struct arena tables = ARENA_INIT(RESOLVE_MEMORY_MAX / 4);
+	uint64_t *addr = arena_array(&tables, MIN(count, (size_t)SLICE), sizeof(*addr));
+	struct objects objects;
+	struct resolve_request r = {
+		.m = m, .objects = &objects, .detail = detail, .deadline_ns = deadline_ns
+	};
+	bool ok;
 
-	for (size_t done = 0; done < count && ok; done += SLICE) {
-		struct batch b = { .out = a,
-				   .scratch = ARENA_INIT(MEMORY_MAX / 2),
-				   .tables = ARENA_INIT(MEMORY_MAX / 2),
-				   .m = m,
-				   .count = MIN(count - done, (size_t)SLICE),
-				   .symbol = out + done };
-
-		b.strings = (struct intern)INTERN_INIT(a, &b.scratch);
-		ok = resolve_slice(&b, pc + done, detail, deadline_ns);
-		objects_close(&b.objects);
-		arena_release(&b.tables);
-		arena_release(&b.scratch);
-	}
+	objects_open(&objects, &tables, m);
+	ok = addr && resolve_slices(a, &r, addr, pc, count, out);
+	objects_close(&objects);
+	arena_release(&tables);
 	return ok ? 0 : -1;
 }

@@ -185,6 +185,7 @@ static struct symtab_match match_of(const struct symtab *t, const Elf64_Sym *sym
 		.start = sym->st_value,
 		.limit = limit_of(t, sym),
 		.name = sym->st_name,
+		.binding = ELF64_ST_BIND(sym->st_info),
 		.is_function = ELF64_ST_TYPE(sym->st_info) != STT_NOTYPE,
 		.has_size = sym->st_size != 0,
 	};
@@ -213,19 +214,31 @@ static unsigned version_rank(const char *name)
 	return !at ? 0 : at[1] == '@' ? 1 : 2;
 }
 
-/* Points 3 to 6 of the order, the most important in the highest bits. */
-static uint32_t rank_of(const struct symtab *t, const Elf64_Sym *sym)
+/* Points 3 to 6 of the order, the most important in the highest bits; never 0. */
+static uint32_t rank_of(const struct symtab_match *m)
 {
 	char name[RANKED_NAME_BYTES];
-	size_t len = symtab_string(t, sym->st_name, name, sizeof(name));
+	size_t len = symtab_string(m->table, m->name, name, sizeof(name));
 
 	if (len == 0)
 		return UINT32_MAX;
-	return leading_underscores(name) << 28 | binding_rank(ELF64_ST_BIND(sym->st_info)) << 24 |
+	return leading_underscores(name) << 28 | binding_rank(m->binding) << 24 |
 	       version_rank(name) << 20 | (uint32_t)len;
 }
 
-static bool is_better(const struct symtab_match *a, const struct symtab_match *b)
+/* Names are read only when two symbols tie, which is rare. */
+static uint32_t rank(struct symtab_search *s, struct symtab_match *m)
+{
+	if (m->rank == 0 && s->ranked.table == m->table && s->ranked.name == m->name)
+		m->rank = s->ranked.rank;
+	if (m->rank == 0) {
+		m->rank = rank_of(m);
+		s->ranked = *m;
+	}
+	return m->rank;
+}
+
+static bool is_better(struct symtab_search *s, struct symtab_match *a, struct symtab_match *b)
 {
 	if (!b->table)
 		return true;
@@ -233,20 +246,14 @@ static bool is_better(const struct symtab_match *a, const struct symtab_match *b
 		return a->is_function;
 	if (a->start != b->start)
 		return a->start > b->start;
-	return a->rank < b->rank;
+	return rank(s, a) < rank(s, b);
 }
 
 /* Gives the symbol every address that it covers and nothing better does. */
-static void offer_to_covered(struct symtab_search *s, size_t i, struct symtab_match *m,
-			     const Elf64_Sym *sym)
+static void offer_to_covered(struct symtab_search *s, size_t i, struct symtab_match *m)
 {
-	if (i == s->count || s->addr[i] >= m->limit)
-		return;
-	m->rank = rank_of(m->table, sym);
-	if (m->rank == UINT32_MAX)
-		return;
 	for (; i < s->count && s->addr[i] < m->limit && s->steps_left; i++, s->steps_left--)
-		if (is_better(m, &s->match[i]))
+		if (is_better(s, m, &s->match[i]))
 			s->match[i] = *m;
 }
 
@@ -276,7 +283,7 @@ static void search_symbol(struct symtab_search *s, const struct symtab *t, const
 	i = first_at_or_above(s, sym->st_value);
 	m = match_of(t, sym);
 	if (m.has_size)
-		offer_to_covered(s, i, &m, sym);
+		offer_to_covered(s, i, &m);
 	note_nearest(s, i, &m);
 }
 

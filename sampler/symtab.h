@@ -67,7 +67,8 @@ struct symtab_match {
 	uint64_t start; /* first and last-plus-one address of the symbol */
 	uint64_t limit;
 	uint32_t name; /* offset in the strings of `table` */
-	uint32_t rank; /* of the name, less is better */
+	uint32_t rank; /* of the name, less is better; 0: not looked at yet */
+	uint8_t binding;
 	bool is_function;
 	bool has_size;
 	bool is_plt; /* a stub that jumps to the symbol, not the symbol itself */
@@ -82,7 +83,8 @@ struct symtab_search {
 	Elf64_Sym *block;
 	uint32_t *bucket; /* where to begin looking for an address */
 	unsigned bucket_shift;
-	uint64_t steps_left; /* bounds what a hostile table may cost */
+	uint64_t steps_left;	    /* bounds what a hostile table may cost */
+	struct symtab_match ranked; /* last, because neighbours are in the same function */
 };
 
 /* `addr` is borrowed.  False when memory ran out. */

@@ -74,7 +74,7 @@ static bool step_complex(struct walker *k, bool is_signal)
 
 	if (!learn_step_captured(k->capture, k->out->depth, &caller))
 		return stop(k, k->capture->slice_len < SLICE_BYTES ? WALK_BAD_FRAME : WALK_SLICE);
-	if (!is_signal && caller.sp <= k->regs.sp)
+	if (!is_signal && caller.sp < k->regs.sp) /* equal: the return address is in a register */
 		return stop(k, WALK_BAD_FRAME);
 	if (!enter(k, caller))
 		return false;

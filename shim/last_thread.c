@@ -12,13 +12,12 @@
 
 #define LOOK_EVERY_NS (20 * NS_PER_MS)
 
-static atomic_bool main_left;
-static uint32_t listener_gone; /* futex word */
+static uint64_t main_thread; /* its pthread_t */
+static atomic_bool leaving, main_left;
 
 static void *undertaker(void *unused)
 {
-	while (!__atomic_load_n(&listener_gone, __ATOMIC_ACQUIRE))
-		sys_futex(&listener_gone, 0 /* FUTEX_WAIT */, 0, NULL);
+	listener_join();
 	return unused;
 }
 
@@ -38,17 +37,6 @@ static bool start_undertaker(void)
 	return err == 0;
 }
 
-/* Without an undertaker the endpoint is given up: better no profile than a process that stays. */
-void last_thread_note_exit(void)
-{
-	if (sys_gettid() != sys_getpid() || !listener_is_running())
-		return;
-	if (!start_undertaker())
-		listener_stop();
-	atomic_store_explicit(&main_left, true, memory_order_release);
-	listener_wake();
-}
-
 /* Threads of this process, the main thread's remains included; a directory has 2 links and one
  * each. */
 static int64_t count_threads(void)
@@ -58,6 +46,37 @@ static int64_t count_threads(void)
 	if (sys_call4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&st, 0) != 0)
 		return INT64_MAX;
 	return (int64_t)st.st_nlink - 2;
+}
+
+/*
+ * Without an undertaker, or without /proc to count threads in, the endpoint is
+ * given up: better no profile than a process that stays.
+ */
+static void main_leaves(void)
+{
+	if (!listener_is_running() || atomic_exchange(&leaving, true))
+		return;
+	if (!start_undertaker() || count_threads() == INT64_MAX)
+		listener_stop();
+	atomic_store_explicit(&main_left, true, memory_order_release);
+	listener_wake();
+}
+
+void last_thread_init(void)
+{
+	main_thread = (uint64_t)__builtin_thread_pointer();
+}
+
+void last_thread_note_exit(void)
+{
+	if (sys_gettid() == sys_getpid())
+		main_leaves();
+}
+
+void last_thread_note_cancel(uint64_t thread)
+{
+	if (thread == main_thread)
+		main_leaves();
 }
 
 /* Main's remains, the undertaker and the listener. */
@@ -72,10 +91,4 @@ bool last_thread_should_go(int64_t now_ns, int64_t *again_ns)
 	if (now_ns + LOOK_EVERY_NS < *again_ns)
 		*again_ns = now_ns + LOOK_EVERY_NS;
 	return false;
-}
-
-void last_thread_listener_goes(void)
-{
-	__atomic_store_n(&listener_gone, 1, __ATOMIC_RELEASE);
-	sys_futex(&listener_gone, 1 /* FUTEX_WAKE */, 1, NULL);
 }

@@ -14,16 +14,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Called by every thread that is in pthread_exit.  Context: hook. */
+/* Called by the main thread.  Context: init. */
+void last_thread_init(void);
+
+/* Called by every thread that is in pthread_exit or thrd_exit.  Context: hook. */
 void last_thread_note_exit(void);
+
+/* Called before `thread`, a pthread_t, is cancelled.  Context: hook. */
+void last_thread_note_cancel(uint64_t thread);
 
 /*
  * Whether the listener is to go now; *again_ns is lowered to when it should ask again.
  * Context: listener.
  */
 bool last_thread_should_go(int64_t now_ns, int64_t *again_ns);
-
-/* The listener's last act.  Context: listener. */
-void last_thread_listener_goes(void);
 
 #endif

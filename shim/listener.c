@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
@@ -35,6 +36,7 @@ static struct {
 	const struct http_service *service;
 	uint32_t outcome; /* futex word, enum listener_outcome */
 	volatile int stop;
+	pthread_t thread; /* joinable, for the undertaker */
 	bool no_niceties;
 	int wake_fd;
 } listener;
@@ -132,9 +134,12 @@ static int64_t tick(int64_t now_ns)
 	wake_clear(listener.wake_fd);
 	again = listener.service->tick(now_ns);
 
-	if (last_thread_should_go(now_ns, &again))
+	if (last_thread_should_go(now_ns, &again)) {
 		listener.stop = 1;
-	return again;
+		return now_ns; /* it is looked at after the poll */
+	}
+	/* a filtered thread cannot wake us */
+	return sandbox_is_noted() ? MIN(again, now_ns + NS_PER_SECOND) : again;
 }
 
 static void serve(int fd)
@@ -158,7 +163,6 @@ static void *run(void *unused)
 	if (fd >= 0)
 		serve(fd);
 	say(LISTENER_REFUSED);
-	last_thread_listener_goes();
 	return unused;
 }
 
@@ -181,20 +185,18 @@ static bool prepare(pthread_attr_t *attr)
 	if (!stack || real()->pthread_attr_init(attr) != 0)
 		return false;
 	real()->pthread_attr_setstack(attr, stack, STACK_BYTES);
-	real()->pthread_attr_setdetachstate(attr, PTHREAD_CREATE_DETACHED);
 	return true;
 }
 
 static bool create(void)
 {
 	pthread_attr_t attr;
-	pthread_t thread;
 	int err;
 
 	if (!prepare(&attr))
 		return false;
 	listener_block_signals();
-	err = real()->pthread_create(&thread, &attr, run, NULL);
+	err = real()->pthread_create(&listener.thread, &attr, run, NULL);
 	listener_restore_signals();
 	real()->pthread_attr_destroy(&attr);
 	return err == 0;
@@ -254,6 +256,11 @@ void listener_stop_and_wait(void)
 	listener_stop();
 	wait_while(LISTENER_SERVING, sys_now_ns() + STOP_WAIT_NS);
 	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
+}
+
+void listener_join(void)
+{
+	real()->pthread_join(listener.thread, NULL);
 }
 
 void listener_wake(void)

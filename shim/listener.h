@@ -38,6 +38,9 @@ void listener_stop(void);
 /* The same, and waits until it is gone, a second at most.  Context: hook. */
 void listener_stop_and_wait(void);
 
+/* Waits until its thread is gone for good.  Context: one of our own threads. */
+void listener_join(void);
+
 /* Makes it look up from its sleep.  Context: hook. */
 void listener_wake(void);
 

@@ -121,6 +121,18 @@ static const struct link_map *after_ours(void)
 	return l ? l->l_next : NULL;
 }
 
+bool lookup_comes_earlier(const char *name)
+{
+	for (const struct link_map *l = _r_debug.r_map; l && l->l_ld != _DYNAMIC; l = l->l_next) {
+		struct object o;
+
+		read_dynamic(l, &o);
+		if (find(&o, name))
+			return true;
+	}
+	return false;
+}
+
 void *lookup_next(const char *name)
 {
 	for (const struct link_map *l = after_ours(); l; l = l->l_next) {
@@ -133,16 +145,4 @@ void *lookup_next(const char *name)
 			return address_of(&o, i);
 	}
 	return NULL;
-}
-
-bool lookup_is_ours(const char *name)
-{
-	for (const struct link_map *l = _r_debug.r_map; l; l = l->l_next) {
-		struct object o;
-
-		read_dynamic(l, &o);
-		if (find(&o, name))
-			return l->l_ld == _DYNAMIC;
-	}
-	return false;
 }

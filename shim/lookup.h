@@ -12,7 +12,7 @@
 /* The address of the default version of `name`, or NULL. */
 void *lookup_next(const char *name);
 
-/* Whether `name`, looked up as the program does, is ours.  Context: init. */
-bool lookup_is_ours(const char *name);
+/* Whether an object that comes before ours in search order defines `name`. */
+bool lookup_comes_earlier(const char *name);
 
 #endif

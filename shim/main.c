@@ -20,6 +20,7 @@
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
 #include "shim/cc.h"
+#include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
 #include "shim/lookup.h"
@@ -153,8 +154,9 @@ static void start(int argc, char **argv)
 	static struct routes_config config;
 
 	modules_init();
+	last_thread_init();
 	heap_set_rate(settings.heap_rate);
-	heap_set_sees_program(lookup_is_ours("malloc"));
+	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
@@ -170,6 +172,23 @@ static const char *program_path(void)
 	const char *path = (const char *)getauxval(AT_EXECFN);
 
 	return path ? path : "";
+}
+
+/* By this a second copy of us, under another name in LD_PRELOAD, knows the first. */
+EXPORT const char pprofshim_marker[] = PPROFSHIM_VERSION;
+
+/* False: this copy is one that cannot work. */
+static bool was_preloaded(void)
+{
+	if (getauxval(AT_SECURE) || lookup_comes_earlier("pprofshim_marker"))
+		return false;
+	/* by dlopen or dlmopen nothing of ours comes before libc, and nothing is behind our hooks
+	 */
+	if (!real()->pthread_create)
+		tell_user(
+			"libpprofshim.so was loaded by the running program; it works by LD_PRELOAD "
+			"only");
+	return real()->pthread_create;
 }
 
 /* False: the shim stays dormant. */
@@ -202,8 +221,7 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (!getauxval(AT_SECURE) && read_settings(environment) && can_tell_forks() &&
-	    heed_filter())
+	if (was_preloaded() && read_settings(environment) && can_tell_forks() && heed_filter())
 		start(argc, argv);
 	else
 		heap_turn_off();

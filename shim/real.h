@@ -13,6 +13,9 @@
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
 	X(pthread_create, int, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
+	X(pthread_join, int, (pthread_t, void **))                                                 \
+	X(pthread_cancel, int, (pthread_t))                                                        \
+	X(thrd_exit, void, (int))                                                                  \
 	X(pthread_exit, void, (void *))                                                            \
 	X(pthread_attr_init, int, (pthread_attr_t *))                                              \
 	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \

@@ -18,9 +18,9 @@ static void filter_comes(bool for_all_threads)
 {
 	if (life_is_child() || life_is_borrowed())
 		return;
-	sandbox_note();
 	if (for_all_threads && listener_is_running())
 		listener_stop_and_wait();
+	sandbox_note();
 }
 
 EXPORT int prctl(int option, ...)

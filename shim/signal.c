@@ -31,15 +31,15 @@ static atomic_uint_fast64_t added; /* bit of each signal to whose mask we added 
 
 static bool was_added(int sig)
 {
-	return atomic_load_explicit(&added, memory_order_relaxed) >> sig & 1;
+	return atomic_load_explicit(&added, memory_order_relaxed) >> (sig - 1) & 1;
 }
 
 static void set_added(int sig, bool on)
 {
 	if (on)
-		atomic_fetch_or_explicit(&added, 1ULL << sig, memory_order_relaxed);
+		atomic_fetch_or_explicit(&added, 1ULL << (sig - 1), memory_order_relaxed);
 	else
-		atomic_fetch_and_explicit(&added, ~(1ULL << sig), memory_order_relaxed);
+		atomic_fetch_and_explicit(&added, ~(1ULL << (sig - 1)), memory_order_relaxed);
 }
 
 static bool needs_addition(const struct sigaction *act)
@@ -51,7 +51,7 @@ static bool needs_addition(const struct sigaction *act)
 
 static int set_action(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	bool hide = sig > 0 && sig < 64 && was_added(sig), add = act && needs_addition(act);
+	bool hide = sig > 0 && sig <= 64 && was_added(sig), add = act && needs_addition(act);
 	struct sigaction changed;
 	int err;
 
@@ -62,7 +62,7 @@ static int set_action(int sig, const struct sigaction *act, struct sigaction *ol
 	err = real()->sigaction(sig, add ? &changed : act, old);
 	if (err == 0 && old && hide)
 		sigdelset(&old->sa_mask, carrier_likely());
-	if (err == 0 && act && sig < 64)
+	if (err == 0 && act)
 		set_added(sig, add);
 	return err;
 }
@@ -78,10 +78,13 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
 
 /* ---- the older ways to say the same */
 
+/* SA_RESTART comes from signal() in libc, which blocks the signal in its mask, too. */
 static sighandler_t set_carrier_handler(sighandler_t handler, int flags)
 {
 	struct sigaction act = { .sa_handler = handler, .sa_flags = flags }, old;
 
+	if (flags & SA_RESTART)
+		sigaddset(&act.sa_mask, carrier_signal());
 	carrier_set_action(&act, &old);
 	return old.sa_handler;
 }
@@ -106,7 +109,8 @@ EXPORT sighandler_t bsd_signal(int sig, sighandler_t handler)
 EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
 {
 	if (is_carrier(sig) && handler != SIG_ERR)
-		return set_carrier_handler(handler, (int)(SA_RESETHAND | SA_NODEFER));
+		return set_carrier_handler(handler,
+					   (int)(SA_RESETHAND | SA_NODEFER | SA_INTERRUPT));
 	return real()->sysv_signal(sig, handler);
 }
 

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <threads.h>
 
 #include "sampler/heap.h"
 #include "sampler/own_stack.h"
@@ -102,6 +103,21 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	if ((heap_is_on() || roster_is_open()) && !life_is_child())
 		return create_wrapped(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+EXPORT int pthread_cancel(pthread_t thread)
+{
+	if (!life_is_child())
+		last_thread_note_cancel(thread);
+	return real()->pthread_cancel(thread);
+}
+
+EXPORT __attribute__((noreturn)) void thrd_exit(int result)
+{
+	if (!life_is_child())
+		last_thread_note_exit();
+	real()->thrd_exit(result);
+	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
