@@ -7,7 +7,6 @@
 #include <sys/uio.h>
 
 #include "sampler/counters.h"
-#include "sampler/own_stack.h"
 #include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
@@ -59,7 +58,7 @@ static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 	return 0;
 }
 
-static void copy_stack(struct capture *c, uint32_t len)
+void capture_copy(struct capture *c, uint32_t len)
 {
 	if (c->on_known_stack) {
 		copy_words(c->slice, (const void *)c->slice_at, len / 8);
@@ -86,34 +85,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->slice_at = at;
 	c->on_known_stack = above != 0;
 	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);
-	copy_stack(c, len);
-	ring_commit(c);
-	return true;
-}
-
-/* As much of the own stack as a hook may copy: allocations are not sampled that often. */
-static uint32_t own_slice_wanted(const struct own_stack *own, uint64_t at)
-{
-	if (at % 8 || at < own->lo || at >= own->hi)
-		return FOREIGN_SLICE_BYTES;
-	return (uint32_t)MIN(own->hi - at, (uint64_t)SLICE_BYTES) & ~7U;
-}
-
-bool capture_call(struct ring *r, struct site *site, uint64_t pc, uint64_t sp, uint64_t bp)
-{
-	struct own_stack own = own_stack();
-	uint32_t len = own_slice_wanted(&own, sp);
-	struct capture *c = ring_reserve(r, sizeof(*c) + len);
-
-	if (!c)
-		return false;
-	c->site = site;
-	c->slice_at = sp;
-	c->on_known_stack = sp % 8 == 0 && sp >= own.lo && sp < own.hi;
-	c->reg[REG_RIP] = pc;
-	c->reg[REG_RSP] = sp;
-	c->reg[REG_RBP] = bp;
-	copy_stack(c, len);
+	capture_copy(c, len);
 	ring_commit(c);
 	return true;
 }

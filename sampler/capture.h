@@ -56,4 +56,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
  */
 bool capture_call(struct ring *r, struct site *site, uint64_t pc, uint64_t sp, uint64_t bp);
 
+/* Copies `len` bytes from c->slice_at on, and sets c->slice_len.  Context: handler, hook. */
+void capture_copy(struct capture *c, uint32_t len);
+
 #endif

@@ -10,8 +10,11 @@
 
 #include "http/routes.h"
 #include "proto/build.h"
+#include "proto/heap_text.h"
+#include "proto/trim.h"
 #include "sampler/counters.h"
 #include "sampler/cpu.h"
+#include "sampler/heap.h"
 #include "sampler/modules.h"
 #include "sampler/symbols.h"
 #include "sampler/sys.h"
@@ -139,6 +142,66 @@ int build_profile(struct arena *a, const struct stack_table *t, const struct pro
 	cpu.detail = detail;
 	*out = (struct bytes){ (const uint8_t *)"gzip", 4 };
 	return cpu.build_fails ? -1 : 0;
+}
+
+/* ---- a fake heap: one stack of 100 bytes, 10 more at each snapshot */
+
+static struct {
+	bool off;
+	int snapshots;
+	int64_t built_bytes; /* HEAP_VALUE_INUSE_BYTES of what was built last */
+	struct profile_head head;
+} heap_fake;
+
+bool heap_is_on(void)
+{
+	return !heap_fake.off;
+}
+
+uint64_t heap_rate(void)
+{
+	return 524288;
+}
+
+bool heap_sees_program(void)
+{
+	return true;
+}
+
+void heap_snapshot(struct stack_table *t)
+{
+	static const uint64_t pc = 0x1010;
+	struct stack *s = stack_table_add(t, &pc, 1, 3);
+
+	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * heap_fake.snapshots++;
+}
+
+int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct message *out)
+{
+	(void)a, (void)detail, (void)out;
+	heap_fake.head = *head;
+	heap_fake.built_bytes = t->list[0]->value[HEAP_VALUE_INUSE_BYTES];
+	return 0;
+}
+
+void trim_operator_new(struct message *m)
+{
+	(void)m;
+}
+
+int build_file(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"file", 4 };
+	return 0;
+}
+
+int heap_text(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"text", 4 };
+	return 0;
 }
 
 /* ---- fake modules: 0x1000..0x1fff is module 0, 0x3000..0x3fff is module 1 */
@@ -369,6 +432,104 @@ START_TEST(test_routes__only_symbol_takes_a_body)
 	ck_assert_uint_eq(body_limit("POST /debug/pprof/symbol"), 4UL << 20);
 	ck_assert_uint_eq(body_limit("GET /debug/pprof/symbol"), 0);
 	ck_assert_uint_eq(body_limit("POST /debug/pprof/profile"), 0);
+}
+END_TEST
+
+/* ---- heap and allocs */
+
+struct heap_case {
+	const char *line;
+	int status;
+	const char *body, *type, *filename;
+};
+
+#define BINARY "application/octet-stream"
+
+static const struct heap_case heap_cases[] = {
+	{ "GET /debug/pprof/heap", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/allocs", 200, "file", BINARY, "allocs" },
+	{ "GET /debug/pprof/heap?gc=1", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/heap?seconds=", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/heap?debug=0", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/heap?debug=abc", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/heap?debug=1", 200, "text", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/heap?debug=-1", 200, "text", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/allocs?debug=1", 200, "text", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/heap?seconds=0", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/heap?seconds=-1", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/heap?seconds=abc", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/heap?seconds=1.5", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/heap?seconds=5&debug=1", 400, NULL, NULL, NULL },
+	{ "POST /debug/pprof/heap", 405, NULL, NULL, NULL },
+};
+
+static void expect_same(const char *got, const char *wanted, const char *line)
+{
+	ck_assert_msg(wanted ? got && strcmp(got, wanted) == 0 : !got, "\"%s\", not \"%s\": %s",
+		      got ? got : "NULL", wanted ? wanted : "NULL", line);
+}
+
+START_TEST(test_heap__requests)
+{
+	const struct heap_case *c = &heap_cases[_i];
+
+	ask(c->line);
+	ck_assert_msg(x.status == c->status, "%d, not %d: %s", x.status, c->status, c->line);
+	if (c->status != 200)
+		return;
+	expect_text(c->body);
+	expect_same(x.type, c->type, c->line);
+	expect_same(x.filename, c->filename, c->line);
+}
+END_TEST
+
+START_TEST(test_heap__delta_is_the_difference_of_two_snapshots)
+{
+	ask("GET /debug/pprof/allocs?seconds=5");
+	ck_assert(x.begun && x.has_waiter);
+	ck_assert_str_eq(x.filename, "allocs-delta");
+	x.waiter.due(&x, x.waiter.arg);
+	ck_assert(x.finished && !x.aborted);
+	ck_assert_int_eq(heap_fake.built_bytes, 10);
+	ck_assert_int_gt(heap_fake.head.duration_ns, 0);
+}
+END_TEST
+
+START_TEST(test_heap__snapshot_shows_what_is_in_use_and_has_no_duration)
+{
+	ask("GET /debug/pprof/heap");
+	ck_assert_int_eq(heap_fake.head.duration_ns, 0);
+	ck_assert_str_eq(heap_fake.head.default_sample_type, "");
+}
+END_TEST
+
+START_TEST(test_heap__allocs_shows_what_was_allocated)
+{
+	ask("GET /debug/pprof/allocs");
+	ck_assert_str_eq(heap_fake.head.default_sample_type, "alloc_space");
+	ck_assert_uint_eq(heap_fake.head.sample_type_count, 4);
+	ck_assert_str_eq(heap_fake.head.sample_type[3].type, "inuse_space");
+	ck_assert_int_eq(heap_fake.head.period, 524288);
+}
+END_TEST
+
+START_TEST(test_heap__that_is_off_says_so)
+{
+	heap_fake.off = true;
+	ask("GET /debug/pprof/heap");
+	ck_assert_int_eq(x.status, 500);
+	ck_assert(x.is_error);
+	heap_fake.off = false;
+}
+END_TEST
+
+START_TEST(test_heap__head_takes_no_snapshot)
+{
+	int before = heap_fake.snapshots;
+
+	ask("HEAD /debug/pprof/heap");
+	ck_assert(x.begun && !x.has_waiter);
+	ck_assert_int_eq(heap_fake.snapshots, before);
 }
 END_TEST
 
@@ -688,6 +849,13 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_routes__error_texts);
 	tcase_add_test(t, test_routes__allowed_methods_are_named);
 	tcase_add_test(t, test_routes__only_symbol_takes_a_body);
+	tcase_add_loop_test(t, test_heap__requests, 0,
+			    (int)(sizeof(heap_cases) / sizeof(heap_cases[0])));
+	tcase_add_test(t, test_heap__delta_is_the_difference_of_two_snapshots);
+	tcase_add_test(t, test_heap__snapshot_shows_what_is_in_use_and_has_no_duration);
+	tcase_add_test(t, test_heap__allocs_shows_what_was_allocated);
+	tcase_add_test(t, test_heap__that_is_off_says_so);
+	tcase_add_test(t, test_heap__head_takes_no_snapshot);
 	tcase_add_test(t, test_index__lists_what_works_with_relative_links);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);
