@@ -1,0 +1,315 @@
+#!/bin/sh
+# Starts a command with libpprofshim.so preloaded, after checking that it can
+# work.  The command replaces this script: its input, output, process id and
+# exit status are its own.
+set -eu
+
+usage() {
+	cat <<'END'
+usage: pprof-inject.sh [--port N] [--key-file F] [--hz N] [--only PATTERN] [--] command args...
+
+Runs the command with /debug/pprof/ on a loopback port.
+
+  --port N         port on 127.0.0.1 (default: PPROF_PORT, else 6060)
+  --key-file F     file that holds the key; without it ADMIN_KEY or ADMIN_KEY_FILE is used
+  --hz N           CPU samples per second and thread, 1 to 1000 (default 100)
+  --only PATTERN   only programs whose name matches, for commands that start the real one
+  --help           this text
+
+Exit status: that of the command; 2 when the request makes no sense as it stands,
+126 when the command cannot be profiled in this way, 127 when it is not there.
+END
+}
+
+refuse() { # STATUS SENTENCE
+	status=$1
+	shift
+	echo "pprof-inject: $*" >&2
+	exit "$status"
+}
+
+note() {
+	echo "pprof-inject: $*" >&2
+}
+
+# ---- settings
+
+is_number() { # TEXT LOW HIGH
+	case $1 in
+	'' | *[!0-9]* | ???????*) return 1 ;;
+	esac
+	[ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
+}
+
+check_settings() {
+	is_number "$port" 1 65535 ||
+		refuse 2 "'$port' is not a port; give --port (or PPROF_PORT) a number from 1 to 65535"
+	is_number "$hz" 1 1000 ||
+		refuse 2 "'$hz' is not a sampling rate; give --hz (or PPROF_HZ) a number from 1 to 1000"
+}
+
+# A file named in any way wins over ADMIN_KEY, here as in the library.
+check_key() {
+	if [ -z "$key_file" ]; then
+		[ -n "${ADMIN_KEY:-}" ] ||
+			refuse 2 "no key; set ADMIN_KEY, or name a file that holds one with --key-file"
+		return 0
+	fi
+	if [ ! -f "$key_file" ] || [ ! -r "$key_file" ]; then
+		refuse 2 "the key file $key_file cannot be read; check its name and permissions"
+	fi
+	key=
+	read -r key <"$key_file" || true
+	[ -n "$key" ] || refuse 2 "the key file $key_file has no key in its first line; write one"
+	unset key
+	case $key_file in
+	/*) ;;
+	*) key_file=$PWD/$key_file ;;
+	esac
+}
+
+# A listener on 127.0.0.1, or on every address of either protocol, is in the way.
+check_port() {
+	# The library may be in this very shell already, and hold the port until exec.
+	case ${LD_PRELOAD:-} in
+	*libpprofshim.so*) return ;;
+	esac
+	hex=$(printf '%04X' "${port#"${port%%[!0]*}"}") # no zeros in front: they mean octal
+	for table in /proc/net/tcp /proc/net/tcp6; do
+		[ -r $table ] || continue
+		while read -r _ address _ state _; do
+			case $state:$address in
+			0A:0100007F:"$hex" | 0A:00000000:"$hex") ;;
+			0A:00000000000000000000000000000000:"$hex" | 0A:0000000000000000FFFF00000100007F:"$hex") ;;
+			*) continue ;;
+			esac
+			refuse 2 "port $port is taken by another process; choose a free one with --port"
+		done <$table
+	done
+}
+
+# ---- the library
+
+find_library() {
+	self=$(readlink -f "$0")
+	here=${self%/*}
+	for library in "$here/libpprofshim.so" "$here/build/libpprofshim.so" \
+		"${here%/*}/lib/pprofshim/libpprofshim.so" "${here%/*}/lib/libpprofshim.so"; do
+		if [ -r "$library" ]; then
+			break
+		fi
+	done
+	[ -r "$library" ] || refuse 2 "libpprofshim.so is not to be found; run make, or make install"
+	case $library in
+	*[:\ ]*) refuse 2 "$library has a colon or a blank in its path, and LD_PRELOAD allows neither; move it" ;;
+	esac
+}
+
+# ---- the command
+
+find_command() { # sets file
+	case $1 in
+	*/*) file=$1 ;;
+	*) file=$(in_path "$1") ;;
+	esac
+	[ -e "$file" ] || refuse 127 "$1: no such command; check the spelling, or give its path"
+	if [ ! -f "$file" ] || [ ! -x "$file" ]; then
+		refuse 126 "$1 is not an executable file; make it one (chmod +x), or name what runs it"
+	fi
+}
+
+# The file that the kernel will be given.  (command -v would name builtins.)
+in_path() {
+	name=$1
+	IFS=:
+	set -f
+	for folder in $PATH; do
+		if [ -f "${folder:-.}/$name" ] && [ -x "${folder:-.}/$name" ]; then
+			echo "${folder:-.}/$name"
+			return
+		fi
+	done
+}
+
+# The little-endian number of $3 bytes (at most 4) at offset $2 of file $1.
+number_at() {
+	# shellcheck disable=SC2046 # one word per byte
+	set -- $(od -An -v -tu1 -j "$2" -N "$3" "$1") 0 0 0
+	echo $(($1 + $2 * 256 + $3 * 65536 + ${4:-0} * 16777216))
+}
+
+starts_with() { # FILE OCTAL...: its first bytes
+	start_of=$1
+	shift
+	[ "$(od -An -v -to1 -N $# "$start_of" | tr -d '\n')" = "$(printf ' %s' "$@")" ]
+}
+
+check_program() { # FILE NAME
+	if [ ! -r "$1" ]; then
+		note "$2 cannot be read, so what kind of program it is remains unchecked"
+	elif starts_with "$1" 177 105 114 106; then
+		check_elf "$1" "$2"
+	elif starts_with "$1" 043 041; then
+		check_script "$1" "$2"
+	else
+		check_wrapper "$2" sh
+	fi
+	check_privilege "$1" "$2"
+}
+
+check_elf() {
+	[ "$(number_at "$1" 4 1)" = "$(number_at "$library" 4 1)" ] ||
+		refuse 126 "$2 is a 32-bit program, and libpprofshim.so is not; use a 64-bit build of it"
+	[ "$(number_at "$1" 18 2)" = "$(number_at "$library" 18 2)" ] ||
+		refuse 126 "$2 is built for another processor than libpprofshim.so; use a native build of it"
+	interpreter=$(loader_of "$1")
+	case $interpreter:${1##*/} in
+	:ld-*) ;; # the loader itself, given a program to run
+	:*) refuse 126 "$2 is a static executable, and nothing can be preloaded into one; link it dynamically" \
+		"(a Go program has net/http/pprof of its own)" ;;
+	*ld-musl*) refuse 126 "$2 is built for musl, and libpprofshim.so is for glibc; use a glibc build of it" ;;
+	esac
+}
+
+# The path in PT_INTERP, nothing for a static executable.
+loader_of() {
+	header=$(number_at "$1" 32 4)
+	count=$(number_at "$1" 56 2)
+	while [ "$count" -gt 0 ]; do
+		if [ "$(number_at "$1" "$header" 4)" = 3 ]; then
+			dd if="$1" bs=1 skip="$(number_at "$1" $((header + 8)) 4)" \
+				count="$(number_at "$1" $((header + 32)) 4)" 2>/dev/null | tr -d '\0'
+			return
+		fi
+		header=$((header + 56))
+		count=$((count - 1))
+	done
+}
+
+# The interpreter of a script is what gets the library.
+check_script() {
+	read -r line <"$1" || true
+	script_name=$2
+	set -f
+	# shellcheck disable=SC2086 # the interpreter and its arguments
+	set -- ${line#??}
+	set +f
+	case ${1:-} in
+	*/env)
+		shift
+		while [ $# -gt 0 ]; do
+			case $1 in
+			-* | *=*) shift ;;
+			*) break ;;
+			esac
+		done
+		;;
+	esac
+	[ $# -gt 0 ] || return 0
+	check_wrapper "$script_name" "${1##*/}"
+	find_command "$1"
+	if starts_with "$file" 177 105 114 106; then
+		check_elf "$file" "${1##*/} (which runs $script_name)"
+	fi
+}
+
+check_wrapper() {
+	[ -n "$only" ] || note "$1 is a script, and $2, which runs it, takes the port;" \
+		"if it starts the server as another program, say --only NAME"
+}
+
+# Programs that gain privileges by being started ignore LD_PRELOAD.
+check_privilege() {
+	owner=$(stat -L -c %u "$1")
+	group=$(stat -L -c %g "$1")
+	{ [ -u "$1" ] && [ "$owner" != "$(id -u)" ]; } || { [ -g "$1" ] && [ "$group" != "$(id -g)" ]; } ||
+		has_capabilities "$1" || return 0
+	refuse 126 "$2 gains privileges when it starts (setuid, setgid or file capabilities), and then nothing" \
+		"is preloaded; start it as the user it is meant to become, from a copy without them"
+}
+
+# File capabilities count for everybody but root.  They can be seen with getcap
+# or getfattr; without either tool such a program starts, unprofiled.
+has_capabilities() {
+	[ "$(id -ru)" != 0 ] || return 1
+	PATH=$PATH:/usr/sbin:/sbin
+	if command -v getcap >/dev/null; then
+		[ -n "$(getcap "$1" 2>/dev/null)" ]
+	elif command -v getfattr >/dev/null; then
+		getfattr -n security.capability "$1" >/dev/null 2>&1
+	else
+		return 1
+	fi
+}
+
+# ---- start
+
+# The key goes to curl through a pipe: arguments can be seen by everybody.
+tell() {
+	url=http://127.0.0.1:$port/debug/pprof
+	if [ -n "$key_file" ]; then
+		header="sed 's/^/Authorization: Bearer /' '$key_file'"
+	else
+		# shellcheck disable=SC2016 # for the reader's shell
+		header='printf "Authorization: Bearer %s\n" "$ADMIN_KEY"'
+	fi
+	cat >&2 <<-END
+		pprof-inject: $url/
+		  $header | curl -fsS -H @- -o cpu.pb.gz '$url/profile?seconds=5'
+		  go tool pprof -top cpu.pb.gz
+	END
+}
+
+key_file=${ADMIN_KEY_FILE:-}
+while [ $# -gt 0 ]; do
+	case $1 in
+	--port | --key-file | --hz | --only)
+		[ $# -gt 1 ] || refuse 2 "$1 needs a value; see --help"
+		option=$1=$2
+		shift 2
+		;;
+	--*=*)
+		option=$1
+		shift
+		;;
+	-h | --help)
+		usage
+		exit 0
+		;;
+	--)
+		shift
+		break
+		;;
+	-*) refuse 2 "no such option: $1; see --help" ;;
+	*) break ;;
+	esac
+	value=${option#*=}
+	case $option in
+	--port=*) export PPROF_PORT="$value" ;;
+	--hz=*) export PPROF_HZ="$value" ;;
+	--only=*) export PPROF_ONLY="$value" ;;
+	--key-file=*) key_file=$value key_given=yes ;;
+	*) refuse 2 "no such option: ${option%%=*}; see --help" ;;
+	esac
+done
+port=${PPROF_PORT:-6060}
+hz=${PPROF_HZ:-100}
+only=${PPROF_ONLY:-}
+
+[ $# -gt 0 ] || refuse 2 "no command given; say what to run, as in: pprof-inject.sh redis-server"
+check_settings
+check_key
+find_library
+find_command "$1"
+(check_program "$file" "$1")
+check_port
+tell
+if [ -n "${key_given:-}" ]; then
+	export ADMIN_KEY_FILE="$key_file"
+fi
+# Only now, for every program started from here on is preloaded too.
+case :${LD_PRELOAD:-}: in
+*[:\ ]"$library"[:\ ]*) ;;
+*) export LD_PRELOAD="${LD_PRELOAD:+$LD_PRELOAD:}$library" ;;
+esac
+exec "$@"
