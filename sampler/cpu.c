@@ -182,7 +182,7 @@ static void set_rate(int hz)
 
 static int highest_hz(void)
 {
-	int hz = 0;
+	int hz = CPU_HZ_MIN;
 
 	for (const struct cpu_profile *p = cpu.profiles; p; p = p->next)
 		hz = MAX(hz, p->hz);

@@ -213,6 +213,7 @@ int roster_open(int signal, int64_t period_ns)
 {
 	if (threads_open() != 0)
 		return -1;
+	timers_budget();
 	roster.listener_tid = sys_gettid();
 	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
 	/* release: hooks that see the signal see the region and the period */

@@ -1,7 +1,11 @@
 #include "sampler/timers.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "sampler/sys.h"
 #include "shim/cc.h"
@@ -77,6 +81,18 @@ static int64_t first_expiry(struct thread *t, int64_t period_ns)
 	return 1 + (int64_t)random_below((uint64_t)period_ns) / tick * tick;
 }
 
+static atomic_long timers_live;
+static long timers_max = LONG_MAX;
+
+void timers_budget(void)
+{
+	struct rlimit limit;
+
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_SIGPENDING, 0, (long)&limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY)
+		timers_max = (long)(limit.rlim_cur / 4);
+}
+
 static int create(struct thread *t, int signal)
 {
 	struct sigevent ev;
@@ -91,10 +107,14 @@ static int create(struct thread *t, int signal)
 
 int timer_start(struct thread *t, int signal, int64_t period_ns)
 {
-	int err = create(t, signal);
+	int err = -EAGAIN;
 
-	if (err)
+	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
+		err = create(t, signal);
+	if (err) {
+		atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
 		return err;
+	}
 	t->period_ns = period_ns;
 	err = set(t, first_expiry(t, period_ns), period_ns, NULL);
 	if (err)
@@ -111,6 +131,7 @@ int timer_change_period(struct thread *t, int64_t period_ns)
 void timer_delete_of(struct thread *t)
 {
 	sys_call3(SYS_timer_delete, t->timer, 0, 0);
+	atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
 }
 
 void timer_park(struct thread *t)

@@ -12,10 +12,16 @@
 #include "sampler/threads.h"
 
 /*
+ * Looks how many timers there may be: a quarter of the user's limit on queued
+ * signals, of which each takes one; the target may need the rest.  Context: listener.
+ */
+void timers_budget(void);
+
+/*
  * Creates and starts the timer of t->tid: a tick every period_ns of CPU time,
  * the first after a random part of that, so that threads of any length are
  * sampled in proportion to what they use; sets t->first_weight_ns.  Returns 0 or -errno (EAGAIN:
- * RLIMIT_SIGPENDING is reached; EINVAL: the thread is gone).
+ * the budget is spent; EINVAL: the thread is gone).
  */
 int timer_start(struct thread *t, int signal, int64_t period_ns);
 
