@@ -79,7 +79,7 @@ static int build(struct arena *a, const struct stack_table *t, struct profile_he
 	}
 	if (build_message(a, t, head, detail, &m) != 0)
 		return -1;
-	trim_operator_new(&m);
+	trim_operator_new(a, &m);
 	return as_text ? heap_text(a, &m, out) : build_file(a, &m, out);
 }
 

@@ -77,7 +77,7 @@ struct message {
 	size_t function_count;
 	const struct message_location *location;
 	size_t location_count;
-	struct message_sample *sample;
+	const struct message_sample *sample;
 	size_t sample_count;
 	const char *const *comment;
 	size_t comment_count;

@@ -16,14 +16,22 @@ static bool is_wrapper(const struct message *m, uint32_t location)
 	return is_operator_new(m->function[physical->function].system_name);
 }
 
-void trim_operator_new(struct message *m)
+static void trim(const struct message *m, struct message_sample *s)
 {
-	for (size_t i = 0; i < m->sample_count; i++) {
-		struct message_sample *s = &m->sample[i];
-
-		while (s->location_count > 1 && is_wrapper(m, s->location[0])) {
-			s->location++;
-			s->location_count--;
-		}
+	while (s->location_count > 1 && is_wrapper(m, s->location[0])) {
+		s->location++;
+		s->location_count--;
 	}
+}
+
+void trim_operator_new(struct arena *a, struct message *m)
+{
+	struct message_sample *sample = arena_array(a, m->sample_count, sizeof(*sample));
+
+	if (!sample)
+		return;
+	memcpy(sample, m->sample, m->sample_count * sizeof(*sample));
+	for (size_t i = 0; i < m->sample_count; i++)
+		trim(m, &sample[i]);
+	m->sample = sample;
 }

@@ -8,11 +8,13 @@
 #define PROTO_TRIM_H
 
 #include "proto/message.h"
+#include "sampler/arena.h"
 
 /*
  * Drops leading operator new frames of every sample of `m`, never a sample's
- * last frame.  Changes the samples in place.
+ * last frame; `m` gets samples of its own, in `a`.  Without memory for them it
+ * stays as it is.
  */
-void trim_operator_new(struct message *m);
+void trim_operator_new(struct arena *a, struct message *m);
 
 #endif

@@ -185,9 +185,9 @@ int build_message(struct arena *a, const struct stack_table *t, const struct pro
 	return 0;
 }
 
-void trim_operator_new(struct message *m)
+void trim_operator_new(struct arena *a, struct message *m)
 {
-	(void)m;
+	(void)a, (void)m;
 }
 
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
