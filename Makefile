@@ -224,6 +224,12 @@ demo: need-demo all $(FIXTURES) ## Profile a real server under load (TARGET=chat
 pprof-cpu: ## Fetch a CPU profile and open it (SECONDS=30 PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh cpu profile 'seconds=$(or $(SECONDS),30)'
 
+pprof-heap: ## Fetch what is allocated now and open it (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh heap heap
+
+pprof-allocs: ## Fetch all past allocations and open them (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh allocs allocs
+
 bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
 	@.ci/bench.sh $(BENCH)
 
@@ -234,4 +240,4 @@ help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
-	lint format install uninstall clean demo pprof-cpu bench bench-quick help
+	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs bench bench-quick help
