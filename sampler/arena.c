@@ -14,7 +14,7 @@ struct arena_chunk {
 
 /* Chunks double, so that an arena of any size costs few mappings and wastes little. */
 #define FIRST_CHUNK_BYTES   (64UL << 10)
-#define LARGEST_CHUNK_BYTES (4UL << 20)
+#define LARGEST_CHUNK_BYTES (1UL << 20)
 #define HEADER_BYTES	    ALIGN_UP(sizeof(struct arena_chunk), 16)
 
 static size_t chunk_bytes_for(const struct arena *a, size_t bytes)

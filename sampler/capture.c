@@ -82,6 +82,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->thread = t;
 	c->tp = (uint64_t)__builtin_thread_pointer();
 	c->weight_ns = weight_ns;
+	c->newborn = t->newborn;
 	c->slice_at = at;
 	c->on_known_stack = above != 0;
 	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);

@@ -35,6 +35,7 @@ struct capture {
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
 	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
+	bool newborn;	   /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
 	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from slice_at upwards */
 };

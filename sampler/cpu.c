@@ -7,6 +7,7 @@
 #include "sampler/code.h"
 #include "sampler/counters.h"
 #include "sampler/heap.h"
+#include "sampler/learn.h"
 #include "sampler/modules.h"
 #include "sampler/ring.h"
 #include "sampler/roster.h"
@@ -18,7 +19,8 @@
 /* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
 #define RING_BYTES	 (8UL << 20)
 #define PROFILE_BYTES	 (24UL << 20)
-#define DRAIN_EVERY_NS	 (20 * NS_PER_MS)
+#define DRAIN_EVERY_NS	 (50 * NS_PER_MS)
+#define DRAIN_SOON_NS	 (10 * NS_PER_MS)
 #define SCAN_EVERY_NS	 (250 * NS_PER_MS)
 #define REFRESH_EVERY_NS (50 * NS_PER_MS)
 /* How soon memory is given back after the last profile; a scraper's next one often follows at once.
@@ -55,13 +57,15 @@ bool cpu_is_sampling(void)
 
 /* ---- samples */
 
-static void add_to(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns)
+static void add_to(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns,
+		   bool newborn)
 {
 	struct stack *s = stack_table_add(&p->stacks, pc, depth, modules_generation());
 
 	if (!s)
 		return;
 	s->value[CPU_VALUE_NS] += ns;
+	s->value[CPU_VALUE_NEWBORN_NS] += newborn ? ns : 0;
 	p->sampled_ns += ns;
 }
 
@@ -96,17 +100,21 @@ static void take_capture(const struct capture *c)
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
-		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns);
+		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->newborn);
 }
 
-static void drain(void)
+/* Returns when to drain again: the sooner, the fuller the ring was. */
+static int64_t drain(void)
 {
+	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
 	const struct capture *c;
 
 	while ((c = ring_front(&cpu.ring))) {
 		take_capture(c);
 		ring_pop(&cpu.ring);
 	}
+	ring_rewind(&cpu.ring);
+	return was_busy ? DRAIN_SOON_NS : DRAIN_EVERY_NS;
 }
 
 /* What the last profile left in the ring belongs to nobody. */
@@ -168,7 +176,9 @@ static void give_back(void)
 		roster_release();
 	}
 	cpu.holds_memory = false;
-	if (!heap_is_on())
+	if (heap_is_on())
+		learn_release(); /* it learns again what it needs; its sites keep the modules */
+	else
 		code_release();
 }
 
@@ -211,6 +221,7 @@ static void start_clocks(struct cpu_profile *p)
 	p->process_cpu_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	p->lost_ns = tick_lost_ns();
+	p->newborn_ns = roster_newborn_ns();
 	p->generation = modules_generation();
 }
 
@@ -258,7 +269,7 @@ static bool unlink_profile(struct cpu_profile *p)
 static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
 {
 	if (ns > 0)
-		add_to(p, &frame, 1, ns);
+		add_to(p, &frame, 1, ns, false);
 }
 
 /*
@@ -287,8 +298,47 @@ static void count_samples(struct cpu_profile *p)
 	}
 }
 
+static int64_t newborn_sampled_ns(const struct cpu_profile *p)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < p->stacks.count; i++)
+		sum += p->stacks.list[i]->value[CPU_VALUE_NEWBORN_NS];
+	return sum;
+}
+
+static int64_t scaled(int64_t n, int64_t by, int64_t over)
+{
+	return (int64_t)((__int128)n * by / over);
+}
+
+/* Enough ticks to speak for the threads that had none. */
+#define NEWBORN_TICKS_MIN 30
+
+/*
+ * Threads shorter than the scheduler's tick are met by one only now and then, and
+ * when processors are short they start right behind a tick, so that fewer are met
+ * than there are.  What all of them used is known from their clocks: what the ticks
+ * saw of them is scaled to that, as a survey is weighted to a known population.
+ */
+static void weigh_newborn(struct cpu_profile *p)
+{
+	int64_t used = roster_newborn_ns() - p->newborn_ns, seen = newborn_sampled_ns(p);
+
+	if (seen < NEWBORN_TICKS_MIN * p->period_ns || used <= 0)
+		return;
+	for (size_t i = 0; i < p->stacks.count; i++) {
+		int64_t *value = p->stacks.list[i]->value;
+		int64_t more = scaled(value[CPU_VALUE_NEWBORN_NS], used - seen, seen);
+
+		value[CPU_VALUE_NS] += more;
+		p->sampled_ns += more;
+	}
+}
+
 static void account(struct cpu_profile *p)
 {
+	weigh_newborn(p);
 	add_pseudo(p, PSEUDO_LOST, tick_lost_ns() - p->lost_ns);
 	add_pseudo(p, PSEUDO_UNSAMPLED, unsampled_ns(p));
 	count_samples(p);
@@ -324,8 +374,7 @@ static int64_t tick_open(int64_t now_ns)
 		roster_scan();
 		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
 	}
-	drain();
-	return now_ns + DRAIN_EVERY_NS;
+	return now_ns + drain();
 }
 
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */

@@ -20,7 +20,11 @@
 #define CPU_HZ_MAX 1000
 
 /* value[] of the stacks of a CPU profile. */
-enum cpu_value { CPU_VALUE_SAMPLES, CPU_VALUE_NS };
+enum cpu_value {
+	CPU_VALUE_SAMPLES,
+	CPU_VALUE_NS,
+	CPU_VALUE_NEWBORN_NS, /* the part of it from threads born meanwhile; not shown */
+};
 
 struct cpu_profile {
 	struct stack_table stacks;
@@ -33,7 +37,8 @@ struct cpu_profile {
 	struct cpu_profile *next;
 	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
 	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
-	int64_t lost_ns; /* tick_lost_ns() when it began */
+	int64_t lost_ns;    /* tick_lost_ns() when it began */
+	int64_t newborn_ns; /* roster_newborn_ns() when it began */
 };
 
 /*

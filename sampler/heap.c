@@ -250,6 +250,7 @@ void heap_drain(void)
 		finish(c);
 		ring_pop(&heap.ring);
 	}
+	ring_rewind(&heap.ring);
 }
 
 static uint64_t get(const atomic_uint_fast64_t *total)

@@ -207,7 +207,8 @@ static bool is_sigreturn(uint64_t pc)
 	return peek_cached(pc, here, sizeof(here)) && memcmp(here, code, sizeof(code)) == 0;
 }
 
-/* A handler returns to the first instruction (looked up one byte before); a tick may hit the second. */
+/* A handler returns to the first instruction (looked up one byte before); a tick may hit the
+ * second. */
 static bool is_signal_frame(uint64_t pc)
 {
 	return is_sigreturn(pc) || is_sigreturn(pc + 1) || is_sigreturn(pc - 7);
@@ -289,17 +290,21 @@ static void run(void (*fn)(void *), struct job *job)
 	lib_memory_use(before);
 }
 
-struct row learn_row(uint64_t pc)
+static COLD NOINLINE struct row learn_new(uint64_t pc)
 {
-	struct row row = rows_find(pc);
 	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
 
-	if (row.kind != ROW_UNKNOWN)
-		return row;
 	if (module_find(pc, modules_generation()))
 		run(probe, &job);
 	rows_add(pc, job.row);
 	return job.row;
+}
+
+struct row learn_row(uint64_t pc)
+{
+	struct row row = rows_find(pc);
+
+	return LIKELY(row.kind != ROW_UNKNOWN) ? row : learn_new(pc);
 }
 
 static bool get_regs(unw_cursor_t *cursor, struct frame_regs *out)

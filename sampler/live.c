@@ -135,6 +135,8 @@ static bool take(struct slot *slots, int i, uint64_t addr, struct live_block *ou
 
 bool live_remove(const void *p, struct live_block *out)
 {
+	if ((uint64_t)p <= BUSY) /* free(NULL) may get here, and empty slots read like that */
+		return false;
 	for (int i = 0; i < LEVELS; i++) {
 		struct slot *slots = slots_of(i);
 

@@ -19,6 +19,7 @@ struct cached_page {
 static struct {
 	struct cached_page *page; /* CACHE_PAGES of them; NULL until first used */
 	int mem_fd;		  /* /proc/self/mem + 1; 0 unopened, -1 refused */
+	int pid;		  /* ours, 0: not asked yet */
 	bool no_vm_readv;	  /* the kernel or a filter refuses process_vm_readv */
 } reader;
 
@@ -49,7 +50,9 @@ static long vm_readv(uint64_t addr, void *to, size_t len)
 	struct iovec local = { to, len };
 	struct iovec remote = { (void *)addr, len };
 
-	return sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
+	if (!reader.pid)
+		reader.pid = sys_getpid();
+	return sys_call6(SYS_process_vm_readv, reader.pid, (long)&local, 1, (long)&remote, 1, 0);
 }
 
 bool peek(uint64_t addr, void *to, size_t len)

@@ -67,7 +67,8 @@ static void *place(struct ring *r, uint64_t head, uint64_t len, uint64_t taken)
 void *ring_reserve(struct ring *r, size_t len)
 {
 	uint64_t need = ALIGN_UP(len + HEADER_BYTES, 16);
-	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	/* acquire, here and below: after a rewind the tail follows the head */
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
 	uint64_t taken;
 
 	if (need > r->size / 4)
@@ -80,7 +81,7 @@ void *ring_reserve(struct ring *r, size_t len)
 		if (head + taken - tail > r->size)
 			return NULL;
 	} while (!atomic_compare_exchange_weak_explicit(
-		&r->head, &head, head + taken, memory_order_relaxed, memory_order_relaxed));
+		&r->head, &head, head + taken, memory_order_acquire, memory_order_acquire));
 	return place(r, head, need, taken);
 }
 
@@ -123,4 +124,27 @@ void ring_pop(struct ring *r)
 	memset(h, 0, len);
 	/* release: pairs with the acquire in ring_reserve() */
 	atomic_store_explicit(&r->tail, tail + len, memory_order_release);
+}
+
+uint64_t ring_used(struct ring *r)
+{
+	return atomic_load_explicit(&r->head, memory_order_relaxed) -
+	       atomic_load_explicit(&r->tail, memory_order_relaxed);
+}
+
+/* Not for every handful of records; more than the largest one, so that a producer
+ * that meets the new head with the old tail still finds room. */
+#define REWIND_FROM(r) ((r)->size / 4)
+
+void ring_rewind(struct ring *r)
+{
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint64_t start = ALIGN_UP(head, r->size);
+
+	if (ring_used(r) || (head & (r->size - 1)) < REWIND_FROM(r))
+		return;
+	/* What was popped is zeroed already; a producer that was faster keeps the ring as it is. */
+	if (atomic_compare_exchange_strong_explicit(&r->head, &head, start, memory_order_release,
+						    memory_order_relaxed))
+		atomic_store_explicit(&r->tail, start, memory_order_release);
 }

@@ -30,6 +30,16 @@ int ring_init(struct ring *r, size_t size);
 /* Context: listener, when no producer can be inside. */
 void ring_release(struct ring *r);
 
+/* Bytes that are reserved and not yet given back.  Context: listener. */
+uint64_t ring_used(struct ring *r);
+
+/*
+ * Goes on at the beginning when nothing is in the ring, so that its first pages
+ * serve again and again: a fresh page would fault in the target's handler.
+ * Context: listener.
+ */
+void ring_rewind(struct ring *r);
+
 /*
  * Reserves `len` bytes (at most a quarter of the ring), zeroed and aligned to
  * 16.  NULL when there is no room.  Every reservation must be committed.

@@ -14,7 +14,8 @@
 static struct {
 	atomic_int signal; /* the carrier, 0 while closed */
 	_Atomic int64_t period_ns;
-	atomic_int hooks_inside; /* hooks that may be using a record */
+	atomic_int hooks_inside;	  /* hooks that may be using a record */
+	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
 	int listener_tid;
 	struct roster_counts counts;
 } roster;
@@ -105,6 +106,14 @@ static void end(struct thread *t)
 		timer_delete_of(t);
 }
 
+/* `cpu_ns`: what the thread's clock said last. */
+static void end_at(struct thread *t, int64_t cpu_ns)
+{
+	if (t->newborn)
+		atomic_fetch_add_explicit(&roster.newborn_ended_ns, cpu_ns, memory_order_relaxed);
+	end(t);
+}
+
 static void end_each(struct thread *t, void *unused)
 {
 	(void)unused;
@@ -174,7 +183,7 @@ static void check_record(struct thread *t, void *arg)
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);
 
 	if (cpu < 0 || (s->listed && !t->found))
-		return end(t);
+		return end_at(t, t->cpu_seen_ns);
 	if (state == THREAD_ARMED)
 		check_armed(t, used);
 	else if (state == THREAD_UNARMED && used > t->period_ns)
@@ -251,6 +260,20 @@ void roster_change_period(int64_t period_ns)
 	threads_each(change_period_of, &period_ns);
 }
 
+static void add_newborn(struct thread *t, void *sum)
+{
+	if (t->newborn && atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
+		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
+}
+
+int64_t roster_newborn_ns(void)
+{
+	int64_t sum = 0;
+
+	threads_each(add_newborn, &sum);
+	return sum + atomic_load_explicit(&roster.newborn_ended_ns, memory_order_relaxed);
+}
+
 struct roster_counts roster_count(void)
 {
 	return roster.counts;
@@ -272,6 +295,7 @@ static void start_self(void)
 
 	if (!t)
 		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	t->newborn = true;
 	take_known_stack(t);
 	thread_remember_self(t);
 	if (i_block(carrier()))
@@ -285,7 +309,7 @@ static void end_self(void)
 	struct thread *t = thread_self();
 
 	if (t)
-		end(t);
+		end_at(t, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void park_self(void)

@@ -34,6 +34,12 @@ void roster_scan(void);
 
 void roster_change_period(int64_t period_ns);
 
+/*
+ * CPU time in ns, by their own clocks, of all threads that were born while a
+ * profile ran, so far.  Context: listener.
+ */
+int64_t roster_newborn_ns(void);
+
 struct roster_counts {
 	uint32_t armed, unarmed;
 };

@@ -46,7 +46,7 @@ void rows_forget(uint64_t start, uint64_t limit);
 
 uint32_t rows_count(void);
 
-/* Gives the memory back.  Context: listener, when no other reader can be inside. */
+/* Forgets every row and gives the memory back; readers may be inside.  Context: listener. */
 void rows_release(void);
 
 #endif

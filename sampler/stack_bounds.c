@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "sampler/maps_reader.h"
+#include "sampler/peek.h"
 #include "sampler/sys.h"
 #include "sampler/threads.h"
 #include "shim/cc.h"
@@ -64,11 +65,46 @@ static bool is_stack_like(const struct maps_line *m)
 	return m->writable && m->path[0] == '\0' && m->limit - m->start <= LARGEST_STACK_BYTES;
 }
 
+/* glibc's record of a thread begins at its thread pointer; behind it the block ends. */
+#define RECORD_BYTES	2304UL
+#define BEHIND_TP_BYTES (4 * PAGE_BYTES)
+
+static bool is_block(uint64_t start, uint64_t size, uint64_t tp)
+{
+	return start < tp && tp - start < size && size <= LARGEST_STACK_BYTES &&
+	       size - (tp - start) <= BEHIND_TP_BYTES;
+}
+
+/*
+ * The mapping may reach further down than the stack: without a guard page, what
+ * was mapped below is part of it, and the target may unmap that at any time.
+ * The record has the stack's start and size side by side, guard included.
+ * UINT64_MAX when they are not found.
+ */
+static uint64_t block_start(uint64_t tp, const struct maps_line *m)
+{
+	uint64_t word[RECORD_BYTES / sizeof(uint64_t)];
+	size_t bytes = MIN(sizeof(word), m->limit - tp);
+
+	if (!peek(tp, word, bytes))
+		return UINT64_MAX;
+	for (size_t i = 0; i + 1 < bytes / sizeof(*word); i++) {
+		if (is_block(word[i], word[i + 1], tp))
+			return word[i];
+	}
+	return UINT64_MAX;
+}
+
 static void match(const struct batch *b, const struct maps_line *m)
 {
 	for (size_t i = 0; is_stack_like(m) && i < b->count; i++) {
-		if (b->thread[i]->tp > m->start && b->thread[i]->tp < m->limit)
-			publish(b->thread[i], m->start);
+		uint64_t tp = b->thread[i]->tp, start;
+
+		if (tp <= m->start || tp >= m->limit)
+			continue;
+		start = block_start(tp, m);
+		if (start != UINT64_MAX)
+			publish(b->thread[i], MAX(start, m->start));
 	}
 }
 

@@ -127,6 +127,7 @@ static void reset(struct thread *t, int tid)
 {
 	t->tid = tid;
 	t->timer = -1;
+	t->newborn = false;
 	t->tp = 0;
 	t->cpu_seen_ns = 0;
 	t->ticks_seen = 0;

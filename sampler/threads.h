@@ -26,8 +26,9 @@ enum thread_state {
 struct thread {
 	atomic_int state; /* enum thread_state; see who moves it in threads.c */
 	int tid;
-	int timer;		 /* kernel timer id, valid while ARMED or PARKED */
-	int64_t period_ns;	 /* CPU time one tick stands for */
+	int timer;	   /* kernel timer id, valid while ARMED or PARKED */
+	bool newborn;	   /* it started while it could be sampled from its first instruction */
+	int64_t period_ns; /* CPU time one tick stands for */
 	int64_t first_weight_ns; /* the same for the first tick; 0 once it came.  See timers.c */
 
 	/*

@@ -55,9 +55,7 @@ static uint64_t minus_ln(uint64_t bits)
 
 int64_t weight_next_gap(uint64_t rate)
 {
-	uint64_t gap = (uint64_t)((unsigned __int128)rate * minus_ln(random_bits()) >> 32);
-
-	return (int64_t)MAX(gap, 1);
+	return (int64_t)((unsigned __int128)rate * minus_ln(random_bits()) >> 32);
 }
 
 /* 1 - exp(-x) for x in [0, 1) with 32 places: the alternating series, whose terms fall fast. */

@@ -20,7 +20,7 @@
 /* Blocks are counted in units of 1/2^20. */
 #define WEIGHT_ONE (1ULL << 20)
 
-/* The distance in bytes to the next sample point, for a mean of `rate`; at least 1. */
+/* The whole bytes before the next sample point, which are `rate` on average; perhaps 0. */
 int64_t weight_next_gap(uint64_t rate);
 
 /* What a sampled block of `size` bytes stands for, in units of 1/WEIGHT_ONE block. */

@@ -114,16 +114,20 @@ EXPORT int pthread_cancel(pthread_t thread)
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 {
-	if (!life_is_child())
+	if (!life_is_child()) {
+		roster_thread_ends();
 		last_thread_note_exit();
+	}
 	real()->thrd_exit(result);
 	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
 {
-	if (!life_is_child())
+	if (!life_is_child()) {
+		roster_thread_ends();
 		last_thread_note_exit();
+	}
 	real()->pthread_exit(result);
 	__builtin_unreachable();
 }
