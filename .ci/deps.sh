@@ -13,6 +13,7 @@ protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
 TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin"
+BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
 # Servers and their tools live here, and not every user's PATH says so.
@@ -29,8 +30,9 @@ needs_of() {
 	test) echo "$BUILD $TEST" ;;
 	demo) echo "$BUILD $DEMO" ;;
 	dev) echo "$BUILD $DEV" ;;
+	bench) echo "$BUILD $BENCH" ;;
 	all) echo "$BUILD $TEST $DEV" ;;
-	*) die "usage: deps.sh build|test|demo|dev|all" ;;
+	*) die "usage: deps.sh build|test|demo|dev|bench|all" ;;
 	esac
 }
 

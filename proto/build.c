@@ -11,8 +11,8 @@
 #include "proto/samples.h"
 #include "sampler/sys.h"
 
-/* For all files and lines of one profile; names take what they take. */
-#define LINES_NS (300 * NS_PER_MS)
+/* For all files and lines of one profile, on a busy machine too; names take what they take. */
+#define LINES_NS NS_PER_SECOND
 
 static void fill_head(struct message *m, const struct profile_head *head)
 {

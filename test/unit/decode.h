@@ -80,6 +80,13 @@ struct decoded {
 	uint64_t default_sample_type;
 };
 
+/* Like ck_assert(), which writes to a pipe each time: too slow for every byte of a profile. */
+#define REQUIRE(condition)                                                                         \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			ck_abort_msg("not so: %s", #condition);                                    \
+	} while (0)
+
 /* Zeroed memory for one item more than asked for; chained, so that it is not lost. */
 static inline void *items(size_t count, size_t size)
 {
@@ -88,7 +95,7 @@ static inline void *items(size_t count, size_t size)
 	} * newest;
 	struct kept *k = calloc(1, sizeof(*k) + (count + 1) * size);
 
-	ck_assert_ptr_nonnull(k);
+	REQUIRE(k != NULL);
 	k->older = newest;
 	newest = k;
 	return k + 1;
@@ -101,7 +108,7 @@ static inline uint64_t decode_varint(struct bytes *in)
 	for (unsigned shift = 0;; shift += 7) {
 		uint8_t byte;
 
-		ck_assert_msg(in->len > 0 && shift < 64, "a varint that does not end");
+		REQUIRE(in->len > 0 && shift < 64);
 		byte = *in->at++;
 		in->len--;
 		n |= (uint64_t)(byte & 0x7f) << shift;
@@ -119,11 +126,11 @@ static inline bool next_field(struct bytes *in, struct field *f)
 	tag = decode_varint(in);
 	f->number = (uint32_t)(tag >> 3);
 	f->wire = tag & 7;
+	f->sub = (struct bytes){ 0 };
 	f->n = decode_varint(in);
 	if (f->wire == 0)
 		return true;
-	ck_assert_msg(f->wire == 2 && f->n <= in->len, "field %u: wire type %u", f->number,
-		      f->wire);
+	REQUIRE(f->wire == 2 && f->n <= in->len);
 	f->sub = (struct bytes){ in->at, (size_t)f->n };
 	in->at += f->n;
 	in->len -= (size_t)f->n;
@@ -301,25 +308,25 @@ static inline const char *decoded_string(const struct decoded *d, uint64_t index
 /* What every strict reader demands of any profile. */
 static inline void assert_decoded_is_sound(const struct decoded *d)
 {
-	ck_assert_uint_gt(d->string_count, 0);
+	REQUIRE(d->string_count > 0);
 	ck_assert_str_eq(d->string[0], "");
 	for (size_t i = 0; i < d->mapping_count; i++)
-		ck_assert_uint_eq(d->mapping[i].id, i + 1);
+		REQUIRE(d->mapping[i].id == i + 1);
 	for (size_t i = 0; i < d->function_count; i++)
-		ck_assert_uint_eq(d->function[i].id, i + 1);
+		REQUIRE(d->function[i].id == i + 1);
 	for (size_t i = 0; i < d->location_count; i++) {
-		ck_assert_uint_eq(d->location[i].id, i + 1);
-		ck_assert_uint_le(d->location[i].mapping, d->mapping_count);
+		REQUIRE(d->location[i].id == i + 1);
+		REQUIRE(d->location[i].mapping <= d->mapping_count);
 		for (size_t k = 0; k < d->location[i].line_count; k++) {
-			ck_assert_uint_gt(d->location[i].line[k].function, 0);
-			ck_assert_uint_le(d->location[i].line[k].function, d->function_count);
+			REQUIRE(d->location[i].line[k].function > 0);
+			REQUIRE(d->location[i].line[k].function <= d->function_count);
 		}
 	}
 	for (size_t i = 0; i < d->sample_count; i++) {
-		ck_assert_uint_eq(d->sample[i].value_count, d->type_count);
+		REQUIRE(d->sample[i].value_count == d->type_count);
 		for (size_t k = 0; k < d->sample[i].location_count; k++) {
-			ck_assert_uint_gt(d->sample[i].location[k], 0);
-			ck_assert_uint_le(d->sample[i].location[k], d->location_count);
+			REQUIRE(d->sample[i].location[k] > 0);
+			REQUIRE(d->sample[i].location[k] <= d->location_count);
 		}
 	}
 }

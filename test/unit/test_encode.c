@@ -42,7 +42,7 @@ static const struct message_label labels[] = {
 	{ "bytes", NULL, -1, "bytes" },
 };
 
-static struct message_sample samples[] = {
+static const struct message_sample samples[] = {
 	{ &stacks[0], 3, 2, { 3, 30000000 }, &labels[0] },
 	{ &stacks[1], 1, 1, { 0, -5 }, &labels[2] },
 	{ &stacks[0], 0, 0, { 1, 2 }, NULL },
@@ -244,7 +244,7 @@ START_TEST(indexes_that_point_nowhere_are_refused)
 	static const struct message_line line = { 3, 1 };
 	static const struct message_location bad_mapping = { 2, 0x400000, &lines[0], 1 };
 	static const struct message_location bad_function = { 0, 0x400000, &line, 1 };
-	static struct message_sample bad_sample = { stack, 2, 0, { 1, 1 }, NULL };
+	static const struct message_sample bad_sample = { stack, 2, 0, { 1, 1 }, NULL };
 	struct message m[4] = { golden(), golden(), golden(), golden() };
 	struct bytes out;
 
@@ -405,7 +405,7 @@ START_TEST(whatever_the_memory_it_ends_cleanly)
 	int failures = 0, done = -1;
 
 	m.sample_count = 1000;
-	for (size_t limit = 0; done != 0; limit += 32768) {
+	for (size_t limit = 0; done != 0; limit += MAX(16384UL, limit / 16)) {
 		struct arena small = ARENA_INIT(limit);
 		struct bytes out;
 
