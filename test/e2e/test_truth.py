@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+"""Compares CPU profiles with what a program itself knows about its CPU time.
+
+cpu_truth reads each thread's CPU clock whenever it goes from one function to the
+next, so its account is exact.  The profile of the very same window must agree:
+each function's share of all time within 2 points, the total within 4 %.
+
+How likely is it to fail by chance?  A tick meets a thread after every T of CPU time
+on average: T is the kernel's tick (4 ms at 250 Hz), whatever higher rate is asked
+for.  Two sigma, both for a machine where ticks come at random moments, because
+other programs run too (on an idle one they come evenly, which is better):
+
+steady threads: a function runs for R = 50 ms at a time on average, and p is its
+share.  The time between the last tick before it and its start (its end) counts as
+its own (as the next one's): each has variance T*T, and there are p*C/R such
+stretches in C seconds of CPU time, so
+
+        sigma  <=  T * sqrt(2 * p / (R * C))
+
+short-lived threads run one function each, and each tick is a draw:
+
+        sigma  <=  sqrt(p * (1 - p) * T / C)
+
+C is chosen so that 2 points are 4.5 sigma of the largest share (0.4), which gives
+one failure in 150,000 per share: 13 s and 49 s at 250 Hz.  What a steady thread
+does after its last tick of the window is not seen, T for each thread: C is so large
+that this costs the largest share at most half a point.  If a busy machine grants
+less CPU time than C, the case runs again for twice as long.
+"""
+import json
+import os
+import time
+
+import harness
+import pprof_reader
+
+POINTS = 2.0
+PER_CENT = 4.0
+SIGMAS = 4.5
+LARGEST_SHARE = 0.4
+STRETCH_S = 0.05
+TICK_S = max(time.clock_getres(getattr(time, 'CLOCK_REALTIME_COARSE', 5)), 0.001)
+SECONDS_MAX = 90
+
+NORMAL = {name: name for name in ('busy_alpha', 'busy_beta', 'busy_gamma', 'busy_delta')}
+
+
+def cpu_needed_s(mode, threads):
+    sigma = POINTS / 100 / SIGMAS
+    if mode == 'churn':
+        return LARGEST_SHARE * (1 - LARGEST_SHARE) * TICK_S / sigma ** 2
+    by_chance = 2 * LARGEST_SHARE / STRETCH_S * (TICK_S / sigma) ** 2
+    at_the_end = threads * TICK_S * LARGEST_SHARE / 0.005
+    return max(by_chance, at_the_end)
+
+
+def account_of(target, p):
+    """CPU ns by function in exactly the window of the profile."""
+    told = target.output().count('\n')
+    target.say(f'window {p.time_ns} {p.time_ns + p.duration_ns}\n')
+    if not harness.poll(lambda: target.output().count('\n') > told, 20):
+        raise RuntimeError('cpu_truth does not answer')
+    account = json.loads(target.output().splitlines()[-1])
+    del account['at']
+    return account
+
+
+def measure(target, hz, needed_s, cores):
+    """A profile and its account with enough CPU time in them."""
+    seconds = int(1.2 * needed_s / cores) + 2
+    while True:
+        p = pprof_reader.parse(target.fetch(f'profile?seconds={seconds}&hz={hz}', seconds + 30))
+        account = account_of(target, p)
+        if sum(account.values()) >= needed_s * 1e9 or seconds >= SECONDS_MAX:
+            return p, account
+        seconds = min(seconds * 2, SECONDS_MAX)
+
+
+def expect(ok, sentence):
+    harness.check(sentence, ok)
+    if ok:
+        print('ok: ' + sentence, flush=True)
+
+
+def compare_totals(name, p, account):
+    total, truth = p.total('cpu'), sum(account.values())
+    off = 100 * (total - truth) / truth
+    expect(abs(off) <= PER_CENT,
+           f'{name}: the total is {total / 1e9:.3f} s of {truth / 1e9:.3f} s ({off:+.2f} %)')
+
+
+def compare_shares(name, p, account, where):
+    total, truth, cum = p.total('cpu'), sum(account.values()), p.cum('cpu')
+    for function, frame in where.items():
+        share, true = 100 * cum[frame] / total, 100 * account[function] / truth
+        expect(abs(share - true) <= POINTS,
+               f'{name}: {frame} has {share:.2f} % of the time, should be {true:.2f} %')
+
+
+def compare(mode, threads, hz=1000, where=None):
+    """`where`: function of the account -> frame of the profile that must have its share."""
+    name = f'{mode}, {threads} threads, {hz} Hz'
+    cores = min(threads, len(os.sched_getaffinity(0)))
+    needed_s = cpu_needed_s(mode, threads) if where else cores * 5
+    with harness.Target('cpu_truth', mode, threads, 10 * SECONDS_MAX) as target:
+        if not harness.check(f'{name}: the shim answers', target.wait_ready()):
+            return
+        p, account = measure(target, hz, needed_s, cores)
+    problems = pprof_reader.check(p, main=harness.fixture('cpu_truth'))
+    expect(not problems, f'{name}: a valid profile {problems[:5] or ""}')
+    compare_totals(name, p, account)
+    compare_shares(name, p, account, where or {})
+
+
+def test_steady_1_thread():
+    compare('steady', 1, where=NORMAL)
+
+
+def test_steady_4_threads():
+    compare('steady', 4, where=NORMAL)
+
+
+def test_steady_16_threads():
+    compare('steady', 16, where=NORMAL)
+
+
+def test_steady_64_threads():
+    compare('steady', 64, where=NORMAL)
+
+
+def test_churn():
+    compare('churn', 8, where=NORMAL)
+
+
+def test_blocked():
+    compare('blocked', 4, where=dict(NORMAL, busy_blocked='[unsampled]'))
+
+
+def test_sigdelay():
+    """Ticks that wait for the signal to be let in are seen where that happens: total only."""
+    compare('sigdelay', 4)
+
+
+def test_at_the_default_rate():
+    """At 100 Hz the shares would take minutes: total only."""
+    compare('steady', 4, hz=100)
+
+
+if __name__ == '__main__':
+    harness.run(test_steady_1_thread, test_steady_4_threads, test_steady_16_threads,
+                test_steady_64_threads, test_churn, test_blocked, test_sigdelay,
+                test_at_the_default_rate)
