@@ -54,7 +54,8 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libprotob
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 SHIM_OBJ = $(call objects,shim/*.[cS])
 CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
-HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c))
+HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c)) \
+	   $(addprefix shim/,settings.o pattern.o lookup.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
