@@ -114,6 +114,16 @@ int mapping_table_module(struct mapping_table *t, const struct module *m, uint64
 	return 0;
 }
 
+/* A program may map its own file a second time (V8 does): it is the same file, with the same id. */
+static const char *build_id_of_file(struct arena *a, const char *file)
+{
+	for (size_t i = 0; i < modules_count(); i++) {
+		if (strcmp(module_at(i)->path, file) == 0)
+			return build_id_text(a, module_at(i));
+	}
+	return "";
+}
+
 int mapping_table_range(struct mapping_table *t, const struct maps_range *r, uint32_t *index)
 {
 	struct message_mapping new = {
@@ -121,9 +131,11 @@ int mapping_table_range(struct mapping_table *t, const struct maps_range *r, uin
 		.limit = r->limit,
 		.offset = r->offset,
 		.file = r->file,
-		.build_id = "",
+		.build_id = build_id_of_file(t->arena, r->file),
 	};
 
+	if (!new.build_id)
+		return -1;
 	*index = append(t, new);
 	return *index == MESSAGE_NONE ? -1 : 0;
 }

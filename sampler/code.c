@@ -68,6 +68,11 @@ void code_note_unload(void)
 	atomic_fetch_add_explicit(&code.unloads, 1, memory_order_release);
 }
 
+unsigned code_unloads(void)
+{
+	return atomic_load_explicit(&code.unloads, memory_order_acquire);
+}
+
 bool code_is_fresh(void)
 {
 	return atomic_load_explicit(&code.caught_up, memory_order_acquire) ==

@@ -20,8 +20,12 @@ int64_t code_refreshed_ns(void);
 /* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
 void code_release(void);
 
-/* A module may just have been unloaded.  Context: hook. */
+/* A module may just have been unloaded, or is about to be.  Context: hook. */
 void code_note_unload(void);
+
+/* How often that was noted: as long as it stays the same, addresses mean the same.  Context: hook,
+ * listener. */
+unsigned code_unloads(void);
 
 /* Rows may be used.  Context: hook. */
 bool code_is_fresh(void);

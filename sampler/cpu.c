@@ -1,6 +1,7 @@
 #include "sampler/cpu.h"
 
 #include <stddef.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "sampler/carrier.h"
@@ -139,6 +140,27 @@ static bool get_memory(void)
 	return true;
 }
 
+/*
+ * Under a limit on its address space the target would pay for what we map with
+ * allocations that fail: a profile is taken when twice of what we need is free.
+ */
+#define ROOM_BYTES (64UL << 20)
+
+static bool has_room(void)
+{
+	struct rlimit limit;
+	char statm[128];
+	uint64_t pages = 0;
+
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY ||
+	    sys_read_file("/proc/self/statm", statm, sizeof(statm)) <= 0)
+		return true;
+	for (const char *p = statm; *p >= '0' && *p <= '9'; p++)
+		pages = pages * 10 + (uint64_t)(*p - '0');
+	return limit.rlim_cur > pages * PAGE_BYTES + ROOM_BYTES;
+}
+
 static const char *open_sampler(int hz)
 {
 	const char *why = NULL;
@@ -146,6 +168,8 @@ static const char *open_sampler(int hz)
 
 	if (!signal)
 		return why;
+	if (!cpu.holds_memory && !has_room())
+		return "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
 	if (!get_memory())
 		return "no memory for the ring of samples";
 	code_refresh();

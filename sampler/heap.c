@@ -52,6 +52,7 @@ void heap_set_rate(uint64_t rate)
 void heap_turn_off(void)
 {
 	heap_set_rate(0);
+	live_forget_all(); /* or a child would look in tables that it has not inherited */
 }
 
 void heap_set_sees_program(bool sees)
@@ -87,6 +88,7 @@ bool heap_wants(size_t size)
 
 	if (inside) {
 		counter_add(COUNTER_HEAP_REENTERED, 1);
+		heap_left = next_gap(rate); /* the tick has taken it below 0 */
 		return false;
 	}
 	if (!started && !start_thread(size))
@@ -124,8 +126,11 @@ static struct site *unresolved_site(struct frame_regs caller)
 {
 	static const uint64_t unknown = PSEUDO_UNKNOWN;
 	struct site *site = site_unresolved();
-	bool handed_over = site && hand_over(site, caller);
+	bool handed_over;
 
+	if (site)
+		site->generation = code_unloads();
+	handed_over = site && hand_over(site, caller);
 	wake();
 	if (handed_over)
 		return site;
@@ -226,14 +231,27 @@ static uint32_t limited(struct walk *w)
 	return SITE_DEPTH_MAX;
 }
 
-static void finish(const struct capture *c)
+static struct site *site_of_capture(const struct capture *c)
 {
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
 	uint32_t depth;
-	struct site *known;
 
+	if (!code_is_fresh())
+		code_refresh();
 	walk_capture(c, &heap.walk);
 	depth = limited(&heap.walk);
-	known = site_of(heap.walk.pc, depth, modules_generation());
+	/* Something was unloaded since: an address may be of what came after it. */
+	if (c->site->generation != code_unloads()) {
+		counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
+		return site_of(&unknown, 1, 0);
+	}
+	return site_of(heap.walk.pc, depth, modules_generation());
+}
+
+static void finish(const struct capture *c)
+{
+	struct site *known = site_of_capture(c);
+
 	if (known)
 		site_resolve(c->site, known);
 }
@@ -290,7 +308,7 @@ static void add_site(struct site *s, void *table)
 	if (named->depth)
 		to = stack_table_add(table, named->pc, named->depth, named->generation);
 	else
-		to = stack_table_add(table, &unknown, 1, named->generation);
+		to = stack_table_add(table, &unknown, 1, 0);
 	if (to)
 		add_values(to, s);
 }

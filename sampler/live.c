@@ -148,6 +148,24 @@ bool live_remove(const void *p, struct live_block *out)
 	return false;
 }
 
+static void forget(uint64_t addr)
+{
+	struct live_block unused;
+
+	if (live_remove((const void *)addr, &unused))
+		live_filter[addr >> 12 & (LIVE_FILTER_BYTES - 1)] = 0;
+}
+
+void live_forget_all(void)
+{
+	for (int i = 0; i < LEVELS; i++) {
+		struct slot *slots = slots_of(i);
+
+		for (uint64_t k = 0; slots && k < level_size(i); k++)
+			forget(atomic_load_explicit(&slots[k].addr, memory_order_relaxed));
+	}
+}
+
 uint64_t live_count(void)
 {
 	uint64_t n = 0;

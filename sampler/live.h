@@ -45,6 +45,9 @@ bool live_add(const void *p, struct live_block block);
  * hook. */
 bool live_remove(const void *p, struct live_block *out);
 
+/* Empties the table, and the filter with it.  Context: init. */
+void live_forget_all(void);
+
 uint64_t live_count(void);
 
 #endif

@@ -19,7 +19,8 @@ struct site {
 	 */
 	struct site *_Atomic resolved;
 	uint64_t hash;
-	uint32_t generation; /* modules_generation() when it was first seen */
+	/* modules_generation() when it was first seen; code_unloads() as long as unresolved */
+	uint32_t generation;
 	uint32_t depth;
 	/* Blocks in 1/WEIGHT_ONE, bytes in 1. */
 	atomic_uint_fast64_t alloc_blocks, alloc_bytes, free_blocks, free_bytes;

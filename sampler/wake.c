@@ -12,6 +12,7 @@
 #define WAKE_SIGNAL SIGURG
 
 static atomic_int listener_tid; /* 0: nobody to wake */
+static int listener_pid;	/* a vfork child on our memory has another */
 static atomic_bool on_its_way;
 
 int wake_open(void)
@@ -20,6 +21,7 @@ int wake_open(void)
 	long fd =
 		sys_call4(SYS_signalfd4, -1, (long)&mask, sizeof(mask), SFD_CLOEXEC | SFD_NONBLOCK);
 
+	listener_pid = sys_getpid();
 	if (fd >= 0)
 		atomic_store_explicit(&listener_tid, sys_gettid(), memory_order_release);
 	return (int)fd;
@@ -43,5 +45,6 @@ void wake(void)
 	if (!tid || sandbox_is_noted() ||
 	    atomic_exchange_explicit(&on_its_way, true, memory_order_acq_rel))
 		return;
-	sys_call3(SYS_tgkill, sys_getpid(), tid, WAKE_SIGNAL);
+	if (sys_call3(SYS_tgkill, listener_pid, tid, WAKE_SIGNAL) != 0)
+		atomic_store_explicit(&on_its_way, false, memory_order_release);
 }

@@ -61,6 +61,7 @@ static COLD void first_free(void *p)
 
 static COLD void find_all(void)
 {
+	life_init(); /* a constructor may fork before ours has run */
 #define X(name, type, parameters, arguments) next_##name = (type(*) parameters)lookup_next(#name);
 	FAMILY(X)
 #undef X

@@ -12,8 +12,15 @@
 
 EXPORT int dlclose(void *handle)
 {
-	int err = real()->dlclose(handle);
+	int err;
 
+	/*
+	 * Before too: whose stack is taken in what goes now must not be looked up in what
+	 * comes next.
+	 */
+	if (!life_is_child())
+		code_note_unload();
+	err = real()->dlclose(handle);
 	if (!life_is_child()) {
 		code_note_unload();
 		wake();

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "shim/cc.h"
 
@@ -121,13 +122,21 @@ static const struct link_map *after_ours(void)
 	return l ? l->l_next : NULL;
 }
 
+/* The vdso is in the list, but the loader itself never looks there. */
+static uint32_t find_in(const struct link_map *l, struct object *o, const char *name)
+{
+	if (l->l_addr && l->l_addr == getauxval(AT_SYSINFO_EHDR))
+		return 0;
+	read_dynamic(l, o);
+	return find(o, name);
+}
+
 bool lookup_comes_earlier(const char *name)
 {
 	for (const struct link_map *l = _r_debug.r_map; l && l->l_ld != _DYNAMIC; l = l->l_next) {
 		struct object o;
 
-		read_dynamic(l, &o);
-		if (find(&o, name))
+		if (find_in(l, &o, name))
 			return true;
 	}
 	return false;
@@ -137,10 +146,8 @@ void *lookup_next(const char *name)
 {
 	for (const struct link_map *l = after_ours(); l; l = l->l_next) {
 		struct object o;
-		uint32_t i;
+		uint32_t i = find_in(l, &o, name);
 
-		read_dynamic(l, &o);
-		i = find(&o, name);
 		if (i)
 			return address_of(&o, i);
 	}

@@ -131,6 +131,15 @@ static bool take_key(struct settings *s, const char *key, size_t len, const char
 	return true;
 }
 
+static size_t first_line(const char *content, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && content[n] != '\r' && content[n] != '\n')
+		n++;
+	return n;
+}
+
 static bool read_key_file(struct settings *s, const char *path, struct text *complaint)
 {
 	char content[KEY_BYTES_MAX + 64];
@@ -145,7 +154,7 @@ static bool read_key_file(struct settings *s, const char *path, struct text *com
 		text_str(complaint, ")");
 		return false;
 	}
-	ok = take_key(s, content, strcspn(content, "\r\n"), "ADMIN_KEY_FILE", complaint);
+	ok = take_key(s, content, first_line(content, (size_t)n), "ADMIN_KEY_FILE", complaint);
 	memset(content, 0, sizeof(content));
 	__asm__ volatile("" : : "r"(content) : "memory"); /* the key stays in one place */
 	return ok;
