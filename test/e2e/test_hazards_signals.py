@@ -1,0 +1,163 @@
+#!/usr/bin/env python3
+"""Signals: the target's own are untouched, and ours never kills (H03, H04).
+
+Seen to fail against:
+  reset_*      a carrier that is restored to SIG_DFL when the last profile ends, and one whose
+               sigaction hook passes everything on: killed by SIGPROF
+  wait         hooks of the mask that do not park the timer: SIGPROF seen by sigwait and signalfd
+  mask, read_back, send_*, itimer: see SEEN at the end of this file
+"""
+import sys
+
+from harness import (Profiling, Target, check, plain, profiled, poll, rounds, run, same, still_open,
+                     switch_profiles, with_and_without)
+
+SIGNALS = 'hostile_signals'
+
+
+def a_profile_first(target):
+    """The handler is installed by the first profile; some hazards need it there before."""
+    target.fetch('profile?seconds=1&hz=1000')
+
+
+# ---- H03
+
+def test_reset_of_all_signals():
+    for i in range(rounds(6)):
+        with Target(SIGNALS, 'reset', 1500 if i else 4000) as t:
+            t.wait_ready()
+            t.say()
+            switch_profiles(t, lambda: 'reset\n' in t.output())
+            result = t.finish()
+        if not same('all signals reset to SIG_DFL during profiles', result.seen(),
+                    ('status 0', 'reset\n', '')):
+            return
+
+
+def test_raw_reset_of_all_signals_with_a_default_ignored_carrier():
+    with Target(SIGNALS, 'reset-raw', 3000, env={'PPROF_SIGNAL': 'URG'}) as t:
+        t.wait_ready()
+        t.say()
+        n = switch_profiles(t, lambda: 'reset\n' in t.output())
+        result = t.finish()
+    same('raw resets with PPROF_SIGNAL=URG', result.seen(), ('status 0', 'reset\n', ''))
+    check('profiles were taken meanwhile', n > 10, n)
+
+
+def test_exec_of_itself():
+    with Target(SIGNALS, 'exec', 60) as t:
+        t.wait_ready()
+        with Profiling(t):
+            t.fetch('profile?seconds=1&hz=1000')
+            t.say()
+            result = t.finish()
+    same('exec of itself 60 times', result.seen(), ('status 0', 'all execs done\n', ''))
+
+
+def test_fork_and_exec():
+    with_and_without('fork and exec 200 times', SIGNALS, 'fork-exec', rounds(200))
+
+
+def test_start_and_stop():
+    with Target('hostile_threads', 'queue', 100) as t:  # 100 busy threads: many timers to stop
+        t.wait_ready()
+        t.wait_for('threads run')
+        n = [0]
+
+        def enough():
+            n[0] += 1
+            return n[0] > rounds(200)
+
+        done = switch_profiles(t, enough, pause=0)
+        same('profiles started and stopped', done, rounds(200))
+        check('the target lives', t.p.poll() is None)
+        check('and is still profiled', bool(t.fetch('profile?seconds=1')))
+        check('timers are given back at the end', poll(lambda: not timers(t.pid), 3), timers(t.pid))
+
+
+def timers(pid):
+    with open('/proc/%d/timers' % pid) as f:
+        return f.read()
+
+
+# ---- H04
+
+def test_own_itimer():
+    """Its SIGPROF handler was there first: profiled by another signal, all its ticks come."""
+    for mode in 'itimer', 'late-itimer':
+        expected = int(plain(SIGNALS, 'itimer', 1500).out)
+        with Target(SIGNALS, mode, 1500) as t:
+            t.wait_ready()
+            if mode == 'late-itimer':
+                a_profile_first(t)
+            with Profiling(t) as p:
+                c = t.open('profile?seconds=60&hz=1000')
+                t.say('go\ngo\n' if mode == 'late-itimer' else 'go\n')
+                c2 = t.finish()
+                c.close()
+        check('%s: exits as it should' % mode, c2.code == 0 and not c2.err, c2)
+        got = int(c2.out or 0)
+        check('%s: ticks per mille of CPU time' % mode, abs(got - expected) <= 20,
+              'got %d, without the shim %d' % (got, expected))
+
+
+def test_own_itimer_is_profiled():
+    with Target(SIGNALS, 'itimer', 2500) as t:
+        t.wait_ready()
+        t.say()
+        import pprof_reader
+        p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=100'))
+        burn = p.cum('cpu').get('burn_ms', 0) if hasattr(p, 'cum') else 0
+        check('burn_ms is in the profile', burn > 0.2e9, burn)
+        same('its status', t.finish().code, 0)
+
+
+def test_wait():
+    for i in range(rounds(2)):
+        with Target(SIGNALS, 'wait', 3000) as t:
+            t.wait_ready()
+            t.say()
+            with Profiling(t):
+                switch_profiles(t, lambda: 'foreign' in t.output())
+                result = t.finish()
+        if not same('sigwait, signalfd and sigpending see no foreign signal', result.seen(),
+                    ('status 0', 'foreign 0, lost 0\n', '')):
+            return
+
+
+def compare(what, *args, first=True):
+    expected = plain(SIGNALS, *args)
+    got, _ = profiled(SIGNALS, *args, before=a_profile_first if first else None)
+    if got.out != expected.out:
+        a, b = got.out.splitlines(), expected.out.splitlines()
+        for x, y in zip(a, b):
+            if x != y:
+                return check(what, False, '\n  got      %s\n  expected %s' % (x, y))
+    return same(what, got.seen(), expected.seen())
+
+
+def test_mask_round_trip():
+    compare('masks read back as they were set', 'mask')
+
+
+def test_actions_read_back():
+    compare('actions read back as they were set', 'read-back')
+    compare('actions read back as they were set, before the first profile', 'read-back', first=False)
+
+
+def test_send():
+    for how in 'default', 'ignored', 'handled', 'untouched':
+        compare('SIGPROF by kill, %s' % how, 'send', how)
+
+
+def test_ignored_is_inherited_by_exec():
+    got, _ = profiled(SIGNALS, 'ignore-exec', before=a_profile_first)
+    still_open('an ignored SIGPROF stays ignored in a program that is exec\'ed',
+               got.seen() == plain(SIGNALS, 'ignore-exec').seen(), got.out)
+
+
+if __name__ == '__main__':
+    run(test_reset_of_all_signals, test_raw_reset_of_all_signals_with_a_default_ignored_carrier,
+        test_exec_of_itself, test_fork_and_exec, test_start_and_stop, test_own_itimer,
+        test_own_itimer_is_profiled, test_wait, test_mask_round_trip, test_actions_read_back,
+        test_send, test_ignored_is_inherited_by_exec)

@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Stacks, exceptions and libraries that come and go (H01, H11, H12, H20).
+
+Seen to fail against:
+"""
+import os
+import random
+import shutil
+import subprocess
+
+import harness
+import pprof_reader
+from harness import (FIXTURES, SHIM, Profiling, Target, check, plain, poll, profiled, rounds, run,
+                     same, seconds, skip, still_open)
+
+PLUGIN = os.path.join(FIXTURES, 'hostile_throw_plugin.so')
+
+
+def milliseconds(short):
+    return int(1000 * seconds(short))
+
+
+def copies(n, name='plugin'):
+    paths = [os.path.join(harness.work, '%s%d.so' % (name, i)) for i in range(n)]
+    for path in paths:
+        if not os.path.exists(path):
+            shutil.copy(PLUGIN, path)
+    return paths
+
+
+def storm(what, *args, expected, query='seconds=1&hz=1000', strict=True, **options):
+    """The same status and output as without us, and profiles that came; read."""
+    got, blobs = profiled(*args, query=query, **options)
+    same(what, (got.code, got.out), expected)
+    check('%s: profiles came' % what, blobs)
+    profiles = [pprof_reader.parse(b) for b in blobs]
+    for p in profiles:
+        problems = strict and (pprof_reader.check(p) or p.problems)
+        if problems:
+            check('%s: the profile is well formed' % what, False, problems[:3])
+            break
+    return profiles
+
+
+def files_of(p):
+    """(function, mapped file) of every location that has both."""
+    file_of = {m.id: m.file for m in p.mappings}
+    for l in p.locations:
+        for line in l.lines:
+            yield p.function_by_id[line.function].name, file_of.get(l.mapping, '')
+
+
+def wrong_modules(p):
+    """Names of the plugin's functions in other files, and others' in the plugin's."""
+    known = 'plugin_', '[', '_start', '_init', '_fini', 'std::', '__gnu', 'anonymous', '_dl', \
+            '(anonymous namespace)::', 'frame_dummy', 'deregister', 'register_tm', '~counted', 'counted', '__do_global'
+    for name, file in files_of(p):
+        is_plugin = os.path.basename(file).startswith('plugin')
+        plugin_name = name.startswith('plugin_') or 'plugin_descend' in name
+        if plugin_name != is_plugin and not (is_plugin and name.startswith(known)) \
+                and not (is_plugin and '@plt' in name):
+            yield name, file
+
+
+def test_plugins_come_and_go():
+    profiles = storm('plugins loaded and unloaded while others throw and allocate', 'hostile_cxx',
+                     'storm', milliseconds(12), *copies(50), expected=(0, '0 wrong\n'), strict=False)
+    wrong = [w for p in profiles for w in wrong_modules(p)]
+    check('no name is of another library', not wrong, wrong[:5])
+    names = set(name for p in profiles for name, _ in files_of(p))
+    check('the plugins are in the profiles', 'plugin_burn' in names, sorted(names)[:20])
+
+
+def test_exceptions():
+    profiles = storm('exceptions across libraries', 'hostile_cxx', 'throw', milliseconds(5),
+                     *copies(3), expected=(0, '0 wrong\n'))
+    deep = max((len(s.stack) for p in profiles for s in p.samples), default=0)
+    check('stacks go through the plugin', deep > 30, deep)
+    storm('cancelled threads', 'hostile_cxx', 'cancel', milliseconds(4), expected=(0, '0 wrong\n'))
+
+
+def test_two_libraries_with_equal_offsets():
+    with Target('hostile_cxx', 'two', 6000, *copies(2)) as t:
+        t.wait_ready()
+        t.say()
+        p = pprof_reader.parse(t.fetch('profile?seconds=2&hz=500'))
+    file_of = {m.id: os.path.basename(m.file) for m in p.mappings}
+    cpu = {}
+    for s in p.samples:
+        if s.stack and 'plugin_burn' in s.stack:
+            for i in s.locations:
+                l = p.location_by_id[i]
+                if p.function_by_id[l.lines[0].function].name == 'plugin_burn':
+                    file = file_of.get(l.mapping)
+                    cpu[file] = cpu.get(file, 0) + s.values[1]
+    total = sum(cpu.values()) or 1
+    share = cpu.get('plugin0.so', 0) / total
+    check('two thirds and one third', abs(share - 2 / 3) < 0.05 and len(cpu) == 2, cpu)
+
+
+def corrupt(path, seed):
+    """Changes bytes of the unwind data, nothing else."""
+    out = subprocess.run(['readelf', '-SW', path], stdout=subprocess.PIPE, text=True).stdout
+    chance = random.Random(seed)
+    with open(path, 'r+b') as f:
+        for line in out.splitlines():
+            words = line.replace('[ ', '[').split()
+            if len(words) > 5 and words[1] in ('.eh_frame', '.eh_frame_hdr'):
+                at, size = int(words[4], 16), int(words[5], 16)
+                for _ in range(max(4, size // 12)):
+                    f.seek(at + chance.randrange(size))
+                    f.write(bytes([chance.randrange(256)]))
+
+
+def test_corrupted_unwind_data():
+    for seed in range(rounds(8)):
+        path = os.path.join(harness.work, 'broken%d.so' % seed)
+        shutil.copy(PLUGIN, path)
+        corrupt(path, seed)
+        storm('unwind data changed, seed %d' % seed, 'hostile_cxx', 'broken', 1300, path,
+              expected=(0, '0 wrong\n'), query='seconds=1&hz=500')
+
+
+def test_stacks():
+    for mode in 'swap', 'assembly', 'jit', 'jump', 'signal':
+        storm(mode, 'hostile_stacks', mode, milliseconds(2.5), expected=(0, 'done, 0 wrong\n'))
+
+
+def test_neighbours():
+    """The bounds of a stack must not take in what only happens to be mapped next to it."""
+    storm('coroutines beside a stack, holes between', 'hostile_stacks', 'neighbours',
+          milliseconds(4), expected=(0, 'done, 0 wrong\n'))
+
+
+def test_names():
+    """Names of libc's and of our libraries' in the target: never called by us."""
+    names = os.path.join(FIXTURES, 'hostile_names_plugin.so')
+    with Target('hostile_stacks', 'assembly', 4000, preload=SHIM + ':' + names) as t:
+        check('answers', t.wait_ready())
+        t.say()
+        p = pprof_reader.parse(t.fetch('profile?seconds=1'))
+        check('names its functions', any('no_cfi' in n for n in p.flat('cpu')), p.flat('cpu'))
+        for page in '', 'cmdline', 'symbol', 'shim':
+            check('page ' + page, t.fetch(page) is not None)
+        same('nothing changes', t.finish().seen(), ('status 0', 'done, 0 wrong\n', ''))
+
+
+def test_runpath():
+    """A program finds plugins by its own RUNPATH, and they by theirs."""
+    work = os.path.join(harness.work, 'runpath')
+    os.makedirs(work + '/plugins/deeper', exist_ok=True)
+    files = {
+        'inner.c': 'int inner(void) { return 42; }',
+        'outer.c': '#include <dlfcn.h>\nint outer(void) { void *h = dlopen("libinner.so", 2);'
+                   ' int (*f)(void) = h ? (int (*)(void))dlsym(h, "inner") : 0;'
+                   ' return f ? f() : 1; }',
+        'main.c': '#include <dlfcn.h>\n#include <stdio.h>\nint main(void) {'
+                  ' puts(dlerror() ? "a stale dlerror" : "clean");'
+                  ' void *h = dlopen("libouter.so", 2);'
+                  ' int (*f)(void) = h ? (int (*)(void))dlsym(h, "outer") : 0;'
+                  ' printf("%d\\n", f ? f() : 2); return 0; }',
+    }
+    for name, text in files.items():
+        with open(os.path.join(work, name), 'w') as f:
+            f.write(text)
+    for command in ('-shared -fPIC -o plugins/deeper/libinner.so inner.c',
+                    '-shared -fPIC -o plugins/libouter.so outer.c -Wl,-rpath,$ORIGIN/deeper'
+                    ' -Wl,--enable-new-dtags -ldl',
+                    '-o main main.c -Wl,-rpath,$ORIGIN/plugins -Wl,--enable-new-dtags -ldl'):
+        subprocess.run(['gcc'] + command.split(), cwd=work, check=True)
+    with Target(work + '/main') as t:
+        same('plugins by RUNPATH', t.finish().seen(), ('status 0', 'clean\n42\n', ''))
+
+
+def test_node():
+    if not shutil.which('node'):
+        return skip('node', 'not installed')
+    script = ('let n = 0, end = Date.now() + %d;'
+              'function fib(k) { return k < 2 ? k : fib(k - 1) + fib(k - 2) }'
+              'function go() { n += fib(18); JSON.parse(JSON.stringify({ a: [1, 2, { b: n }] }));'
+              ' if (Date.now() < end) setImmediate(go); else { console.log("done"); process.exit(0) } }'
+              'process.stdin.once("data", () => { process.stdin.pause(); go() })' % milliseconds(3))
+    storm('node', shutil.which('node'), '-e', script, expected=(0, 'done\n'))
+
+
+if __name__ == '__main__':
+    run(test_plugins_come_and_go, test_exceptions, test_two_libraries_with_equal_offsets,
+        test_corrupted_unwind_data, test_stacks, test_neighbours, test_names, test_runpath,
+        test_node)

@@ -1,0 +1,860 @@
+/*
+ * Stacks equal those of two other unwinders at every single instruction.
+ *
+ * test/fixtures/walk_work_*plugin.c* are compiled in many ways, loaded, and run
+ * with the processor's trap flag set.  After each instruction the SIGTRAP
+ * handler captures and walks like the shim does, and compares frame by frame:
+ *
+ *   libunwind   a cursor of our own over live memory, which finds modules with
+ *               dl_iterate_phdr: shares neither rows nor readers with the shim
+ *   libgcc      _Unwind_Backtrace from inside the handler: other code altogether
+ */
+#include <check.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <libunwind.h>
+#include <link.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "sampler/counters.h"
+#include "sampler/learn.h"
+#include "sampler/library.h"
+#include "sampler/modules.h"
+#include "sampler/walk.h"
+#include "shim/cc.h"
+
+/* ---- the trap flag */
+
+/* Functions with unwind tables of their own, as they too are stepped. */
+__asm__(".text\n"
+	".type trap_on, @function\n"
+	"trap_on:\n"
+	".cfi_startproc\n"
+	"	pushfq\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	orq $0x100, (%rsp)\n"
+	"	popfq\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	ret\n"
+	".cfi_endproc\n"
+	".size trap_on, . - trap_on\n"
+	".type trap_off, @function\n"
+	"trap_off:\n"
+	".cfi_startproc\n"
+	"	pushfq\n"
+	"	.cfi_adjust_cfa_offset 8\n"
+	"	andq $~0x100, (%rsp)\n"
+	"	popfq\n"
+	"	.cfi_adjust_cfa_offset -8\n"
+	"	ret\n"
+	".cfi_endproc\n"
+	".size trap_off, . - trap_off\n");
+void trap_on(void);
+void trap_off(void);
+
+/* ---- a stack, as one of the three unwinders sees it */
+
+struct trace {
+	uint64_t pc[STACK_DEPTH_MAX]; /* look-up addresses, leaf first */
+	uint32_t depth;
+	bool complete;	    /* it reached the root */
+	uint64_t caller_sp; /* of the leaf */
+};
+
+static void add_frame(struct trace *t, uint64_t lookup)
+{
+	if (t->depth < STACK_DEPTH_MAX)
+		t->pc[t->depth++] = lookup;
+}
+
+/* ---- libunwind */
+
+int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
+				       unw_proc_info_t *pi, int need_unwind_info, void *arg);
+
+struct object {
+	uint64_t start, limit, hdr;
+};
+
+static struct {
+	struct arena arena;
+	unw_addr_space_t space;
+	struct object object[64];
+	size_t count;
+	uint64_t stack_lo, stack_hi;
+	const ucontext_t *uc;
+	bool found;
+} oracle = { .arena = ARENA_INIT(4 << 20) };
+
+static int note_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct object o = { .start = UINT64_MAX };
+
+	(void)size, (void)arg;
+	for (int i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *ph = &info->dlpi_phdr[i];
+		uint64_t at = info->dlpi_addr + ph->p_vaddr;
+
+		if (ph->p_type == PT_LOAD) {
+			o.start = MIN(o.start, at);
+			o.limit = MAX(o.limit, at + ph->p_memsz);
+		} else if (ph->p_type == PT_GNU_EH_FRAME) {
+			o.hdr = at;
+		}
+	}
+	if (oracle.count < ARRAY_SIZE(oracle.object))
+		oracle.object[oracle.count++] = o;
+	return 0;
+}
+
+static const struct object *object_at(uint64_t addr)
+{
+	for (size_t i = 0; i < oracle.count; i++) {
+		if (addr >= oracle.object[i].start && addr < oracle.object[i].limit)
+			return &oracle.object[i];
+	}
+	return NULL;
+}
+
+/* A binary search table that starts 12 bytes behind the header, of pairs of 4 byte words. */
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
+			  void *arg)
+{
+	const struct object *o = object_at(ip);
+	unw_dyn_info_t di = { .format = UNW_INFO_FORMAT_REMOTE_TABLE };
+	int err;
+
+	if (!o || !o->hdr)
+		return -UNW_ENOINFO;
+	di.start_ip = o->start;
+	di.end_ip = o->limit;
+	di.u.rti.segbase = o->hdr;
+	di.u.rti.table_data = o->hdr + 12;
+	di.u.rti.table_len = *(const uint32_t *)(o->hdr + 8);
+	err = _Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need, arg);
+	oracle.found = err >= 0;
+	return err;
+}
+
+static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *pi, void *arg)
+{
+	(void)as, (void)pi, (void)arg;
+}
+
+static int no_dyn_info(unw_addr_space_t as, unw_word_t *list, void *arg)
+{
+	(void)as, (void)list, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static bool is_on_stack(uint64_t addr)
+{
+	return addr >= oracle.stack_lo && addr + 8 <= oracle.stack_hi;
+}
+
+static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int write, void *arg)
+{
+	(void)as, (void)arg;
+	if (write || (!is_on_stack(addr) && !object_at(addr)))
+		return -UNW_EINVAL;
+	memcpy(out, (const void *)addr, sizeof(*out));
+	return 0;
+}
+
+static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *out, int write, void *arg)
+{
+	/* DWARF's order of registers. */
+	static const int greg[] = { REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI,
+				    REG_RBP, REG_RSP, REG_R8,  REG_R9,	REG_R10, REG_R11,
+				    REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP };
+
+	(void)as, (void)arg;
+	if (write || reg < 0 || (size_t)reg >= ARRAY_SIZE(greg))
+		return -UNW_EBADREG;
+	*out = (unw_word_t)oracle.uc->uc_mcontext.gregs[greg[reg]];
+	return 0;
+}
+
+static int no_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *out, int write, void *arg)
+{
+	(void)as, (void)reg, (void)out, (void)write, (void)arg;
+	return -UNW_EBADREG;
+}
+
+static int no_resume(unw_addr_space_t as, unw_cursor_t *c, void *arg)
+{
+	(void)as, (void)c, (void)arg;
+	return -UNW_EINVAL;
+}
+
+static int no_name(unw_addr_space_t as, unw_word_t ip, char *buf, size_t len, unw_word_t *off,
+		   void *arg)
+{
+	(void)as, (void)ip, (void)buf, (void)len, (void)off, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static void open_oracle(void)
+{
+	static unw_accessors_t accessors = { .find_proc_info = find_proc_info,
+					     .put_unwind_info = put_unwind_info,
+					     .get_dyn_info_list_addr = no_dyn_info,
+					     .access_mem = access_mem,
+					     .access_reg = access_reg,
+					     .access_fpreg = no_fpreg,
+					     .resume = no_resume,
+					     .get_proc_name = no_name };
+	struct arena *before = lib_memory_use(&oracle.arena);
+
+	dl_iterate_phdr(note_object, NULL);
+	oracle.space = unw_create_addr_space(&accessors, 0);
+	unw_set_caching_policy(oracle.space, UNW_CACHE_NONE);
+	lib_memory_use(before);
+}
+
+/* Whether `ip` is at one of the two instructions of the return from a signal handler. */
+static bool is_in_sigreturn(uint64_t ip)
+{
+	static const uint8_t code[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+
+	return object_at(ip) && (memcmp((const void *)ip, code, sizeof(code)) == 0 ||
+				 memcmp((const void *)(ip - 7), code, sizeof(code)) == 0);
+}
+
+static void run_libunwind(void *arg)
+{
+	struct trace *t = arg;
+	unw_cursor_t cursor;
+	unw_word_t ip = (unw_word_t)oracle.uc->uc_mcontext.gregs[REG_RIP];
+	bool exact = true;
+	int step;
+
+	unw_init_remote(&cursor, oracle.space, NULL);
+	for (;;) {
+		add_frame(t, exact ? ip : ip - 1);
+		exact = is_in_sigreturn(ip);
+		oracle.found = false;
+		step = unw_step(&cursor);
+		if (step <= 0 || !oracle.found)
+			break;
+		unw_get_reg(&cursor, UNW_REG_IP, &ip);
+		if (t->depth == 1)
+			unw_get_reg(&cursor, UNW_REG_SP, &t->caller_sp);
+	}
+	t->complete = step == 0 && oracle.found;
+}
+
+static void trace_with_libunwind(const ucontext_t *uc, struct trace *t)
+{
+	struct arena *before = lib_memory_use(&oracle.arena);
+
+	t->depth = 0;
+	t->complete = false;
+	t->caller_sp = oracle.stack_lo;
+	oracle.uc = uc;
+	lib_try(run_libunwind, t);
+	lib_memory_use(before);
+}
+
+/* ---- libgcc */
+
+struct _Unwind_Context;
+int _Unwind_Backtrace(int (*fn)(struct _Unwind_Context *, void *), void *arg);
+uintptr_t _Unwind_GetIPInfo(struct _Unwind_Context *context, int *exact);
+
+#define END_OF_STACK 5
+
+struct libgcc_trace {
+	struct trace *trace;
+	bool inside; /* beyond the frame of the SIGTRAP handler */
+};
+
+static int note_libgcc_frame(struct _Unwind_Context *context, void *arg)
+{
+	struct libgcc_trace *l = arg;
+	int exact = 0;
+	uint64_t ip = _Unwind_GetIPInfo(context, &exact);
+
+	l->inside |= exact;
+	if (l->inside && ip) /* its last frame may be an undefined one */
+		add_frame(l->trace, exact ? ip : ip - 1);
+	return 0;
+}
+
+static void trace_with_libgcc(struct trace *t)
+{
+	struct libgcc_trace l = { .trace = t };
+
+	t->depth = 0;
+	t->complete = _Unwind_Backtrace(note_libgcc_frame, &l) == END_OF_STACK;
+}
+
+/* ---- stepping */
+
+#define VISIT_SLOTS	(1U << 20)
+#define VISITS_COMPARED 3
+#define MISMATCHES_KEPT 8
+
+struct visit {
+	uint64_t pc, sp;
+	uint32_t count;
+};
+
+struct mismatch {
+	const char *what;
+	struct trace ours, theirs;
+	enum walk_end end;
+};
+
+static struct {
+	struct ring ring;
+	struct thread thread;
+	struct visit visit[VISIT_SLOTS];
+	uint64_t instructions, places, compared, without_root, lost, mismatches;
+	uint64_t kind[ROW_NONE + 1]; /* frames met with a row of this kind */
+	uint64_t deepest;
+	struct mismatch kept[MISMATCHES_KEPT];
+} stepped;
+
+/* How often this place was seen before: an address and a stack pointer. */
+static uint32_t visits_before(uint64_t pc, uint64_t sp)
+{
+	uint64_t at = (pc ^ sp << 20) * 0x9e3779b97f4a7c15ULL >> 44;
+
+	for (uint32_t i = 0; i < 64; i++) {
+		struct visit *v = &stepped.visit[(at + i) % VISIT_SLOTS];
+
+		if (v->count && (v->pc != pc || v->sp != sp))
+			continue;
+		v->pc = pc;
+		v->sp = sp;
+		stepped.places += v->count == 0;
+		return v->count++;
+	}
+	return 0;
+}
+
+static void note_mismatch(const char *what, const struct walk *w, const struct trace *theirs)
+{
+	struct mismatch *m;
+
+	if (stepped.mismatches++ >= MISMATCHES_KEPT)
+		return;
+	m = &stepped.kept[stepped.mismatches - 1];
+	m->what = what;
+	m->end = w->end;
+	m->theirs = *theirs;
+	m->ours.depth = w->depth;
+	memcpy(m->ours.pc, w->pc, w->depth * sizeof(w->pc[0]));
+}
+
+static void compare(const struct walk *w, const struct trace *theirs, const char *what)
+{
+	if (w->end != WALK_COMPLETE || w->depth != theirs->depth ||
+	    memcmp(w->pc, theirs->pc, w->depth * sizeof(w->pc[0])) != 0)
+		note_mismatch(what, w, theirs);
+}
+
+/*
+ * Three places where unwind tables do not lead to the root, or not libunwind:
+ *
+ *   libgcc's _Unwind_* functions, once they have written the address of the
+ *   handler over a frame that is still in use;
+ *   the end of longjmp, whose table says that the caller's registers are in
+ *   registers: libunwind takes the CFA, here the jmp_buf, for the caller's SP;
+ *   the last instructions of a function that realigned its stack: the table
+ *   still says "BP is saved where BP points to", BP is the caller's again, and
+ *   if that is 0, libunwind takes it for the mark of the root.
+ */
+static bool is_without_root(const struct walk *w, const struct trace *theirs)
+{
+	const struct object *leaf = object_at(w->pc[0]);
+	bool raises = leaf && leaf == object_at((uint64_t)_Unwind_Backtrace) && !theirs->complete;
+	bool realigned = theirs->complete && theirs->depth == 1 &&
+			 oracle.uc->uc_mcontext.gregs[REG_RBP] == 0 &&
+			 learn_row(w->pc[0]).kind == ROW_COMPLEX;
+
+	return raises || realigned || !is_on_stack(theirs->caller_sp);
+}
+
+/*
+ * There the walk must know that it is lost, and agree as far as it goes.  Where
+ * libunwind met an address of no code, the walk may take 0 for the end of the
+ * stack, and anything else for code made at run time.
+ */
+static void note_lost(const struct walk *w, const struct trace *theirs)
+{
+	uint32_t ours = w->end == WALK_COMPLETE ? w->depth : w->depth - 1;
+	uint32_t both = MIN(ours, theirs->depth);
+	bool in_code = object_at(theirs->pc[theirs->depth - 1]) != NULL;
+
+	stepped.without_root++;
+	if ((w->end == WALK_COMPLETE && in_code) ||
+	    memcmp(w->pc, theirs->pc, both * sizeof(w->pc[0])) != 0)
+		note_mismatch("libunwind, lost", w, theirs);
+}
+
+static void compare_all(const ucontext_t *uc, const struct walk *w)
+{
+	static struct trace theirs;
+
+	stepped.compared++;
+	trace_with_libunwind(uc, &theirs);
+	if (is_without_root(w, &theirs))
+		return note_lost(w, &theirs);
+	for (uint32_t i = 0; i < w->depth && w->pc[i] >= PSEUDO_LIMIT; i++)
+		stepped.kind[learn_row(w->pc[i]).kind]++;
+	if (!theirs.complete)
+		note_mismatch("libunwind, incomplete", w, &theirs);
+	compare(w, &theirs, "libunwind");
+	trace_with_libgcc(&theirs);
+	compare(w, &theirs, "libgcc");
+}
+
+static void on_trap(int sig, siginfo_t *info, void *context)
+{
+	static struct walk w;
+	const ucontext_t *uc = context;
+	const struct capture *c;
+	int saved_errno = errno;
+
+	(void)sig, (void)info;
+	stepped.instructions++;
+	stepped.lost += !capture_take(&stepped.ring, &stepped.thread, uc, 1);
+	c = ring_front(&stepped.ring);
+	if (c) {
+		walk_capture(c, &w);
+		stepped.deepest = MAX(stepped.deepest, w.depth);
+		if (visits_before(CAPTURE_PC(c), CAPTURE_SP(c)) < VISITS_COMPARED)
+			compare_all(uc, &w);
+		ring_pop(&stepped.ring);
+	}
+	errno = saved_errno;
+}
+
+static void note_own_stack(void)
+{
+	pthread_attr_t attr;
+	void *lo;
+	size_t bytes;
+
+	pthread_getattr_np(pthread_self(), &attr);
+	pthread_attr_getstack(&attr, &lo, &bytes);
+	pthread_attr_destroy(&attr);
+	oracle.stack_lo = (uint64_t)lo;
+	oracle.stack_hi = (uint64_t)lo + bytes;
+	stepped.thread.stack_lo = oracle.stack_lo;
+	stepped.thread.stack_hi = oracle.stack_hi;
+	stepped.thread.slice_limit = SLICE_BYTES;
+}
+
+typedef void (*work)(void (*step)(void));
+
+/* A thread of its own: its stack has known bounds and few frames. */
+static void *step_through(void *arg)
+{
+	struct trace warm_up;
+
+	note_own_stack();
+	trace_with_libgcc(&warm_up); /* it initialises itself under a lock */
+	((work)arg)(trap_on);
+	trap_off();
+	return NULL;
+}
+
+static void step_in_thread(work fn)
+{
+	struct sigaction act = { .sa_sigaction = on_trap, .sa_flags = SA_SIGINFO };
+	pthread_t thread;
+
+	modules_init();
+	modules_refresh();
+	open_oracle();
+	ck_assert_int_eq(ring_init(&stepped.ring, 1 << 20), 0);
+	sigfillset(&act.sa_mask);
+	sigaction(SIGTRAP, &act, NULL);
+	ck_assert_int_eq(pthread_create(&thread, NULL, step_through, (void *)fn), 0);
+	pthread_join(thread, NULL);
+}
+
+/* ---- saying what was found */
+
+static void print_frame(uint64_t pc)
+{
+	static const char *const kinds[] = { "unknown", "SP",	  "BP",	 "END",
+					     "complex", "signal", "none" };
+	struct row row = learn_row(pc);
+	Dl_info info = { 0 };
+
+	dladdr((void *)pc, &info);
+	printf("    %#lx %s+%#lx (%s+%#lx) %s %d, BP %d %d\n", pc,
+	       info.dli_sname ? info.dli_sname : "?",
+	       info.dli_sname ? pc - (uint64_t)info.dli_saddr : 0,
+	       info.dli_fname ? info.dli_fname : "?", pc - (uint64_t)info.dli_fbase,
+	       kinds[row.kind], row.cfa_offset, row.bp_saved, row.bp_offset);
+}
+
+static void print_mismatch(const struct mismatch *m)
+{
+	static const char *const ends[] = { "complete", "no rule", "slice", "bad frame", "depth" };
+
+	printf("  ours, which ended as \"%s\":\n", ends[m->end]);
+	for (uint32_t i = 0; i < m->ours.depth; i++)
+		print_frame(m->ours.pc[i]);
+	printf("  by %s:\n", m->what);
+	for (uint32_t i = 0; i < m->theirs.depth; i++)
+		print_frame(m->theirs.pc[i]);
+}
+
+static void print_findings(const char *name)
+{
+	printf("%s: %lu instructions at %lu places, %lu compared, %lu without root, %lu frames "
+	       "deep; rows SP %lu, BP %lu, complex %lu, signal %lu, none %lu; %lu mismatches\n",
+	       name, stepped.instructions, stepped.places, stepped.compared, stepped.without_root,
+	       stepped.deepest, stepped.kind[ROW_SP], stepped.kind[ROW_BP],
+	       stepped.kind[ROW_COMPLEX], stepped.kind[ROW_SIGNAL], stepped.kind[ROW_NONE],
+	       stepped.mismatches);
+	for (uint64_t i = 0; i < MIN(stepped.mismatches, (uint64_t)MISMATCHES_KEPT); i++)
+		print_mismatch(&stepped.kept[i]);
+	fflush(stdout);
+}
+
+/* ---- compiling and loading the work */
+
+enum language { C, CXX };
+
+struct variant {
+	enum language language;
+	const char *level;
+	const char *how;
+};
+
+static const struct variant variants[] = {
+	{ C, "-O0", "-fomit-frame-pointer" },
+	{ C, "-O0", "-fno-omit-frame-pointer" },
+	{ C, "-O1", "-fomit-frame-pointer" },
+	{ C, "-O1", "-fno-omit-frame-pointer" },
+	{ C, "-O2", "-fomit-frame-pointer" },
+	{ C, "-O2", "-fno-omit-frame-pointer" },
+	{ C, "-O3", "-fomit-frame-pointer" },
+	{ C, "-O3", "-fno-omit-frame-pointer" },
+	{ CXX, "-O0", "-fomit-frame-pointer" },
+	{ CXX, "-O0", "-fno-omit-frame-pointer" },
+	{ CXX, "-O1", "-fomit-frame-pointer" },
+	{ CXX, "-O1", "-fno-omit-frame-pointer" },
+	{ CXX, "-O2", "-fomit-frame-pointer" },
+	{ CXX, "-O2", "-fno-omit-frame-pointer" },
+	{ CXX, "-O3", "-fomit-frame-pointer" },
+	{ CXX, "-O3", "-fno-omit-frame-pointer" },
+	{ C, "-Os", "-mno-red-zone" },
+	{ C, "-O2", "-mstackrealign" },
+	{ CXX, "-Os", "-fno-plt" },
+};
+
+static void compile(const struct variant *v, const char *to)
+{
+	static const char *const what[] = {
+		[C] = "${CC:-gcc} test/fixtures/walk_work_plugin.c",
+		[CXX] = "${CXX:-g++} test/fixtures/walk_work_cxx_plugin.cc",
+	};
+	char command[256];
+
+	snprintf(command, sizeof(command), "%s -I. -fPIC -shared -pthread -Wl,-z,lazy %s %s -o %s",
+		 what[v->language], v->level, v->how, to);
+	ck_assert_msg(system(command) == 0, "%s", command);
+}
+
+static work load_work(const struct variant *v)
+{
+	char folder[] = "/tmp/walk_work.XXXXXX", path[64];
+	void *object;
+
+	ck_assert_ptr_nonnull(mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/work.so", folder);
+	compile(v, path);
+	/* Binding libstdc++'s names one by one takes more instructions than all the work. */
+	object = dlopen(path, v->language == C ? RTLD_LAZY : RTLD_NOW);
+	ck_assert_msg(object != NULL, "%s", dlerror());
+	unlink(path);
+	rmdir(folder);
+	return (work)dlsym(object, "walk_work");
+}
+
+START_TEST(walk__equals_libunwind_and_libgcc_at_every_instruction)
+{
+	const struct variant *v = &variants[_i];
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s %s %s", v->language == C ? "C" : "C++", v->level, v->how);
+	step_in_thread(load_work(v));
+	print_findings(name);
+	ck_assert_uint_eq(stepped.mismatches, 0);
+	ck_assert_uint_eq(stepped.lost, 0);
+	ck_assert_uint_gt(stepped.instructions, 10000);
+	for (int kind = ROW_SP; kind <= ROW_SIGNAL; kind++)
+		ck_assert_msg(stepped.kind[kind] > 0, "%s: no row of kind %d", name, kind);
+	ck_assert_uint_eq(stepped.kind[ROW_NONE], 0);
+}
+END_TEST
+
+/* ---- single captures, for how walks end */
+
+static struct walk walked;
+
+static void open_for_captures(void)
+{
+	modules_init();
+	modules_refresh();
+	note_own_stack();
+	ck_assert_int_eq(ring_init(&stepped.ring, 4 << 20), 0);
+}
+
+/* Captures its caller; the context stays true until that returns. */
+#define CAPTURE_HERE(uc)                                                                           \
+	(getcontext(uc), ck_assert(capture_take(&stepped.ring, &stepped.thread, uc, 1)))
+
+static void walk_front(void)
+{
+	const struct capture *c = ring_front(&stepped.ring);
+
+	ck_assert_ptr_nonnull(c);
+	walk_capture(c, &walked);
+	ring_pop(&stepped.ring);
+}
+
+static void expect_cut(enum walk_end end, enum counter counter, uint64_t before)
+{
+	ck_assert_int_eq(walked.end, end);
+	ck_assert_uint_eq(walked.pc[walked.depth - 1], PSEUDO_TRUNCATED);
+	ck_assert_uint_eq(counter_get(counter), before + 1);
+}
+
+static volatile long keep_frame;
+
+NOINLINE static void capture_once(void)
+{
+	ucontext_t uc;
+
+	CAPTURE_HERE(&uc);
+	keep_frame++;
+}
+
+NOINLINE static void capture_at_depth(int n)
+{
+	if (n > 1)
+		capture_at_depth(n - 1);
+	else
+		capture_once();
+	keep_frame++;
+}
+
+START_TEST(walk__reaches_the_root_of_the_main_thread)
+{
+	capture_at_depth(10);
+	walk_front();
+	ck_assert_int_eq(walked.end, WALK_COMPLETE);
+	ck_assert_uint_gt(walked.depth, 10);
+	for (uint32_t i = 0; i < walked.depth; i++)
+		ck_assert_ptr_nonnull(module_find(walked.pc[i], modules_generation()));
+}
+END_TEST
+
+START_TEST(walk__stack_deeper_than_the_copy_is_cut)
+{
+	uint64_t before = counter_get(COUNTER_STACKS_CUT_SLICE);
+	uint32_t depth;
+
+	stepped.thread.slice_limit = 2048;
+	capture_at_depth(300);
+	walk_front();
+	expect_cut(WALK_SLICE, COUNTER_STACKS_CUT_SLICE, before);
+	depth = walked.depth;
+	stepped.thread.slice_limit = 4096;
+	capture_at_depth(300);
+	walk_front();
+	ck_assert_uint_gt(walked.depth, depth);
+}
+END_TEST
+
+START_TEST(walk__more_frames_than_a_profile_keeps_are_cut)
+{
+	uint64_t before = counter_get(COUNTER_STACKS_CUT_DEPTH);
+
+	stepped.thread.slice_limit = SLICE_BYTES_MAX;
+	capture_at_depth(STACK_DEPTH_MAX + 100);
+	walk_front();
+	expect_cut(WALK_DEPTH, COUNTER_STACKS_CUT_DEPTH, before);
+	ck_assert_uint_eq(walked.depth, STACK_DEPTH_MAX);
+}
+END_TEST
+
+/* Code that nobody has unwind data for. */
+static void (*make_code(const uint8_t *code, size_t len))(void (*)(void))
+{
+	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	memcpy(p, code, len);
+	return (void (*)(void (*)(void)))p;
+}
+
+START_TEST(walk__code_without_unwind_data_is_followed_by_frame_pointer)
+{
+	/* push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret */
+	static const uint8_t code[] = { 0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3 };
+	void (*jit)(void (*)(void)) = make_code(code, sizeof(code));
+	bool met = false;
+
+	jit(capture_once);
+	walk_front();
+	ck_assert_int_eq(walked.end, WALK_COMPLETE);
+	for (uint32_t i = 0; i < walked.depth; i++)
+		met |= walked.pc[i] == (uint64_t)jit + 5;
+	ck_assert(met);
+}
+END_TEST
+
+START_TEST(walk__code_without_unwind_data_or_frame_pointer_is_cut)
+{
+	/* push %rbp; xor %ebp,%ebp; call *%rdi; pop %rbp; ret */
+	static const uint8_t code[] = { 0x55, 0x31, 0xed, 0xff, 0xd7, 0x5d, 0xc3 };
+	void (*jit)(void (*)(void)) = make_code(code, sizeof(code));
+	uint64_t before = counter_get(COUNTER_STACKS_CUT_NO_RULE);
+
+	jit(capture_once);
+	walk_front();
+	expect_cut(WALK_NO_RULE, COUNTER_STACKS_CUT_NO_RULE, before);
+	ck_assert_uint_eq(walked.pc[walked.depth - 2], (uint64_t)jit + 4);
+}
+END_TEST
+
+/* A capture made by hand of the next test: registers and stack. */
+static struct capture *made_capture(uint64_t pc, uint64_t sp, uint64_t bp, uint32_t len)
+{
+	struct capture *c = ring_reserve(&stepped.ring, sizeof(*c) + len);
+
+	c->thread = &stepped.thread;
+	c->reg[REG_RIP] = pc;
+	c->reg[REG_RSP] = sp;
+	c->reg[REG_RBP] = bp;
+	c->slice_at = sp;
+	c->slice_len = len;
+	return c;
+}
+
+START_TEST(walk__return_address_of_zero_is_the_root)
+{
+	struct capture *c = made_capture((uint64_t)trap_on, 0x7000, 0, 64);
+
+	ring_commit(c);
+	walk_front();
+	ck_assert_int_eq(walked.end, WALK_COMPLETE);
+	ck_assert_uint_eq(walked.depth, 1);
+}
+END_TEST
+
+START_TEST(walk__wild_pc_keeps_its_leaf)
+{
+	static const uint64_t pcs[] = { 0, 1, 4096, 0x8000000000000000, UINT64_MAX };
+
+	for (size_t i = 0; i < ARRAY_SIZE(pcs); i++) {
+		ring_commit(made_capture(pcs[i], 0x7000, 0, 64));
+		walk_front();
+		ck_assert_int_eq(walked.end, WALK_NO_RULE);
+		ck_assert_uint_eq(walked.depth, 2);
+		ck_assert_uint_eq(walked.pc[0], MAX(pcs[i], (uint64_t)PSEUDO_LIMIT));
+	}
+}
+END_TEST
+
+static uint64_t dice(void)
+{
+	static uint64_t x = 88172645463325252ULL;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	return x ^= x << 17;
+}
+
+/* Anything that a stack may hold: code, the stack itself, small and wild numbers. */
+static uint64_t any_word(uint64_t sp, uint32_t len)
+{
+	const struct module *m = module_at(dice() % modules_count());
+
+	switch (dice() % 8) {
+	case 0:
+		return dice();
+	case 1:
+		return dice() % 100;
+	case 2:
+	case 3:
+		return sp + dice() % (len + 64);
+	default:
+		return m->range_count ? m->range[0].start +
+						dice() % (m->range[0].limit - m->range[0].start)
+				      : 0;
+	}
+}
+
+START_TEST(walk__any_registers_and_any_stack_end_somewhere)
+{
+	for (int i = 0; i < 20000; i++) {
+		uint32_t len = dice() % 64 * 8;
+		uint64_t sp = dice() % 16 ? (uint64_t)&len & ~7UL : dice();
+		struct capture *c = made_capture(0, 0, 0, len);
+
+		for (int k = 0; k < CAPTURE_REGS; k++)
+			c->reg[k] = any_word(sp, len);
+		c->reg[REG_RSP] = sp;
+		c->slice_at = sp - RED_ZONE_BYTES;
+		for (uint32_t k = 0; k < len; k += 8)
+			*(uint64_t *)(c->slice + k) = any_word(sp, len);
+		ring_commit(c);
+		walk_front();
+		ck_assert_uint_ge(walked.depth, 1);
+		ck_assert_uint_le(walked.depth, STACK_DEPTH_MAX);
+		ck_assert_int_le(walked.end, WALK_DEPTH);
+		for (uint32_t k = 0; k + 1 < walked.depth; k++)
+			ck_assert_uint_ge(walked.pc[k], PSEUDO_LIMIT);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	TCase *ends = tcase_create("ends");
+	Suite *s = suite_create("walk");
+	TCase *t = tcase_create("walk");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 300);
+#ifndef __SANITIZE_ADDRESS__ /* which has no room for a handler between any two instructions */
+	tcase_add_loop_test(t, walk__equals_libunwind_and_libgcc_at_every_instruction, 0,
+			    ARRAY_SIZE(variants));
+#endif
+	tcase_add_checked_fixture(ends, open_for_captures, NULL);
+	tcase_set_timeout(ends, 60);
+	tcase_add_test(ends, walk__reaches_the_root_of_the_main_thread);
+	tcase_add_test(ends, walk__stack_deeper_than_the_copy_is_cut);
+	tcase_add_test(ends, walk__more_frames_than_a_profile_keeps_are_cut);
+	tcase_add_test(ends, walk__code_without_unwind_data_is_followed_by_frame_pointer);
+	tcase_add_test(ends, walk__code_without_unwind_data_or_frame_pointer_is_cut);
+	tcase_add_test(ends, walk__return_address_of_zero_is_the_root);
+	tcase_add_test(ends, walk__wild_pc_keeps_its_leaf);
+	tcase_add_test(ends, walk__any_registers_and_any_stack_end_somewhere);
+	suite_add_tcase(s, t);
+	suite_add_tcase(s, ends);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
