@@ -1,5 +1,6 @@
 #include "sampler/code.h"
 
+#include <link.h>
 #include <stdatomic.h>
 #include <stddef.h>
 
@@ -8,6 +9,7 @@
 #include "sampler/sys.h"
 
 static struct {
+	atomic_uint unloading; /* hooks: threads that are at it */
 	atomic_uint unloads;   /* hooks */
 	atomic_uint caught_up; /* value of `unloads` before the last refresh */
 	size_t modules_known;  /* entries of the module table whose addresses are fresh */
@@ -37,16 +39,24 @@ static void forget_changes(void)
 	code.generation = modules_generation();
 }
 
+/* While the loader is at work its list may still show what goes. */
+static bool loader_is_at_rest(void)
+{
+	return __atomic_load_n(&_r_debug.r_state, __ATOMIC_ACQUIRE) == RT_CONSISTENT;
+}
+
 bool code_refresh(void)
 {
 	unsigned unloads = atomic_load_explicit(&code.unloads, memory_order_acquire);
+	bool at_rest = loader_is_at_rest();
 	bool changed = modules_refresh();
 
 	code.refreshed_ns = sys_now_ns();
 	if (changed)
 		forget_changes();
 	/* release: who sees that we caught up does not see the old rows */
-	atomic_store_explicit(&code.caught_up, unloads, memory_order_release);
+	if (at_rest && loader_is_at_rest())
+		atomic_store_explicit(&code.caught_up, unloads, memory_order_release);
 	return changed;
 }
 
@@ -63,9 +73,16 @@ void code_release(void)
 	code.generation = modules_generation();
 }
 
-void code_note_unload(void)
+void code_unload_begins(void)
 {
-	atomic_fetch_add_explicit(&code.unloads, 1, memory_order_release);
+	atomic_fetch_add_explicit(&code.unloading, 1, memory_order_seq_cst);
+}
+
+/* In this order: in between it is not fresh for either reason. */
+void code_unload_ends(void)
+{
+	atomic_fetch_add_explicit(&code.unloads, 1, memory_order_seq_cst);
+	atomic_fetch_sub_explicit(&code.unloading, 1, memory_order_seq_cst);
 }
 
 unsigned code_unloads(void)
@@ -75,6 +92,7 @@ unsigned code_unloads(void)
 
 bool code_is_fresh(void)
 {
-	return atomic_load_explicit(&code.caught_up, memory_order_acquire) ==
-	       atomic_load_explicit(&code.unloads, memory_order_relaxed);
+	return atomic_load_explicit(&code.unloading, memory_order_acquire) == 0 &&
+	       atomic_load_explicit(&code.caught_up, memory_order_acquire) ==
+		       atomic_load_explicit(&code.unloads, memory_order_acquire);
 }

@@ -20,14 +20,14 @@ int64_t code_refreshed_ns(void);
 /* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
 void code_release(void);
 
-/* A module may just have been unloaded, or is about to be.  Context: hook. */
-void code_note_unload(void);
+/* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
+void code_unload_begins(void);
+void code_unload_ends(void);
 
-/* How often that was noted: as long as it stays the same, addresses mean the same.  Context: hook,
- * listener. */
+/* How many have ended.  Context: hook, listener. */
 unsigned code_unloads(void);
 
-/* Rows may be used.  Context: hook. */
+/* Addresses mean what the module table says, and rows may be used.  Context: hook, listener. */
 bool code_is_fresh(void);
 
 #endif

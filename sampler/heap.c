@@ -13,9 +13,15 @@
 #include "sampler/walk.h"
 #include "sampler/weight.h"
 
-/* Stacks on their way to the listener: 1 MiB, some hundred of them. */
-#define RING_BYTES (1UL << 20)
-#define NEVER	   INT64_MAX
+/*
+ * Stacks on their way to the listener.  When nearly every allocation is recorded,
+ * thousands with the same new stack come before it can run once.
+ */
+#define RING_BYTES	 (1UL << 20)
+#define LARGE_RING_BYTES (16UL << 20)
+#define LARGE_RING_RATE	 16384 /* at and below this rate */
+
+#define NEVER INT64_MAX
 
 __thread uint64_t heap_left;
 
@@ -24,12 +30,16 @@ static __thread bool started;
 /* Raised while this thread is in here: a signal handler that allocates then passes by. */
 static __thread volatile bool inside;
 
+struct heap_ring {
+	struct ring ring;
+	atomic_int state; /* 0: none, 1: being made, 2: there */
+};
+
 static struct {
 	atomic_uint_fast64_t rate; /* 0: off */
-	struct ring ring;
-	atomic_int ring_state; /* 0: none, 1: being made, 2: there */
-	bool hidden;	       /* the program's own malloc is in front of ours */
-	struct walk walk;      /* too large for the stack */
+	struct heap_ring small, large;
+	bool hidden;	  /* the program's own malloc is in front of ours */
+	struct walk walk; /* too large for the stack */
 } heap = { .rate = HEAP_RATE_DEFAULT };
 
 uint64_t heap_rate(void)
@@ -99,23 +109,33 @@ bool heap_wants(size_t size)
 
 /* ---- stacks */
 
-static bool make_ring(void)
+static bool make_ring(struct heap_ring *r, size_t bytes)
 {
 	int state = 0;
 
-	if (!atomic_compare_exchange_strong(&heap.ring_state, &state, 1))
+	if (!atomic_compare_exchange_strong(&r->state, &state, 1))
 		return state == 2;
-	if (ring_init(&heap.ring, RING_BYTES) != 0) {
-		atomic_store(&heap.ring_state, 0);
+	if (ring_init(&r->ring, bytes) != 0) {
+		atomic_store(&r->state, 0);
 		return false;
 	}
-	atomic_store(&heap.ring_state, 2);
+	atomic_store(&r->state, 2);
 	return true;
+}
+
+static struct ring *ring_for_rate(void)
+{
+	bool is_large = heap_rate() <= LARGE_RING_RATE;
+	struct heap_ring *r = is_large ? &heap.large : &heap.small;
+
+	return make_ring(r, is_large ? LARGE_RING_BYTES : RING_BYTES) ? &r->ring : NULL;
 }
 
 static bool hand_over(struct site *site, struct frame_regs caller)
 {
-	return make_ring() && capture_call(&heap.ring, site, caller.pc - 1, caller.sp, caller.bp);
+	struct ring *r = ring_for_rate();
+
+	return r && capture_call(r, site, caller.pc - 1, caller.sp, caller.bp);
 }
 
 /*
@@ -241,7 +261,7 @@ static struct site *site_of_capture(const struct capture *c)
 	walk_capture(c, &heap.walk);
 	depth = limited(&heap.walk);
 	/* Something was unloaded since: an address may be of what came after it. */
-	if (c->site->generation != code_unloads()) {
+	if (c->site->generation != code_unloads() || !code_is_fresh()) {
 		counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
 		return site_of(&unknown, 1, 0);
 	}
@@ -256,19 +276,27 @@ static void finish(const struct capture *c)
 		site_resolve(c->site, known);
 }
 
-void heap_drain(void)
+static void drain(struct heap_ring *r)
 {
 	const struct capture *c;
 
-	if (!heap_is_on() || atomic_load(&heap.ring_state) != 2)
+	if (atomic_load(&r->state) != 2)
 		return;
-	if (ring_front(&heap.ring) || !code_is_fresh())
+	if (ring_front(&r->ring) || !code_is_fresh())
 		code_refresh();
-	while ((c = ring_front(&heap.ring))) {
+	while ((c = ring_front(&r->ring))) {
 		finish(c);
-		ring_pop(&heap.ring);
+		ring_pop(&r->ring);
 	}
-	ring_rewind(&heap.ring);
+	ring_rewind(&r->ring);
+}
+
+void heap_drain(void)
+{
+	if (!heap_is_on())
+		return;
+	drain(&heap.small);
+	drain(&heap.large);
 }
 
 static uint64_t get(const atomic_uint_fast64_t *total)

@@ -14,16 +14,12 @@ EXPORT int dlclose(void *handle)
 {
 	int err;
 
-	/*
-	 * Before too: whose stack is taken in what goes now must not be looked up in what
-	 * comes next.
-	 */
-	if (!life_is_child())
-		code_note_unload();
+	if (life_is_child())
+		return real()->dlclose(handle);
+	/* meanwhile another thread may load something else at the same address */
+	code_unload_begins();
 	err = real()->dlclose(handle);
-	if (!life_is_child()) {
-		code_note_unload();
-		wake();
-	}
+	code_unload_ends();
+	wake();
 	return err;
 }

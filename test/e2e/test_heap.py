@@ -83,8 +83,12 @@ def minus(after, before):
             for size, total, live in after]
 
 
-def compare_site(name, site, got, sizes, rate):
-    """Four values of a site, each within its bounds."""
+def compare_site(name, site, got, sizes, rate, unknown=None):
+    """Four values of a site, each within its bounds.
+
+    What is of an unknown stack, because a new stack came thousands of times before the
+    listener had a turn, may belong to any site.
+    """
     for column, (which, unit) in COLUMNS.items():
         low, high = bounds(sampled(sizes, rate, which, unit))
         true = sum((size if unit else 1) * (total if which == 'total' else live)
@@ -93,7 +97,8 @@ def compare_site(name, site, got, sizes, rate):
             same(f'{name}: {site} {column}', got[column], true)
         else:
             slack = 1 + 2e-5 * true  # whole objects, and the weights' last places
-            check(f'{name}: {site} {column}', low - slack <= got[column] <= high + slack,
+            most = got[column] + (unknown[column] if unknown else 0)
+            check(f'{name}: {site} {column}', low - slack <= most and got[column] <= high + slack,
                   f'got {got[column]}, {true} is true, {low:.0f} to {high:.0f} allowed')
 
 
@@ -169,14 +174,14 @@ def compare_all(name, rate, divisor):
         accounts = t.accounts('go')
         p = t.profile()
         unknown = of_site(p, '[unknown stack]')
-        same(f'{name}: nothing of an unknown stack', unknown, dict.fromkeys(COLUMNS, 0))
+        if rate == 1:
+            same(f'{name}: nothing of an unknown stack', unknown, dict.fromkeys(COLUMNS, 0))
         for site, account in accounts.items():
-            compare_site(name, site, of_site(p, site), account['sizes'], rate)
+            compare_site(name, site, of_site(p, site), account['sizes'], rate, unknown)
         freed = t.accounts('free')
         compare_site(name + ', freed', 'large_blocks', of_site(t.profile(), 'large_blocks'),
-                     freed['large_blocks']['sizes'], rate)
-        for counter in ('heap_live_dropped', 'heap_sites_folded', 'heap_stacks_unknown',
-                        'heap_reentered'):
+                     freed['large_blocks']['sizes'], rate, unknown)
+        for counter in ('heap_live_dropped', 'heap_sites_folded', 'heap_reentered'):
             same(f'{name}: {counter}', t.counter(counter), 0)
         check(f'{name}: before_main', first['before_main']['live_objects'] == 40)
 

@@ -386,17 +386,17 @@ static bool is_without_root(const struct walk *w, const struct trace *theirs)
 
 /*
  * There the walk must know that it is lost, and agree as far as it goes.  Where
- * libunwind met an address of no code, the walk may take 0 for the end of the
- * stack, and anything else for code made at run time.
+ * libunwind met an address without unwind data, the walk may take 0 for the end
+ * of the stack, and follow BP from anything else.
  */
 static void note_lost(const struct walk *w, const struct trace *theirs)
 {
 	uint32_t ours = w->end == WALK_COMPLETE ? w->depth : w->depth - 1;
 	uint32_t both = MIN(ours, theirs->depth);
-	bool in_code = object_at(theirs->pc[theirs->depth - 1]) != NULL;
+	bool has_rule = learn_row(theirs->pc[theirs->depth - 1]).kind != ROW_NONE;
 
 	stepped.without_root++;
-	if ((w->end == WALK_COMPLETE && in_code) ||
+	if ((w->end == WALK_COMPLETE && has_rule) ||
 	    memcmp(w->pc, theirs->pc, both * sizeof(w->pc[0])) != 0)
 		note_mismatch("libunwind, lost", w, theirs);
 }
