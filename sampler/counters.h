@@ -47,7 +47,7 @@
 	X(HEAP_SITES_FOLDED, "heap_sites_folded",                                                  \
 	  "allocations counted under [other stacks]: the table of stacks was full")                \
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
-	  "allocations whose stack could not be copied for later; shown as [unknown stack]")       \
+	  "allocations whose stack could not be copied for later; they show their leaf only")      \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \
 	  "allocations not looked at because they came from a signal handler inside ours")         \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \

@@ -144,7 +144,7 @@ static bool hand_over(struct site *site, struct frame_regs caller)
  */
 static struct site *unresolved_site(struct frame_regs caller)
 {
-	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	const uint64_t leaf[] = { caller.pc - 1, PSEUDO_TRUNCATED };
 	struct site *site = site_unresolved();
 	bool handed_over;
 
@@ -155,7 +155,7 @@ static struct site *unresolved_site(struct frame_regs caller)
 	if (handed_over)
 		return site;
 	counter_add(COUNTER_HEAP_STACKS_UNKNOWN, 1);
-	return site_of(&unknown, 1, 0);
+	return site_of(leaf, ARRAY_SIZE(leaf), modules_generation());
 }
 
 static struct site *site_at(struct frame_regs caller)
@@ -304,11 +304,6 @@ static uint64_t get(const atomic_uint_fast64_t *total)
 	return atomic_load_explicit(total, memory_order_relaxed);
 }
 
-static int64_t whole_blocks(uint64_t blocks)
-{
-	return (int64_t)((blocks + WEIGHT_ONE / 2) / WEIGHT_ONE);
-}
-
 /* free first: what is freed in between was allocated before, so that in-use is never negative. */
 static void add_values(struct stack *to, const struct site *s)
 {
@@ -318,9 +313,9 @@ static void add_values(struct stack *to, const struct site *s)
 	atomic_thread_fence(memory_order_seq_cst);
 	alloc_blocks = get(&s->alloc_blocks);
 	alloc_bytes = get(&s->alloc_bytes);
-	to->value[HEAP_VALUE_ALLOC_OBJECTS] += whole_blocks(alloc_blocks);
+	to->value[HEAP_VALUE_ALLOC_OBJECTS] += (int64_t)alloc_blocks;
 	to->value[HEAP_VALUE_ALLOC_BYTES] += (int64_t)alloc_bytes;
-	to->value[HEAP_VALUE_INUSE_OBJECTS] += whole_blocks(alloc_blocks - free_blocks);
+	to->value[HEAP_VALUE_INUSE_OBJECTS] += (int64_t)(alloc_blocks - free_blocks);
 	to->value[HEAP_VALUE_INUSE_BYTES] += (int64_t)(alloc_bytes - free_bytes);
 }
 
@@ -341,8 +336,19 @@ static void add_site(struct site *s, void *table)
 		add_values(to, s);
 }
 
+/* Only the sum of a stack's records is rounded: rounding each would add up. */
+static void round_objects(int64_t *value)
+{
+	*value = (*value + (int64_t)WEIGHT_ONE / 2) / (int64_t)WEIGHT_ONE;
+}
+
 void heap_snapshot(struct stack_table *t)
 {
+	code_refresh();
 	heap_drain();
 	sites_each(add_site, t);
+	for (size_t i = 0; i < t->count; i++) {
+		round_objects(&t->list[i]->value[HEAP_VALUE_ALLOC_OBJECTS]);
+		round_objects(&t->list[i]->value[HEAP_VALUE_INUSE_OBJECTS]);
+	}
 }

@@ -179,6 +179,15 @@ static void read_list(struct refresh *r, uint64_t first, bool is_first_namespace
 	}
 }
 
+/* The loader's state now; anything but consistent if it cannot be read. */
+static int peek_state(uint64_t list)
+{
+	struct r_debug d = { .r_state = RT_ADD };
+
+	peek(list, &d, sizeof(d));
+	return d.r_state;
+}
+
 static void read_namespaces(struct refresh *r)
 {
 	uint64_t at = (uint64_t)&_r_debug;
@@ -191,6 +200,7 @@ static void read_namespaces(struct refresh *r)
 			break;
 		r->incomplete |= list.base.r_state != RT_CONSISTENT;
 		read_list(r, (uint64_t)list.base.r_map, is_first);
+		r->incomplete |= peek_state(at) != RT_CONSISTENT;
 		at = list.base.r_version >= 2 ? list.next : 0;
 		is_first = false;
 	}
@@ -239,9 +249,7 @@ static void adopt(struct module *m)
 	table.module[table.count++] = m;
 }
 
-/*
- * A list that was being changed while we read it is not believed about what
- * went, only about what is new; the next refresh sees it at rest.
+/* A list that was being changed while we read it is not believed; the next refresh sees it at rest.
  */
 bool modules_refresh(void)
 {
@@ -252,7 +260,9 @@ bool modules_refresh(void)
 		return false;
 	memset(&r, 0, sizeof(r));
 	read_namespaces(&r);
-	went = !r.incomplete && bury_missing(&r);
+	if (r.incomplete)
+		return false;
+	went = bury_missing(&r);
 	for (size_t i = 0; i < r.added_count; i++)
 		adopt(r.added[i]);
 	if (went || r.added_count)

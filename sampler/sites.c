@@ -13,6 +13,12 @@
 #define SITES_BYTES (32UL << 20)
 #define BUCKETS	    16384
 
+/*
+ * A program whose stacks are all of its own making (coroutines) would take one for
+ * every sample; past this many it gets the leaf of each stack only.
+ */
+#define UNRESOLVED_MAX 65536
+
 static struct permanent memory = { .limit = SITES_BYTES };
 static struct site *_Atomic bucket[BUCKETS];
 static struct site *_Atomic unresolved; /* newest first */
@@ -107,8 +113,11 @@ struct site *site_of(const uint64_t *pc, uint32_t depth, uint32_t generation)
 
 struct site *site_unresolved(void)
 {
-	struct site *s = permanent_alloc(&memory, sizeof(*s));
+	static atomic_uint given;
+	struct site *s = NULL;
 
+	if (atomic_fetch_add_explicit(&given, 1, memory_order_relaxed) < UNRESOLVED_MAX)
+		s = permanent_alloc(&memory, sizeof(*s));
 	if (s)
 		push(&unresolved, s);
 	return s;

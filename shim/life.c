@@ -18,9 +18,12 @@ static int our_pid;
 /* Not sys_map(): this page must be inherited, and wiped. */
 int life_init(void)
 {
-	long p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long p;
 
+	if (page)
+		return 0;
+	p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		      -1, 0);
 	if (sys_failed(p))
 		return -1;
 	if (sys_call3(SYS_madvise, p, PAGE_BYTES, MADV_WIPEONFORK) != 0) {

@@ -59,7 +59,7 @@ def test_fork_and_exec():
 
 
 def test_start_and_stop():
-    with Target('hostile_threads', 'queue', 100) as t:  # 100 busy threads: many timers to stop
+    with Target('hostile_threads', 'queue', 16) as t:  # busy threads: many timers to stop
         t.wait_ready()
         t.wait_for('threads run')
         n = [0]
