@@ -2,16 +2,18 @@
 """Threads: how they begin and end, their stacks, identity and errno (H06, H13 to H16, H21, H46).
 
 Seen to fail against:
-  queue        timers up to the limit of queued signals: the target's sigqueue was refused
-  altstack     no addition to the mask of SA_ONSTACK handlers: killed by SIGSEGV
-  daemon       a listener with an open mask: SIGTERM went to it, sigsuspend never woke
-  user         a listener that blocks all 64 signals by a raw call: setresuid hung
-  sentinels    a handler that sets errno
+  limit_of_queued  no budget: sigqueue was refused (ours); timers that are not deleted: SigQ stays
+  many_threads     timers that are not deleted
+  small_stacks     6 KB of stack in the handler: words before the stack overwritten
+  altstack         nothing added to the mask of SA_ONSTACK handlers: killed by SIGSEGV
+  user             a listener that blocks all 64 signals by a raw call: setresuid hung
+  daemon           a listener with an open mask: SIGTERM went to it, sigsuspend never woke
+  sentinels        a handler that sets errno
 """
 import os
 import signal
 
-from harness import (Profiling, Target, check, plain, poll, profiled, rounds, run, same, seconds,
+from harness import (Profiling, Target, check, poll, profiled, rounds, run, same, seconds,
                      skip, status_field, still_open, switch_profiles, tasks, with_and_without)
 
 THREADS = 'hostile_threads'
