@@ -9,7 +9,7 @@ Seen to fail against:
                  stdio had buffered was lost
   closed         a listener in the target's table: its first open returned 1
   limits         no look at RLIMIT_AS: the target's malloc failed (ours)
-  no_proc        threads that cannot be counted (ours): never ended
+  no_proc        no variant was tried
   copies         no marker: two copies waited for each other for ever (ours); loaded by dlopen or
                  dlmopen: a call through NULL (ours)
   filters        sandbox hooks that do nothing: SIGSYS
