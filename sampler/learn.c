@@ -26,7 +26,8 @@ int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_d
 struct subject {
 	const struct capture *capture;
 	uint64_t pc;
-	bool found; /* unwind data covered the last address asked for */
+	const struct module *module; /* of the last address asked for, NULL: of none */
+	bool found;		     /* unwind data covered that address */
 };
 
 static struct {
@@ -75,6 +76,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 	unw_dyn_info_t di;
 	int err = -UNW_ENOINFO;
 
+	s->module = m; /* first: the search reads its tables */
 	if (m && describe_table(m, &di))
 		err = _Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need, arg);
 	s->found = err >= 0;
@@ -102,10 +104,16 @@ static bool read_slice(const struct capture *c, uint64_t addr, unw_word_t *out)
 	return true;
 }
 
-/* Only code and tables of modules are read from the live process: they do not move. */
-static bool read_module(uint64_t addr, unw_word_t *out)
+/*
+ * From the live process only code and tables are read: they do not move.  What
+ * lies on a stack beyond the copy is another stack by now.
+ */
+static bool read_module(const struct subject *s, uint64_t addr, unw_word_t *out)
 {
-	return peek_cached(addr, out, sizeof(*out));
+	const struct module *m = s->module;
+
+	return m && addr + sizeof(*out) > m->image_start && addr < m->image_limit &&
+	       peek_cached(addr, out, sizeof(*out));
 }
 
 static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int write, void *arg)
@@ -116,13 +124,13 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int
 	if (write)
 		return -UNW_EINVAL;
 	if (s->capture)
-		return read_slice(s->capture, addr, out) || read_module(addr, out) ? 0
-										   : -UNW_EINVAL;
+		return read_slice(s->capture, addr, out) || read_module(s, addr, out) ? 0
+										      : -UNW_EINVAL;
 	if (near(addr, PROBE_SP) || near(addr, PROBE_BP) || near(addr, PROBE_OTHER)) {
 		*out = PROBE_WORD;
 		return 0;
 	}
-	return read_module(addr, out) ? 0 : -UNW_EINVAL;
+	return read_module(s, addr, out) ? 0 : -UNW_EINVAL;
 }
 
 /* libunwind's register numbers in the order of ucontext's gregs. */
@@ -319,24 +327,46 @@ static bool get_regs(unw_cursor_t *cursor, struct frame_regs *out)
 	return true;
 }
 
+/* The capture being walked, and the cursor that goes on from where it stopped. */
+static struct {
+	struct subject subject;
+	unw_cursor_t cursor;
+	bool is_open;
+	uint32_t frames; /* steps taken */
+} walked;
+
+void learn_start_capture(const struct capture *c)
+{
+	walked.subject = (struct subject){ .capture = c };
+	walked.is_open = false;
+	walked.frames = 0;
+}
+
+static bool open_cursor(void)
+{
+	if (!walked.is_open)
+		walked.is_open = open_space() && unw_init_remote(&walked.cursor, library.space,
+								 &walked.subject) >= 0;
+	return walked.is_open;
+}
+
 static void step_captured(void *arg)
 {
 	struct job *job = arg;
-	unw_cursor_t cursor;
 
-	if (!open_space() || unw_init_remote(&cursor, library.space, &job->subject) < 0)
+	if (!open_cursor())
 		return;
-	for (uint32_t i = 0; i < job->frames; i++) {
-		job->subject.found = false;
-		if (unw_step(&cursor) <= 0 || !job->subject.found)
+	for (; walked.frames < job->frames; walked.frames++) {
+		walked.subject.found = false;
+		if (unw_step(&walked.cursor) <= 0 || !walked.subject.found)
 			return;
 	}
-	job->ok = get_regs(&cursor, &job->regs);
+	job->ok = get_regs(&walked.cursor, &job->regs);
 }
 
-bool learn_step_captured(const struct capture *c, uint32_t frames, struct frame_regs *out)
+bool learn_step_captured(uint32_t frames, struct frame_regs *out)
 {
-	struct job job = { .subject = { .capture = c }, .frames = frames };
+	struct job job = { .frames = frames };
 
 	run(step_captured, &job);
 	*out = job.regs;

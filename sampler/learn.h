@@ -25,12 +25,16 @@ struct frame_regs {
 	uint64_t pc, sp, bp;
 };
 
+/* From now on learn_step_captured() is about `c`, which stays where it is until the next start. */
+void learn_start_capture(const struct capture *c);
+
 /*
- * Steps a captured stack `frames` times from its leaf with all registers, for
- * frames that no row can express.  False when libunwind cannot, or needs memory
- * that was not captured.
+ * The registers `frames` frames beyond the leaf, found with all registers, for
+ * frames that no row can express.  Goes on from where the last call for this
+ * capture stopped, so `frames` only grows.  False when libunwind cannot, or
+ * needs memory that was not captured; the capture is then at its end.
  */
-bool learn_step_captured(const struct capture *c, uint32_t frames, struct frame_regs *out);
+bool learn_step_captured(uint32_t frames, struct frame_regs *out);
 
 /* Rows of a range that was unloaded, and tables cached from it, are gone. */
 void learn_forget(uint64_t start, uint64_t limit);

@@ -67,12 +67,12 @@ static bool step_row(struct walker *k, const struct row *row)
 	return enter(k, caller);
 }
 
-/* From the leaf again, with all registers: rare, and never further than here. */
+/* With all registers, from the leaf or from where that was last done: rare. */
 static bool step_complex(struct walker *k, bool is_signal)
 {
 	struct frame_regs caller;
 
-	if (!learn_step_captured(k->capture, k->out->depth, &caller))
+	if (!learn_step_captured(k->out->depth, &caller))
 		return stop(k, k->capture->slice_len < SLICE_BYTES ? WALK_BAD_FRAME : WALK_SLICE);
 	if (!is_signal && caller.sp < k->regs.sp) /* equal: the return address is in a register */
 		return stop(k, WALK_BAD_FRAME);
@@ -169,6 +169,7 @@ void walk_capture(const struct capture *c, struct walk *w)
 			    .interrupted = true };
 	uint64_t lookup;
 
+	learn_start_capture(c);
 	w->depth = 0;
 	do {
 		lookup = k.interrupted ? k.regs.pc : k.regs.pc - 1;

@@ -27,6 +27,7 @@
 #include "sampler/learn.h"
 #include "sampler/library.h"
 #include "sampler/modules.h"
+#include "sampler/sys.h"
 #include "sampler/walk.h"
 #include "shim/cc.h"
 
@@ -605,6 +606,7 @@ START_TEST(walk__equals_libunwind_and_libgcc_at_every_instruction)
 	step_in_thread(load_work(v));
 	print_findings(name);
 	ck_assert_uint_eq(stepped.mismatches, 0);
+	ck_assert_uint_lt(stepped.without_root * 100, stepped.compared);
 	ck_assert_uint_eq(stepped.lost, 0);
 	ck_assert_uint_gt(stepped.instructions, 10000);
 	for (int kind = ROW_SP; kind <= ROW_SIGNAL; kind++)
@@ -663,6 +665,76 @@ NOINLINE static void capture_at_depth(int n)
 		capture_once();
 	keep_frame++;
 }
+
+#pragma GCC diagnostic ignored "-Walloca"
+
+/* Frames that only libunwind can step over, one upon the other. */
+NOINLINE static long realigned_at_depth(int n, long b, long c, long d, long e, long f, long g)
+{
+	long box[4] __attribute__((aligned(128)));
+	char *p = __builtin_alloca((size_t)n + 1);
+
+	p[0] = (char)b;
+	box[n & 3] = c + d;
+	__asm__ volatile("" : : "r"(box), "r"(p) : "memory");
+	if (n > 1)
+		return realigned_at_depth(n - 1, b, c, d, e, f, g) + box[n & 3] + e + f + g;
+	capture_at_depth(1);
+	return box[1];
+}
+
+static int64_t time_to_walk_realigned(int depth)
+{
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		int64_t start;
+
+		realigned_at_depth(depth, 1, 2, 3, 4, 5, 6);
+		start = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		walk_front();
+		best = MIN(best, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - start);
+		ck_assert_int_eq(walked.end, WALK_COMPLETE);
+		ck_assert_uint_gt(walked.depth, (uint32_t)depth);
+	}
+	return best;
+}
+
+/* Ten times the frames: a hundred times the work, if each were reached from the leaf anew. */
+START_TEST(walk__deep_realigned_stacks_take_time_in_proportion)
+{
+	int64_t few, many;
+
+	stepped.thread.slice_limit = SLICE_BYTES_MAX;
+	few = time_to_walk_realigned(30);
+	many = time_to_walk_realigned(300);
+	ck_assert_uint_eq(learn_row(walked.pc[5]).kind, ROW_COMPLEX);
+	ck_assert_int_lt(many, few * 30);
+}
+END_TEST
+
+/* Makes what lies below SP now look like a stack. */
+NOINLINE static void scribble(void)
+{
+	volatile uint64_t words[16384];
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		words[i] = i % 2 ? (uint64_t)trap_on + 1 : (uint64_t)&words[i & ~63UL];
+}
+
+START_TEST(walk__memory_that_was_not_captured_is_not_read_later)
+{
+	for (uint32_t limit = SLICE_BYTES; limit < SLICE_BYTES + 1024; limit += 8) {
+		uint64_t before = counter_get(COUNTER_STACKS_CUT_SLICE);
+
+		stepped.thread.slice_limit = limit;
+		realigned_at_depth(400, 1, 2, 3, 4, 5, 6);
+		scribble();
+		walk_front();
+		expect_cut(WALK_SLICE, COUNTER_STACKS_CUT_SLICE, before);
+	}
+}
+END_TEST
 
 START_TEST(walk__reaches_the_root_of_the_main_thread)
 {
@@ -853,7 +925,9 @@ int main(void)
 	tcase_add_checked_fixture(ends, open_for_captures, NULL);
 	tcase_set_timeout(ends, 60);
 	tcase_add_test(ends, walk__reaches_the_root_of_the_main_thread);
+	tcase_add_test(ends, walk__deep_realigned_stacks_take_time_in_proportion);
 	tcase_add_test(ends, walk__stack_deeper_than_the_copy_is_cut);
+	tcase_add_test(ends, walk__memory_that_was_not_captured_is_not_read_later);
 	tcase_add_test(ends, walk__more_frames_than_a_profile_keeps_are_cut);
 	tcase_add_test(ends, walk__code_without_unwind_data_is_followed_by_frame_pointer);
 	tcase_add_test(ends, walk__code_without_unwind_data_or_frame_pointer_is_cut);
