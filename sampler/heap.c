@@ -62,7 +62,40 @@ void heap_set_rate(uint64_t rate)
 void heap_turn_off(void)
 {
 	heap_set_rate(0);
-	live_forget_all(); /* or a child would look in tables that it has not inherited */
+	live_take_all(NULL); /* or a child would look in tables that it has not inherited */
+}
+
+static void ring_after_fork(struct heap_ring *r)
+{
+	int state = atomic_load(&r->state);
+
+	if (state == 2)
+		ring_mend(&r->ring);
+	else
+		atomic_store(&r->state, 0);
+}
+
+void heap_after_fork(void)
+{
+	ring_after_fork(&heap.small);
+	ring_after_fork(&heap.large);
+}
+
+void heap_pause(uint64_t bytes)
+{
+	started = false;
+	heap_left = bytes;
+}
+
+static void lose(struct live_block block)
+{
+	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
+	heap_freed(block);
+}
+
+void heap_lose_blocks(void)
+{
+	live_take_all(lose);
 }
 
 void heap_set_sees_program(bool sees)
@@ -115,7 +148,7 @@ static bool make_ring(struct heap_ring *r, size_t bytes)
 
 	if (!atomic_compare_exchange_strong(&r->state, &state, 1))
 		return state == 2;
-	if (ring_init(&r->ring, bytes) != 0) {
+	if (ring_init_kept(&r->ring, bytes) != 0) {
 		atomic_store(&r->state, 0);
 		return false;
 	}

@@ -70,6 +70,18 @@ bool heap_sees_program(void);
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);
 
+/* Stacks on their way to the listener are whole or not there.  Context: child. */
+void heap_after_fork(void);
+
+/* This thread asks heap_wants() again after as many bytes, and then begins anew.  Context: hook. */
+void heap_pause(uint64_t bytes);
+
+/*
+ * What was recorded is no longer followed: every block counts as freed.
+ * Context: child, while nothing is recorded.
+ */
+void heap_lose_blocks(void);
+
 /* Finishes stacks that hooks could not follow.  Context: listener. */
 void heap_drain(void);
 

@@ -56,14 +56,14 @@ static struct slot *slot_at(struct slot *slots, int i, uint64_t addr, int k)
 static struct slot *make_level(int i)
 {
 	size_t bytes = level_size(i) * sizeof(struct slot);
-	struct slot *fresh = sys_map(bytes), *seen = NULL;
+	struct slot *fresh = sys_map_kept(bytes), *seen = NULL;
 
 	if (!fresh)
 		return NULL;
 	if (atomic_compare_exchange_strong_explicit(&level[i], &seen, fresh, memory_order_acq_rel,
 						    memory_order_acquire))
 		return fresh;
-	sys_unmap(fresh, bytes); /* another thread was faster */
+	sys_unmap_kept(fresh, bytes); /* another thread was faster */
 	return seen;
 }
 
@@ -148,21 +148,24 @@ bool live_remove(const void *p, struct live_block *out)
 	return false;
 }
 
-static void forget(uint64_t addr)
+static void forget(uint64_t addr, void (*fn)(struct live_block block))
 {
-	struct live_block unused;
+	struct live_block block;
 
-	if (live_remove((const void *)addr, &unused))
-		live_filter[addr >> 12 & (LIVE_FILTER_BYTES - 1)] = 0;
+	if (!live_remove((const void *)addr, &block))
+		return;
+	live_filter[addr >> 12 & (LIVE_FILTER_BYTES - 1)] = 0;
+	if (fn)
+		fn(block);
 }
 
-void live_forget_all(void)
+void live_take_all(void (*fn)(struct live_block block))
 {
 	for (int i = 0; i < LEVELS; i++) {
 		struct slot *slots = slots_of(i);
 
 		for (uint64_t k = 0; slots && k < level_size(i); k++)
-			forget(atomic_load_explicit(&slots[k].addr, memory_order_relaxed));
+			forget(atomic_load_explicit(&slots[k].addr, memory_order_relaxed), fn);
 	}
 }
 

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "sampler/peek.h"
 #include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "sampler/wake.h"
@@ -21,7 +22,8 @@
 /* Room for the demangler's recursion; pages that were never touched cost nothing. */
 #define STACK_BYTES   (1UL << 20)
 #define START_WAIT_NS (200 * NS_PER_MS)
-#define PORT_RETRY_NS NS_PER_SECOND
+#define RETRY_MIN_NS  (5 * NS_PER_MS)
+#define RETRY_MAX_NS  (500 * NS_PER_MS)
 #define STOP_WAIT_NS  NS_PER_SECOND
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -37,6 +39,10 @@ static struct {
 	uint32_t outcome; /* futex word, enum listener_outcome */
 	volatile int stop;
 	pthread_t thread; /* joinable, for the undertaker */
+	bool has_thread;  /* not joined yet */
+	void *stack;
+	int64_t until_ns; /* when to stop trying to have the port */
+	void (*on_port)(void), (*on_lost)(void);
 	bool no_niceties;
 	int wake_fd;
 } listener;
@@ -109,20 +115,24 @@ static void sleep_ns(int64_t ns)
 }
 
 /* Whether to go on waiting for a taken port. */
-static bool wait_for_port(void)
+static bool wait_for_port(int64_t ns)
 {
 	int64_t never = INT64_MAX;
 
+	if (sys_now_ns() >= listener.until_ns)
+		return false;
 	say(LISTENER_PORT_TAKEN);
-	sleep_ns(PORT_RETRY_NS);
+	sleep_ns(ns);
 	return !listener.stop && !last_thread_should_go(sys_now_ns(), &never);
 }
 
+/* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
 	int fd = http_listen(listener.settings->port);
 
-	while (fd == -EADDRINUSE && wait_for_port())
+	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
+	     ns = MIN(2 * ns, RETRY_MAX_NS))
 		fd = http_listen(listener.settings->port);
 	return fd;
 }
@@ -149,6 +159,9 @@ static void serve(int fd)
 	listener.wake_fd = MAX(wake_open(), 0);
 	service.tick = tick;
 	service.wake_fd = listener.wake_fd;
+	peek_new_descriptors();
+	if (listener.on_port)
+		listener.on_port();
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.settings->key, &service, &listener.stop);
 	sys_close(fd);
@@ -162,6 +175,8 @@ static void *run(void *unused)
 	fd = take_own_descriptors() ? open_socket() : -EPERM;
 	if (fd >= 0)
 		serve(fd);
+	else if (listener.on_lost)
+		listener.on_lost();
 	say(LISTENER_REFUSED);
 	return unused;
 }
@@ -180,11 +195,11 @@ static void *map_stack(void)
 
 static bool prepare(pthread_attr_t *attr)
 {
-	void *stack = map_stack();
-
-	if (!stack || real()->pthread_attr_init(attr) != 0)
+	if (!listener.stack)
+		listener.stack = map_stack();
+	if (!listener.stack || real()->pthread_attr_init(attr) != 0)
 		return false;
-	real()->pthread_attr_setstack(attr, stack, STACK_BYTES);
+	real()->pthread_attr_setstack(attr, listener.stack, STACK_BYTES);
 	return true;
 }
 
@@ -193,12 +208,14 @@ static bool create(void)
 	pthread_attr_t attr;
 	int err;
 
+	listener_join(); /* the stack is the last one's */
 	if (!prepare(&attr))
 		return false;
 	listener_block_signals();
 	err = real()->pthread_create(&listener.thread, &attr, run, NULL);
 	listener_restore_signals();
 	real()->pthread_attr_destroy(&attr);
+	listener.has_thread = err == 0;
 	return err == 0;
 }
 
@@ -224,12 +241,29 @@ enum listener_outcome listener_start(const struct settings *settings,
 {
 	listener.settings = settings;
 	listener.service = service;
+	listener.until_ns = INT64_MAX;
 	if (!create()) {
 		say(LISTENER_NO_THREAD);
 		return LISTENER_NO_THREAD;
 	}
 	wait_while(LISTENER_PENDING, sys_now_ns() + START_WAIT_NS);
 	return outcome();
+}
+
+bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lost)(void))
+{
+	listener.until_ns = sys_now_ns() + patience_ns;
+	listener.on_port = on_port;
+	listener.on_lost = on_lost;
+	say(LISTENER_PENDING);
+	return create();
+}
+
+void listener_after_fork(void)
+{
+	listener.outcome = LISTENER_REFUSED;
+	listener.stop = 0;
+	listener.has_thread = false;
 }
 
 void listener_skip_niceties(void)
@@ -260,7 +294,9 @@ void listener_stop_and_wait(void)
 
 void listener_join(void)
 {
-	real()->pthread_join(listener.thread, NULL);
+	if (listener.has_thread)
+		real()->pthread_join(listener.thread, NULL);
+	listener.has_thread = false;
 }
 
 void listener_wake(void)

@@ -16,7 +16,7 @@
 
 static void filter_comes(bool for_all_threads)
 {
-	if (life_is_child() || life_is_borrowed())
+	if (life_is_borrowed())
 		return;
 	if (for_all_threads && listener_is_running())
 		listener_stop_and_wait();
