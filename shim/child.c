@@ -33,7 +33,7 @@ static struct {
 	int64_t entered_ns;
 	_Atomic int64_t next_try_ns;
 	_Atomic int64_t pause_ns;
-	atomic_bool trying; /* a listener of this process is on its way to the port */
+	atomic_bool busy; /* a thread starts or ends the listener */
 } child;
 
 void child_init(void)
@@ -87,7 +87,7 @@ static void put_in_order(void)
 	child.entered_ns = sys_now_ns();
 	child.next_try_ns = 0;
 	child.pause_ns = FIRST_PAUSE_NS;
-	child.trying = false;
+	child.busy = false;
 }
 
 /* A fork behind our back was not announced, and this is no vfork child of one as far as we know. */
@@ -146,17 +146,41 @@ bool child_keeps_watch(void)
 
 /* ---- taking over */
 
-/* On the new listener's thread, with the port. */
-static void become_whole(void)
+/* Held by hooks only, in slow paths; a signal handler may find its own thread there. */
+static bool seize(int64_t patience_ns)
+{
+	int64_t until = sys_now_ns() + patience_ns;
+
+	while (atomic_exchange(&child.busy, true)) {
+		if (sys_now_ns() >= until)
+			return false;
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	}
+	return true;
+}
+
+static void let_go(void)
+{
+	child.busy = false;
+}
+
+static void inherit(void)
 {
 	child.predecessor = child.holder;
 	child.holder = sys_getpid();
 	child.forker = child.holder;
-	if (life_now() == LIFE_WORKER)
-		heap_lose_blocks();
-	if (!life_move(LIFE_YOUNG, LIFE_WHOLE))
-		life_move(LIFE_WORKER, LIFE_WHOLE);
-	child.trying = false;
+}
+
+/* On the new listener's thread, with the port. */
+static void become_whole(void)
+{
+	if (!life_move(LIFE_PARKED, LIFE_WHOLE)) {
+		inherit();
+		if (life_now() == LIFE_WORKER)
+			heap_lose_blocks();
+		if (!life_move(LIFE_YOUNG, LIFE_WHOLE))
+			life_move(LIFE_WORKER, LIFE_WHOLE);
+	}
 }
 
 /* On the listener's thread, as its last act but one: somebody else has the port. */
@@ -166,25 +190,31 @@ static void try_later(void)
 
 	child.next_try_ns = sys_now_ns() + pause;
 	child.pause_ns = MIN(2 * pause, LONGEST_PAUSE_NS);
-	child.trying = false;
 }
 
-static void try_now(int64_t patience_ns)
+static void start_listener(int64_t patience_ns)
 {
 	int saved = errno;
 
-	if (!atomic_exchange(&child.trying, true) &&
-	    !listener_take_over(patience_ns, become_whole, try_later))
+	if (!seize(0))
+		return;
+	if (!listener_is_running() && !listener_take_over(patience_ns, become_whole, try_later))
 		try_later();
+	let_go();
 	errno = saved;
 }
 
-static bool may_try(void)
+/* Not in a filtered thread, which makes no call of ours, nor in a vfork child. */
+static bool may_act(void)
+{
+	return !sandbox_is_noted() && !life_is_borrowed() && !listener_is_running();
+}
+
+static bool may_succeed(void)
 {
 	enum life now = state();
 
-	return (now == LIFE_YOUNG || now == LIFE_WORKER) && !sandbox_is_noted() &&
-	       !life_is_borrowed() && !child.trying;
+	return (now == LIFE_YOUNG || now == LIFE_WORKER) && may_act();
 }
 
 static bool is_time(void)
@@ -198,12 +228,35 @@ static bool is_time(void)
 
 void child_chance(void)
 {
-	if (may_try() && parent_is_gone() && is_time())
-		try_now(0);
+	if (life_now() == LIFE_PARKED)
+		child_unpark();
+	else if (may_succeed() && parent_is_gone() && is_time())
+		start_listener(0);
 }
 
 void child_succeed(void)
 {
-	if (may_try())
-		try_now(PATIENCE_NS);
+	if (may_succeed())
+		start_listener(PATIENCE_NS);
+}
+
+/* ---- parking */
+
+void child_park(void)
+{
+	int saved = errno;
+
+	if (!child.enabled || sandbox_is_noted() || life_is_borrowed() || !listener_is_running() ||
+	    !seize(NS_PER_SECOND))
+		return;
+	if (listener_end())
+		life_move(LIFE_WHOLE, LIFE_PARKED);
+	let_go();
+	errno = saved;
+}
+
+void child_unpark(void)
+{
+	if (life_now() == LIFE_PARKED && may_act() && sys_now_ns() >= child.next_try_ns)
+		start_listener(INT64_MAX / 2);
 }

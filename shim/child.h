@@ -8,7 +8,8 @@
  *                       is recorded any more
  *   YOUNG, WORKER -> WHOLE   its parent is gone and the port is free: its own listener
  *                       has the port and serves
- *   WHOLE -> PARKED -> WHOLE   the listener is gone for a moment: see park.h
+ *   WHOLE -> PARKED     the listener had to go, see child_park()
+ *   PARKED -> WHOLE     it is back
  *
  * Nothing of this happens in the fork itself, nor in a child that only executes
  * another program.  A listener is started at a safe point alone: in a call that
@@ -39,6 +40,20 @@ void child_succeed(void);
 
 /* True while this child is to look after its parent now and then.  Context: hook. */
 bool child_keeps_watch(void);
+
+/*
+ * Ends the listener until the next safe point, because the calling thread is
+ * about to do what the kernel refuses to processes with several threads (enter a
+ * user namespace), or what it does to one thread only (give up capabilities): the
+ * next listener, made by that thread, is as confined as it is.  Otherwise it
+ * would stay behind with all privileges, and the next set*id, which libc makes on
+ * every thread, would abort the process because its results differ.
+ * Context: hook.
+ */
+void child_park(void);
+
+/* The listener that was parked is started again now.  Context: hook, at a safe point. */
+void child_unpark(void);
 
 /* Around fork().  Context: hook. */
 void child_before_fork(void);

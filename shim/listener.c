@@ -36,8 +36,9 @@
 static struct {
 	const struct settings *settings;
 	const struct http_service *service;
-	uint32_t outcome; /* futex word, enum listener_outcome */
-	volatile int stop;
+	uint32_t outcome;  /* futex word, enum listener_outcome */
+	volatile int stop; /* futex word */
+	int tid;
 	pthread_t thread; /* joinable, for the undertaker */
 	bool has_thread;  /* not joined yet */
 	void *stack;
@@ -107,11 +108,12 @@ static void be_ordinary(void)
 	sys_call3(SYS_prctl, PR_SET_NAME, (long)"pprofshim", 0);
 }
 
+/* Until it is told to stop, `ns` at most. */
 static void sleep_ns(int64_t ns)
 {
 	struct timespec ts = { ns / NS_PER_SECOND, ns % NS_PER_SECOND };
 
-	sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&ts, 0);
+	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAIT_PRIVATE, 0, (long)&ts);
 }
 
 /* Whether to go on waiting for a taken port. */
@@ -171,6 +173,7 @@ static void *run(void *unused)
 {
 	int fd;
 
+	listener.tid = sys_gettid();
 	be_ordinary();
 	fd = take_own_descriptors() ? open_socket() : -EPERM;
 	if (fd >= 0)
@@ -209,6 +212,7 @@ static bool create(void)
 	int err;
 
 	listener_join(); /* the stack is the last one's */
+	listener.stop = 0;
 	if (!prepare(&attr))
 		return false;
 	listener_block_signals();
@@ -275,21 +279,46 @@ bool listener_is_running(void)
 {
 	enum listener_outcome o = outcome();
 
-	return listener.settings && (o == LISTENER_SERVING || o == LISTENER_PORT_TAKEN) &&
-	       !life_is_child();
+	return listener.has_thread && o != LISTENER_REFUSED && life_now() > LIFE_ENTERING;
 }
 
 void listener_stop(void)
 {
 	listener.stop = 1;
+	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAKE_PRIVATE, 1, 0);
 	listener_wake();
 }
 
-void listener_stop_and_wait(void)
+static void wait_for_end(int64_t until_ns)
 {
+	for (enum listener_outcome o = outcome(); o != LISTENER_REFUSED && sys_now_ns() < until_ns;
+	     o = outcome())
+		wait_while(o, until_ns);
+}
+
+/* A thread that was joined is on its last instructions in the kernel, and still counted. */
+static bool wait_until_unknown(int tid, int64_t until_ns)
+{
+	while (sys_call3(SYS_tgkill, sys_getpid(), tid, 0) != -ESRCH) {
+		if (sys_now_ns() > until_ns)
+			return false;
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	}
+	return true;
+}
+
+bool listener_end(void)
+{
+	int64_t until_ns = sys_now_ns() + STOP_WAIT_NS;
+
+	if (!listener.has_thread)
+		return false;
 	listener_stop();
-	wait_while(LISTENER_SERVING, sys_now_ns() + STOP_WAIT_NS);
-	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
+	wait_for_end(until_ns);
+	if (outcome() != LISTENER_REFUSED)
+		return false;
+	listener_join();
+	return wait_until_unknown(listener.tid, until_ns);
 }
 
 void listener_join(void)

@@ -40,14 +40,17 @@ void listener_after_fork(void);
 /* A filter forbids sched_setscheduler or prctl: do without.  Context: init. */
 void listener_skip_niceties(void);
 
-/* Context: any role. */
+/* There is a thread of ours in this process.  Context: any role. */
 bool listener_is_running(void);
 
 /* Makes it end after the request at hand.  Context: hook. */
 void listener_stop(void);
 
-/* The same, and waits until it is gone, a second at most.  Context: hook. */
-void listener_stop_and_wait(void);
+/*
+ * The same, and waits until the kernel has no such thread any more, a second at
+ * most.  False: it did not end, or there is none.  Context: hook, one at a time.
+ */
+bool listener_end(void);
 
 /* Waits until its thread is gone for good.  Context: one of our own threads. */
 void listener_join(void);

@@ -63,6 +63,9 @@
 	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	X(sleep, unsigned, (unsigned))                                                             \
 	X(usleep, int, (useconds_t))                                                               \
+	X(setns, int, (int, int))                                                                  \
+	X(unshare, int, (int))                                                                     \
+	X(capset, int, (void *, const void *))                                                     \
 	X(prctl, int, (int, ...))                                                                  \
 	X(syscall, long, (long, ...))
 
