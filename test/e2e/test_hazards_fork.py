@@ -120,7 +120,7 @@ def test_workers():
 
 
 def test_storm():
-    expected = plain(FORK, 'storm', 1).seen()
+    expected = ('status 0', 'forks: many\n', '')
     for rate in '1', '65536':
         with Target(FORK, 'storm', seconds(3), env={'PPROF_HEAP_RATE': rate},
                     limit=seconds(3) + 120) as t:
@@ -135,14 +135,13 @@ def test_storm():
 
 
 def test_spawns():
-    expected = plain(FORK, 'spawn', 0.2).seen()
     with Target(FORK, 'spawn', seconds(3), env={'PPROF_HEAP_RATE': '1'},
                 limit=seconds(3) + 60) as t:
         t.wait_ready()
         with Profiling(t) as p:
             t.say()
             poll(lambda: t.p.poll() is not None, seconds(3) + 60, 0.1)
-            same('children on our memory', t.finish().seen(), expected)
+            same('children on our memory', t.finish().seen(), ('status 0', 'spawned\n', ''))
         check('profiles were taken', p.blobs)
 
 
