@@ -1,9 +1,10 @@
 /*
  * long syscall(long number, ...), the C library's door to any system call: it
  * may return twice or on another stack, so nothing of ours may stay behind.
- * One comparison, then a jump with every register as it came.  Only seccomp is
- * announced first; the hook then jumps all the same.
+ * A comparison or two, then a jump with every register as it came.  Only seccomp and
+ * exit are announced first; the hook then jumps all the same.
  */
+#define SYS_EXIT    60
 #define SYS_SECCOMP 317
 
 	.text
@@ -50,11 +51,17 @@ syscall:
 	endbr64
 	cmpq $SYS_SECCOMP, %rdi
 	je 1f
+	cmpq $SYS_EXIT, %rdi
+	je 2f
 	jmpq *pprofshim_next_syscall(%rip)
 1:	SAVE
 	movl %esi, %edi
 	movl %edx, %esi
 	call pprofshim_before_seccomp
+	RESTORE
+	jmpq *pprofshim_next_syscall(%rip)
+2:	SAVE
+	call pprofshim_before_exit
 	RESTORE
 	jmpq *pprofshim_next_syscall(%rip)
 	.cfi_endproc
