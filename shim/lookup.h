@@ -15,4 +15,7 @@ void *lookup_next(const char *name);
 /* Whether an object that comes before ours in search order defines `name`. */
 bool lookup_comes_earlier(const char *name);
 
+/* An object whose path holds `part` is loaded.  Context: init. */
+bool lookup_has_object(const char *part);
+
 #endif
