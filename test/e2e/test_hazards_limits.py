@@ -53,9 +53,7 @@ def alike(what, *args, **options):
 
 
 def test_memory():
-    mib = 1 << 20
-    for value in 20, 40, 100:
-        alike('%d MiB of address space' % value, 'memory', preexec=limit(resource.RLIMIT_AS, value * mib))
+    alike('40 MiB of address space', 'memory', preexec=limit(resource.RLIMIT_AS, 40 << 20))
     alike('no locked memory', 'locked', preexec=limit(resource.RLIMIT_MEMLOCK, 0))
 
 
@@ -95,7 +93,7 @@ def test_queue():
     if os.geteuid() != 0:
         return skip('signal queue', ROOT_ONLY)
     # ours takes a quarter at most; here the program needs 8
-    for value in 12, 16, 32:
+    for value in 12, 16:
         alike('%d queued signals' % value, 'queue',
               prefix=['setpriv', '--reuid=64124', '--clear-groups', 'prlimit',
                       '--sigpending=%d' % value])
@@ -106,7 +104,7 @@ def test_processes():
     if os.geteuid() != 0:
         return skip('limits on processes', ROOT_ONLY)
     user = ['setpriv', '--reuid=64125', '--clear-groups', 'prlimit']
-    for n in 5, 6, 7:
+    for n in 5, 6:
         alike('%d processes' % n, 'threads', 3, prefix=user + ['--nproc=%d' % n])
     group = '/sys/fs/cgroup/pids/pprofshim-test-%d' % os.getpid()
     try:
@@ -114,19 +112,18 @@ def test_processes():
     except OSError as e:
         return skip('pids.max', e)
     try:
-        for n in 1, 5, 6:
+        for n in 1, 5:
             with open(group + '/pids.max', 'w') as f:
                 f.write(str(n))
             enter = ['sh', '-c', 'echo $$ >%s/cgroup.procs && exec "$@"' % group, 'sh']
             alike('pids.max %d' % n, 'threads', 3, prefix=enter)
-            alike('pids.max %d, forks' % n, 'forks', prefix=enter)
     finally:
         poll(lambda: not harness.read(group + '/cgroup.procs'), 5)
         os.rmdir(group)
 
 
 def test_files():
-    for n in 3, 4, 5:
+    for n in 3, 5:
         alike('%d descriptors' % n, 'memory', preexec=limit(resource.RLIMIT_NOFILE, n))
 
 
@@ -134,8 +131,6 @@ def test_places():
     if os.geteuid() != 0:
         return skip('no loopback, chroot', ROOT_ONLY)
     alike('no loopback', 'burn', 300, prefix=['unshare', '-n'])
-    alike('a network of its own', 'burn', 300,
-          prefix=['unshare', '-n', 'sh', '-c', 'ip link set lo up 2>/dev/null; exec "$@"', 'sh'])
     alike('a pid namespace', 'burn', 300, prefix=['unshare', '-fp', '--mount-proc'])
     alike('a user namespace', 'burn', 300, prefix=['unshare', '-Ur'])
 
@@ -158,11 +153,11 @@ def test_real_time():
 
 def test_debuggers():
     expected = ('status 11', 'done\n', '')
-    with Target(LIMITS, 'burn', 2000) as t:
+    with Target(LIMITS, 'burn', 1000) as t:
         t.wait_ready()
         with Profiling(t) as p:
             t.say()
-            for _ in range(3):
+            for _ in range(2):
                 out = subprocess.run(['gdb', '-nx', '-batch', '-p', str(t.pid), '-ex', 'bt 1',
                                       '-ex', 'detach'], stdout=subprocess.PIPE,
                                      stderr=subprocess.DEVNULL, text=True, timeout=60).stdout
