@@ -144,6 +144,8 @@ static int64_t tick(int64_t now_ns)
 	int64_t again;
 
 	wake_clear(listener.wake_fd);
+	if (listener.stop) /* after the clearing: who stops us may have found a signal on its way */
+		return now_ns;
 	again = listener.service->tick(now_ns);
 
 	if (last_thread_should_go(now_ns, &again)) {
