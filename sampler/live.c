@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "sampler/counters.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -56,7 +57,7 @@ static struct slot *slot_at(struct slot *slots, int i, uint64_t addr, int k)
 static struct slot *make_level(int i)
 {
 	size_t bytes = level_size(i) * sizeof(struct slot);
-	struct slot *fresh = sys_map_kept(bytes), *seen = NULL;
+	struct slot *fresh = sandbox_is_noted() ? NULL : sys_map_kept(bytes), *seen = NULL;
 
 	if (!fresh)
 		return NULL;

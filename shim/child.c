@@ -1,6 +1,7 @@
 #include "shim/child.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -23,6 +24,7 @@
 /* While somebody else has the port. */
 #define FIRST_PAUSE_NS	 NS_PER_SECOND
 #define LONGEST_PAUSE_NS (64 * NS_PER_SECOND)
+#define FOR_EVER	 (INT64_MAX / 2)
 
 /* Inherited by children, and then theirs. */
 static struct {
@@ -154,6 +156,45 @@ bool child_keeps_watch(void)
 	       sys_now_ns() - child.entered_ns < YOUNG_NS && !parent_is_gone();
 }
 
+/* ---- signal handlers */
+
+const uint64_t child_no_handler = 0;
+
+static bool has_handler(int sig)
+{
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} act;
+
+	return sys_call4(SYS_rt_sigaction, sig, 0, (long)&act, sizeof(act.mask)) == 0 &&
+	       act.handler > 1; /* SIG_DFL, SIG_IGN */
+}
+
+static bool is_on_alternate_stack(void)
+{
+	stack_t stack;
+
+	return sys_call3(SYS_sigaltstack, 0, (long)&stack, 0) == 0 && stack.ss_flags & SS_ONSTACK;
+}
+
+/* While a handler runs its signal is blocked, as long as the program does not ask otherwise. */
+static bool may_be_in_handler(const uint64_t *blocked)
+{
+	uint64_t mask = 0;
+
+	if (blocked == &child_no_handler)
+		return false;
+	if (blocked)
+		mask = *blocked;
+	else
+		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
+	for (; mask; mask &= mask - 1) {
+		if (has_handler(__builtin_ctzll(mask) + 1))
+			return true;
+	}
+	return is_on_alternate_stack();
+}
+
 /* ---- taking over */
 
 /* Held by hooks only, in slow paths; a signal handler may find its own thread there. */
@@ -227,6 +268,11 @@ static bool may_succeed(void)
 	return (now == LIFE_YOUNG || now == LIFE_WORKER) && may_act();
 }
 
+static bool may_unpark(void)
+{
+	return may_act() && sys_now_ns() >= child.next_try_ns;
+}
+
 static bool is_time(void)
 {
 	int64_t now = sys_now_ns();
@@ -236,12 +282,14 @@ static bool is_time(void)
 	return now >= child.next_try_ns;
 }
 
-void child_chance(void)
+void child_chance(const uint64_t *blocked)
 {
-	if (life_now() == LIFE_PARKED)
-		child_unpark();
-	else if (may_succeed() && parent_is_gone() && is_time())
+	if (life_now() == LIFE_PARKED) {
+		if (may_unpark() && !may_be_in_handler(blocked))
+			start_listener(FOR_EVER);
+	} else if (may_succeed() && parent_is_gone() && is_time() && !may_be_in_handler(blocked)) {
 		start_listener(0);
+	}
 }
 
 void child_succeed(void)
@@ -267,6 +315,6 @@ void child_park(void)
 
 void child_unpark(void)
 {
-	if (life_now() == LIFE_PARKED && may_act() && sys_now_ns() >= child.next_try_ns)
-		start_listener(INT64_MAX / 2);
+	if (life_now() == LIFE_PARKED && may_unpark())
+		start_listener(FOR_EVER);
 }
