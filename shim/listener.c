@@ -159,8 +159,10 @@ static int64_t tick(int64_t now_ns)
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
+	int wake_fd;
 
-	listener.wake_fd = MAX(wake_open(), 0);
+	wake_fd = wake_open();
+	listener.wake_fd = MAX(wake_fd, 0);
 	service.tick = tick;
 	service.wake_fd = listener.wake_fd;
 	peek_new_descriptors();

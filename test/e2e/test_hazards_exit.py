@@ -13,6 +13,7 @@ Seen to fail against:
   copies         no marker: two copies waited for each other for ever (ours); loaded by dlopen or
                  dlmopen: a call through NULL (ours)
   filters        sandbox hooks that do nothing: SIGSYS
+  allocations    tables that grow in the filtered thread (ours): SIGSYS
 """
 import os
 import resource
@@ -181,7 +182,17 @@ def test_filters_that_kill():
             judge(what, got.seen() == expected.seen(), 'got %r, expected %r' % (got, expected))
 
 
+def test_allocations_under_a_filter():
+    for rate in '1', '65536':
+        args = 'hostile_sandbox', 'alloc', 100, 'sigreturn'
+        with Target(*args, preexec=no_core, env={'PPROF_HEAP_RATE': rate}) as t:
+            t.wait_ready()
+            t.say()
+            got = t.finish(20)
+        same('allocations under a filter, rate ' + rate, got.seen(), ('status 0', 'done\n', ''))
+
+
 if __name__ == '__main__':
     run(test_ends, test_leaving, test_main_gone_by_system_call, test_closed_descriptors,
         test_limits, test_no_proc, test_read_only_root, test_copies, test_loaded_late,
-        test_filters_that_kill)
+        test_filters_that_kill, test_allocations_under_a_filter)
