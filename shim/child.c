@@ -32,7 +32,7 @@ static struct {
 	int holder;	 /* the last of us that had a listener */
 	int forker;	 /* the last of us that called fork */
 	int parent;	 /* the forker that this process is a child of */
-	int noted_pid;	 /* of the process that `parent` is about */
+	int noted_pid;	 /* of the process that `parent` is of */
 	int predecessor; /* holder before this process became it */
 	int64_t entered_ns;
 	_Atomic int64_t next_try_ns;
@@ -44,6 +44,7 @@ void child_init(void)
 {
 	child.holder = sys_getpid();
 	child.forker = child.holder;
+	child.noted_pid = child.holder;
 	child.enabled = true;
 }
 
@@ -59,23 +60,25 @@ int child_predecessor(void)
 
 /* ---- fork */
 
-static void note_parent(void)
+/* Once in each process, before it forks or takes over: who forked it is in what it inherited. */
+static void note_parent(int pid)
 {
-	life_note_pid();
+	if (child.noted_pid == pid)
+		return;
+	child.noted_pid = pid;
 	child.parent = child.forker;
-	child.noted_pid = sys_getpid();
 }
 
+/* Written only when it changes: after a fork the page would have to be copied. */
 void child_before_fork(void)
 {
-	if (child.enabled && !life_is_borrowed())
-		child.forker = sys_getpid();
-}
+	int pid = sys_getpid();
 
-void child_after_fork(bool is_child)
-{
-	if (is_child && child.enabled)
-		note_parent();
+	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) ||
+	    life_is_borrowed())
+		return;
+	note_parent(pid);
+	child.forker = pid;
 }
 
 /* ---- first look */
@@ -106,8 +109,8 @@ static enum life enter(void)
 {
 	if (!child.enabled || sandbox_is_noted() || !life_move(LIFE_WIPED, LIFE_ENTERING))
 		return life_now();
-	if (child.noted_pid != sys_getpid())
-		note_parent();
+	life_note_pid();
+	note_parent(sys_getpid());
 	put_in_order();
 	life_move(LIFE_ENTERING, LIFE_YOUNG);
 	return LIFE_YOUNG;

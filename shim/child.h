@@ -64,9 +64,8 @@ void child_park(void);
 /* The listener that was parked is started again now.  Context: hook, not in a signal handler. */
 void child_unpark(void);
 
-/* Around fork().  Context: hook. */
+/* Before fork(): its child will know whose it is.  Context: hook. */
 void child_before_fork(void);
-void child_after_fork(bool is_child);
 
 /* The pid of the process that served before this one, 0 if none did.  Context: listener. */
 int child_predecessor(void);
