@@ -271,6 +271,16 @@ static bool may_succeed(void)
 	return (now == LIFE_YOUNG || now == LIFE_WORKER) && may_act();
 }
 
+/* To ask for the parent costs half an empty epoll_wait; an old worker does so at every eighth. */
+static bool is_turn_to_look(void)
+{
+	static atomic_uint calls;
+
+	if (state() != LIFE_WORKER)
+		return true;
+	return atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) % 8 == 0;
+}
+
 static bool may_unpark(void)
 {
 	return may_act() && sys_now_ns() >= child.next_try_ns;
@@ -290,7 +300,8 @@ void child_chance(const uint64_t *blocked)
 	if (life_now() == LIFE_PARKED) {
 		if (may_unpark() && !may_be_in_handler(blocked))
 			start_listener(FOR_EVER);
-	} else if (may_succeed() && parent_is_gone() && is_time() && !may_be_in_handler(blocked)) {
+	} else if (is_turn_to_look() && parent_is_gone() && may_succeed() && is_time() &&
+		   !may_be_in_handler(blocked)) {
 		start_listener(0);
 	}
 }
