@@ -70,9 +70,6 @@ bool heap_sees_program(void);
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);
 
-/* Finishes stacks that hooks could not follow.  Context: listener. */
-void heap_drain(void);
-
 /* Fills `t` with the totals of every site, largest first.  Context: listener. */
 void heap_snapshot(struct stack_table *t);
 

@@ -26,4 +26,13 @@ int64_t weight_next_gap(uint64_t rate);
 /* What a sampled block of `size` bytes stands for, in units of 1/WEIGHT_ONE block. */
 uint64_t weight_of_block(uint64_t size, uint64_t rate);
 
+/*
+ * A sum of such units as whole blocks.  Only the sum of a stack's records is
+ * rounded: rounding each would add up.
+ */
+static inline int64_t weight_round(int64_t units)
+{
+	return (units + (int64_t)WEIGHT_ONE / 2) / (int64_t)WEIGHT_ONE;
+}
+
 #endif

@@ -16,6 +16,7 @@
 #include "sampler/peek.h"
 #include "sampler/roster.h"
 #include "sampler/sandbox.h"
+#include "sampler/site_at.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
@@ -142,7 +143,7 @@ static bool heed_filter(void)
 
 static int64_t tick(int64_t now_ns)
 {
-	heap_drain();
+	site_at_drain();
 	return cpu_tick(now_ns);
 }
 
