@@ -83,9 +83,12 @@ all: $(SO) ## Build build/libpprofshim.so (DEVELOPER=1 makes warnings errors)
 $(SO): $(SHIM_OBJ:%=$(BUILD)/%) $(CORE_OBJ:%=$(BUILD)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
 	$(call say,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 
+# Names with a version get it; the others are exported because their source says
+# EXPORT, and a gate compares them with the list.
 $(BUILD)/exports.map: shim/exports.txt
 	@mkdir -p $(@D)
-	@sed -n -e '1i { global:' -e '/^#/!s/$$/;/p' -e '$$a local: *; };' $< >$@
+	@awk -F@@ 'NF > 1 { of[$$2] = of[$$2] " " $$1 ";" } \
+		END { for (v in of) print v " { global:" of[v] " local: __start_*; __stop_*; };" }' $< >$@
 
 # One way of compiling: $(1) is its folder, $(2) the compiler, $(3) its flags.
 # core.a holds everything but shim/, for programs that test it.
