@@ -13,6 +13,7 @@
 #include "sampler/own_stack.h"
 #include "sampler/roster.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/real.h"
@@ -100,7 +101,9 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if ((heap_is_on() || roster_is_open()) && !life_is_child())
+	if (life_is_child())
+		child_chance();
+	if ((heap_is_on() || roster_is_open()) && (!life_is_child() || child_records()))
 		return create_wrapped(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);
 }
