@@ -32,6 +32,8 @@ static struct {
 	bool enabled;
 	int holder;	 /* the last of us that had a listener */
 	int forker;	 /* the last of us that called fork */
+	int parent;	 /* the forker that this process is a child of */
+	int noted_pid;	 /* of the process that `parent` is about */
 	int predecessor; /* holder before this process became it */
 	int64_t entered_ns;
 	_Atomic int64_t next_try_ns;
@@ -58,6 +60,13 @@ int child_predecessor(void)
 
 /* ---- fork */
 
+static void note_parent(void)
+{
+	life_note_pid();
+	child.parent = child.forker;
+	child.noted_pid = sys_getpid();
+}
+
 void child_before_fork(void)
 {
 	if (child.enabled && !life_is_borrowed())
@@ -67,7 +76,7 @@ void child_before_fork(void)
 void child_after_fork(bool is_child)
 {
 	if (is_child && child.enabled)
-		life_note_pid();
+		note_parent();
 }
 
 /* ---- first look */
@@ -98,7 +107,8 @@ static enum life enter(void)
 {
 	if (!child.enabled || sandbox_is_noted() || !life_move(LIFE_WIPED, LIFE_ENTERING))
 		return life_now();
-	life_note_pid();
+	if (child.noted_pid != sys_getpid())
+		note_parent();
 	put_in_order();
 	life_move(LIFE_ENTERING, LIFE_YOUNG);
 	return LIFE_YOUNG;
@@ -125,13 +135,13 @@ static bool parent_is_gone(void)
 {
 	int parent = (int)sys_call3(SYS_getppid, 0, 0, 0);
 
-	return parent != child.forker && parent != 0;
+	return parent != child.parent && parent != 0;
 }
 
 /* The holder may be another ancestor, or a zombie that nobody waits for: tried, but not at once. */
 static bool holder_is_there(void)
 {
-	return child.holder != child.forker && sys_call3(SYS_kill, child.holder, 0, 0) != -ESRCH;
+	return child.holder != child.parent && sys_call3(SYS_kill, child.holder, 0, 0) != -ESRCH;
 }
 
 void child_settle(void)

@@ -108,6 +108,23 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 
+static void note_end(void)
+{
+	if (life_is_child())
+		return;
+	roster_thread_ends();
+	last_thread_note_exit();
+}
+
+/* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
+void pprofshim_before_exit(void);
+
+void pprofshim_before_exit(void)
+{
+	if (!life_is_borrowed())
+		note_end();
+}
+
 EXPORT int pthread_cancel(pthread_t thread)
 {
 	if (!life_is_child())
@@ -117,20 +134,14 @@ EXPORT int pthread_cancel(pthread_t thread)
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 {
-	if (!life_is_child()) {
-		roster_thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->thrd_exit(result);
 	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
 {
-	if (!life_is_child()) {
-		roster_thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->pthread_exit(result);
 	__builtin_unreachable();
 }
