@@ -68,14 +68,18 @@ def with_shim(port):
     return environment(LD_PRELOAD=LIBRARY, ADMIN_KEY=KEY, PPROF_PORT=port)
 
 
-def find_gperftools():
-    """libprofiler.so, or None."""
+def find_library(name):
+    """Where the loader would find it, or None."""
     out = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True,
                          env={"PATH": "/sbin:/usr/sbin:/usr/bin:/bin"}).stdout
     for line in out.splitlines():
-        if "libprofiler.so" in line:
+        if name + "." in line:
             return line.split()[-1]
     return None
+
+
+def find_gperftools():
+    return find_library("libprofiler.so")
 
 
 def with_gperftools(library, path, hz=100):
