@@ -169,10 +169,13 @@ static const char *open_sampler(int hz)
 	if (!signal)
 		return why;
 	if (!cpu.holds_memory && !has_room())
-		return "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
+		return "the program's limit on address space (RLIMIT_AS) leaves no room for a "
+		       "profile";
 	if (!get_memory())
 		return "no memory for the ring of samples";
 	code_refresh();
+	if (modules_have_go())
+		carrier_use_alternate_stacks();
 	discard();
 	tick_direct_to(&cpu.ring);
 	if (roster_open(signal, period_of(hz)) != 0) {

@@ -54,13 +54,11 @@ def readable(what, bodies):
     return profiles
 
 
-def under_everything(what, name, *args, judge=check, first=None, **options):
+def under_everything(what, name, *args, **options):
     """The same status and output while all is fetched; the profiles."""
     expected = plain(name, *args, **options)
     env = dict(HIGHEST, **options.pop('env', {}))
     with Target(name, *args, env=env, **options) as t:
-        if first:
-            t.say(first)
         t.wait_ready()
         with Everything(lambda: [t.port]) as e:
             c = t.open('profile?seconds=60&hz=1000')
@@ -68,7 +66,7 @@ def under_everything(what, name, *args, judge=check, first=None, **options):
             got = t.finish()
             c.close()
     check('%s: it does well alone' % what, expected.code == 0, expected)
-    judge(what, (got.code, got.out) == (expected.code, expected.out),
+    check(what, (got.code, got.out) == (expected.code, expected.out),
           'got %s, expected %r' % (repr(got)[:300], expected))
     return readable(what, e.bodies) if got.code == 0 else {}
 
@@ -87,8 +85,9 @@ def test_go():
     """Threads run on goroutines' stacks, where a signal has no room."""
     if not shutil.which('go'):
         return skip('go', 'not installed')
-    under_everything('a library in Go', 'hostile_go', go_library(), milliseconds(3),
-                     judge=harness.still_open)
+    for late in (), ('late',):
+        under_everything('a library in Go %s' % ' '.join(late), 'hostile_go', go_library(),
+                         milliseconds(2), *late)
 
 
 LUA = '''
