@@ -235,7 +235,8 @@ static void choose(int sig)
  *
  * SA_RESTART, as a tick must not interrupt a system call that could go on.  All
  * signals blocked, so that no handler of the target runs (or jumps away) in the
- * middle of a capture.  Not SA_ONSTACK: an alternate stack may be 2 KiB.
+ * middle of a capture.  Not SA_ONSTACK, unless it is asked for later: an alternate
+ * stack may be 2 KiB.
  */
 static bool install(int sig)
 {
@@ -285,4 +286,16 @@ int carrier_acquire(const char **why)
 	}
 	*why = "the program uses every signal that could carry a tick";
 	return 0;
+}
+
+void carrier_use_alternate_stacks(void)
+{
+	struct kernel_action now;
+	int sig = carrier_signal();
+
+	if (kernel_action(sig, NULL, &now) != 0 || now.handler != (void *)on_signal ||
+	    now.flags & SA_ONSTACK)
+		return;
+	now.flags |= SA_ONSTACK;
+	kernel_action(sig, &now, NULL);
 }

@@ -32,6 +32,14 @@ void carrier_init(int preferred, carrier_is_ours is_ours, carrier_tick tick);
 int carrier_acquire(const char **why);
 
 /*
+ * From now on ticks come on the thread's alternate stack where it has one: in a
+ * process with a Go runtime threads run on stacks of 2 KiB, and all that do have
+ * an alternate stack with room (H14, H48).  Context: listener before timers run,
+ * hook before such threads run.
+ */
+void carrier_use_alternate_stacks(void);
+
+/*
  * The signal that carries ticks, 0 before the first profile.  From the moment it
  * is chosen the target's wishes for it are kept here, a moment before our handler
  * is in place.  Context: any role.

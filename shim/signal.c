@@ -72,6 +72,16 @@ static int set_action(int sig, const struct sigaction *act, struct sigaction *ol
 	return err;
 }
 
+/*
+ * What a Go runtime does before its first goroutine: SIGURG is how it preempts.
+ * From then on there are stacks without room for our handler.
+ */
+static bool is_go_runtime(int sig, const struct sigaction *act)
+{
+	return UNLIKELY(sig == SIGURG) && act && act->sa_flags & SA_ONSTACK &&
+	       act->sa_flags & SA_SIGINFO && sigismember(&act->sa_mask, SIGPROF) == 1;
+}
+
 EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	int err;
@@ -81,6 +91,8 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
 		return 0;
 	}
 	err = set_action(sig, act, old);
+	if (err == 0 && is_go_runtime(sig, act) && !life_is_borrowed())
+		carrier_use_alternate_stacks();
 	carrier_leave();
 	return err;
 }
