@@ -36,6 +36,10 @@ void cpu_route(struct http_exchange *x, const struct http_request *r);
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
 
+/* contention_route.c */
+void block_route(struct http_exchange *x, const struct http_request *r);
+void mutex_route(struct http_exchange *x, const struct http_request *r);
+
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);
 

@@ -26,11 +26,14 @@
 #define FOREIGN_SLICE_BYTES 16384U  /* of a stack that is not known to be the thread's own */
 
 struct site;
+struct site_table;
 
 struct capture {
-	struct thread *thread; /* of a tick */
-	struct site *site;     /* of an allocation: whose stack this is */
-	uint64_t tp;	       /* thread pointer: identifies the thread's own stack */
+	struct thread *thread;	  /* of a tick */
+	struct site *site;	  /* of what a hook records: whose stack this is */
+	struct site_table *sites; /* and where it belongs */
+	uint64_t site_leaf;	  /* pseudo frame to put before the stack; 0: none */
+	uint64_t tp;		  /* thread pointer: identifies the thread's own stack */
 	uint64_t reg[CAPTURE_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
@@ -53,9 +56,10 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 
 /*
  * The same for the calling thread itself: `pc` is the look-up address of the
- * first frame, sp and bp are its registers.  Context: hook.
+ * first frame, sp and bp are its registers.  The record is committed when the
+ * caller has filled in whose it is; NULL when there was no room.  Context: hook.
  */
-bool capture_call(struct ring *r, struct site *site, uint64_t pc, uint64_t sp, uint64_t bp);
+struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t bp);
 
 /* Copies `len` bytes from c->slice_at on, and sets c->slice_len.  Context: handler, hook. */
 void capture_copy(struct capture *c, uint32_t len);

@@ -174,6 +174,8 @@ static const char *open_sampler(int hz)
 	if (!get_memory())
 		return "no memory for the ring of samples";
 	code_refresh();
+	if (modules_have_go())
+		carrier_use_alternate_stacks();
 	discard();
 	tick_direct_to(&cpu.ring);
 	if (roster_open(signal, period_of(hz)) != 0) {

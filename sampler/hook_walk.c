@@ -38,7 +38,8 @@ static bool is_code(uint64_t return_address)
 	return row.kind != ROW_UNKNOWN && row.kind != ROW_NONE;
 }
 
-/* Code without unwind data: follow BP as long as it leads up the stack, and to code that is known. */
+/* Code without unwind data: follow BP as long as it leads up the stack, and to code that is known.
+ */
 static enum step step_frame_pointer(const struct own_stack *own, struct frame_regs *r)
 {
 	struct frame_regs caller = { .sp = r->bp + 16 };
@@ -84,7 +85,7 @@ static void note(struct hook_walk *w, uint64_t pc)
 }
 
 /* Room for the mark of a cut stack is always left. */
-bool hook_walk(struct frame_regs caller, struct hook_walk *w)
+bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w)
 {
 	struct own_stack own = own_stack();
 	enum step s = STEP_ON;
@@ -93,6 +94,8 @@ bool hook_walk(struct frame_regs caller, struct hook_walk *w)
 	if (caller.sp < own.lo || caller.sp >= own.hi || !code_is_fresh())
 		return false;
 	own.lo = caller.sp;
+	if (leaf)
+		w->pc[w->depth++] = leaf;
 	while (s == STEP_ON && w->depth + 1 < SITE_DEPTH_MAX) {
 		note(w, caller.pc - 1);
 		s = step(&own, &caller);

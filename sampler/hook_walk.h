@@ -18,9 +18,10 @@ struct hook_walk {
 };
 
 /*
- * Walks from `caller` (pc is a return address).  False when an address is not
- * known yet, or the stack's bounds are not: then the listener has to do it.
+ * Walks from `caller` (pc is a return address); `leaf` (0: none) is put before
+ * it.  False when an address is not known yet, or the stack's bounds are not:
+ * then the listener has to do it.
  */
-bool hook_walk(struct frame_regs caller, struct hook_walk *w);
+bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w);
 
 #endif

@@ -4,24 +4,14 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "sampler/counters.h"
-#include "sampler/permanent.h"
 #include "sampler/stacks.h"
 #include "shim/cc.h"
-
-/* About 100,000 stacks of 30 frames. */
-#define SITES_BYTES (32UL << 20)
-#define BUCKETS	    16384
 
 /*
  * A program whose stacks are all of its own making (coroutines) would take one for
  * every sample; past this many it gets the leaf of each stack only.
  */
 #define UNRESOLVED_MAX 65536
-
-static struct permanent memory = { .limit = SITES_BYTES };
-static struct site *_Atomic bucket[BUCKETS];
-static struct site *_Atomic unresolved; /* newest first */
 
 static uint64_t hash_of(const uint64_t *pc, uint32_t depth, uint32_t generation)
 {
@@ -39,9 +29,10 @@ static bool is_same(const struct site *s, uint64_t hash, const uint64_t *pc, uin
 	       memcmp(s->pc, pc, depth * sizeof(*pc)) == 0;
 }
 
-static struct site *new_site(const uint64_t *pc, uint32_t depth, uint32_t generation)
+static struct site *new_site(struct site_table *t, const uint64_t *pc, uint32_t depth,
+			     uint32_t generation)
 {
-	struct site *s = permanent_alloc(&memory, sizeof(*s) + depth * sizeof(*pc));
+	struct site *s = permanent_alloc(&t->memory, sizeof(*s) + depth * sizeof(*pc));
 
 	if (!s)
 		return NULL;
@@ -73,15 +64,16 @@ static struct site *find(struct site *_Atomic *list, uint64_t hash, const uint64
 }
 
 /* Two threads may add the same stack at once; reports merge the twins. */
-static struct site *find_or_add(const uint64_t *pc, uint32_t depth, uint32_t generation)
+static struct site *find_or_add(struct site_table *t, const uint64_t *pc, uint32_t depth,
+				uint32_t generation)
 {
 	uint64_t hash = hash_of(pc, depth, generation);
-	struct site *_Atomic *list = &bucket[hash % BUCKETS];
+	struct site *_Atomic *list = &t->bucket[hash % SITE_BUCKETS];
 	struct site *s = find(list, hash, pc, depth, generation);
 
 	if (s)
 		return s;
-	s = new_site(pc, depth, generation);
+	s = new_site(t, pc, depth, generation);
 	if (!s)
 		return NULL;
 	s->hash = hash;
@@ -89,37 +81,42 @@ static struct site *find_or_add(const uint64_t *pc, uint32_t depth, uint32_t gen
 	return s;
 }
 
-struct site *site_of(const uint64_t *pc, uint32_t depth, uint32_t generation)
+/* [other stacks]: needs no memory but the table's own. */
+static struct site *rest_of(struct site_table *t)
 {
 	static const uint64_t other = PSEUDO_OTHER;
-	static struct site *_Atomic rest;
-	struct site *s = find_or_add(pc, depth, generation);
+	struct site *s = atomic_load_explicit(&t->rest, memory_order_acquire);
 
 	if (s)
 		return s;
-	counter_add(COUNTER_HEAP_SITES_FOLDED, 1);
-	s = atomic_load_explicit(&rest, memory_order_acquire);
-	if (!s) {
-		static _Alignas(struct site) char room[sizeof(struct site) + sizeof(other)];
-
-		s = (struct site *)room;
-		s->depth = 1;
-		memcpy(s->pc, &other, sizeof(other));
-		atomic_store_explicit(&rest, s, memory_order_release);
-		push(&bucket[0], s);
-	}
+	s = (struct site *)t->rest_room;
+	s->depth = 1;
+	memcpy(s->pc, &other, sizeof(other));
+	/* of two threads that come here at once one puts it into a bucket */
+	if (!atomic_exchange_explicit(&t->rest, s, memory_order_acq_rel))
+		push(&t->bucket[0], s);
 	return s;
 }
 
-struct site *site_unresolved(void)
+struct site *site_of(struct site_table *t, const uint64_t *pc, uint32_t depth, uint32_t generation)
 {
-	static atomic_uint given;
+	struct site *s = find_or_add(t, pc, depth, generation);
+
+	if (s)
+		return s;
+	counter_add(t->folded, 1);
+	return rest_of(t);
+}
+
+struct site *site_unresolved(struct site_table *t)
+{
 	struct site *s = NULL;
 
-	if (atomic_fetch_add_explicit(&given, 1, memory_order_relaxed) < UNRESOLVED_MAX)
-		s = permanent_alloc(&memory, sizeof(*s));
+	if (atomic_fetch_add_explicit(&t->unresolved_given, 1, memory_order_relaxed) <
+	    UNRESOLVED_MAX)
+		s = permanent_alloc(&t->memory, sizeof(*s));
 	if (s)
-		push(&unresolved, s);
+		push(&t->unresolved, s);
 	return s;
 }
 
@@ -136,9 +133,9 @@ static void each_in(struct site *_Atomic *list, void (*fn)(struct site *s, void 
 		fn(s, arg);
 }
 
-void sites_each(void (*fn)(struct site *s, void *arg), void *arg)
+void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), void *arg)
 {
-	for (size_t i = 0; i < BUCKETS; i++)
-		each_in(&bucket[i], fn, arg);
-	each_in(&unresolved, fn, arg);
+	for (size_t i = 0; i < SITE_BUCKETS; i++)
+		each_in(&t->bucket[i], fn, arg);
+	each_in(&t->unresolved, fn, arg);
 }

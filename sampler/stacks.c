@@ -20,10 +20,14 @@
 #define FIRST_LIST_ROOM 255
 #define BUCKETS_MAX	(1UL << 15) /* at STACK_TABLE_MAX: half a stack a bucket */
 
-static const char *const pseudo_names[PSEUDO_COUNT] = {
-	[PSEUDO_TRUNCATED] = "[truncated]",   [PSEUDO_LOST] = "[lost samples]",
-	[PSEUDO_UNSAMPLED] = "[unsampled]",   [PSEUDO_OTHER] = "[other stacks]",
-	[PSEUDO_UNKNOWN] = "[unknown stack]",
+static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[truncated]",
+							[PSEUDO_LOST] = "[lost samples]",
+							[PSEUDO_UNSAMPLED] = "[unsampled]",
+							[PSEUDO_OTHER] = "[other stacks]",
+							[PSEUDO_UNKNOWN] = "[unknown stack]",
+#define X(name) [PSEUDO_CALL_##name] = #name,
+							PSEUDO_CALLS(X)
+#undef X
 };
 
 static const uint64_t other_pc[1] = { PSEUDO_OTHER };

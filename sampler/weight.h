@@ -20,10 +20,22 @@
 /* Blocks are counted in units of 1/2^20. */
 #define WEIGHT_ONE (1ULL << 20)
 
+/* 64 fair random bits, good enough for sampling. */
+uint64_t weight_random(void);
+
 /* The whole bytes before the next sample point, which are `rate` on average; perhaps 0. */
 int64_t weight_next_gap(uint64_t rate);
 
 /* What a sampled block of `size` bytes stands for, in units of 1/WEIGHT_ONE block. */
 uint64_t weight_of_block(uint64_t size, uint64_t rate);
+
+/*
+ * A sum of such units as whole blocks.  Only the sum of a stack's records is
+ * rounded: rounding each would add up.
+ */
+static inline int64_t weight_round(int64_t units)
+{
+	return (units + (int64_t)WEIGHT_ONE / 2) / (int64_t)WEIGHT_ONE;
+}
 
 #endif

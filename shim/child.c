@@ -6,16 +6,19 @@
 #include <stdint.h>
 
 #include "sampler/code.h"
+#include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/learn.h"
 #include "sampler/sandbox.h"
+#include "sampler/site_at.h"
 #include "sampler/sys.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/locks.h"
 
 /* Longer than any daemon's first process waits for its child to be ready. */
 #define YOUNG_NS (10 * NS_PER_SECOND)
@@ -95,7 +98,7 @@ static void put_in_order(void)
 	cpu_after_fork();
 	code_after_fork();
 	learn_after_fork();
-	heap_after_fork();
+	site_at_after_fork();
 	last_thread_after_fork();
 	listener_after_fork();
 	child.entered_ns = sys_now_ns();
@@ -230,11 +233,13 @@ static void become_whole(void)
 {
 	if (!life_move(LIFE_PARKED, LIFE_WHOLE)) {
 		inherit();
+		contention_after_fork();
 		if (life_now() == LIFE_WORKER)
 			heap_lose_blocks();
 		if (!life_move(LIFE_YOUNG, LIFE_WHOLE))
 			life_move(LIFE_WORKER, LIFE_WHOLE);
 	}
+	locks_watch_again();
 }
 
 /* On the listener's thread, as its last act but one: somebody else has the port. */

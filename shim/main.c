@@ -9,13 +9,16 @@
 
 #include "http/routes.h"
 #include "sampler/carrier.h"
+#include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/modules.h"
+#include "sampler/monotonic.h"
 #include "sampler/own_stack.h"
 #include "sampler/peek.h"
 #include "sampler/roster.h"
 #include "sampler/sandbox.h"
+#include "sampler/site_at.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
@@ -24,6 +27,7 @@
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/locks.h"
 #include "shim/lookup.h"
 #include "shim/probe.h"
 #include "shim/real.h"
@@ -80,6 +84,36 @@ static void write_heap_state(struct text *t)
 		text_str(t, "; the program's own malloc hides ours");
 }
 
+static void write_coarser(struct text *t, uint64_t factor)
+{
+	if (factor == 1)
+		return;
+	text_str(t, "; too many a second: for now ");
+	text_u64(t, factor);
+	text_str(t, " times that");
+}
+
+static void write_contention_state(struct text *t)
+{
+	text_str(t, "\nblock: ");
+	if (block_rate()) {
+		text_str(t, "active, all waits of ");
+		text_u64(t, block_rate());
+		text_str(t, " ns and longer");
+		write_coarser(t, block_coarser());
+	} else {
+		text_str(t, "off");
+	}
+	text_str(t, "\nmutex: ");
+	if (mutex_fraction()) {
+		text_str(t, "active, one contention in ");
+		text_u64(t, mutex_fraction());
+		write_coarser(t, mutex_coarser());
+	} else {
+		text_str(t, "off");
+	}
+}
+
 static void write_predecessor(struct text *t)
 {
 	if (!child_predecessor())
@@ -97,11 +131,12 @@ static void write_status(struct text *t)
 	write_predecessor(t);
 	write_cpu_state(t);
 	write_heap_state(t);
+	write_contention_state(t);
 	text_str(t, "\ncpu threads with a timer: ");
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\ngoroutine, threadcreate, block, mutex: not in this version\n");
+	text_str(t, "\ngoroutine, threadcreate: not in this version\n");
 }
 
 static void tell_port_taken(void)
@@ -153,7 +188,7 @@ static bool heed_filter(void)
 
 static int64_t tick(int64_t now_ns)
 {
-	heap_drain();
+	site_at_drain();
 	return cpu_tick(now_ns);
 }
 
@@ -169,6 +204,10 @@ static void start(int argc, char **argv)
 	child_init();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
+	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
+	block_set_rate(settings.block_rate);
+	mutex_set_fraction(settings.mutex_fraction);
+	locks_watch(block_rate(), mutex_fraction());
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,

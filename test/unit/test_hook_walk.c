@@ -26,7 +26,7 @@
 
 static struct ring ring;
 static struct walk walked;
-static struct hook_walk hooked;
+static struct hook_walk hooked, plain;
 static bool is_whole; /* what hook_walk() said */
 static volatile long keep_frame;
 
@@ -46,24 +46,31 @@ NOINLINE static void observe(observer fn)
 
 static void walk_copy(struct frame_regs caller)
 {
-	const struct capture *c;
+	struct capture *c = capture_call(&ring, caller.pc - 1, caller.sp, caller.bp);
 
-	ck_assert(capture_call(&ring, NULL, caller.pc - 1, caller.sp, caller.bp));
-	c = ring_front(&ring);
 	ck_assert_ptr_nonnull(c);
+	ring_commit(c);
+	ck_assert_ptr_eq(ring_front(&ring), c);
 	walk_capture(c, &walked);
 	ring_pop(&ring);
 }
 
 static void walk_live(struct frame_regs caller)
 {
-	is_whole = hook_walk(caller, &hooked);
+	is_whole = hook_walk(0, caller, &hooked);
 }
 
 static void walk_both(struct frame_regs caller)
 {
 	walk_copy(caller); /* learns the rows */
 	walk_live(caller);
+}
+
+static void walk_both_named(struct frame_regs caller)
+{
+	walk_both(caller);
+	plain = hooked;
+	is_whole = hook_walk(PSEUDO_OTHER, caller, &hooked);
 }
 
 NOINLINE static void recurse(int n, observer fn)
@@ -134,6 +141,17 @@ static void setup(void)
 }
 
 /* ---- equal */
+
+START_TEST(a_leaf_of_ones_own_comes_first)
+{
+	recurse(3, walk_both_named);
+	ck_assert(is_whole);
+	ck_assert_uint_eq(hooked.depth, plain.depth + 1);
+	ck_assert_uint_eq(hooked.pc[0], PSEUDO_OTHER);
+	for (uint32_t i = 0; i < plain.depth; i++)
+		ck_assert_uint_eq(hooked.pc[i + 1], plain.pc[i]);
+}
+END_TEST
 
 START_TEST(it_equals_a_walk_of_a_copy)
 {
@@ -339,6 +357,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, a_leaf_of_ones_own_comes_first);
 	tcase_add_test(tc, it_equals_a_walk_of_a_copy);
 	tcase_add_test(tc, it_equals_a_walk_of_a_copy_at_depth_50);
 	tcase_add_test(tc, it_equals_a_walk_of_a_copy_through_frames_of_variable_size);

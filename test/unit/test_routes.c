@@ -10,8 +10,10 @@
 
 #include "http/routes.h"
 #include "proto/build.h"
+#include "proto/contention_text.h"
 #include "proto/heap_text.h"
 #include "proto/trim.h"
+#include "sampler/contention.h"
 #include "sampler/counters.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
@@ -175,6 +177,72 @@ void heap_snapshot(struct stack_table *t)
 
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * heap_fake.snapshots++;
 }
+
+/* ---- fake block and mutex profiles: block has a stack of 100 ns, and 10 more at each snapshot */
+
+static struct {
+	bool off;
+	int snapshots, wanting_everything;
+} contention_fake;
+
+uint64_t block_rate(void)
+{
+	return contention_fake.off ? 0 : 1000;
+}
+
+uint64_t mutex_fraction(void)
+{
+	return contention_fake.off ? 0 : 10;
+}
+
+void block_everything_begins(void)
+{
+	contention_fake.wanting_everything++;
+}
+
+void block_everything_ends(void)
+{
+	contention_fake.wanting_everything--;
+}
+
+void mutex_everything_begins(void)
+{
+	contention_fake.wanting_everything++;
+}
+
+void mutex_everything_ends(void)
+{
+	contention_fake.wanting_everything--;
+}
+
+void block_snapshot(struct stack_table *t)
+{
+	static const uint64_t pc = 0x1010;
+	struct stack *s = stack_table_add(t, &pc, 1, 3);
+
+	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * contention_fake.snapshots++;
+}
+
+void mutex_snapshot(struct stack_table *t)
+{
+	block_snapshot(t);
+}
+
+int block_text(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"waits", 5 };
+	return 0;
+}
+
+int mutex_text(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"blame", 5 };
+	return 0;
+}
+
+/* ---- building */
 
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
 		  enum symbols_detail detail, struct message *out)
@@ -461,6 +529,13 @@ static const struct heap_case heap_cases[] = {
 	{ "GET /debug/pprof/heap?seconds=1.5", 400, NULL, NULL, NULL },
 	{ "GET /debug/pprof/heap?seconds=5&debug=1", 400, NULL, NULL, NULL },
 	{ "POST /debug/pprof/heap", 405, NULL, NULL, NULL },
+	{ "GET /debug/pprof/block", 200, "file", BINARY, "block" },
+	{ "GET /debug/pprof/mutex", 200, "file", BINARY, "mutex" },
+	{ "GET /debug/pprof/block?debug=1", 200, "waits", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/mutex?debug=1", 200, "blame", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/block?seconds=0", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/mutex?seconds=5&debug=1", 400, NULL, NULL, NULL },
+	{ "POST /debug/pprof/mutex", 405, NULL, NULL, NULL },
 };
 
 static void expect_same(const char *got, const char *wanted, const char *line)
@@ -530,6 +605,61 @@ START_TEST(test_heap__head_takes_no_snapshot)
 	ask("HEAD /debug/pprof/heap");
 	ck_assert(x.begun && !x.has_waiter);
 	ck_assert_int_eq(heap_fake.snapshots, before);
+}
+END_TEST
+
+/* ---- block and mutex */
+
+static void expect_contention_head(void)
+{
+	const struct profile_head *h = &heap_fake.head;
+
+	ck_assert_uint_eq(h->sample_type_count, 2);
+	ck_assert_str_eq(h->sample_type[0].type, "contentions");
+	ck_assert_str_eq(h->sample_type[0].unit, "count");
+	ck_assert_str_eq(h->sample_type[1].type, "delay");
+	ck_assert_str_eq(h->sample_type[1].unit, "nanoseconds");
+	ck_assert_str_eq(h->period_type.type, "contentions");
+	ck_assert_int_eq(h->period, 1);
+	ck_assert_str_eq(h->default_sample_type, "");
+}
+
+START_TEST(test_contention__heads_are_those_of_go)
+{
+	ask(_i ? "GET /debug/pprof/block" : "GET /debug/pprof/mutex");
+	expect_contention_head();
+	ck_assert_int_eq(heap_fake.head.duration_ns, 0);
+}
+END_TEST
+
+START_TEST(test_contention__while_a_delta_is_taken_everything_is_wanted)
+{
+	ask(_i ? "GET /debug/pprof/block?seconds=5" : "GET /debug/pprof/mutex?seconds=5");
+	ck_assert(x.begun && x.has_waiter);
+	ck_assert_int_eq(contention_fake.wanting_everything, 1);
+	x.waiter.due(&x, x.waiter.arg);
+	ck_assert(x.finished && !x.aborted);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+	ck_assert_int_eq(heap_fake.built_bytes, 10);
+}
+END_TEST
+
+START_TEST(test_contention__a_client_that_goes_away_wants_nothing_any_more)
+{
+	ask("GET /debug/pprof/block?seconds=5");
+	ck_assert_int_eq(contention_fake.wanting_everything, 1);
+	x.waiter.gone(x.waiter.arg);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+}
+END_TEST
+
+START_TEST(test_contention__that_is_off_says_so)
+{
+	contention_fake.off = true;
+	ask(_i ? "GET /debug/pprof/block" : "GET /debug/pprof/mutex?seconds=5");
+	ck_assert_int_eq(x.status, 500);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+	contention_fake.off = false;
 }
 END_TEST
 
@@ -856,6 +986,10 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_heap__allocs_shows_what_was_allocated);
 	tcase_add_test(t, test_heap__that_is_off_says_so);
 	tcase_add_test(t, test_heap__head_takes_no_snapshot);
+	tcase_add_loop_test(t, test_contention__heads_are_those_of_go, 0, 2);
+	tcase_add_loop_test(t, test_contention__while_a_delta_is_taken_everything_is_wanted, 0, 2);
+	tcase_add_test(t, test_contention__a_client_that_goes_away_wants_nothing_any_more);
+	tcase_add_loop_test(t, test_contention__that_is_off_says_so, 0, 2);
 	tcase_add_test(t, test_index__lists_what_works_with_relative_links);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);

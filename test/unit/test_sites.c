@@ -9,6 +9,8 @@
 
 #define THREADS 8
 
+SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+
 /* Stack number `i` of a family of different ones. */
 static struct site *numbered(uint64_t i, uint32_t depth)
 {
@@ -17,12 +19,12 @@ static struct site *numbered(uint64_t i, uint32_t depth)
 	for (uint32_t k = 0; k < depth; k++)
 		pc[k] = 0x400000 + k * 64;
 	pc[depth / 2] += i << 20;
-	return site_of(pc, depth, 1);
+	return site_of(&table, pc, depth, 1);
 }
 
 struct sum {
 	size_t records, unresolved;
-	uint64_t blocks;
+	uint64_t events;
 };
 
 static void add_up(struct site *s, void *arg)
@@ -31,14 +33,14 @@ static void add_up(struct site *s, void *arg)
 
 	sum->records++;
 	sum->unresolved += s->depth == 0;
-	sum->blocks += s->alloc_blocks;
+	sum->events += site_get(s, 0);
 }
 
 static struct sum sum_of_all(void)
 {
 	struct sum sum = { 0 };
 
-	sites_each(add_up, &sum);
+	sites_each(&table, add_up, &sum);
 	return sum;
 }
 
@@ -51,15 +53,15 @@ END_TEST
 START_TEST(a_new_record_holds_its_stack_and_zeros)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 };
-	struct site *s = site_of(pc, 3, 7);
+	struct site *s = site_of(&table, pc, 3, 7);
 
 	ck_assert_ptr_nonnull(s);
 	ck_assert_uint_eq(s->depth, 3);
 	ck_assert_uint_eq(s->generation, 7);
 	ck_assert_mem_eq(s->pc, pc, sizeof(pc));
 	ck_assert_ptr_null(s->resolved);
-	ck_assert(s->alloc_blocks == 0 && s->alloc_bytes == 0 && s->free_blocks == 0 &&
-		  s->free_bytes == 0);
+	for (int i = 0; i < SITE_TOTALS_MAX; i++)
+		ck_assert_uint_eq(site_get(s, i), 0);
 }
 END_TEST
 
@@ -75,8 +77,8 @@ END_TEST
 START_TEST(stacks_that_differ_in_one_frame_depth_or_generation_are_different)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 }, last[] = { 0x1000, 0x2000, 0x3001 };
-	struct site *s[] = { site_of(pc, 3, 1), site_of(last, 3, 1), site_of(pc, 2, 1),
-			     site_of(pc, 3, 2) };
+	struct site *s[] = { site_of(&table, pc, 3, 1), site_of(&table, last, 3, 1),
+			     site_of(&table, pc, 2, 1), site_of(&table, pc, 3, 2) };
 
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
 		for (size_t k = 0; k < i; k++)
@@ -133,7 +135,7 @@ END_TEST
 
 START_TEST(unresolved_records_are_each_their_own)
 {
-	struct site *a = site_unresolved(), *b = site_unresolved();
+	struct site *a = site_unresolved(&table), *b = site_unresolved(&table);
 
 	ck_assert_ptr_nonnull(a);
 	ck_assert_ptr_ne(a, b);
@@ -144,15 +146,15 @@ END_TEST
 
 START_TEST(a_resolved_record_keeps_its_totals_and_names_the_other)
 {
-	struct site *s = site_unresolved(), *known = numbered(1, 5);
+	struct site *s = site_unresolved(&table), *known = numbered(1, 5);
 
-	s->alloc_blocks = 3;
-	known->alloc_blocks = 4;
+	site_add(s, 0, 3);
+	site_add(known, 0, 4);
 	ck_assert_ptr_null(s->resolved);
 	site_resolve(s, known);
 	ck_assert_ptr_eq(s->resolved, known);
 	ck_assert_ptr_null(known->resolved);
-	ck_assert_uint_eq(sum_of_all().blocks, 7);
+	ck_assert_uint_eq(sum_of_all().events, 7);
 }
 END_TEST
 
@@ -169,11 +171,9 @@ static void *count_all(void *arg)
 	pthread_barrier_wait(&barrier);
 	for (uint64_t k = 0; k < ROUNDS; k++) {
 		for (uint64_t i = 0; i < STACKS; i++) {
-			struct site *s = numbered(i, 10);
-
-			atomic_fetch_add_explicit(&s->alloc_blocks, 1, memory_order_relaxed);
+			site_add(numbered(i, 10), 0, 1);
 		}
-		atomic_fetch_add(&site_unresolved()->alloc_blocks, 1);
+		site_add(site_unresolved(&table), 0, 1);
 	}
 	return NULL;
 }
@@ -183,7 +183,7 @@ static void count_by_stack(struct site *s, void *arg)
 	uint64_t *sum = arg;
 
 	if (s->depth)
-		sum[(s->pc[5] - 0x400000) >> 20] += s->alloc_blocks;
+		sum[(s->pc[5] - 0x400000) >> 20] += site_get(s, 0);
 }
 
 START_TEST(sums_of_threads_that_add_the_same_stacks_are_exact)
@@ -196,11 +196,11 @@ START_TEST(sums_of_threads_that_add_the_same_stacks_are_exact)
 		pthread_create(&thread[i], NULL, count_all, NULL);
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
-	sites_each(count_by_stack, sum);
+	sites_each(&table, count_by_stack, sum);
 	for (size_t i = 0; i < STACKS; i++)
 		ck_assert_uint_eq(sum[i], THREADS * ROUNDS);
 	ck_assert_uint_eq(sum_of_all().unresolved, THREADS * ROUNDS);
-	ck_assert_uint_eq(sum_of_all().blocks, THREADS * ROUNDS * (STACKS + 1));
+	ck_assert_uint_eq(sum_of_all().events, THREADS * ROUNDS * (STACKS + 1));
 }
 END_TEST
 

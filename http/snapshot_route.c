@@ -1,0 +1,188 @@
+#include "http/snapshot_route.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+#define SNAPSHOT_BYTES (24UL << 20)
+#define SECONDS_MAX    3600
+
+/* A delta under way; lives in the exchange's arena. */
+struct delta {
+	const struct snapshot_page *page;
+	struct stack_table before;
+	enum symbols_detail detail;
+	int64_t start_ns;
+};
+
+static struct profile_head head_of(const struct snapshot_page *page)
+{
+	struct profile_head head = { .default_sample_type = page->default_sample_type,
+				     .time_ns = sys_clock_ns(CLOCK_REALTIME) };
+
+	page->fill_head(&head);
+	return head;
+}
+
+static struct http_response file_response(const char *name)
+{
+	return (struct http_response){ .status = 200,
+				       .content_type = "application/octet-stream",
+				       .filename = name };
+}
+
+/* ---- a snapshot */
+
+static void take(const struct snapshot_page *page, struct stack_table *t)
+{
+	stack_table_init(t, SNAPSHOT_BYTES);
+	page->snapshot(t);
+}
+
+static int build(struct arena *a, const struct snapshot_page *page, const struct stack_table *t,
+		 const struct profile_head *head, enum symbols_detail detail, bool as_text,
+		 struct bytes *out)
+{
+	struct message m;
+
+	if (build_message(a, t, head, detail, &m) != 0)
+		return -1;
+	if (page->trim)
+		page->trim(a, &m);
+	return as_text ? page->text(a, &m, out) : build_file(a, &m, out);
+}
+
+static void send_snapshot(struct http_exchange *x, const struct snapshot_page *page,
+			  enum symbols_detail detail, bool as_text)
+{
+	struct profile_head head = head_of(page);
+	struct http_response r =
+		as_text ? (struct http_response){ .status = 200 } : file_response(page->name);
+	struct stack_table t;
+	struct bytes out = { 0 };
+	int failed;
+
+	take(page, &t);
+	failed = build(http_arena(x), page, &t, &head, detail, as_text, &out);
+	stack_table_release(&t);
+	if (failed) {
+		http_error(x, 500, "failed to collect profile");
+		return;
+	}
+	r.body = out.at;
+	r.body_len = out.len;
+	http_respond(x, &r);
+}
+
+/* ---- a delta */
+
+static void subtract(struct stack_table *from, const struct stack_table *what)
+{
+	for (size_t i = 0; i < what->count; i++) {
+		const struct stack *old = what->list[i];
+		struct stack *s = stack_table_add(from, old->pc, old->depth, old->generation);
+
+		for (int k = 0; s && k < STACK_VALUES_MAX; k++)
+			s->value[k] -= old->value[k];
+	}
+}
+
+static void delta_over(void *arg)
+{
+	struct delta *d = arg;
+
+	if (d->page->delta_ends)
+		d->page->delta_ends();
+	stack_table_release(&d->before);
+}
+
+static void delta_due(struct http_exchange *x, void *arg)
+{
+	struct delta *d = arg;
+	struct profile_head head = head_of(d->page);
+	struct stack_table now;
+	struct bytes out = { 0 };
+	int failed;
+
+	take(d->page, &now);
+	subtract(&now, &d->before);
+	head.duration_ns = sys_now_ns() - d->start_ns;
+	failed = build(http_arena(x), d->page, &now, &head, d->detail, false, &out);
+	stack_table_release(&now);
+	delta_over(d);
+	if (failed)
+		http_abort(x);
+	else
+		http_finish(x, out.at, out.len);
+}
+
+static void start_delta(struct http_exchange *x, const struct snapshot_page *page, int64_t seconds,
+			enum symbols_detail detail)
+{
+	struct delta *d = arena_alloc(http_arena(x), sizeof(*d));
+	struct http_response r = file_response(page->delta_name);
+	struct http_waiter waiter = { .arg = d, .due = delta_due, .gone = delta_over };
+
+	if (!d) {
+		http_error(x, 500, "failed to collect profile");
+		return;
+	}
+	d->page = page;
+	d->detail = detail;
+	take(page, &d->before);
+	d->start_ns = sys_now_ns();
+	if (page->delta_begins)
+		page->delta_begins();
+	waiter.due_ns = d->start_ns + seconds * NS_PER_SECOND;
+	http_begin(x, &r, &waiter);
+}
+
+/* ---- requests */
+
+static bool is_set(const struct http_request *r, const char *key, int64_t *value)
+{
+	char text[32];
+
+	if (!http_query(r, key, text, sizeof(text)))
+		return false;
+	if (!http_query_number(r, key, value))
+		*value = 0;
+	return true;
+}
+
+static void serve(struct http_exchange *x, const struct http_request *r,
+		  const struct snapshot_page *page)
+{
+	int64_t seconds = 0, debug = 0, lines = 1;
+	bool has_seconds = is_set(r, "seconds", &seconds);
+	const char *refusal = page->refusal();
+	enum symbols_detail detail;
+
+	is_set(r, "debug", &debug);
+	is_set(r, "lines", &lines);
+	detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
+	if (refusal)
+		http_error(x, 500, refusal);
+	else if (has_seconds && seconds <= 0)
+		http_error(x, 400, "invalid value for \"seconds\" - must be a positive integer");
+	else if (has_seconds && debug)
+		http_error(x, 400, "seconds and debug params are incompatible");
+	else if (has_seconds)
+		start_delta(x, page, MIN(seconds, SECONDS_MAX), detail);
+	else
+		send_snapshot(x, page, detail, debug != 0);
+}
+
+/* HEAD takes no snapshot; its answer is what the file's head would say. */
+void snapshot_route(struct http_exchange *x, const struct http_request *r,
+		    const struct snapshot_page *page)
+{
+	struct http_response head = file_response(page->name);
+
+	if (slice_equals(r->method, "HEAD"))
+		http_begin(x, &head, NULL);
+	else
+		serve(x, r, page);
+}

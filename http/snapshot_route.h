@@ -1,0 +1,41 @@
+/*
+ * What the profiles that are always on have in common: a snapshot of all that
+ * was counted so far, with seconds=N the difference between two of them, with
+ * debug=1 text.  A page of such a profile fills in one structure.
+ *
+ * Context: listener.
+ */
+#ifndef HTTP_SNAPSHOT_ROUTE_H
+#define HTTP_SNAPSHOT_ROUTE_H
+
+#include "http/handlers.h"
+#include "proto/build.h"
+
+struct snapshot_page {
+	const char *name, *delta_name; /* of the files */
+
+	/* Why there is no such profile, as a sentence; NULL: there is one. */
+	const char *(*refusal)(void);
+
+	/* Fills in types and period, and comments if there are any; the rest is 0. */
+	void (*fill_head)(struct profile_head *head);
+	const char *default_sample_type;
+
+	void (*snapshot)(struct stack_table *t);
+
+	/* A difference is going to be taken, and was taken or given up; NULL: nothing to do. */
+	void (*delta_begins)(void);
+	void (*delta_ends)(void);
+
+	/* Takes off frames that users need not see; NULL: none. */
+	void (*trim)(struct arena *a, struct message *m);
+
+	/* debug=1; returns 0, or -1 without memory. */
+	int (*text)(struct arena *a, const struct message *m, struct bytes *out);
+};
+
+/* Answers a GET or HEAD of this page, which is borrowed for ever. */
+void snapshot_route(struct http_exchange *x, const struct http_request *r,
+		    const struct snapshot_page *page);
+
+#endif

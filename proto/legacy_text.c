@@ -1,0 +1,136 @@
+#include "proto/legacy_text.h"
+
+#include <string.h>
+
+#include "sampler/sys.h"
+
+#define FIRST_TEXT_BYTES   (256UL << 10)
+#define LARGEST_TEXT_BYTES (32UL << 20)
+
+static void add_up(const struct message *m, int64_t *sum)
+{
+	memset(sum, 0, MESSAGE_VALUES_MAX * sizeof(*sum));
+	for (size_t i = 0; i < m->sample_count; i++) {
+		for (size_t k = 0; k < MESSAGE_VALUES_MAX; k++)
+			sum[k] += m->sample[i].value[k];
+	}
+}
+
+/* Readers take 1 off what they read here, so a pc is written as its return address. */
+static void write_addresses(struct text *t, const struct message *m, const struct message_sample *s)
+{
+	for (uint32_t i = 0; i < s->location_count; i++) {
+		text_str(t, " 0x");
+		text_hex(t, m->location[s->location[i]].address + 1);
+	}
+	text_char(t, '\n');
+}
+
+static void write_line(struct text *t, const struct message *m, uint64_t pc,
+		       const struct message_line *line)
+{
+	const struct message_function *f = &m->function[line->function];
+
+	text_str(t, "#\t0x");
+	text_hex(t, pc);
+	text_char(t, '\t');
+	text_str(t, f->name);
+	if (*f->file) {
+		text_char(t, '\t');
+		text_str(t, f->file);
+		text_char(t, ':');
+		text_i64(t, line->line);
+	}
+	text_char(t, '\n');
+}
+
+static void write_frames(struct text *t, const struct message *m, const struct message_sample *s)
+{
+	for (uint32_t i = 0; i < s->location_count; i++) {
+		const struct message_location *l = &m->location[s->location[i]];
+
+		for (uint32_t k = 0; k < l->line_count; k++)
+			write_line(t, m, l->address, &l->line[k]);
+	}
+	text_char(t, '\n');
+}
+
+/* MAPPED_LIBRARIES: lets pprof find files and offsets behind the addresses. */
+static void write_maps(struct text *t)
+{
+	int fd = sys_open_read("/proc/self/maps");
+	char piece[4096];
+	long n;
+
+	text_str(t, "\nMAPPED_LIBRARIES:\n");
+	if (fd < 0)
+		return;
+	while ((n = sys_read(fd, piece, sizeof(piece))) > 0)
+		text_bytes(t, piece, (size_t)n);
+	sys_close(fd);
+}
+
+static void write_all(struct text *t, const struct message *m, const struct legacy_form *form,
+		      const uint32_t *order)
+{
+	int64_t sum[MESSAGE_VALUES_MAX];
+
+	add_up(m, sum);
+	form->write_header(t, sum);
+	for (size_t i = 0; i < m->sample_count; i++) {
+		const struct message_sample *s = &m->sample[order[i]];
+
+		form->write_values(t, s->value);
+		text_str(t, " @");
+		write_addresses(t, m, s);
+		write_frames(t, m, s);
+	}
+	write_maps(t);
+}
+
+/* Largest first: shell sort, which needs no memory and no recursion. */
+static void sort_order(const struct message *m, int by, uint32_t *order)
+{
+	const struct message_sample *s = m->sample;
+
+	for (size_t gap = m->sample_count / 2; gap; gap /= 2) {
+		for (size_t i = gap; i < m->sample_count; i++) {
+			uint32_t moving = order[i];
+			size_t k = i;
+
+			for (; k >= gap && s[order[k - gap]].value[by] < s[moving].value[by];
+			     k -= gap)
+				order[k] = order[k - gap];
+			order[k] = moving;
+		}
+	}
+}
+
+static uint32_t *make_order(struct arena *a, const struct message *m, int by)
+{
+	uint32_t *order = arena_array(a, m->sample_count, sizeof(*order));
+
+	for (uint32_t i = 0; order && i < m->sample_count; i++)
+		order[i] = i;
+	if (order)
+		sort_order(m, by, order);
+	return order;
+}
+
+int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
+		struct bytes *out)
+{
+	uint32_t *order = make_order(a, m, form->order_by);
+
+	for (size_t size = FIRST_TEXT_BYTES; order && size <= LARGEST_TEXT_BYTES; size *= 2) {
+		struct text t = { .at = arena_alloc(a, size), .size = size };
+
+		if (!t.at)
+			return -1;
+		write_all(&t, m, form, order);
+		*out = (struct bytes){ (const uint8_t *)t.at, t.len };
+		if (!t.cut)
+			return 0;
+	}
+	return order ? 0 : -1;
+}

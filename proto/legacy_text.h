@@ -1,0 +1,29 @@
+/*
+ * A profile as text, the form that debug=1 asks for and that pprof reads too:
+ * a header, then for each stack its values, addresses and names.
+ *
+ * Context: listener.
+ */
+#ifndef PROTO_LEGACY_TEXT_H
+#define PROTO_LEGACY_TEXT_H
+
+#include "proto/encode.h"
+#include "sampler/text.h"
+
+/* What tells the kinds of profile apart. */
+struct legacy_form {
+	int order_by; /* which value: largest first */
+	/* The line or lines before the stacks; `sum` adds up the values of all. */
+	void (*write_header)(struct text *t, const int64_t *sum);
+	/* The start of a stack's line, up to the blank before " @". */
+	void (*write_values)(struct text *t, const int64_t *value);
+};
+
+/*
+ * Writes `m` in this form, and the process's memory map behind it, in `a`.
+ * Returns 0, or -1 when memory ran out.
+ */
+int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
+		struct bytes *out);
+
+#endif
