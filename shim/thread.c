@@ -108,12 +108,18 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 
+/* In a child too, once its state is in order: later it might start a listener. */
+static bool is_ours(void)
+{
+	return !life_is_child() || child_records() || life_now() > LIFE_ENTERING;
+}
+
 static void note_end(void)
 {
-	if (life_is_child())
-		return;
-	roster_thread_ends();
-	last_thread_note_exit();
+	if (!life_is_child())
+		roster_thread_ends();
+	if (is_ours())
+		last_thread_note_exit();
 }
 
 /* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
@@ -127,7 +133,7 @@ void pprofshim_before_exit(void)
 
 EXPORT int pthread_cancel(pthread_t thread)
 {
-	if (!life_is_child())
+	if (is_ours())
 		last_thread_note_cancel(thread);
 	return real()->pthread_cancel(thread);
 }
