@@ -77,8 +77,7 @@ void child_before_fork(void)
 {
 	int pid = sys_getpid();
 
-	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) ||
-	    life_is_borrowed())
+	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) || life_is_borrowed())
 		return;
 	note_parent(pid);
 	child.forker = pid;
