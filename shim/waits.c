@@ -51,7 +51,7 @@ static void begin_vigil(struct vigil *v, const sigset_t *mask)
 static int end_vigil(const struct vigil *v, long n)
 {
 	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&v->before, 0, sizeof(v->before));
-	if (n == -EINTR)
+	if (n == -EINTR && real()->pthread_testcancel)
 		real()->pthread_testcancel();
 	if (n >= 0)
 		return (int)n;

@@ -126,8 +126,8 @@ def test_workers():
 def test_storm():
     expected = ('status 0', 'forks: done\n', '')
     for rate in '1', '65536':
-        with Target(FORK, 'storm', seconds(3), env={'PPROF_HEAP_RATE': rate},
-                    limit=seconds(3) + 120) as t:
+        with Target(FORK, 'storm', seconds(2), env={'PPROF_HEAP_RATE': rate},
+                    limit=seconds(2) + 120) as t:
             t.wait_ready()
             with Profiling(t) as p:
                 t.say()
@@ -139,12 +139,12 @@ def test_storm():
 
 
 def test_spawns():
-    with Target(FORK, 'spawn', seconds(3), env={'PPROF_HEAP_RATE': '1'},
-                limit=seconds(3) + 60) as t:
+    with Target(FORK, 'spawn', seconds(2), env={'PPROF_HEAP_RATE': '1'},
+                limit=seconds(2) + 60) as t:
         t.wait_ready()
         with Profiling(t) as p:
             t.say()
-            poll(lambda: t.p.poll() is not None, seconds(3) + 60, 0.1)
+            poll(lambda: t.p.poll() is not None, seconds(2) + 60, 0.1)
             same('children on our memory', t.finish().seen(), ('status 0', 'spawned\n', ''))
         check('profiles were taken', p.blobs)
 
@@ -158,7 +158,7 @@ def test_exec():
 
 
 def test_interrupted():
-    n = rounds(400)
+    n = rounds(200)
     same('waits in pieces are interrupted as whole ones', plain(FORK, 'interrupt', 40).seen(),
          ('status 0', 'worker: 0\n', ''))
     with Target(FORK, 'interrupt', n) as t:
