@@ -5,6 +5,8 @@ Seen to fail against:
   background     dormant children for ever (ours of the first day): no answer; no heap in the child
                  before its listener was there: what it allocated first was missing; no waits in
                  pieces: about one run in thirty of fork and sigsuspend never answered
+  handlers       no look at the signal mask: a thread was to be made inside malloc, and it hung,
+                 in each of six runs
   workers        a listener for every child: two threads in each
   storm          records of CPU timers left out of the child without a wiped copy: SIGSEGV
   interrupted    waits in pieces with signals let through between them: the worker hung
@@ -100,6 +102,16 @@ def test_background_often():
     """The child may reach its endless wait before its parent is gone."""
     for i in range(rounds(8)):
         into_background('detach', 'suspend')
+
+
+def test_handlers():
+    """A safe point may be called by a handler that interrupted malloc."""
+    for _ in range(rounds(3)):
+        with Target(FORK, 'reap') as t, ending(lambda: told_pids(t)):
+            t.say()
+            t.finish()
+            check('a daemon whose handler waits goes on', poll(lambda: told_pids(t), 60))
+            check('a daemon whose handler waits answers', poll(t.answers, 10))
 
 
 def test_workers():
@@ -319,5 +331,5 @@ def test_gunicorn():
 
 
 if __name__ == '__main__':
-    run(test_background, test_background_often, test_workers, test_storm, test_spawns, test_exec,
+    run(test_background, test_background_often, test_handlers, test_workers, test_storm, test_spawns, test_exec,
         test_interrupted, test_nginx, test_redis, test_apache, test_gunicorn)
