@@ -15,6 +15,7 @@
 
 #include "sampler/learn.h"
 #include "sampler/stacks.h"
+#include "sampler/waiters.h"
 
 #define BLOCK_RATE_DEFAULT     100000 /* ns */
 #define BLOCK_RATE_MAX	       100000000000
@@ -41,13 +42,14 @@ void wait_begins(struct wait *w, const void *lock);
 void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
 
 /*
- * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it costs
- * those who wait, in ns; 0: nobody.  Context: hook, the thread that holds it.
+ * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has
+ * cost those who wait; delay_ns 0: nothing to tell.  Context: hook, the thread that
+ * holds it.
  */
-int64_t unlock_begins(const void *lock);
+struct waiters_due unlock_begins(const void *lock);
 
 /* It has been.  `lock` itself may be gone by now.  Context: hook. */
-void unlock_ends(int64_t delay_ns, uint64_t leaf, struct frame_regs caller);
+void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
 
 /*
  * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so
