@@ -124,7 +124,7 @@ static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
 			return false;
 		to = n ? pack(seen.base_ns, n + 1, gone_of(seen),
 			      sum_of(seen) + since_base(seen, start_ns))
-		       : pack((uint64_t)start_ns, 1, gone_of(seen), 0);
+		       : pack((uint64_t)start_ns, 1, 0, 0);
 	} while (!swap(&slot->state, &seen, to));
 	if (count_of(to) == 1)
 		set_base_ticks(slot);
