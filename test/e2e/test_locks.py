@@ -234,5 +234,166 @@ def test_text_is_readable_by_pprof():
                  [p.total('contentions'), p.total('delay')])
 
 
+# ---- behaviour
+
+SETTINGS = {'everything': EXACT, 'default': {}, 'off': {'PPROF_BLOCK_RATE': '0',
+                                                        'PPROF_MUTEX_FRACTION': '0'}}
+
+
+def test_every_operation_returns_what_it_would():
+    """10^5 random operations on all kinds of lock: results and errno, with and without us."""
+    expected = harness.plain('lock_model', 100000, 1)
+    check('lock_model runs', expected.code == 0 and expected.out.count('\n') > 80, expected)
+    for name, env in SETTINGS.items():
+        with Locks('lock_model', 100000, 1, env=env) as t:
+            same(f'lock_model, {name}', t.finish().seen(), expected.seen())
+
+
+def cancelled(times):
+    with Locks('lock_cancel', times, env=EXACT) as t:
+        if not check('lock_cancel starts', t.wait_ready() and t.wait_for('ready')):
+            return
+        account = t.account()
+        same('cancellations', {k: v[0] for k, v in account.items()},
+             {k: times for k in account})
+        p = t.profile('block')
+        for call, (_, waits, inner, outer) in account.items():
+            if not waits:
+                continue
+            count, delay = values(p, 'after_' + call)
+            check(f'after {times} cancellations, {call} is recorded',
+                  count == 1 and inner <= delay <= outer, (count, inner, delay, outer))
+        same('a second time', {k: v[0] for k, v in t.account().items()},
+             {k: times for k in account})
+
+
+def test_cancelled_calls_leave_nothing_behind():
+    cancelled(100)
+
+
+def test_children_of_fork_go_their_own_way():
+    for name, env in SETTINGS.items():
+        with Locks('lock_fork', 10, env=env) as t:
+            check(f'{name}: all children end well', t.wait_for('failed 0'), t.output())
+            if env is EXACT:
+                check('the parent is profiled as before', values(
+                    t.profile('block'), 'use_locks')[0] > 10)
+            t.say()
+            same(f'{name}: the parent ends well', t.finish().code, 0)
+
+
+# ---- other languages
+
+CXX = """
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdio>
+#include <mutex>
+#include <semaphore>
+#include <shared_mutex>
+#include <thread>
+#define STAY asm volatile("")  // what comes before it is no tail call
+using namespace std::chrono_literals;
+std::mutex m; std::timed_mutex tm; std::shared_mutex sm; std::condition_variable cv;
+std::counting_semaphore<5> sem(0); std::atomic<int> word(0); bool flag;
+__attribute__((noinline)) void wait_mutex() { std::lock_guard<std::mutex> l(m); }
+__attribute__((noinline)) void wait_timed() { if (tm.try_lock_for(100s)) tm.unlock(); }
+__attribute__((noinline)) void wait_shared() { std::shared_lock<std::shared_mutex> l(sm); }
+__attribute__((noinline)) void wait_condition() {
+    std::unique_lock<std::mutex> l(m); cv.wait(l, [] { return flag; }); }
+__attribute__((noinline)) void wait_semaphore() { sem.acquire(); STAY; }
+__attribute__((noinline)) void wait_atomic() { word.wait(0); STAY; }
+__attribute__((noinline)) void hold_mutex() {
+    { std::lock_guard<std::mutex> l(m); std::this_thread::sleep_for(100ms); } STAY; }
+template <class F> std::thread go(F f) { return std::thread(f); }
+int main() {
+    tm.lock(); sm.lock();
+    std::thread holder(hold_mutex);
+    std::this_thread::sleep_for(20ms);
+    std::thread a(wait_mutex), b(wait_timed), c(wait_shared), e(wait_semaphore), f(wait_atomic);
+    std::thread d([] { std::this_thread::sleep_for(150ms); wait_condition(); });
+    std::this_thread::sleep_for(300ms);
+    tm.unlock(); sm.unlock(); sem.release(); word = 1; word.notify_all();
+    { std::lock_guard<std::mutex> l(m); flag = true; } cv.notify_all();
+    for (std::thread *t : {&a, &b, &c, &d, &e, &f, &holder}) t->join();
+    puts("done"); fflush(stdout); getchar();
+}
+"""
+
+RUST = """
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::{thread, time::Duration};
+fn ms(n: u64) { thread::sleep(Duration::from_millis(n)); }
+#[inline(never)] fn wait_mutex(m: &Mutex<u32>) { *m.lock().unwrap() += 1; }
+#[inline(never)] fn wait_rwlock(l: &RwLock<u32>) { *l.write().unwrap() += 1; }
+#[inline(never)] fn wait_condvar(p: &(Mutex<bool>, Condvar)) {
+    let mut g = p.0.lock().unwrap(); while !*g { g = p.1.wait(g).unwrap(); } }
+#[inline(never)] fn wait_park() { thread::park(); std::hint::black_box(1); }
+fn main() {
+    let m = Arc::new(Mutex::new(0)); let l = Arc::new(RwLock::new(0));
+    let p = Arc::new((Mutex::new(false), Condvar::new()));
+    let g = m.lock().unwrap(); let r = l.read().unwrap();
+    let (m2, l2, p2) = (m.clone(), l.clone(), p.clone());
+    let a = thread::spawn(move || wait_mutex(&m2));
+    let b = thread::spawn(move || wait_rwlock(&l2));
+    let c = thread::spawn(move || wait_condvar(&p2));
+    let d = thread::spawn(|| wait_park());
+    ms(300);
+    drop(g); drop(r); *p.0.lock().unwrap() = true; p.1.notify_all(); d.thread().unpark();
+    for t in [a, b, c, d] { t.join().unwrap(); }
+    println!("done");
+    let mut s = String::new(); std::io::stdin().read_line(&mut s).unwrap();
+}
+"""
+
+
+def delay_at(p, place):
+    """Of all stacks with a frame of this name, mangled hashes and namespaces aside."""
+    return sum(s.values[1] for s in p.samples if any(place in f for f in s.stack))
+
+
+def compiled(name, source, *command):
+    path = f'{harness.work}/{name}'
+    with open(path, 'w') as f:
+        f.write(source)
+    program = path.rsplit('.', 1)[0]
+    subprocess.run([*command, '-o', program, path], check=True)
+    return program
+
+
+def waits_of(program, places, mutex_places=()):
+    with Locks(program, env=EXACT) as t:
+        if not check(f'{program} runs', t.wait_ready() and t.wait_for('done')):
+            return
+        p = t.profile('block')
+        for place, leaf in places.items():
+            delay = delay_at(p, place)
+            check(f'{place}: its wait is there', 100e6 < delay < 60e9, delay)
+            leaves = {s.stack[0] for s in p.samples if any(place in f for f in s.stack)}
+            check(f'{place}: {leaf}', set(leaf.split('|')) & leaves, leaves)
+        p = t.profile('mutex')
+        for place in mutex_places:
+            check(f'{place} is blamed', delay_at(p, place) > 30e6, delay_at(p, place))
+        t.say()
+        t.finish()
+
+
+def test_cxx20():
+    program = compiled('waits_cxx.cc', CXX, 'g++', '-std=c++20', '-O2', '-g', '-pthread')
+    waits_of(program, {'wait_timed': 'pthread_mutex_clocklock',
+                       'wait_shared': 'pthread_rwlock_rdlock', 'wait_condition':
+                       'pthread_cond_wait', 'wait_semaphore': 'futex_wait|sem_wait',
+                       'wait_atomic': 'futex_wait'}, ['hold_mutex'])
+
+
+def test_rust():
+    if not shutil.which('rustc'):
+        return skip('rustc', 'not installed')
+    program = compiled('waits_rust.rs', RUST, 'rustc', '-O', '-g')
+    waits_of(program, dict.fromkeys(('wait_mutex', 'wait_rwlock', 'wait_condvar', 'wait_park'),
+                                    'futex_wait'))
+
+
 if __name__ == '__main__':
     harness.run(*[f for name, f in list(globals().items()) if name.startswith('test_')])
