@@ -63,7 +63,7 @@ BENCH    = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 E2E      = $(wildcard test/e2e/test_*.sh test/e2e/test_*.py)
 STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
-	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc))))
+	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 SOURCES  = $(foreach d,shim sampler http proto bench test/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
 
@@ -157,6 +157,11 @@ $(BUILD)/fixtures/%: test/fixtures/%.c | need-test
 $(BUILD)/fixtures/%: test/fixtures/%.cc | need-test
 	@mkdir -p $(@D)
 	$(call say,CXX)$(CXX) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
+
+# One file each, edition 2021, with std: nothing is downloaded.
+$(BUILD)/fixtures/%: test/fixtures/%.rs | need-test
+	@mkdir -p $(@D)
+	$(call say,RUST)rustc --edition 2021 -O -g -o $@ $<
 
 -include $(wildcard $(BUILD)/fixtures/*.d)
 

@@ -22,6 +22,8 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
+	X(CARRIER_VISITORS_STUCK, "carrier_visitors_stuck",                                        \
+	  "times the signal was installed beside a call of the program that never returned")       \
 	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \
 	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
 	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
@@ -48,6 +50,8 @@
 	  "allocations counted under [other stacks]: the table of stacks was full")                \
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
+	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
+	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \
 	  "allocations not looked at because they came from a signal handler inside ours")         \
 	X(BLOCK_SAMPLES, "block_samples", "waits recorded")                                        \

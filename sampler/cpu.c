@@ -169,10 +169,13 @@ static const char *open_sampler(int hz)
 	if (!signal)
 		return why;
 	if (!cpu.holds_memory && !has_room())
-		return "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
+		return "the program's limit on address space (RLIMIT_AS) leaves no room for a "
+		       "profile";
 	if (!get_memory())
 		return "no memory for the ring of samples";
 	code_refresh();
+	if (modules_have_go())
+		carrier_use_alternate_stacks();
 	discard();
 	tick_direct_to(&cpu.ring);
 	if (roster_open(signal, period_of(hz)) != 0) {
@@ -421,4 +424,15 @@ int64_t cpu_tick(int64_t now_ns)
 	/* the symbol page reads the module table too */
 	return cpu.holds_memory || (modules_count() && !heap_is_on()) ? tick_closed(now_ns)
 								      : INT64_MAX;
+}
+
+void cpu_after_fork(void)
+{
+	cpu.profiles = NULL;
+	cpu.open = false;
+	cpu.holds_memory = false;
+	cpu.ring.bytes = NULL;
+	cpu.refusal = NULL;
+	tick_after_fork();
+	roster_after_fork();
 }

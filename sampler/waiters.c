@@ -12,6 +12,7 @@
 #include "sampler/waiters.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "sampler/counters.h"
 #include "shim/cc.h"
@@ -239,8 +240,8 @@ struct waiters_due waiters_charge(const void *lock, int64_t now_ns)
 	return all;
 }
 
-void waiters_forget(void)
+void waiters_after_fork(void)
 {
-	for (unsigned i = 0; i < WAITERS_FILTER; i++)
-		waiters_filter[i] = 0;
+	memset(waiters_filter, 0, sizeof(waiters_filter));
+	memset(slots, 0, sizeof(slots));
 }

@@ -9,7 +9,7 @@
  *
  * Locks are addresses here and nothing more: their memory is never read.
  *
- * Context: hook, all of it.
+ * Context: hook, where nothing else is said.
  */
 #ifndef SAMPLER_WAITERS_H
 #define SAMPLER_WAITERS_H
@@ -60,7 +60,7 @@ struct waiters_due {
 /* Charges those who wait at `lock` until `now_ns`.  delay_ns 0: nobody does. */
 struct waiters_due waiters_charge(const void *lock, int64_t now_ns);
 
-/* Nobody waits anywhere: in a forked child, which has none of the threads.  Context: hook. */
-void waiters_forget(void);
+/* Who waited was left behind.  While nobody is added.  Context: child. */
+void waiters_after_fork(void);
 
 #endif

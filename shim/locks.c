@@ -9,6 +9,8 @@
 
 unsigned locks_watched; /* nobody, before the constructor has read the settings */
 
+static unsigned wanted; /* what is watched when we are not left behind */
+
 static int locks_no_semaphore(void)
 {
 	errno = EINVAL;
@@ -88,7 +90,8 @@ static void set_watched(unsigned what)
 void locks_watch(unsigned what)
 {
 	find_all();
-	set_watched(can_watch() ? what : 0);
+	wanted = can_watch() ? what : 0;
+	set_watched(wanted);
 }
 
 bool locks_left_behind(void)
@@ -96,6 +99,12 @@ bool locks_left_behind(void)
 	if (!life_is_child())
 		return false;
 	set_watched(0);
-	waiters_forget();
+	if (!life_is_child()) /* over in this moment, and set before us */
+		locks_watch_again();
 	return true;
+}
+
+void locks_watch_again(void)
+{
+	set_watched(wanted);
 }

@@ -99,11 +99,12 @@ extern unsigned locks_watched __attribute__((visibility("hidden")));
 /* Watches for these from now on.  Context: init. */
 void locks_watch(unsigned what);
 
-/*
- * In a forked child our tables are not there: nothing is watched any more.  True
- * then.  Context: hook.
+/* In a forked child, and while our thread is away, nothing is watched.  True then.  Context: hook.
  */
 bool locks_left_behind(void);
+
+/* That is over: life_is_child() is false again.  Context: listener. */
+void locks_watch_again(void);
 
 /*
  * Nobody has it: its first word is 0 in every kind of mutex, part of what programs

@@ -127,7 +127,7 @@ START_TEST(a_child_forgets_all_waiters)
 {
 	for (int i = 0; i < 100; i++)
 		add(LOCK(i), 1000);
-	waiters_forget();
+	waiters_after_fork();
 	for (int i = 0; i < 100; i++)
 		ck_assert(!waiters_maybe(LOCK(i)));
 }
