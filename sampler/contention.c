@@ -45,7 +45,7 @@ static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct o
 	counter_add(p->samples, 1);
 }
 
-void wait_begins(struct wait *w, const void *lock)
+void wait_begins(struct lock_wait *w, const void *lock)
 {
 	w->start_ns = monotonic_ns();
 	w->lock = lock;
@@ -60,7 +60,7 @@ static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct
 		record(&block, 1, waited_ns, odds, leaf, caller);
 }
 
-void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
 {
 	int64_t now_ns = monotonic_ns();
 

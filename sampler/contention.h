@@ -26,20 +26,20 @@
 enum contention_value { CONTENTION_VALUE_COUNT, CONTENTION_VALUE_NS };
 
 /* A wait under way; lives on the waiting thread's stack. */
-struct wait {
+struct lock_wait {
 	int64_t start_ns;
 	const void *lock;
 	struct waiters_slot *slot;
 };
 
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
-void wait_begins(struct wait *w, const void *lock);
+void wait_begins(struct lock_wait *w, const void *lock);
 
 /*
  * It is over.  `leaf` (PSEUDO_CALL) was called by `caller`; `counts` is false
  * when the thread has not waited after all.  Context: hook.
  */
-void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
 
 /*
  * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has

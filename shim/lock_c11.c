@@ -8,7 +8,7 @@ static bool has_waited(int err)
 
 static OUR_FRAME COLD int contended_lock(mtx_t *m)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())
@@ -31,7 +31,7 @@ EXPORT OUR_FRAME int mtx_lock(mtx_t *m)
 
 static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *until)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())

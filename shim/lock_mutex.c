@@ -18,7 +18,7 @@ static bool has_waited(int err)
 
 static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())
@@ -41,7 +41,7 @@ EXPORT OUR_FRAME int pthread_mutex_lock(pthread_mutex_t *m)
 
 static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct timespec *until)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())
@@ -65,7 +65,7 @@ EXPORT OUR_FRAME int pthread_mutex_timedlock(pthread_mutex_t *m, const struct ti
 static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t clock,
 					      const struct timespec *until)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())

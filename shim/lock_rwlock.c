@@ -31,7 +31,7 @@ static bool has_waited(int err)
 #define X(try, name, parameters, arguments, is_plain)                                              \
 	static OUR_FRAME COLD int contended_##name parameters                                      \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
 		if (locks_left_behind())                                                           \

@@ -28,7 +28,7 @@ static void swap_begins(const pthread_mutex_t *m, uint64_t leaf, struct frame_re
 #define CONDITION(name, parameters, arguments, timed_out, mutex)                                   \
 	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
 		if (!locks_watched || locks_left_behind())                                         \
@@ -69,7 +69,7 @@ static bool has_waited(int result)
 #define SEMAPHORE(name, parameters, arguments)                                                     \
 	static OUR_FRAME COLD int empty_##name parameters                                          \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int result;                                                                        \
                                                                                                    \
 		if (!is_watched() || locks_left_behind())                                          \
@@ -95,7 +95,7 @@ SEMAPHORE(sem_clockwait, (sem_t * s, clockid_t clock, const struct timespec *unt
 /* The last thread to arrive is told so: it has not waited. */
 EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (!is_watched() || locks_left_behind())
@@ -111,7 +111,7 @@ EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 #define JOIN(name, parameters, arguments)                                                          \
 	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
 		if (!is_watched())                                                                 \
@@ -137,7 +137,7 @@ JOIN(pthread_clockjoin_np,
 /* There is no try of this kind; what returns at once has hardly waited. */
 EXPORT OUR_FRAME int thrd_join(thrd_t thread, int *result)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (!is_watched() || locks_left_behind())
