@@ -207,7 +207,7 @@ static void start(int argc, char **argv)
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_watch(block_rate(), mutex_fraction());
+	locks_watch((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
