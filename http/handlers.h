@@ -36,6 +36,9 @@ void cpu_route(struct http_exchange *x, const struct http_request *r);
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
 
+/* goroutine_route.c */
+void goroutine_route(struct http_exchange *x, const struct http_request *r);
+
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);
 

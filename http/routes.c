@@ -23,6 +23,12 @@ static const struct route routes[] = {
 	  .description = "The command line of this program, its arguments separated by NUL.",
 	  .serve = cmdline_route,
 	  .link = "cmdline" },
+	{ .name = "goroutine",
+	  .description = "The stacks of all threads, where each waits or runs; no thread is woken. "
+			 "<a href=\"goroutine?debug=2\">full thread stack dump</a>, with deadlocks "
+			 "named at the top.",
+	  .serve = goroutine_route,
+	  .link = "goroutine?debug=1" },
 	{ .name = "heap",
 	  .description = "Memory that is allocated and not freed, sampled by bytes. "
 			 "<code>gc</code> is accepted and does nothing: there is no garbage.",

@@ -30,6 +30,8 @@
 
 static struct {
 	struct cpu_profile *profiles; /* running */
+	struct cpu_watch *watches;    /* open */
+	uint32_t watch_id;	      /* given out last */
 	struct ring ring;
 	int hz;
 	bool open;	   /* timers run */
@@ -95,9 +97,21 @@ static void walk(const struct capture *c)
 		walk_capture(c, &cpu.walk);
 }
 
+/* A tick that comes after its watch was closed is nobody's. */
+static void show_watch(const struct thread *t)
+{
+	for (struct cpu_watch *w = cpu.watches; w; w = w->next)
+		if (w->id == t->watch)
+			w->seen(w->arg, t->tid, &cpu.walk);
+}
+
 static void take_capture(const struct capture *c)
 {
 	walk(c);
+	if (c->thread->watch) {
+		show_watch(c->thread);
+		return;
+	}
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
@@ -161,22 +175,53 @@ static bool has_room(void)
 	return limit.rlim_cur > pages * PAGE_BYTES + ROOM_BYTES;
 }
 
+static bool ring_is_used(void)
+{
+	bool used = cpu.open;
+
+	for (const struct cpu_watch *w = cpu.watches; w; w = w->next)
+		used |= w->signal != 0;
+	return used;
+}
+
+/* From now on ticks are captured.  Returns the carrier, or 0 and a sentence in *why. */
+static int open_ring(const char **why)
+{
+	int signal = carrier_acquire(why);
+
+	if (!signal)
+		return 0;
+	if (!cpu.holds_memory && !has_room())
+		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
+	else if (!get_memory())
+		*why = "no memory for the ring of samples";
+	else
+		*why = NULL;
+	if (*why)
+		return 0;
+	code_refresh();
+	if (!ring_is_used())
+		discard();
+	tick_direct_to(&cpu.ring);
+	return signal;
+}
+
+static void close_ring(void)
+{
+	if (!ring_is_used())
+		tick_direct_to(NULL);
+	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+}
+
 static const char *open_sampler(int hz)
 {
 	const char *why = NULL;
-	int signal = carrier_acquire(&why);
+	int signal = open_ring(&why);
 
 	if (!signal)
 		return why;
-	if (!cpu.holds_memory && !has_room())
-		return "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
-	if (!get_memory())
-		return "no memory for the ring of samples";
-	code_refresh();
-	discard();
-	tick_direct_to(&cpu.ring);
 	if (roster_open(signal, period_of(hz)) != 0) {
-		tick_direct_to(NULL);
+		close_ring();
 		return "no memory for the table of threads";
 	}
 	cpu.hz = hz;
@@ -188,9 +233,8 @@ static const char *open_sampler(int hz)
 static void close_sampler(void)
 {
 	roster_close();
-	tick_direct_to(NULL);
 	cpu.open = false;
-	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+	close_ring();
 }
 
 static void give_back(void)
@@ -389,6 +433,49 @@ void cpu_profile_free(struct cpu_profile *p)
 	sys_unmap(p, sizeof(*p));
 }
 
+/* ---- dumps */
+
+void cpu_watch_open(struct cpu_watch *w)
+{
+	w->id = ++cpu.watch_id ? cpu.watch_id : ++cpu.watch_id;
+	w->signal = 0;
+	w->next = cpu.watches;
+	cpu.watches = w;
+}
+
+static bool ready_watch(struct cpu_watch *w)
+{
+	const char *why;
+
+	if (!w->signal && !cpu.disabled && roster_watch_begins())
+		w->signal = open_ring(&why);
+	return w->signal != 0;
+}
+
+bool cpu_watch_thread(struct cpu_watch *w, int tid)
+{
+	return ready_watch(w) && roster_watch(tid, w->id, w->signal);
+}
+
+void cpu_watch_poll(void)
+{
+	if (cpu.holds_memory)
+		drain();
+}
+
+void cpu_watch_close(struct cpu_watch *w)
+{
+	struct cpu_watch **at = &cpu.watches;
+
+	if (w->signal)
+		roster_unwatch(w->id);
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (*at)
+		*at = w->next;
+	close_ring();
+}
+
 /* ---- what is due */
 
 static int64_t tick_open(int64_t now_ns)
@@ -404,6 +491,8 @@ static int64_t tick_open(int64_t now_ns)
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
 static int64_t tick_closed(int64_t now_ns)
 {
+	if (cpu.watches)
+		return now_ns + LINGER_NS;
 	if (now_ns < cpu.give_back_ns)
 		return cpu.give_back_ns;
 	if (!tick_is_quiet() || !roster_is_quiet()) {

@@ -27,6 +27,8 @@ enum pseudo_frame {
 	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
 	PSEUDO_UNKNOWN,	      /* an allocation whose stack could not be kept */
+	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
+	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
 	PSEUDO_COUNT
 };
 
@@ -38,6 +40,7 @@ struct stack {
 	uint64_t hash;
 	uint32_t generation; /* modules_generation() when it was captured */
 	uint32_t depth;
+	uint32_t index; /* in the table's list, once it is there */
 	int64_t value[STACK_VALUES_MAX];
 	uint64_t pc[]; /* depth of them */
 };
