@@ -1,5 +1,6 @@
 #include "http/thread_view.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "sampler/deadlock.h"
@@ -114,10 +115,20 @@ static uint32_t find_tid(const struct thread_view *v, int tid)
 	return lo < v->count && v->entry[lo].tid == tid ? lo : DEADLOCK_NONE;
 }
 
-/* Of this process or another; signal 0 is none. */
+/* Of this process or another; threads that are no process are found by name there too. */
 static bool exists(int tid)
 {
-	return sys_call3(SYS_tkill, tid, 0, 0) == 0;
+	char path[32];
+	struct text t = TEXT_INIT(path);
+	int fd;
+
+	text_str(&t, "/proc/");
+	text_i64(&t, tid);
+	text_str(&t, "/comm");
+	fd = sys_open_read(path);
+	if (fd >= 0)
+		sys_close(fd);
+	return fd != -ENOENT;
 }
 
 static bool has_owner(const struct wait *w)
@@ -135,6 +146,8 @@ static void find_owner(struct thread_view *v, uint32_t i)
 		return;
 	o = lock_owner_read(&v->wait[i], &v->thread[i]->call);
 	e->lock = o.lock;
+	e->is_shared = o.is_shared;
+	e->hopeless = o.hopeless;
 	if (o.tid <= 0)
 		return;
 	e->owner = o.tid;
@@ -242,7 +255,22 @@ static void write_gone(struct text *t, const struct thread_view *v, int dir)
 		text_char(t, ' ');
 		write_lock(t, v, i);
 		text_i64(t, v->entry[i].owner);
-		text_str(t, ", which does not exist any more\n");
+		text_str(t, v->entry[i].is_shared
+				    ? ", which does not exist (in this pid namespace)\n"
+				    : ", which does not exist any more\n");
+	}
+}
+
+static void write_hopeless(struct text *t, const struct thread_view *v)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (!v->entry[i].hopeless)
+			continue;
+		text_str(t, "# DEADLOCK: thread ");
+		write_name(t, &v->entry[i]);
+		text_str(t,
+			 " asked for a mutex and the kernel answered that this is a deadlock; it "
+			 "waits for ever\n");
 	}
 }
 
@@ -269,9 +297,10 @@ static void write_unseen(struct text *t, const struct dump *d)
 {
 	if (d->no_proc)
 		text_str(t, "# /proc is not there: other threads than these may exist\n");
-	write_count(t, count_how(d, DUMP_REFUSED),
-		    " threads without a stack: the kernel does not say where they wait, because the "
-		    "program gave up privileges");
+	write_count(
+		t, count_how(d, DUMP_REFUSED),
+		" threads without a stack: the kernel does not say where they wait, because the "
+		"program gave up privileges");
 	write_count(t, count_how(d, DUMP_NO_TICK),
 		    " threads without a stack: they ran, or moved, and no tick met them in time");
 	write_count(t, count_how(d, DUMP_UNREADABLE),
@@ -290,6 +319,7 @@ static void write_deadlocks(struct text *t, const struct thread_view *v, struct 
 	if (next && circle && dir >= 0) {
 		write_circles(t, v, next, circle, dir);
 		write_gone(t, v, dir);
+		write_hopeless(t, v);
 	}
 	if (dir >= 0)
 		sys_close(dir);

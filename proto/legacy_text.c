@@ -26,7 +26,8 @@ static void write_addresses(struct text *t, const struct message *m, const struc
 	text_char(t, '\n');
 }
 
-/* Quotes and backslashes escaped; control characters and broken UTF-8 are gone already, or nearly. */
+/* Quotes and backslashes escaped; control characters and broken UTF-8 are gone already, or nearly.
+ */
 static void write_quoted(struct text *t, const char *s)
 {
 	text_char(t, '"');

@@ -54,9 +54,8 @@ static bool add_labels(struct collector *c, const struct thread_entry *e, struct
 	if (e->reason)
 		label[n++] = (struct message_label){ .key = "wait_reason", .text = e->reason };
 	if (c->with_tids)
-		label[n++] = (struct message_label){ .key = "tid",
-						     .number = e->tid,
-						     .number_unit = "" };
+		label[n++] =
+			(struct message_label){ .key = "tid", .number = e->tid, .number_unit = "" };
 	s->label = label;
 	s->label_count = n;
 	return true;

@@ -156,7 +156,8 @@ static size_t room_for_all(const struct writer *w, const struct thread_list *l, 
 /* Go's dump is cut at 64 MiB without a word; ours says so, after the last whole line. */
 static void mark_cut(struct text *t)
 {
-	static const char mark[] = "\n# The dump is longer than this text may be; it is cut here.\n";
+	static const char mark[] =
+		"\n# The dump is longer than this text may be; it is cut here.\n";
 
 	t->len = t->len > sizeof(mark) ? t->len - sizeof(mark) : 0;
 	while (t->len && t->at[t->len - 1] != '\n')

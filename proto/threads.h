@@ -22,6 +22,8 @@ struct thread_entry {
 	uint64_t lock;	    /* it waits for the lock at this address, 0: for none */
 	int owner;	    /* tid of who holds that, or of who is joined; 0: not known */
 	bool owner_is_gone; /* and that thread is not there */
+	bool is_shared;	    /* the lock is, with other processes */
+	bool hopeless;	    /* libc sleeps for ever, because the lock was refused as a deadlock */
 };
 
 struct thread_list {

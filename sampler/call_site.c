@@ -204,8 +204,8 @@ static bool skip_other(struct prologue *p)
 		return skip(p, (size_t)(at + 1 - p->at) + (rex & 8 ? 8 : 4));
 	if (immediate_bytes(*at) < 0 || ((*at & ~2) == 0x81 && (at[1] & 0xc7) == 0xc4))
 		return false; /* the latter realigns SP */
-	return skip(p, (size_t)(at + 1 - p->at) + modrm_bytes(at + 1) +
-			       (size_t)immediate_bytes(*at));
+	return skip(p,
+		    (size_t)(at + 1 - p->at) + modrm_bytes(at + 1) + (size_t)immediate_bytes(*at));
 }
 
 /* An argument on the stack. */
@@ -264,7 +264,8 @@ static bool step_prologue(struct prologue *p)
 {
 	if (starts_with(p, endbr, sizeof(endbr)))
 		return skip(p, sizeof(endbr));
-	return take_push(p) || take_push_constant(p) || take_move_to_bp(p) || take_room(p) || skip_other(p);
+	return take_push(p) || take_push_constant(p) || take_move_to_bp(p) || take_room(p) ||
+	       skip_other(p);
 }
 
 int64_t prologue_depth(const uint8_t *code, size_t len, size_t limit, bool *whole)

@@ -31,8 +31,8 @@ enum call_fit call_site_fit(uint64_t return_address, uint64_t callee);
  * bytes: how many bytes SP is below BP then.  -1 when BP is not set up as a frame
  * pointer.  Pure.  Stops at the first jump, or instruction that it does not know;
  * *whole tells whether it came to the
- * call that ends at the limit.  Needs 15 bytes beyond an instruction to read it.  The answer may be wrong (a variable
- * frame, a jump into the middle), so the caller has to verify it.
+ * call that ends at the limit.  Needs 15 bytes beyond an instruction to read it.  The answer may be
+ * wrong (a variable frame, a jump into the middle), so the caller has to verify it.
  */
 int64_t prologue_depth(const uint8_t *code, size_t len, size_t limit, bool *whole);
 

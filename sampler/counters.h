@@ -40,7 +40,8 @@
 	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
 	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
-	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted", "threads beyond what a thread dump holds")  \
+	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
+	  "threads beyond what a thread dump holds")                                               \
 	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \
 	  "times a waiting thread went on while it was looked at; it was looked at again")         \
 	X(DUMP_THREADS_UNWATCHED, "dump_threads_unwatched",                                        \

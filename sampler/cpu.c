@@ -192,7 +192,8 @@ static int open_ring(const char **why)
 	if (!signal)
 		return 0;
 	if (!cpu.holds_memory && !has_room())
-		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a profile";
+		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a "
+		       "profile";
 	else if (!get_memory())
 		*why = "no memory for the ring of samples";
 	else

@@ -15,8 +15,8 @@
 #include "shim/cc.h"
 
 #define STACKS_BYTES (24UL << 20)
-#define SLICE_NS     (5 * NS_PER_MS) /* of work between two looks at other connections */
-#define LOOK_NS	     (2 * NS_PER_MS) /* between two looks at threads that run */
+#define SLICE_NS     (5 * NS_PER_MS)   /* of work between two looks at other connections */
+#define LOOK_NS	     (2 * NS_PER_MS)   /* between two looks at threads that run */
 #define PATIENCE_NS  (250 * NS_PER_MS) /* for ticks: many scheduler ticks, on a busy machine too */
 
 #define NO_STACK DUMP_NO_STACK

@@ -35,10 +35,10 @@ enum dump_how {
 struct dump_thread {
 	int tid;
 	enum dump_how how;
-	bool watched;		/* a tick was asked for */
-	uint32_t stack;		/* index in dump.stacks.list; DUMP_NO_STACK while pending, or gone */
-	struct task_call call;	/* WAITING */
-	int64_t idle_ns;	/* has not run for so long; -1: not known, or not asked */
+	bool watched;	       /* a tick was asked for */
+	uint32_t stack;	       /* index in dump.stacks.list; DUMP_NO_STACK while pending, or gone */
+	struct task_call call; /* WAITING */
+	int64_t idle_ns;       /* has not run for so long; -1: not known, or not asked */
 	char name[TASK_NAME_BYTES];
 	char wchan[32]; /* where the kernel says it sleeps; REFUSED only */
 };

@@ -11,8 +11,10 @@
 #include "sampler/wait.h"
 
 struct lock_owner {
-	uint64_t lock; /* address of the mutex or lock; 0: a join, or not known */
-	int tid;       /* who holds it, or who is joined; 0: not known */
+	uint64_t lock;	/* address of the mutex or lock; 0: a join, or not known */
+	int tid;	/* who holds it, or who is joined; 0: not known */
+	bool is_shared; /* with other processes, perhaps of other pid namespaces */
+	bool hopeless;	/* the kernel has refused it as a deadlock, and libc waits for ever */
 };
 
 /* Reads the program's memory as it is now. */

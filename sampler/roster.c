@@ -319,7 +319,8 @@ void roster_change_period(int64_t period_ns)
 
 static void add_newborn(struct thread *t, void *sum)
 {
-	if (t->newborn && !t->watch && atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
+	if (t->newborn && !t->watch &&
+	    atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
 		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
 }
 

@@ -14,11 +14,11 @@
 #include <stdint.h>
 
 enum task_state {
-	TASK_RUNNING,	/* on a processor, or waiting for one */
-	TASK_IN_CALL,	/* blocked in system call `nr` */
-	TASK_STOPPED,	/* blocked without one: a page fault, a debugger */
-	TASK_NO_STACK,	/* a worker of the kernel, or a thread that is ending */
-	TASK_REFUSED,	/* the kernel does not tell */
+	TASK_RUNNING,  /* on a processor, or waiting for one */
+	TASK_IN_CALL,  /* blocked in system call `nr` */
+	TASK_STOPPED,  /* blocked without one: a page fault, a debugger */
+	TASK_NO_STACK, /* a worker of the kernel, or a thread that is ending */
+	TASK_REFUSED,  /* the kernel does not tell */
 	TASK_GONE,
 };
 

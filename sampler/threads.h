@@ -73,7 +73,8 @@ void thread_remember_self(struct thread *t);
  * listener. */
 struct thread *thread_claim(int tid);
 
-/* The same for a thread dump (thread.watch); hooks never take it for their own.  Context: listener. */
+/* The same for a thread dump (thread.watch); hooks never take it for their own.  Context: listener.
+ */
 struct thread *thread_claim_watched(int tid, uint32_t watch);
 
 /* ENDED: the listener will recycle it.  Context: hook, listener. */

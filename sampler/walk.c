@@ -12,8 +12,8 @@ struct walker {
 	struct walk *out;
 	struct frame_regs regs; /* of the frame to be left */
 	bool bp_known;
-	bool interrupted;	/* its pc is exact: the leaf, or beyond a signal frame */
-	enum walk_end end;	/* valid once step() says no */
+	bool interrupted;  /* its pc is exact: the leaf, or beyond a signal frame */
+	enum walk_end end; /* valid once step() says no */
 };
 
 static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
