@@ -24,10 +24,23 @@ int thread_view_init(struct thread_view *v, struct arena *a, uint32_t threads)
 
 /* ---- states */
 
+/* A function of the program may be called anything. */
+static bool is_libc(const struct message *m, const struct message_location *l)
+{
+	const char *path = l->mapping == MESSAGE_NONE ? "" : m->mapping[l->mapping].file;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-2", 6) == 0 ||
+	       strncmp(name, "libpthread", 10) == 0;
+}
+
 /* By the innermost function of libc that tells; false once enough was looked at. */
 static bool refine(struct wait *w, const struct message *m, const struct message_location *l,
 		   int *left)
 {
+	if (!is_libc(m, l))
+		return false;
 	for (uint32_t k = 0; k < l->line_count; k++) {
 		if (wait_refine(w, m->function[l->line[k].function].name) || --*left == 0)
 			return false;
