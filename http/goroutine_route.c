@@ -8,7 +8,7 @@
 #include "http/handlers.h"
 #include "http/snapshot_route.h"
 #include "http/thread_view.h"
-#include "proto/legacy_text.h"
+#include "proto/count_text.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -100,22 +100,9 @@ static int fill_view(struct thread_view *v, struct arena *a, const struct reques
 	return 0;
 }
 
-static void write_total(struct text *t, const int64_t *sum)
-{
-	text_str(t, "goroutine profile: total ");
-	text_i64(t, sum[0]);
-	text_char(t, '\n');
-}
-
-static void write_count(struct text *t, const int64_t *value)
-{
-	text_i64(t, value[0]);
-}
-
 static int write_form(struct arena *a, const struct request *r, struct message *m,
 		      struct thread_view *v, struct bytes *out)
 {
-	static const struct legacy_form form = { 0, write_total, write_count };
 	const struct thread_list list = { v->entry, v->count };
 	bool with_tids = !r->query.debug && v->count <= TIDS_MAX;
 
@@ -123,7 +110,7 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 		return threads_text(a, m, &list, thread_view_preface(v, a, r->now), out);
 	if (threads_to_samples(a, &list, with_tids, m) != 0)
 		return -1;
-	return r->query.debug ? legacy_text(a, m, &form, out) : build_file(a, m, out);
+	return r->query.debug ? count_text(a, m, "goroutine", out) : build_file(a, m, out);
 }
 
 static int build(struct arena *a, struct request *r, struct bytes *out)

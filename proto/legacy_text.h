@@ -17,6 +17,8 @@ struct legacy_form {
 	void (*write_header)(struct text *t, const int64_t *sum);
 	/* The start of a stack's line, up to the blank before " @". */
 	void (*write_values)(struct text *t, const int64_t *value);
+	/* The line before the memory map, by which readers know it; NULL: MAPPED_LIBRARIES. */
+	const char *map_mark;
 };
 
 /*

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/legacy_text.h"
+#include "proto/count_text.h"
 #include "proto/threads.h"
 #include "shim/cc.h"
 
@@ -178,25 +178,12 @@ START_TEST(many_threads_are_told_apart)
 }
 END_TEST
 
-static void write_total(struct text *t, const int64_t *sum)
-{
-	text_str(t, "goroutine profile: total ");
-	text_i64(t, sum[0]);
-	text_char(t, '\n');
-}
-
-static void write_count(struct text *t, const int64_t *value)
-{
-	text_i64(t, value[0]);
-}
-
 START_TEST(groups_carry_their_labels)
 {
-	static const struct legacy_form form = { 0, write_total, write_count };
 	struct message m = samples_of(threads, 3, false);
 	struct bytes out;
 
-	ck_assert_int_eq(legacy_text(&arena, &m, &form, &out), 0);
+	ck_assert_int_eq(count_text(&arena, &m, "goroutine", &out), 0);
 	ck_assert_ptr_nonnull(strstr((const char *)out.at,
 				     "goroutine profile: total 3\n"
 				     "2 @ 0x401001 0x402001\n"
