@@ -32,10 +32,9 @@ static void write_count(struct text *t, const int64_t *value)
 
 int count_text(struct arena *a, const struct message *m, const char *name, struct bytes *out)
 {
-	static const struct legacy_form goroutine = { 0, write_goroutine_total, write_count,
-						      MAP_MARK },
-					threadcreate = { 0, write_threadcreate_total, write_count,
-							 MAP_MARK };
+	static const struct legacy_form goroutine = { 0, write_goroutine_total, write_count },
+					threadcreate = { 0, write_threadcreate_total, write_count };
+	bool is_goroutine = strcmp(name, "goroutine") == 0;
 
-	return legacy_text(a, m, strcmp(name, "goroutine") == 0 ? &goroutine : &threadcreate, out);
+	return legacy_text_marked(a, m, is_goroutine ? &goroutine : &threadcreate, MAP_MARK, out);
 }

@@ -94,7 +94,7 @@ static void write_maps(struct text *t, const char *mark)
 	long n;
 
 	text_char(t, '\n');
-	text_str(t, mark ? mark : "MAPPED_LIBRARIES:");
+	text_str(t, mark);
 	text_char(t, '\n');
 	if (fd < 0)
 		return;
@@ -104,7 +104,7 @@ static void write_maps(struct text *t, const char *mark)
 }
 
 static void write_all(struct text *t, const struct message *m, const struct legacy_form *form,
-		      const uint32_t *order)
+		      const uint32_t *order, const char *map_mark)
 {
 	int64_t sum[MESSAGE_VALUES_MAX];
 
@@ -119,7 +119,7 @@ static void write_all(struct text *t, const struct message *m, const struct lega
 		write_labels(t, s);
 		write_frames(t, m, s);
 	}
-	write_maps(t, form->map_mark);
+	write_maps(t, map_mark);
 }
 
 /* Largest first: shell sort, which needs no memory and no recursion. */
@@ -151,8 +151,8 @@ static uint32_t *make_order(struct arena *a, const struct message *m, int by)
 	return order;
 }
 
-int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
-		struct bytes *out)
+int legacy_text_marked(struct arena *a, const struct message *m, const struct legacy_form *form,
+		       const char *map_mark, struct bytes *out)
 {
 	uint32_t *order = make_order(a, m, form->order_by);
 
@@ -161,10 +161,16 @@ int legacy_text(struct arena *a, const struct message *m, const struct legacy_fo
 
 		if (!t.at)
 			return -1;
-		write_all(&t, m, form, order);
+		write_all(&t, m, form, order, map_mark);
 		*out = (struct bytes){ (const uint8_t *)t.at, t.len };
 		if (!t.cut)
 			return 0;
 	}
 	return order ? 0 : -1;
+}
+
+int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
+		struct bytes *out)
+{
+	return legacy_text_marked(a, m, form, "MAPPED_LIBRARIES:", out);
 }

@@ -17,8 +17,6 @@ struct legacy_form {
 	void (*write_header)(struct text *t, const int64_t *sum);
 	/* The start of a stack's line, up to the blank before " @". */
 	void (*write_values)(struct text *t, const int64_t *value);
-	/* The line before the memory map, by which readers know it; NULL: MAPPED_LIBRARIES. */
-	const char *map_mark;
 };
 
 /*
@@ -27,5 +25,9 @@ struct legacy_form {
  */
 int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
 		struct bytes *out);
+
+/* The same with another line before the memory map: readers of counts know no other. */
+int legacy_text_marked(struct arena *a, const struct message *m, const struct legacy_form *form,
+		       const char *map_mark, struct bytes *out);
 
 #endif

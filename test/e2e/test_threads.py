@@ -332,7 +332,7 @@ def test_readers():
                                  text=True, timeout=60)
             check(f'pprof reads {query}', out.returncode == 0, out.stderr)
             check(f'{query} shows the transfers',
-                  re.search(r'(?s)1 .*pthread_mutex_lock.*transfer\n.*transfer_thread', out.stdout),
+                  re.search(r'(?s) 1 .*\n +transfer\n +transfer_thread', out.stdout),
                   out.stdout)
         text = t.fetch('goroutine?debug=1').decode()
         check('groups have a header', re.match(r'goroutine profile: total 3\n', text), text[:80])
