@@ -39,6 +39,9 @@ void allocs_route(struct http_exchange *x, const struct http_request *r);
 /* goroutine_route.c */
 void goroutine_route(struct http_exchange *x, const struct http_request *r);
 
+/* threadcreate_route.c */
+void threadcreate_route(struct http_exchange *x, const struct http_request *r);
+
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);
 

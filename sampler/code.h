@@ -20,6 +20,10 @@ int64_t code_refreshed_ns(void);
 /* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
 void code_release(void);
 
+/* Somebody keeps addresses for ever: the table of modules stays.  Context: init. */
+void code_keep(void);
+bool code_is_kept(void);
+
 /* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
 void code_unload_begins(void);
 void code_unload_ends(void);

@@ -60,6 +60,10 @@
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \
 	  "allocations not looked at because they came from a signal handler inside ours")         \
+	X(THREADCREATE_FOLDED, "threadcreate_folded",                                              \
+	  "threads counted under [other stacks]: the table of stacks was full")                    \
+	X(THREADCREATE_UNKNOWN, "threadcreate_unknown",                                            \
+	  "threads whose creator's stack could not be kept")                                       \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
 	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
 	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \

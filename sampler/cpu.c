@@ -7,7 +7,6 @@
 #include "sampler/carrier.h"
 #include "sampler/code.h"
 #include "sampler/counters.h"
-#include "sampler/heap.h"
 #include "sampler/learn.h"
 #include "sampler/modules.h"
 #include "sampler/ring.h"
@@ -245,7 +244,7 @@ static void give_back(void)
 		roster_release();
 	}
 	cpu.holds_memory = false;
-	if (heap_is_on())
+	if (code_is_kept())
 		learn_release(); /* it learns again what it needs; its sites keep the modules */
 	else
 		code_release();
@@ -509,6 +508,6 @@ int64_t cpu_tick(int64_t now_ns)
 	if (cpu.open)
 		return tick_open(now_ns);
 	/* the symbol page reads the module table too */
-	return cpu.holds_memory || (modules_count() && !heap_is_on()) ? tick_closed(now_ns)
-								      : INT64_MAX;
+	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? tick_closed(now_ns)
+									: INT64_MAX;
 }

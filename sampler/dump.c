@@ -4,6 +4,7 @@
  */
 #include "sampler/dump.h"
 
+#include "sampler/births.h"
 #include "sampler/blocked.h"
 #include "sampler/code.h"
 #include "sampler/counters.h"
@@ -88,7 +89,7 @@ static bool take_list(struct work *w, const struct listing *l)
 	return true;
 }
 
-/* Without /proc (H57) the main thread is known, and it may be running. */
+/* Without /proc (H57) the main thread is known, and who told us of its start. */
 static bool list_threads(struct work *w)
 {
 	struct listing l = { .arena = &w->arena, .room = 256, .self = sys_gettid() };
@@ -99,6 +100,7 @@ static bool list_threads(struct work *w)
 	if (!tasks_each(list_thread, &l) && l.count == 0) {
 		w->dump.no_proc = true;
 		list_thread(sys_getpid(), &l);
+		births_each(list_thread, &l);
 	}
 	sort_pairs(l.tid, l.count);
 	return take_list(w, &l);

@@ -24,7 +24,7 @@ static const char *const pseudo_names[PSEUDO_COUNT] = {
 	[PSEUDO_TRUNCATED] = "[truncated]",   [PSEUDO_LOST] = "[lost samples]",
 	[PSEUDO_UNSAMPLED] = "[unsampled]",   [PSEUDO_OTHER] = "[other stacks]",
 	[PSEUDO_UNKNOWN] = "[unknown stack]", [PSEUDO_UNSEEN] = "[unseen stack]",
-	[PSEUDO_KERNEL] = "[kernel thread]",
+	[PSEUDO_KERNEL] = "[kernel thread]",  [PSEUDO_MAIN] = "[main thread]",
 };
 
 static const uint64_t other_pc[1] = { PSEUDO_OTHER };

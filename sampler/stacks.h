@@ -26,9 +26,10 @@ enum pseudo_frame {
 	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
 	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
-	PSEUDO_UNKNOWN,	      /* an allocation whose stack could not be kept */
+	PSEUDO_UNKNOWN,	      /* an allocation, or a thread's creation, whose stack is not kept */
 	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
 	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
+	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
 	PSEUDO_COUNT
 };
 

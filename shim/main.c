@@ -8,7 +8,9 @@
 #include <sys/auxv.h>
 
 #include "http/routes.h"
+#include "sampler/births.h"
 #include "sampler/carrier.h"
+#include "sampler/code.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/modules.h"
@@ -91,7 +93,8 @@ static void write_status(struct text *t)
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\ngoroutine, threadcreate, block, mutex: not in this version\n");
+	text_str(t, "\ngoroutine: active, on request\nthreadcreate: active\nblock, mutex: not in "
+		    "this version\n");
 }
 
 static void tell_port_taken(void)
@@ -156,6 +159,8 @@ static void start(int argc, char **argv)
 
 	modules_init();
 	last_thread_init();
+	births_turn_on();
+	code_keep();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);

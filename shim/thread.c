@@ -1,7 +1,7 @@
 /*
  * pthread_create and pthread_exit.  A new thread first notes where its stack
- * lies, and while a CPU profile runs it gives itself a timer, so that short
- * threads are seen.
+ * lies and who created it, and while a CPU profile runs it gives itself a timer,
+ * so that short threads are seen.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,9 +9,11 @@
 #include <stddef.h>
 #include <threads.h>
 
+#include "sampler/births.h"
 #include "sampler/heap.h"
 #include "sampler/own_stack.h"
 #include "sampler/roster.h"
+#include "sampler/site_at.h"
 #include "shim/cc.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
@@ -22,6 +24,7 @@ struct start {
 	void *(*fn)(void *);
 	void *arg;
 	size_t stack_bytes, guard_bytes;
+	struct site *creator; /* NULL: not recorded */
 	atomic_bool taken;
 };
 
@@ -54,17 +57,27 @@ static void free_start(struct start *s)
 	atomic_store_explicit(&s->taken, false, memory_order_release);
 }
 
+static void thread_ends(void)
+{
+	if (life_is_child())
+		return;
+	birth_ends();
+	roster_thread_ends();
+}
+
 /* The one frame of ours in a thread's stack; profiles leave it out. */
 static OUR_FRAME void *run_thread(void *start)
 {
 	struct start *given = start, s = { .fn = given->fn, .arg = given->arg };
+	struct site *creator = given->creator;
 	void *result;
 
 	own_stack_set_thread(given->stack_bytes, given->guard_bytes);
 	free_start(given);
+	birth_begins(creator);
 	roster_thread_starts();
 	result = s.fn(s.arg);
-	roster_thread_ends();
+	thread_ends();
 	return result;
 }
 
@@ -83,7 +96,7 @@ static void note_stack(struct start *s, const pthread_attr_t *attr)
 }
 
 static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr,
-				   void *(*fn)(void *), void *arg)
+				   void *(*fn)(void *), void *arg, struct frame_regs caller)
 {
 	struct start *s = take_start(fn, arg);
 	int err;
@@ -91,6 +104,7 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 	if (!s)
 		return real()->pthread_create(thread, attr, fn, arg);
 	note_stack(s, attr);
+	s->creator = birth_site(caller);
 	err = real()->pthread_create(thread, attr, run_thread, s);
 	if (err)
 		free_start(s);
@@ -100,8 +114,8 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if ((heap_is_on() || roster_is_open()) && !life_is_child())
-		return create_wrapped(thread, attr, fn, arg);
+	if ((births_are_on() || heap_is_on() || roster_is_open()) && !life_is_child())
+		return create_wrapped(thread, attr, fn, arg, CALLER_REGS());
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 
@@ -115,7 +129,7 @@ EXPORT int pthread_cancel(pthread_t thread)
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 {
 	if (!life_is_child()) {
-		roster_thread_ends();
+		thread_ends();
 		last_thread_note_exit();
 	}
 	real()->thrd_exit(result);
@@ -125,7 +139,7 @@ EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
 {
 	if (!life_is_child()) {
-		roster_thread_ends();
+		thread_ends();
 		last_thread_note_exit();
 	}
 	real()->pthread_exit(result);

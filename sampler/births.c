@@ -1,0 +1,205 @@
+#include "sampler/births.h"
+
+#include <stdatomic.h>
+
+#include "sampler/arena.h"
+#include "sampler/code.h"
+#include "sampler/modules.h"
+#include "sampler/site_at.h"
+#include "sampler/sort.h"
+#include "sampler/sys.h"
+#include "sampler/tasks.h"
+#include "shim/cc.h"
+
+#define SITES_BYTES (8UL << 20)
+
+/* Threads that can be noted at once; untouched pages cost nothing. */
+#define BIRTHS_MAX 65536
+/* Places that are looked at for a free one. */
+#define PROBES 256
+
+#define TAKEN (-1) /* being filled in */
+
+struct birth {
+	atomic_int tid; /* 0: free */
+	uint32_t order; /* of two with one tid, the later is right */
+	struct site *_Atomic site;
+};
+
+SITE_TABLE(sites, SITES_BYTES, COUNTER_THREADCREATE_FOLDED, COUNTER_THREADCREATE_UNKNOWN);
+
+static struct birth births[BIRTHS_MAX];
+static atomic_uint births_begun;
+static atomic_bool is_on;
+static __thread struct birth *mine;
+
+void births_turn_on(void)
+{
+	atomic_store_explicit(&is_on, true, memory_order_relaxed);
+}
+
+bool births_are_on(void)
+{
+	return atomic_load_explicit(&is_on, memory_order_relaxed);
+}
+
+struct site *birth_site(struct frame_regs caller)
+{
+	return births_are_on() ? site_at(&sites, 0, caller) : NULL;
+}
+
+/* ---- the thread's own part */
+
+static struct birth *take_place(int tid)
+{
+	uint32_t first = (uint32_t)tid * 2654435761U >> 8;
+
+	for (uint32_t i = 0; i < PROBES; i++) {
+		struct birth *b = &births[(first + i) % BIRTHS_MAX];
+		int free = 0;
+
+		if (atomic_compare_exchange_strong_explicit(
+			    &b->tid, &free, TAKEN, memory_order_acquire, memory_order_relaxed))
+			return b;
+	}
+	return NULL;
+}
+
+void birth_begins(struct site *site)
+{
+	int tid = sys_gettid();
+
+	mine = site ? take_place(tid) : NULL;
+	if (!mine)
+		return counter_add(COUNTER_THREADCREATE_UNKNOWN, site != NULL);
+	mine->order = atomic_fetch_add_explicit(&births_begun, 1, memory_order_relaxed);
+	atomic_store_explicit(&mine->site, site, memory_order_relaxed);
+	/* release: who sees the tid sees the rest */
+	atomic_store_explicit(&mine->tid, tid, memory_order_release);
+}
+
+void birth_ends(void)
+{
+	if (mine)
+		atomic_store_explicit(&mine->tid, 0, memory_order_release);
+	mine = NULL;
+}
+
+/* ---- the list */
+
+void births_each(void (*fn)(int tid, void *arg), void *arg)
+{
+	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
+		int tid = atomic_load_explicit(&births[i].tid, memory_order_acquire);
+
+		if (tid > 0)
+			fn(tid, arg);
+	}
+}
+
+/* What is noted, in order of tid; read before the threads are listed. */
+struct list {
+	struct arena arena;
+	struct sort_pair *noted; /* tid, index in births */
+	size_t count;
+	bool *is_alive; /* of each of them */
+	struct stack_table *out;
+	int self;
+};
+
+static bool read_births(struct list *l)
+{
+	l->noted = arena_array(&l->arena, BIRTHS_MAX, sizeof(*l->noted));
+	l->is_alive = arena_array(&l->arena, BIRTHS_MAX, sizeof(*l->is_alive));
+	if (!l->noted || !l->is_alive)
+		return false;
+	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
+		int tid = atomic_load_explicit(&births[i].tid, memory_order_acquire);
+
+		if (tid > 0)
+			l->noted[l->count++] = (struct sort_pair){ (uint64_t)tid, i };
+	}
+	sort_pairs(l->noted, l->count);
+	return true;
+}
+
+/* Where the thread is noted; of two places the later, the earlier is of one that is gone. */
+static size_t find_noted(const struct list *l, int tid)
+{
+	size_t at = sort_find(l->noted, l->count, (uint64_t)tid), best = l->count;
+
+	for (; at < l->count && l->noted[at].key == (uint64_t)tid; at++)
+		if (best == l->count || (int32_t)(births[l->noted[at].value].order -
+						  births[l->noted[best].value].order) > 0)
+			best = at;
+	return best;
+}
+
+static void count_stack(const struct list *l, const uint64_t *pc, uint32_t depth,
+			uint32_t generation)
+{
+	struct stack *s = stack_table_add(l->out, pc, depth, generation);
+
+	if (s)
+		s->value[0]++;
+}
+
+static void count_pseudo(const struct list *l, uint64_t frame)
+{
+	count_stack(l, &frame, 1, 0);
+}
+
+static void count_site(const struct list *l, const struct birth *b)
+{
+	struct site *s = atomic_load_explicit(&b->site, memory_order_relaxed);
+	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+
+	s = known ? known : s;
+	if (s->depth)
+		count_stack(l, s->pc, s->depth, s->generation);
+	else
+		count_pseudo(l, PSEUDO_UNKNOWN);
+}
+
+static void count_thread(int tid, void *arg)
+{
+	struct list *l = arg;
+	size_t at = find_noted(l, tid);
+
+	if (tid == l->self)
+		return;
+	if (at < l->count) {
+		l->is_alive[at] = true;
+		count_site(l, &births[l->noted[at].value]);
+	} else {
+		count_pseudo(l, tid == sys_getpid() ? PSEUDO_MAIN : PSEUDO_UNKNOWN);
+	}
+}
+
+/* Who is noted and was not listed has ended without telling. */
+static void forget_dead(const struct list *l)
+{
+	for (size_t i = 0; i < l->count; i++) {
+		int tid = (int)l->noted[i].key;
+
+		if (!l->is_alive[i])
+			atomic_compare_exchange_strong(&births[l->noted[i].value].tid, &tid, 0);
+	}
+}
+
+void births_snapshot(struct stack_table *t)
+{
+	struct list l = { .arena = ARENA_INIT(4UL << 20), .out = t, .self = sys_gettid() };
+
+	code_refresh();
+	site_at_drain();
+	if (read_births(&l)) {
+		if (tasks_each(count_thread, &l)) {
+			forget_dead(&l);
+		} else { /* without /proc, those that told us (H57) */
+			count_thread(sys_getpid(), &l);
+			births_each(count_thread, &l);
+		}
+	}
+	arena_release(&l.arena);
+}
