@@ -5,6 +5,7 @@
 
 #include "sampler/deadlock.h"
 #include "sampler/lock_owner.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -306,16 +307,29 @@ static void write_count(struct text *t, uint32_t n, const char *what)
 	text_char(t, '\n');
 }
 
+static const char *why_refused(const struct dump *d)
+{
+	if (d->no_proc)
+		return " threads without a stack: they did not run, and only /proc says where they "
+		       "wait";
+	return " threads without a stack: the kernel does not say where they wait, because the "
+	       "program gave up privileges";
+}
+
+static const char *why_no_tick(void)
+{
+	if (sandbox_is_noted())
+		return " threads without a stack: they ran, and are not interrupted because the "
+		       "program has a system-call filter";
+	return " threads without a stack: they ran, or moved, and no tick met them in time";
+}
+
 static void write_unseen(struct text *t, const struct dump *d)
 {
 	if (d->no_proc)
 		text_str(t, "# /proc is not there: other threads than these may exist\n");
-	write_count(
-		t, count_how(d, DUMP_REFUSED),
-		" threads without a stack: the kernel does not say where they wait, because the "
-		"program gave up privileges");
-	write_count(t, count_how(d, DUMP_NO_TICK),
-		    " threads without a stack: they ran, or moved, and no tick met them in time");
+	write_count(t, count_how(d, DUMP_REFUSED), why_refused(d));
+	write_count(t, count_how(d, DUMP_NO_TICK), why_no_tick());
 	write_count(t, count_how(d, DUMP_UNREADABLE),
 		    " threads without a stack: it could not be read");
 	write_count(t, d->unlisted, " threads left out: there are more than a dump holds");

@@ -10,6 +10,7 @@
 #include "sampler/counters.h"
 #include "sampler/cpu.h"
 #include "sampler/modules.h"
+#include "sampler/sandbox.h"
 #include "sampler/sort.h"
 #include "sampler/sys.h"
 #include "sampler/tasks.h"
@@ -196,12 +197,22 @@ static void tick_seen(void *arg, int tid, const struct walk *walk)
 		settle(w, &w->dump.thread[lo], DUMP_RAN, walk->pc, walk->depth);
 }
 
+/*
+ * A thread under a filter of its own that forbids the return from a signal handler
+ * would be killed by a tick.  A CPU profile is worth that risk to who asks for it;
+ * a dump, which scrapers take, is not.
+ */
+static bool may_interrupt(void)
+{
+	return !sandbox_is_noted();
+}
+
 static void watch_thread(struct work *w, struct dump_thread *t)
 {
 	if (t->watched)
 		return;
 	t->watched = true;
-	if (!cpu_watch_thread(&w->watch, t->tid))
+	if (!may_interrupt() || !cpu_watch_thread(&w->watch, t->tid))
 		counter_add(COUNTER_DUMP_THREADS_UNWATCHED, 1);
 }
 

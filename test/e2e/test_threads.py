@@ -371,9 +371,101 @@ def test_clients_that_hang_up():
         t.finish()
 
 
+PYTHON_THREADS = """
+import os, select, threading, time
+%s
+def spin():
+    while True:
+        sum(range(1000))
+for target in spin, lambda: time.sleep(1e6), lambda: select.select([0], [], []):
+    threading.Thread(target=target, daemon=True).start()
+print('ready', flush=True)
+time.sleep(1e6)
+"""
+NO_PROC = ['unshare', '-m', 'sh', '-c', 'mount -t tmpfs none /proc && exec "$@"', 'sh']
+
+
+def dump_of_python(first, prefix=()):
+    """The dump of a python program with four threads that did `first`, and its thread count."""
+    with Target(real_python(), '-c', PYTHON_THREADS % first, prefix=prefix) as t:
+        check('the program is ready', t.wait_ready() and t.wait_for('ready'))
+        poll(lambda: len(profile(t, 'debug=0&lines=0').samples) == 4, 20, 0.2)
+        created = pprof_reader.parse(t.fetch('threadcreate?lines=0'))
+        return tracebacks(t), created
+
+
+def real_python():
+    """Not the launcher script that some machines have in PATH."""
+    return os.path.realpath(sys.executable)
+
+
+def test_without_privileges():
+    """After setuid the kernel keeps quiet: names, reasons, who runs; and the dump says so."""
+    if os.geteuid() != 0:
+        return skip('without privileges', 'not root')
+    (threads, top), created = dump_of_python('os.setgid(65534); os.setuid(65534)')
+    states = sorted(th.state for th in threads.values())
+    check('the reasons are known', states.count('sleep') == 2 and 'running' in states, states)
+    spinning = [th for th in threads.values() if th.state == 'running']
+    check('the thread that runs has its stack', len(spinning) == 1 and
+          'clone3' in spinning[0].functions, threads)
+    check('what is missing is told', any('gave up privileges' in line for line in top), top)
+    same('creators are known', created.total(), 4)
+    return None
+
+
+def test_without_proc():
+    if os.geteuid() != 0:
+        return skip('without /proc', 'not root')
+    (threads, top), created = dump_of_python('', NO_PROC)
+    spinning = [th for th in threads.values() if th.state == 'running']
+    check('the thread that runs has its stack', len(spinning) == 1 and
+          'clone3' in spinning[0].functions, threads)
+    same('all four are listed', len(threads), 4)
+    check('what is missing is told', top and '/proc is not there' in top[0], top)
+    same('creators are known', created.total(), 4)
+    return None
+
+
+def test_filter_that_kills():
+    """A system-call filter that forbids sigreturn: the dump interrupts nobody."""
+    expected = harness.plain('hostile_sandbox', 'prctl', 1500)
+    with Target('hostile_sandbox', 'prctl', 1500) as t:
+        check('the program is ready', t.wait_ready())
+        t.fetch('goroutine')
+        t.say()
+        time.sleep(0.5)
+        seen = []
+        with contextlib.suppress(Exception):
+            while True:
+                seen.append(tracebacks(t)[1])
+        same('the filtered program', t.finish().seen(), expected.seen())
+        check('it was dumped meanwhile', seen, seen)
+
+
+def test_threadcreate():
+    """Live threads, by the call that made them; they go when the threads go."""
+    with Target('waiting_threads', 40, *build_plugins()[:1]) as t:
+        check('the program is ready', t.wait_ready() and t.wait_for('ready'))
+        p = pprof_reader.parse(t.fetch('threadcreate'))
+        problems = pprof_reader.check(p)
+        check('the profile is sound', not problems, problems[:5])
+        same('all threads are there', p.total(), 43)
+        same('by whom', (p.cum()['start_waits'], p.flat()['[main thread]']), (42, 1))
+        path = os.path.join(harness.work, 'threadcreate.txt')
+        with open(path, 'wb') as f:
+            f.write(t.fetch('threadcreate?debug=1'))
+        out = subprocess.run(['go', 'tool', 'pprof', '-top', path], capture_output=True, text=True,
+                             timeout=60)
+        check('pprof reads the text', out.returncode == 0 and 'start_waits' in out.stdout,
+              out.stdout + out.stderr)
+        t.say()
+        t.finish()
+
+
 SERVERS = {
     'redis': lambda port: (['redis-server', '--port', port, '--save', ''], 'aeMain'),
-    'python3': lambda port: ([sys.executable, python_with_threads()], 'PyThread_acquire_lock_timed'),
+    'python3': lambda port: ([real_python(), python_with_threads()], 'PyThread_acquire_lock_timed'),
     'nginx': lambda port: (['nginx', '-p', harness.work, '-c', nginx_conf(port)],
                            'ngx_process_events_and_timers'),
 }
@@ -424,4 +516,5 @@ def test_servers():
 if __name__ == '__main__':
     harness.run(test_stacks_are_whole, test_a_thousand_threads, test_reasons, test_nobody_is_woken,
                 test_no_call_returns_early, test_deadlocks_are_named, test_readers, test_delta,
-                test_clients_that_hang_up, test_servers)
+                test_clients_that_hang_up, test_without_privileges, test_without_proc,
+                test_filter_that_kills, test_threadcreate, test_servers)
