@@ -231,6 +231,12 @@ pprof-heap: ## Fetch what is allocated now and open it (PPROF_PORT=6060, ADMIN_K
 pprof-allocs: ## Fetch all past allocations and open them (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh allocs allocs
 
+pprof-goroutines: ## Fetch the stacks of all threads and open them (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh goroutines goroutine
+
+pprof-threads: ## Print the stacks of all threads, deadlocks first (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh threads goroutine debug=2
+
 bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
 	@.ci/bench.sh $(BENCH)
 
@@ -241,4 +247,5 @@ help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
-	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs bench bench-quick help
+	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs \
+	pprof-goroutines pprof-threads bench bench-quick help
