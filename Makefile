@@ -63,7 +63,7 @@ BENCH    = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
 E2E      = $(wildcard test/e2e/test_*.sh test/e2e/test_*.py)
 STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
-	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc))))
+	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 SOURCES  = $(foreach d,shim sampler http proto bench test/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
 
@@ -83,9 +83,12 @@ all: $(SO) ## Build build/libpprofshim.so (DEVELOPER=1 makes warnings errors)
 $(SO): $(SHIM_OBJ:%=$(BUILD)/%) $(CORE_OBJ:%=$(BUILD)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
 	$(call say,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 
+# Names with a version get it; the others are exported because their source says
+# EXPORT, and a gate compares them with the list.
 $(BUILD)/exports.map: shim/exports.txt
 	@mkdir -p $(@D)
-	@sed -n -e '1i { global:' -e '/^#/!s/$$/;/p' -e '$$a local: *; };' $< >$@
+	@awk -F@@ 'NF > 1 { of[$$2] = of[$$2] " " $$1 ";" } \
+		END { for (v in of) print v " { global:" of[v] " local: __start_*; __stop_*; };" }' $< >$@
 
 # One way of compiling: $(1) is its folder, $(2) the compiler, $(3) its flags.
 # core.a holds everything but shim/, for programs that test it.
@@ -154,6 +157,11 @@ $(BUILD)/fixtures/%: test/fixtures/%.c | need-test
 $(BUILD)/fixtures/%: test/fixtures/%.cc | need-test
 	@mkdir -p $(@D)
 	$(call say,CXX)$(CXX) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
+
+# One file each, edition 2021, with std: nothing is downloaded.
+$(BUILD)/fixtures/%: test/fixtures/%.rs | need-test
+	@mkdir -p $(@D)
+	$(call say,RUST)rustc --edition 2021 -O -g -o $@ $<
 
 -include $(wildcard $(BUILD)/fixtures/*.d)
 

@@ -12,7 +12,7 @@ BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake lib
 protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
-TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin"
+TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc"
 BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 

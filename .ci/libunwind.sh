@@ -23,53 +23,9 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 unset CPPFLAGS LDFLAGS MAKEFLAGS MAKELEVEL MFLAGS
 
-# The machine's package sources as type deb-src, in either format.  Lines that
-# are deb-src already would come twice, and go.
-private_sources() {
-	mkdir -p "$apt/sources.d" "$apt/empty.d" "$apt/lists/partial" "$apt/cache/archives/partial"
-	eval "$(apt-config shell list Dir::Etc::sourcelist/f parts Dir::Etc::sourceparts/d)"
-	for file in "${list:-}" "${parts:-}"/*.list; do
-		[ ! -f "$file" ] || sed -n 's/^[[:space:]]*deb[[:space:]]/deb-src /p' "$file"
-	done >"$apt/sources.list"
-	for file in "${parts:-}"/*.sources; do
-		[ ! -f "$file" ] || sed 's/^Types:.*/Types: deb-src/' "$file" >"$apt/sources.d/${file##*/}"
-	done
-}
-
-# The machine's settings (proxies, keys, pins) with lists and caches of our own
-# and without the hooks that tend the system's package lists.
-private_settings() {
-	apt-config dump | grep -Ev '^(APT::Update::|DPkg::|Dir::Etc::(sourcelist|sourceparts|parts|main) |Dir::State::lists |Dir::Cache)' \
-		>"$apt/apt.conf"
-	cat >>"$apt/apt.conf" <<-END
-		Dir::Etc::parts "$apt/empty.d";
-		Dir::Etc::main "/dev/null";
-		Dir::Etc::sourcelist "$apt/sources.list";
-		Dir::Etc::sourceparts "$apt/sources.d";
-		Dir::State::lists "$apt/lists";
-		Dir::Cache "$apt/cache";
-		APT::Sandbox::User "$(id -un)";
-	END
-}
-
 fetch_source() {
-	apt=$out/apt
-	private_sources
-	private_settings
-	# A source that is not Debian's may well have no source packages.
-	APT_CONFIG=$apt/apt.conf apt-get -qq update >"$out/fetch.log" 2>&1 || true
-	rm -rf "$out/fetched"
-	mkdir "$out/fetched"
-	(cd "$out/fetched" && APT_CONFIG=$apt/apt.conf apt-get -qq source --download-only libunwind) \
-		>>"$out/fetch.log" 2>&1 || fetch_failed
-	(cd "$out/fetched" && dpkg-source --no-check --no-copy -x ./*.dsc "$out/src") >>"$out/fetch.log" 2>&1 ||
-		fetch_failed
-	rm -rf "$apt" "$out/fetched"
-}
-
-fetch_failed() {
-	tail -n 5 "$out/fetch.log" >&2
-	die "no source package to be had; unpack libunwind's source and set LIBUNWIND_SRC to its directory"
+	"$(dirname "$0")/source.sh" libunwind "$out/src" ||
+		die "unpack libunwind's source and set LIBUNWIND_SRC to its directory"
 }
 
 copy_source() {

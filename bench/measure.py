@@ -68,14 +68,18 @@ def with_shim(port):
     return environment(LD_PRELOAD=LIBRARY, ADMIN_KEY=KEY, PPROF_PORT=port)
 
 
-def find_gperftools():
-    """libprofiler.so, or None."""
+def find_library(name):
+    """Where the loader would find it, or None."""
     out = subprocess.run(["ldconfig", "-p"], capture_output=True, text=True,
                          env={"PATH": "/sbin:/usr/sbin:/usr/bin:/bin"}).stdout
     for line in out.splitlines():
-        if "libprofiler.so" in line:
+        if name + "." in line:
             return line.split()[-1]
     return None
+
+
+def find_gperftools():
+    return find_library("libprofiler.so")
 
 
 def with_gperftools(library, path, hz=100):
@@ -90,6 +94,17 @@ def cpu_ns(pid):
 def thread_cpu_ns(pid, tid):
     with open(f"/proc/{pid}/task/{tid}/schedstat") as f:
         return int(f.read().split()[0])
+
+
+def find_listener(pid):
+    """The one thread of the shim's; it names itself soon after it started."""
+    for _ in range(250):
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/comm") as f:
+                if f.read().startswith("pprof"):
+                    return int(tid)
+        time.sleep(0.02)
+    raise RuntimeError("the shim started no listener")
 
 
 def private_kib(pid):

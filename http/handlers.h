@@ -42,6 +42,10 @@ void goroutine_route(struct http_exchange *x, const struct http_request *r);
 /* threadcreate_route.c */
 void threadcreate_route(struct http_exchange *x, const struct http_request *r);
 
+/* contention_route.c */
+void block_route(struct http_exchange *x, const struct http_request *r);
+void mutex_route(struct http_exchange *x, const struct http_request *r);
+
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);
 

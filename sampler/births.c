@@ -18,10 +18,14 @@
 /* Places that are looked at for a free one. */
 #define PROBES 256
 
-#define TAKEN (-1) /* being filled in */
+#define TAKEN UINT32_MAX /* instead of a tid: being filled in */
 
+/*
+ * `word` is the tid, and above it which process wrote that (`epoch`): what a parent
+ * has left is free in its child, so that a fork costs nothing.
+ */
 struct birth {
-	atomic_int tid; /* 0: free */
+	atomic_uint_fast64_t word;
 	uint32_t order; /* of two with one tid, the later is right */
 	struct site *_Atomic site;
 };
@@ -31,7 +35,9 @@ SITE_TABLE(sites, SITES_BYTES, COUNTER_THREADCREATE_FOLDED, COUNTER_THREADCREATE
 static struct birth births[BIRTHS_MAX];
 static atomic_uint births_begun;
 static atomic_bool is_on;
+static atomic_uint epoch = 1; /* moves with every fork */
 static __thread struct birth *mine;
+static __thread uint64_t my_word;
 
 void births_turn_on(void)
 {
@@ -50,16 +56,37 @@ struct site *birth_site(struct frame_regs caller)
 
 /* ---- the thread's own part */
 
+static uint64_t word_of(uint32_t tid)
+{
+	return (uint64_t)atomic_load_explicit(&epoch, memory_order_relaxed) << 32 | tid;
+}
+
+/* The tid of a place, 0 for none. */
+static uint32_t tid_of(uint64_t word)
+{
+	uint32_t tid = (uint32_t)word;
+
+	return word == word_of(tid) && tid != TAKEN ? tid : 0;
+}
+
+static bool take(struct birth *b)
+{
+	uint64_t word = atomic_load_explicit(&b->word, memory_order_relaxed);
+
+	if ((uint32_t)word && word == word_of((uint32_t)word))
+		return false;
+	return atomic_compare_exchange_strong_explicit(&b->word, &word, word_of(TAKEN),
+						       memory_order_acquire, memory_order_relaxed);
+}
+
 static struct birth *take_place(int tid)
 {
 	uint32_t first = (uint32_t)tid * 2654435761U >> 8;
 
 	for (uint32_t i = 0; i < PROBES; i++) {
 		struct birth *b = &births[(first + i) % BIRTHS_MAX];
-		int free = 0;
 
-		if (atomic_compare_exchange_strong_explicit(
-			    &b->tid, &free, TAKEN, memory_order_acquire, memory_order_relaxed))
+		if (take(b))
 			return b;
 	}
 	return NULL;
@@ -74,27 +101,39 @@ void birth_begins(struct site *site)
 		return counter_add(COUNTER_THREADCREATE_UNKNOWN, site != NULL);
 	mine->order = atomic_fetch_add_explicit(&births_begun, 1, memory_order_relaxed);
 	atomic_store_explicit(&mine->site, site, memory_order_relaxed);
+	my_word = word_of((uint32_t)tid);
 	/* release: who sees the tid sees the rest */
-	atomic_store_explicit(&mine->tid, tid, memory_order_release);
+	atomic_store_explicit(&mine->word, my_word, memory_order_release);
 }
 
+/* In a child the place may be another's by now. */
 void birth_ends(void)
 {
+	uint64_t word = my_word;
+
 	if (mine)
-		atomic_store_explicit(&mine->tid, 0, memory_order_release);
+		atomic_compare_exchange_strong_explicit(&mine->word, &word, 0, memory_order_release,
+							memory_order_relaxed);
 	mine = NULL;
+}
+
+void births_after_fork(void)
+{
+	atomic_fetch_add_explicit(&epoch, 1, memory_order_relaxed);
 }
 
 /* ---- the list */
 
+static uint32_t noted_tid(const struct birth *b)
+{
+	return tid_of(atomic_load_explicit(&b->word, memory_order_acquire));
+}
+
 void births_each(void (*fn)(int tid, void *arg), void *arg)
 {
-	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
-		int tid = atomic_load_explicit(&births[i].tid, memory_order_acquire);
-
-		if (tid > 0)
-			fn(tid, arg);
-	}
+	for (uint32_t i = 0; i < BIRTHS_MAX; i++)
+		if (noted_tid(&births[i]))
+			fn((int)noted_tid(&births[i]), arg);
 }
 
 /* What is noted, in order of tid; read before the threads are listed. */
@@ -114,10 +153,10 @@ static bool read_births(struct list *l)
 	if (!l->noted || !l->is_alive)
 		return false;
 	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
-		int tid = atomic_load_explicit(&births[i].tid, memory_order_acquire);
+		uint32_t tid = noted_tid(&births[i]);
 
-		if (tid > 0)
-			l->noted[l->count++] = (struct sort_pair){ (uint64_t)tid, i };
+		if (tid)
+			l->noted[l->count++] = (struct sort_pair){ tid, i };
 	}
 	sort_pairs(l->noted, l->count);
 	return true;
@@ -180,10 +219,10 @@ static void count_thread(int tid, void *arg)
 static void forget_dead(const struct list *l)
 {
 	for (size_t i = 0; i < l->count; i++) {
-		int tid = (int)l->noted[i].key;
+		uint64_t word = word_of((uint32_t)l->noted[i].key);
 
 		if (!l->is_alive[i])
-			atomic_compare_exchange_strong(&births[l->noted[i].value].tid, &tid, 0);
+			atomic_compare_exchange_strong(&births[l->noted[i].value].word, &word, 0);
 	}
 }
 

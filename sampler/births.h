@@ -30,6 +30,9 @@ struct site *birth_site(struct frame_regs caller);
 void birth_begins(struct site *site);
 void birth_ends(void);
 
+/* The parent's threads are not here.  Context: child. */
+void births_after_fork(void);
+
 /* Calls fn for every thread that is noted, also some that may have ended.  Context: listener. */
 void births_each(void (*fn)(int tid, void *arg), void *arg);
 

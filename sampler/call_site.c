@@ -279,16 +279,43 @@ int64_t prologue_depth(const uint8_t *code, size_t len, size_t limit, bool *whol
 	return p.has_frame && p.depth >= 0 ? p.depth : -1;
 }
 
-/* add $n, %rsp: takes the arguments of the call before it off the stack. */
+/* Bytes that a row of pops takes off the stack; 0 when it is the end of the function. */
+static int64_t popped(struct prologue *p)
+{
+	int64_t bytes = 0;
+
+	while (p->end - p->at > 1) {
+		size_t len = *p->at == 0x41 ? 2 : 1;
+		uint8_t op = p->at[len - 1];
+
+		if (op < 0x58 || op > 0x5f)
+			return bytes;
+		if (len == 1 && op == 0x5d) /* %rbp */
+			return 0;
+		bytes += 8;
+		p->at += len;
+	}
+	return 0;
+}
+
+/*
+ * After a call with arguments on the stack, the compiler takes them off soon: by
+ * adding to SP, or by popping them.
+ */
 static int64_t arguments_of_call(uint64_t return_address)
 {
 	static const uint8_t add[] = { 0x48, 0x83, 0xc4 };
-	uint8_t code[4];
+	uint8_t code[PROLOGUE_BYTES] = { 0 };
+	struct prologue p = { .at = code };
 
-	if (peek_some(return_address, code, sizeof(code)) != sizeof(code) ||
-	    memcmp(code, add, sizeof(add)) != 0 || code[3] > 127)
-		return 0;
-	return code[3];
+	p.end = code + peek_some(return_address, code, sizeof(code));
+	do {
+		if (starts_with(&p, add, sizeof(add)) && p.end - p.at > 3)
+			return p.at[3] < 128 ? p.at[3] : 0;
+		if (popped(&(struct prologue){ .at = p.at, .end = p.end }))
+			return popped(&p);
+	} while (skip_other(&p));
+	return 0;
 }
 
 int64_t frame_depth_at(uint64_t start, uint64_t return_address)

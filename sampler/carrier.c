@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sampler/counters.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -32,7 +33,8 @@ static struct {
 	int preferred;
 	carrier_is_ours is_ours;
 	carrier_tick tick;
-	atomic_int installed; /* 0, or the signal */
+	atomic_int chosen;   /* 0, or the signal whose wishes are kept here */
+	atomic_int visitors; /* threads that are asking the kernel about a signal's action */
 	struct sigaction wish[WISHES];
 	atomic_uint current; /* index of the wish in force, counts on for ever */
 	atomic_uint next;
@@ -47,7 +49,7 @@ void carrier_init(int preferred, carrier_is_ours is_ours, carrier_tick tick)
 
 int carrier_signal(void)
 {
-	return atomic_load_explicit(&carrier.installed, memory_order_acquire);
+	return atomic_load_explicit(&carrier.chosen, memory_order_acquire);
 }
 
 int carrier_likely(void)
@@ -62,11 +64,29 @@ static long kernel_action(int sig, const struct kernel_action *act, struct kerne
 	return sys_call4(SYS_rt_sigaction, sig, (long)act, (long)old, KERNEL_SIGSET_BYTES);
 }
 
+/* seq_cst: either the visitor sees the choice, or wait_for_visitors() sees the visitor. */
+bool carrier_visit(int sig)
+{
+	atomic_fetch_add(&carrier.visitors, 1);
+	if (LIKELY(!sig || sig != atomic_load(&carrier.chosen)))
+		return false;
+	carrier_leave();
+	return true;
+}
+
+void carrier_leave(void)
+{
+	atomic_fetch_sub(&carrier.visitors, 1);
+}
+
+static unsigned current_wish(void)
+{
+	return atomic_load_explicit(&carrier.current, memory_order_acquire);
+}
+
 static struct sigaction wish_in_force(void)
 {
-	unsigned i = atomic_load_explicit(&carrier.current, memory_order_acquire);
-
-	return carrier.wish[i % WISHES];
+	return carrier.wish[current_wish() % WISHES];
 }
 
 /* What libc and the kernel make of it: read back, it has a restorer and never blocks these two. */
@@ -169,10 +189,54 @@ static bool is_ours_now(int sig)
 	return kernel_action(sig, NULL, &now) == 0 && now.handler == (void *)on_signal;
 }
 
+/* A visitor whose signal handler jumped away never leaves. */
+#define VISITORS_WAIT_NS (100 * NS_PER_MS)
+
+static void wait_for_visitors(void)
+{
+	const struct timespec moment = { 0, 20000 };
+	int64_t until = sys_now_ns() + VISITORS_WAIT_NS;
+
+	while (atomic_load(&carrier.visitors) && sys_now_ns() < until)
+		sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&moment, 0);
+	if (atomic_load(&carrier.visitors))
+		counter_add(COUNTER_CARRIER_VISITORS_STUCK, 1);
+}
+
 /*
+ * What the target set between our look and our choice becomes its wish, unless
+ * it has said something since.
+ */
+static void adopt(const struct kernel_action *found, unsigned wish_before)
+{
+	struct sigaction act = { .sa_flags = (int)found->flags };
+
+	if (found->handler == SIG_DFL || found->handler == (void *)on_signal ||
+	    current_wish() != wish_before)
+		return;
+	act.sa_handler = (sighandler_t)found->handler;
+	memcpy(&act.sa_mask, &found->mask, sizeof(found->mask));
+	carrier_set_action(&act, NULL);
+}
+
+/* The wishes that are kept are from now on about `sig`. */
+static void choose(int sig)
+{
+	const struct sigaction dfl = { .sa_handler = SIG_DFL };
+
+	if (carrier_signal() && carrier_signal() != sig)
+		carrier_set_action(&dfl, NULL);
+	atomic_store(&carrier.chosen, sig);
+}
+
+/*
+ * The signal is chosen first and installed when nobody is left who asks the
+ * kernel about it, so that no call of the target lands on top of our handler.
+ *
  * SA_RESTART, as a tick must not interrupt a system call that could go on.  All
  * signals blocked, so that no handler of the target runs (or jumps away) in the
- * middle of a capture.  Not SA_ONSTACK: an alternate stack may be 2 KiB.
+ * middle of a capture.  Not SA_ONSTACK, unless it is asked for later: an alternate
+ * stack may be 2 KiB.
  */
 static bool install(int sig)
 {
@@ -180,10 +244,17 @@ static bool install(int sig)
 				      .flags = SA_SIGINFO | SA_RESTART | KERNEL_SA_RESTORER,
 				      .restorer = (void *)pprofshim_sigreturn,
 				      .mask = ALL_SIGNALS };
+	struct kernel_action found;
+	unsigned wish_before;
 
-	if (kernel_action(sig, &ours, NULL) != 0)
+	choose(sig);
+	wish_before = current_wish();
+	wait_for_visitors();
+	if (kernel_action(sig, &ours, &found) != 0) {
+		atomic_store(&carrier.chosen, 0);
 		return false;
-	atomic_store_explicit(&carrier.installed, sig, memory_order_release);
+	}
+	adopt(&found, wish_before);
 	return true;
 }
 
@@ -215,4 +286,16 @@ int carrier_acquire(const char **why)
 	}
 	*why = "the program uses every signal that could carry a tick";
 	return 0;
+}
+
+void carrier_use_alternate_stacks(void)
+{
+	struct kernel_action now;
+	int sig = carrier_signal();
+
+	if (kernel_action(sig, NULL, &now) != 0 || now.handler != (void *)on_signal ||
+	    now.flags & SA_ONSTACK)
+		return;
+	now.flags |= SA_ONSTACK;
+	kernel_action(sig, &now, NULL);
 }

@@ -31,8 +31,30 @@ void carrier_init(int preferred, carrier_is_ours is_ours, carrier_tick tick);
  */
 int carrier_acquire(const char **why);
 
-/* The installed signal, 0 before the first profile.  Context: any role. */
+/*
+ * From now on ticks come on the thread's alternate stack where it has one: in a
+ * process with a Go runtime threads run on stacks of 2 KiB, and all that do have
+ * an alternate stack with room (H14, H48).  Context: listener before timers run,
+ * hook before such threads run.
+ */
+void carrier_use_alternate_stacks(void);
+
+/*
+ * The signal that carries ticks, 0 before the first profile.  From the moment it
+ * is chosen the target's wishes for it are kept here, a moment before our handler
+ * is in place.  Context: any role.
+ */
 int carrier_signal(void);
+
+/*
+ * Before the target sets or reads what `sig` does.  True: it is the carrier, so
+ * carrier_set_action() is to be asked.  False: the kernel is, and until
+ * carrier_leave() no handler of ours is installed, which the call would overwrite
+ * (the next tick would then meet the default action, which kills).
+ * Context: hook, handler.
+ */
+bool carrier_visit(int sig);
+void carrier_leave(void);
 
 /* The signal that is or would first be installed; 0 in a dormant shim.  Context: any role. */
 int carrier_likely(void);

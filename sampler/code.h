@@ -24,6 +24,9 @@ void code_release(void);
 void code_keep(void);
 bool code_is_kept(void);
 
+/* Who was unloading is not there; what it unloaded may be gone.  Context: child. */
+void code_after_fork(void);
+
 /* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
 void code_unload_begins(void);
 void code_unload_ends(void);

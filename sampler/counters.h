@@ -22,6 +22,8 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
+	X(CARRIER_VISITORS_STUCK, "carrier_visitors_stuck",                                        \
+	  "times the signal was installed beside a call of the program that never returned")       \
 	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \
 	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
 	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
@@ -58,12 +60,32 @@
 	  "allocations counted under [other stacks]: the table of stacks was full")                \
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
+	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
+	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \
 	  "allocations not looked at because they came from a signal handler inside ours")         \
 	X(THREADCREATE_FOLDED, "threadcreate_folded",                                              \
 	  "threads counted under [other stacks]: the table of stacks was full")                    \
 	X(THREADCREATE_UNKNOWN, "threadcreate_unknown",                                            \
 	  "threads whose creator's stack could not be kept")                                       \
+	X(BLOCK_SAMPLES, "block_samples", "waits recorded")                                        \
+	X(BLOCK_COARSENED, "block_coarsened",                                                      \
+	  "times that PPROF_BLOCK_RATE was doubled for a while: too many waits a second")          \
+	X(BLOCK_SITES_FOLDED, "block_sites_folded",                                                \
+	  "waits counted under [other stacks]: the table of stacks was full")                      \
+	X(BLOCK_STACKS_UNKNOWN, "block_stacks_unknown",                                            \
+	  "waits whose stack could not be copied for later; they show their leaf only")            \
+	X(MUTEX_SAMPLES, "mutex_samples", "unlocks recorded that had kept others waiting")         \
+	X(MUTEX_COARSENED, "mutex_coarsened",                                                      \
+	  "times that PPROF_MUTEX_FRACTION was doubled for a while: too many a second")            \
+	X(MUTEX_SITES_FOLDED, "mutex_sites_folded",                                                \
+	  "unlocks counted under [other stacks]: the table of stacks was full")                    \
+	X(MUTEX_STACKS_UNKNOWN, "mutex_stacks_unknown",                                            \
+	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
+	X(MUTEX_WAITERS_UNSEEN, "mutex_waiters_unseen",                                            \
+	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(WAITS_NOT_TIMED, "waits_not_timed",                                                      \
+	  "waits not recorded: in a sandbox, on a machine whose clock is a system call")           \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
 	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
 	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \

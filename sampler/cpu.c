@@ -200,6 +200,8 @@ static int open_ring(const char **why)
 	if (*why)
 		return 0;
 	code_refresh();
+	if (modules_have_go())
+		carrier_use_alternate_stacks();
 	if (!ring_is_used())
 		discard();
 	tick_direct_to(&cpu.ring);
@@ -510,4 +512,16 @@ int64_t cpu_tick(int64_t now_ns)
 	/* the symbol page reads the module table too */
 	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? tick_closed(now_ns)
 									: INT64_MAX;
+}
+
+void cpu_after_fork(void)
+{
+	cpu.profiles = NULL;
+	cpu.watches = NULL;
+	cpu.open = false;
+	cpu.holds_memory = false;
+	cpu.ring.bytes = NULL;
+	cpu.refusal = NULL;
+	tick_after_fork();
+	roster_after_fork();
 }

@@ -7,28 +7,28 @@
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
-/* 4096 slots, 8192, ... 1 Mi: 2 Mi slots and 64 MiB in all, which is 1 TiB of heap at 512 KiB. */
-#define LEVELS	    9
-#define FIRST_LEVEL 4096UL
-#define WINDOW	    16
+/*
+ * 4096 slots, 32 Ki, 256 Ki and 1 Mi: 41 MiB in all, touched as they fill.  All of
+ * 400,000 samples find a place, which at 512 KiB are 200 GB of heap, and 998 of
+ * 1000 of 600,000.
+ */
+#define LEVELS 4
+static const uint8_t level_bits[LEVELS] = { 9, 12, 15, 17 }; /* log2 of its buckets */
 
 #define EMPTY 0
 #define BUSY  1
 
-struct slot {
-	atomic_uint_fast64_t addr;
-	struct live_block block; /* belongs to who made addr BUSY */
+/* The addresses are one cache line, and all that a look for an unknown one reads. */
+#define BUCKET_SLOTS 8
+
+struct bucket {
+	atomic_uint_fast64_t addr[BUCKET_SLOTS];
+	struct live_block block[BUCKET_SLOTS]; /* each belongs to who made its addr BUSY */
 };
 
 uint8_t live_filter[LIVE_FILTER_BYTES];
 
-static struct slot *_Atomic level[LEVELS];
-static atomic_uint_fast64_t in_level[LEVELS];
-
-static uint64_t level_size(int i)
-{
-	return FIRST_LEVEL << i;
-}
+static struct bucket *_Atomic level[LEVELS];
 
 /* ---- the filter */
 
@@ -36,7 +36,7 @@ static uint64_t level_size(int i)
 
 static void filter_change(const void *p, int by)
 {
-	uint8_t *byte = &live_filter[(uint64_t)p >> 12 & (LIVE_FILTER_BYTES - 1)];
+	uint8_t *byte = &live_filter[live_place(p)];
 	uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
 
 	while (now != STUCK && !__atomic_compare_exchange_n(byte, &now, (uint8_t)(now + by), true,
@@ -46,51 +46,48 @@ static void filter_change(const void *p, int by)
 
 /* ---- the table */
 
-static struct slot *slot_at(struct slot *slots, int i, uint64_t addr, int k)
+static size_t buckets_in(int i)
 {
-	uint64_t home = addr * 0x9e3779b97f4a7c15ULL >> 32;
-
-	return &slots[(home + (uint64_t)k) & (level_size(i) - 1)];
+	return 1UL << level_bits[i];
 }
 
-static struct slot *make_level(int i)
+static struct bucket *home_in(struct bucket *buckets, int i, uint64_t addr)
 {
-	size_t bytes = level_size(i) * sizeof(struct slot);
-	struct slot *fresh = sys_map(bytes), *seen = NULL;
+	return &buckets[addr * 0x9e3779b97f4a7c15ULL >> (64 - level_bits[i])];
+}
+
+static struct bucket *make_level(int i)
+{
+	size_t bytes = buckets_in(i) * sizeof(struct bucket);
+	struct bucket *fresh = sys_map_kept(bytes), *seen = NULL;
 
 	if (!fresh)
 		return NULL;
 	if (atomic_compare_exchange_strong_explicit(&level[i], &seen, fresh, memory_order_acq_rel,
 						    memory_order_acquire))
 		return fresh;
-	sys_unmap(fresh, bytes); /* another thread was faster */
+	sys_unmap_kept(fresh, bytes); /* another thread was faster */
 	return seen;
 }
 
-static struct slot *slots_of(int i)
+static struct bucket *buckets_of(int i)
 {
 	return atomic_load_explicit(&level[i], memory_order_acquire);
 }
 
-/* Three quarters full: windows begin to overflow. */
-static bool is_full(int i)
+static bool put(struct bucket *b, uint64_t addr, const struct live_block *block)
 {
-	return atomic_load_explicit(&in_level[i], memory_order_relaxed) > level_size(i) / 4 * 3;
-}
-
-static bool put(struct slot *slots, int i, uint64_t addr, const struct live_block *block)
-{
-	for (int k = 0; k < WINDOW; k++) {
-		struct slot *s = slot_at(slots, i, addr, k);
+	for (int k = 0; k < BUCKET_SLOTS; k++) {
 		uint64_t empty = EMPTY;
 
-		if (!atomic_compare_exchange_strong_explicit(
-			    &s->addr, &empty, BUSY, memory_order_acquire, memory_order_relaxed))
+		if (atomic_load_explicit(&b->addr[k], memory_order_relaxed) != EMPTY)
 			continue;
-		s->block = *block;
-		atomic_fetch_add_explicit(&in_level[i], 1, memory_order_relaxed);
+		if (!atomic_compare_exchange_strong_explicit(
+			    &b->addr[k], &empty, BUSY, memory_order_acquire, memory_order_relaxed))
+			continue;
+		b->block[k] = *block;
 		/* release: pairs with the acquire of who takes it out */
-		atomic_store_explicit(&s->addr, addr, memory_order_release);
+		atomic_store_explicit(&b->addr[k], addr, memory_order_release);
 		return true;
 	}
 	return false;
@@ -99,13 +96,11 @@ static bool put(struct slot *slots, int i, uint64_t addr, const struct live_bloc
 bool live_add(const void *p, struct live_block block)
 {
 	for (int i = 0; i < LEVELS; i++) {
-		struct slot *slots = slots_of(i);
+		struct bucket *buckets = buckets_of(i);
 
-		if (is_full(i))
-			continue;
-		if (!slots)
-			slots = make_level(i);
-		if (slots && put(slots, i, (uint64_t)p, &block)) {
+		if (!buckets)
+			buckets = make_level(i);
+		if (buckets && put(home_in(buckets, i, (uint64_t)p), (uint64_t)p, &block)) {
 			filter_change(p, 1);
 			return true;
 		}
@@ -114,20 +109,18 @@ bool live_add(const void *p, struct live_block block)
 	return false;
 }
 
-static bool take(struct slot *slots, int i, uint64_t addr, struct live_block *out)
+static bool take(struct bucket *b, uint64_t addr, struct live_block *out)
 {
-	for (int k = 0; k < WINDOW; k++) {
-		struct slot *s = slot_at(slots, i, addr, k);
+	for (int k = 0; k < BUCKET_SLOTS; k++) {
 		uint64_t wanted = addr;
 
-		if (atomic_load_explicit(&s->addr, memory_order_relaxed) != addr)
+		if (atomic_load_explicit(&b->addr[k], memory_order_relaxed) != addr)
 			continue;
 		if (!atomic_compare_exchange_strong_explicit(
-			    &s->addr, &wanted, BUSY, memory_order_acquire, memory_order_relaxed))
+			    &b->addr[k], &wanted, BUSY, memory_order_acquire, memory_order_relaxed))
 			continue;
-		*out = s->block;
-		atomic_fetch_sub_explicit(&in_level[i], 1, memory_order_relaxed);
-		atomic_store_explicit(&s->addr, EMPTY, memory_order_release);
+		*out = b->block[k];
+		atomic_store_explicit(&b->addr[k], EMPTY, memory_order_release);
 		return true;
 	}
 	return false;
@@ -138,9 +131,9 @@ bool live_remove(const void *p, struct live_block *out)
 	if ((uint64_t)p <= BUSY) /* free(NULL) may get here, and empty slots read like that */
 		return false;
 	for (int i = 0; i < LEVELS; i++) {
-		struct slot *slots = slots_of(i);
+		struct bucket *buckets = buckets_of(i);
 
-		if (slots && take(slots, i, (uint64_t)p, out)) {
+		if (buckets && take(home_in(buckets, i, (uint64_t)p), (uint64_t)p, out)) {
 			filter_change(p, -1);
 			return true;
 		}
@@ -148,29 +141,57 @@ bool live_remove(const void *p, struct live_block *out)
 	return false;
 }
 
-static void forget(uint64_t addr)
-{
-	struct live_block unused;
+/* ---- all of it */
 
-	if (live_remove((const void *)addr, &unused))
-		live_filter[addr >> 12 & (LIVE_FILTER_BYTES - 1)] = 0;
-}
-
-void live_forget_all(void)
+static void each_address(void (*fn)(uint64_t addr, void *arg), void *arg)
 {
 	for (int i = 0; i < LEVELS; i++) {
-		struct slot *slots = slots_of(i);
+		struct bucket *buckets = buckets_of(i);
 
-		for (uint64_t k = 0; slots && k < level_size(i); k++)
-			forget(atomic_load_explicit(&slots[k].addr, memory_order_relaxed));
+		for (size_t b = 0; buckets && b < buckets_in(i); b++)
+			for (int k = 0; k < BUCKET_SLOTS; k++) {
+				uint64_t addr = atomic_load_explicit(&buckets[b].addr[k],
+								     memory_order_relaxed);
+
+				if (addr > BUSY)
+					fn(addr, arg);
+			}
 	}
+}
+
+struct taker {
+	void (*fn)(struct live_block block);
+};
+
+static void take_one(uint64_t addr, void *arg)
+{
+	const struct taker *taker = arg;
+	struct live_block block;
+
+	if (!live_remove((const void *)addr, &block))
+		return;
+	live_filter[live_place((const void *)addr)] = 0;
+	if (taker->fn)
+		taker->fn(block);
+}
+
+void live_take_all(void (*fn)(struct live_block block))
+{
+	struct taker taker = { fn };
+
+	each_address(take_one, &taker);
+}
+
+static void count(uint64_t addr, void *n)
+{
+	(void)addr;
+	++*(uint64_t *)n;
 }
 
 uint64_t live_count(void)
 {
 	uint64_t n = 0;
 
-	for (int i = 0; i < LEVELS; i++)
-		n += atomic_load_explicit(&in_level[i], memory_order_relaxed);
+	each_address(count, &n);
 	return n;
 }

@@ -2,12 +2,13 @@
  * Sampled blocks that are alive: address -> size and site.  And the filter that
  * tells free() in one look that a block is not among them.
  *
- * The filter has one byte per page of address space (modulo 4 GiB): how many
- * live samples start there.  So it is as small as the target's working set is,
- * and on a heap with one sample in 512 KiB nearly every look says no.
+ * The filter has one byte per KiB of address space (modulo 4 GiB): how many live
+ * samples start there.  So it is as small as the target's working set is, and on
+ * a heap with one sample in 512 KiB nearly every look says no.
  *
- * The table is a row of levels, each twice as large as the one before; a block
- * lies in one of 16 neighbouring slots of some level.  No lock: a slot belongs
+ * The table is a row of levels, each some times as large as the one before.  In
+ * each level an address has one bucket of eight slots where it may be, so that a
+ * block that is not there costs one cache line a level.  No lock: a slot belongs
  * to who swaps its address for BUSY.
  */
 #ifndef SAMPLER_LIVE_H
@@ -18,14 +19,20 @@
 
 #include "sampler/sites.h"
 
-#define LIVE_FILTER_BYTES (1UL << 20)
+#define LIVE_FILTER_BYTES (1UL << 22)
 
 extern uint8_t live_filter[LIVE_FILTER_BYTES] __attribute__((visibility("hidden")));
+
+/* Modulo 4 GiB, which costs no instruction. */
+static inline uint32_t live_place(const void *p)
+{
+	return (uint32_t)(uintptr_t)p >> 10;
+}
 
 /* False: `p` is certainly not in the table.  Context: hook. */
 static inline bool live_maybe(const void *p)
 {
-	return live_filter[(uint64_t)p >> 12 & (LIVE_FILTER_BYTES - 1)] != 0;
+	return live_filter[live_place(p)] != 0;
 }
 
 struct live_block {
@@ -45,9 +52,11 @@ bool live_add(const void *p, struct live_block block);
  * hook. */
 bool live_remove(const void *p, struct live_block *out);
 
-/* Empties the table, and the filter with it.  Context: init. */
-void live_forget_all(void);
+/* Empties the table, and the filter with it; calls fn, if not NULL, for each block.  Context: init,
+ * child. */
+void live_take_all(void (*fn)(struct live_block block));
 
+/* Looks at every slot.  Context: listener. */
 uint64_t live_count(void);
 
 #endif

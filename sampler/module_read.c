@@ -61,6 +61,12 @@ static bool is_build_id(const Elf64_Nhdr *n, const uint8_t *name)
 	return n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 && memcmp(name, "GNU", 4) == 0;
 }
 
+/* Go's linker leaves it in whatever holds a Go runtime. */
+static bool is_go_note(const Elf64_Nhdr *n, const uint8_t *name)
+{
+	return n->n_type == 4 && n->n_namesz == 4 && memcmp(name, "Go\0", 4) == 0;
+}
+
 static void scan_notes(struct module *m, const uint8_t *note, uint64_t len, uint64_t align)
 {
 	uint64_t at = 0;
@@ -73,8 +79,9 @@ static void scan_notes(struct module *m, const uint8_t *note, uint64_t len, uint
 		desc = name + ALIGN_UP((uint64_t)n.n_namesz, align);
 		if (desc > len || n.n_descsz > len - desc)
 			return;
-		if (is_build_id(&n, note + name))
-			return take_build_id(m, note + desc, n.n_descsz);
+		if (is_build_id(&n, note + name) && m->build_id_len == 0)
+			take_build_id(m, note + desc, n.n_descsz);
+		m->is_go |= is_go_note(&n, note + name);
 		at = desc + ALIGN_UP((uint64_t)n.n_descsz, align);
 		if (at > len)
 			return;
@@ -86,7 +93,7 @@ static void read_notes(struct module *m, const Elf64_Phdr *ph)
 	uint8_t note[NOTE_BYTES_MAX];
 	uint64_t len = MIN(ph->p_memsz, sizeof(note));
 
-	if (m->build_id_len == 0 && peek(m->bias + ph->p_vaddr, note, len))
+	if (peek(m->bias + ph->p_vaddr, note, len))
 		scan_notes(m, note, len, ph->p_align == 8 ? 8 : 4);
 }
 

@@ -46,6 +46,7 @@ struct module {
 	uint8_t build_id_len;
 	bool is_main;
 	bool is_vdso;
+	bool is_go;		    /* holds a Go runtime */
 	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
 };
 
@@ -70,6 +71,15 @@ const struct module *module_at(size_t index);
 
 /* The module that holds executable code at `pc` in this generation, or NULL. */
 const struct module *module_find(uint64_t pc, uint32_t generation);
+
+/* Whether anything loaded brings a Go runtime. */
+bool modules_have_go(void);
+
+/*
+ * Keeps the table, unless a child was forked while it was being changed: then it
+ * is empty, of the same generation.  Returns whether it was kept.  Context: child.
+ */
+bool modules_after_fork(void);
 
 /*
  * Gives the table's memory back; the next modules_refresh() reads everything

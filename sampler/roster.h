@@ -45,6 +45,9 @@ void roster_unwatch(uint32_t watch);
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 
+/* Closed and empty, whatever the parent was doing.  Context: child. */
+void roster_after_fork(void);
+
 void roster_change_period(int64_t period_ns);
 
 /*

@@ -20,11 +20,17 @@
 #define FIRST_LIST_ROOM 255
 #define BUCKETS_MAX	(1UL << 15) /* at STACK_TABLE_MAX: half a stack a bucket */
 
-static const char *const pseudo_names[PSEUDO_COUNT] = {
-	[PSEUDO_TRUNCATED] = "[truncated]",   [PSEUDO_LOST] = "[lost samples]",
-	[PSEUDO_UNSAMPLED] = "[unsampled]",   [PSEUDO_OTHER] = "[other stacks]",
-	[PSEUDO_UNKNOWN] = "[unknown stack]", [PSEUDO_UNSEEN] = "[unseen stack]",
-	[PSEUDO_KERNEL] = "[kernel thread]",  [PSEUDO_MAIN] = "[main thread]",
+static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[truncated]",
+							[PSEUDO_LOST] = "[lost samples]",
+							[PSEUDO_UNSAMPLED] = "[unsampled]",
+							[PSEUDO_OTHER] = "[other stacks]",
+							[PSEUDO_UNKNOWN] = "[unknown stack]",
+							[PSEUDO_UNSEEN] = "[unseen stack]",
+							[PSEUDO_KERNEL] = "[kernel thread]",
+							[PSEUDO_MAIN] = "[main thread]",
+#define X(name) [PSEUDO_CALL_##name] = #name,
+							PSEUDO_CALLS(X)
+#undef X
 };
 
 static const uint64_t other_pc[1] = { PSEUDO_OTHER };

@@ -21,6 +21,38 @@
 #define STACK_VALUES_MAX 4
 #define PSEUDO_LIMIT	 4096 /* nothing is ever mapped there (vm.mmap_min_addr) */
 
+/* Leaves that name what was called, as its caller wrote it. */
+#define PSEUDO_CALLS(X)                                                                            \
+	X(pthread_mutex_lock)                                                                      \
+	X(pthread_mutex_timedlock)                                                                 \
+	X(pthread_mutex_clocklock)                                                                 \
+	X(pthread_mutex_unlock)                                                                    \
+	X(pthread_rwlock_rdlock)                                                                   \
+	X(pthread_rwlock_timedrdlock)                                                              \
+	X(pthread_rwlock_clockrdlock)                                                              \
+	X(pthread_rwlock_wrlock)                                                                   \
+	X(pthread_rwlock_timedwrlock)                                                              \
+	X(pthread_rwlock_clockwrlock)                                                              \
+	X(pthread_rwlock_unlock)                                                                   \
+	X(pthread_cond_wait)                                                                       \
+	X(pthread_cond_timedwait)                                                                  \
+	X(pthread_cond_clockwait)                                                                  \
+	X(sem_wait)                                                                                \
+	X(sem_timedwait)                                                                           \
+	X(sem_clockwait)                                                                           \
+	X(pthread_barrier_wait)                                                                    \
+	X(pthread_join)                                                                            \
+	X(pthread_timedjoin_np)                                                                    \
+	X(pthread_clockjoin_np)                                                                    \
+	X(mtx_lock)                                                                                \
+	X(mtx_timedlock)                                                                           \
+	X(mtx_unlock)                                                                              \
+	X(cnd_wait)                                                                                \
+	X(cnd_timedwait)                                                                           \
+	X(thrd_join)                                                                               \
+	X(futex_wait)                                                                              \
+	X(futex_lock_pi)
+
 enum pseudo_frame {
 	PSEUDO_TRUNCATED = 1, /* root of a stack that was cut */
 	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
@@ -30,7 +62,10 @@ enum pseudo_frame {
 	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
 	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
 	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
-	PSEUDO_COUNT
+#define X(name) PSEUDO_CALL_##name,
+	PSEUDO_CALLS(X)
+#undef X
+		PSEUDO_COUNT
 };
 
 /* "[truncated]" and so on; never NULL for 0 < id < PSEUDO_COUNT. */

@@ -8,7 +8,7 @@
 #define LN2 2977044472ULL /* ln 2 * 2^32 */
 
 /* xorshift64*, one state a thread; fair bits are all that is asked of it. */
-static uint64_t random_bits(void)
+uint64_t weight_random(void)
 {
 	static __thread uint64_t x;
 
@@ -55,7 +55,7 @@ static uint64_t minus_ln(uint64_t bits)
 
 int64_t weight_next_gap(uint64_t rate)
 {
-	return (int64_t)((unsigned __int128)rate * minus_ln(random_bits()) >> 32);
+	return (int64_t)((unsigned __int128)rate * minus_ln(weight_random()) >> 32);
 }
 
 /* 1 - exp(-x) for x in [0, 1) with 32 places: the alternating series, whose terms fall fast. */

@@ -20,6 +20,9 @@
 /* Blocks are counted in units of 1/2^20. */
 #define WEIGHT_ONE (1ULL << 20)
 
+/* 64 fair random bits, good enough for sampling. */
+uint64_t weight_random(void);
+
 /* The whole bytes before the next sample point, which are `rate` on average; perhaps 0. */
 int64_t weight_next_gap(uint64_t rate);
 

@@ -153,3 +153,19 @@ void *lookup_next(const char *name)
 	}
 	return NULL;
 }
+
+void *lookup_vdso(const char *name)
+{
+	uint64_t start = getauxval(AT_SYSINFO_EHDR);
+	const struct link_map *l = start ? _r_debug.r_map : NULL;
+	struct object o;
+	uint32_t i;
+
+	while (l && l->l_addr != start)
+		l = l->l_next;
+	if (!l)
+		return NULL;
+	read_dynamic(l, &o);
+	i = find(&o, name);
+	return i ? address_of(&o, i) : NULL;
+}

@@ -11,9 +11,11 @@
 #include "sampler/births.h"
 #include "sampler/carrier.h"
 #include "sampler/code.h"
+#include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/modules.h"
+#include "sampler/monotonic.h"
 #include "sampler/own_stack.h"
 #include "sampler/peek.h"
 #include "sampler/roster.h"
@@ -23,9 +25,11 @@
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/locks.h"
 #include "shim/lookup.h"
 #include "shim/probe.h"
 #include "shim/real.h"
@@ -82,19 +86,59 @@ static void write_heap_state(struct text *t)
 		text_str(t, "; the program's own malloc hides ours");
 }
 
+static void write_coarser(struct text *t, uint64_t factor)
+{
+	if (factor == 1)
+		return;
+	text_str(t, "; too many a second: for now ");
+	text_u64(t, factor);
+	text_str(t, " times that");
+}
+
+static void write_contention_state(struct text *t)
+{
+	text_str(t, "\nblock: ");
+	if (block_rate()) {
+		text_str(t, "active, all waits of ");
+		text_u64(t, block_rate());
+		text_str(t, " ns and longer");
+		write_coarser(t, block_coarser());
+	} else {
+		text_str(t, "off");
+	}
+	text_str(t, "\nmutex: ");
+	if (mutex_fraction()) {
+		text_str(t, "active, one contention in ");
+		text_u64(t, mutex_fraction());
+		write_coarser(t, mutex_coarser());
+	} else {
+		text_str(t, "off");
+	}
+}
+
+static void write_predecessor(struct text *t)
+{
+	if (!child_predecessor())
+		return;
+	text_str(t, "\nprocess: took over from process ");
+	text_i64(t, child_predecessor());
+	text_str(t, ", which ended");
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
+	write_predecessor(t);
 	write_cpu_state(t);
 	write_heap_state(t);
+	write_contention_state(t);
 	text_str(t, "\ncpu threads with a timer: ");
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\ngoroutine: active, on request\nthreadcreate: active\nblock, mutex: not in "
-		    "this version\n");
+	text_str(t, "\ngoroutine: active, on request\nthreadcreate: active\n");
 }
 
 static void tell_port_taken(void)
@@ -105,7 +149,7 @@ static void tell_port_taken(void)
 	text_str(&t, "port ");
 	text_u64(&t, settings.port);
 	text_str(&t, " on 127.0.0.1 is taken (PPROF_PORT sets another); it is tried again every "
-		     "second");
+		     "half second");
 	tell_user(buf);
 }
 
@@ -159,10 +203,15 @@ static void start(int argc, char **argv)
 
 	modules_init();
 	last_thread_init();
+	child_init();
 	births_turn_on();
 	code_keep();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
+	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
+	block_set_rate(settings.block_rate);
+	mutex_set_fraction(settings.mutex_fraction);
+	locks_watch(block_rate(), mutex_fraction());
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,

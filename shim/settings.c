@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/sys.h"
@@ -191,15 +192,22 @@ static bool is_meant(char *const *environment, const char *program)
 static bool read_numbers(struct settings *s, char *const *environment, struct text *complaint)
 {
 	long port = 6060, hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
+	long block_rate = BLOCK_RATE_DEFAULT, mutex_fraction = MUTEX_FRACTION_DEFAULT;
 
 	if (!read_number(environment, "PPROF_PORT", 1, 65535, "a port number, 1 to 65535", &port,
 			 complaint) ||
 	    !read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
 			 "samples per second, 1 to 1000", &hz, complaint) ||
 	    !read_number(environment, "PPROF_HEAP_RATE", 0, 1L << 40,
-			 "bytes per sample, 0 (off) or more", &heap_rate, complaint))
+			 "bytes per sample, 0 (off) or more", &heap_rate, complaint) ||
+	    !read_number(environment, "PPROF_BLOCK_RATE", 0, BLOCK_RATE_MAX,
+			 "nanoseconds, 0 (off) to 100 s", &block_rate, complaint) ||
+	    !read_number(environment, "PPROF_MUTEX_FRACTION", 0, MUTEX_FRACTION_MAX,
+			 "a number, 0 (off) to a million", &mutex_fraction, complaint))
 		return false;
 	s->heap_rate = (uint64_t)heap_rate;
+	s->block_rate = (uint64_t)block_rate;
+	s->mutex_fraction = (uint64_t)mutex_fraction;
 	s->port = (uint16_t)port;
 	s->hz = (int)hz;
 	return true;
@@ -235,6 +243,10 @@ void settings_write(const struct settings *s, struct text *t)
 	text_i64(t, s->hz);
 	text_str(t, "\nPPROF_HEAP_RATE=");
 	text_u64(t, s->heap_rate);
+	text_str(t, "\nPPROF_BLOCK_RATE=");
+	text_u64(t, s->block_rate);
+	text_str(t, "\nPPROF_MUTEX_FRACTION=");
+	text_u64(t, s->mutex_fraction);
 	text_str(t, "\nPPROF_SIGNAL=");
 	write_signal(s->signal, t);
 	text_str(t, "\nkey from ");

@@ -20,9 +20,14 @@
 #include "shim/life.h"
 #include "shim/real.h"
 
-static bool is_carrier(int sig)
+/*
+ * True: the signal carries our ticks, and what the target wants is kept beside it.
+ * False: the real function is to be called, and then carrier_leave().  A child of
+ * vfork has actions of its own behind our memory: the kernel's.
+ */
+static bool visit(int sig)
 {
-	return UNLIKELY(sig == carrier_signal()) && sig && !life_is_borrowed();
+	return carrier_visit(life_is_borrowed() ? 0 : sig);
 }
 
 /* ---- handlers on alternate stacks */
@@ -67,13 +72,29 @@ static int set_action(int sig, const struct sigaction *act, struct sigaction *ol
 	return err;
 }
 
+/*
+ * What a Go runtime does before its first goroutine: SIGURG is how it preempts.
+ * From then on there are stacks without room for our handler.
+ */
+static bool is_go_runtime(int sig, const struct sigaction *act)
+{
+	return UNLIKELY(sig == SIGURG) && act && act->sa_flags & SA_ONSTACK &&
+	       act->sa_flags & SA_SIGINFO && sigismember(&act->sa_mask, SIGPROF) == 1;
+}
+
 EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	if (is_carrier(sig)) {
+	int err;
+
+	if (visit(sig)) {
 		carrier_set_action(act, old);
 		return 0;
 	}
-	return set_action(sig, act, old);
+	err = set_action(sig, act, old);
+	if (err == 0 && is_go_runtime(sig, act) && !life_is_borrowed())
+		carrier_use_alternate_stacks();
+	carrier_leave();
+	return err;
 }
 
 /* ---- the older ways to say the same */
@@ -89,11 +110,25 @@ static sighandler_t set_carrier_handler(sighandler_t handler, int flags)
 	return old.sa_handler;
 }
 
+/* One of libc's, when the signal is not the carrier. */
+static sighandler_t set_real(sighandler_t (*fn)(int, sighandler_t), int sig, sighandler_t handler)
+{
+	sighandler_t old = fn(sig, handler);
+
+	carrier_leave();
+	return old;
+}
+
+static bool visit_to_set(int sig, sighandler_t handler)
+{
+	return visit(handler == SIG_ERR ? 0 : sig);
+}
+
 EXPORT sighandler_t signal(int sig, sighandler_t handler)
 {
-	if (is_carrier(sig) && handler != SIG_ERR)
+	if (visit_to_set(sig, handler))
 		return set_carrier_handler(handler, SA_RESTART);
-	return real()->signal(sig, handler);
+	return set_real(real()->signal, sig, handler);
 }
 
 /* The standard dropped it; binaries that use it remain. */
@@ -101,46 +136,60 @@ sighandler_t bsd_signal(int sig, sighandler_t handler);
 
 EXPORT sighandler_t bsd_signal(int sig, sighandler_t handler)
 {
-	if (is_carrier(sig) && handler != SIG_ERR)
+	if (visit_to_set(sig, handler))
 		return set_carrier_handler(handler, SA_RESTART);
-	return real()->bsd_signal(sig, handler);
+	return set_real(real()->bsd_signal, sig, handler);
 }
 
 EXPORT sighandler_t sysv_signal(int sig, sighandler_t handler)
 {
-	if (is_carrier(sig) && handler != SIG_ERR)
+	if (visit_to_set(sig, handler))
 		return set_carrier_handler(handler,
 					   (int)(SA_RESETHAND | SA_NODEFER | SA_INTERRUPT));
-	return real()->sysv_signal(sig, handler);
+	return set_real(real()->sysv_signal, sig, handler);
 }
 
 /* SIG_HOLD and the mask are left to libc; only the disposition is ours to keep. */
 EXPORT sighandler_t sigset(int sig, sighandler_t handler)
 {
-	if (is_carrier(sig) && handler != SIG_ERR && handler != SIG_HOLD)
+	if (visit_to_set(handler == SIG_HOLD ? 0 : sig, handler))
 		return set_carrier_handler(handler, 0);
-	return real()->sigset(sig, handler);
+	return set_real(real()->sigset, sig, handler);
 }
 
 EXPORT int sigignore(int sig)
 {
-	if (is_carrier(sig)) {
+	int err;
+
+	if (visit(sig)) {
 		set_carrier_handler(SIG_IGN, 0);
 		return 0;
 	}
-	return real()->sigignore(sig);
+	err = real()->sigignore(sig);
+	carrier_leave();
+	return err;
+}
+
+static void interrupt_carrier(int flag)
+{
+	struct sigaction act;
+
+	carrier_set_action(NULL, &act);
+	act.sa_flags = flag ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
+	carrier_set_action(&act, NULL);
 }
 
 EXPORT int siginterrupt(int sig, int flag)
 {
-	struct sigaction act;
+	int err;
 
-	if (!is_carrier(sig))
-		return real()->siginterrupt(sig, flag);
-	carrier_set_action(NULL, &act);
-	act.sa_flags = flag ? act.sa_flags & ~SA_RESTART : act.sa_flags | SA_RESTART;
-	carrier_set_action(&act, NULL);
-	return 0;
+	if (visit(sig)) {
+		interrupt_carrier(flag);
+		return 0;
+	}
+	err = real()->siginterrupt(sig, flag);
+	carrier_leave();
+	return err;
 }
 
 /* ---- the mask */

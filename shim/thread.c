@@ -15,6 +15,7 @@
 #include "sampler/roster.h"
 #include "sampler/site_at.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/real.h"
@@ -59,10 +60,9 @@ static void free_start(struct start *s)
 
 static void thread_ends(void)
 {
-	if (life_is_child())
-		return;
 	birth_ends();
-	roster_thread_ends();
+	if (!life_is_child())
+		roster_thread_ends();
 }
 
 /* The one frame of ours in a thread's stack; profiles leave it out. */
@@ -111,12 +111,35 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 	return err;
 }
 
+static bool is_wanted(void)
+{
+	return births_are_on() || heap_is_on() || roster_is_open();
+}
+
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if ((births_are_on() || heap_is_on() || roster_is_open()) && !life_is_child())
+	if (life_is_child())
+		child_chance();
+	if (is_wanted() && (!life_is_child() || child_records()))
 		return create_wrapped(thread, attr, fn, arg, CALLER_REGS());
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+static void note_end(void)
+{
+	thread_ends();
+	if (!life_is_child())
+		last_thread_note_exit();
+}
+
+/* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
+void pprofshim_before_exit(void);
+
+void pprofshim_before_exit(void)
+{
+	if (!life_is_borrowed())
+		note_end();
 }
 
 EXPORT int pthread_cancel(pthread_t thread)
@@ -128,20 +151,14 @@ EXPORT int pthread_cancel(pthread_t thread)
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 {
-	if (!life_is_child()) {
-		thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->thrd_exit(result);
 	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
 {
-	if (!life_is_child()) {
-		thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->pthread_exit(result);
 	__builtin_unreachable();
 }

@@ -87,7 +87,8 @@ for t in gdb.selected_inferior().threads():
     t.switch()
     frames, f = [], gdb.newest_frame()
     while f is not None:
-        if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
+        ours = 'libpprofshim' in (gdb.solib_name(f.pc()) or '')
+        if f.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME) and not ours:
             frames.append((f.pc(), f.name() or ''))
         try:
             f = f.older()
@@ -113,7 +114,7 @@ def gdb_stacks(pid):
 
 def look_up(frames):
     """The addresses that a profile has: the innermost exact, callers in their calls."""
-    return [pc - (i > 0) for i, (pc, name) in enumerate(frames) if name != 'run_thread']
+    return [pc - (i > 0) for i, (pc, _) in enumerate(frames)]
 
 
 def compare_with_gdb(what, target, p):
@@ -122,6 +123,7 @@ def compare_with_gdb(what, target, p):
     if theirs is None:
         return skip(what, 'gdb may not attach')
     equal = shorter = 0
+    other_way = []
     for tid, sample in ours.items():
         mine = addresses(p, sample)
         other = look_up(theirs.get(tid, []))
@@ -130,8 +132,9 @@ def compare_with_gdb(what, target, p):
         elif other and mine[:len(other)] == other:
             shorter += 1  # gdb gave up before the root
         else:
-            check(f'{what}: thread {tid} as gdb sees it', False,
-                  f'{sample.stack}, gdb {theirs.get(tid)}')
+            other_way.append((tid, sample.stack, [name for _, name in theirs.get(tid, [])]))
+    check(f'{what}: each thread is as gdb sees it', not other_way,
+          f'{len(other_way)}: {other_way[:2]}')
     check(f'{what}: gdb sees whole stacks too', equal >= len(ours) / 2 and shorter <= equal,
           f'{equal} equal, {shorter} shorter, of {len(ours)}')
     return None
@@ -268,7 +271,7 @@ def test_no_call_returns_early():
             done.set()
             dumper.join()
         same('idle threads', result.out.splitlines()[-1], 'idle: many, 0 interrupted, 0 early')
-        check('dumps were taken', len([s for s in seen if s]) >= 10, len(seen))
+        check('dumps were taken', len([s for s in seen if s]) >= 5, len(seen))
         parsed = [parse_tracebacks(s.decode()) for s in seen if s]
         spins = [th for d in parsed for th in d.values() if 'spin' in th.functions]
         running = [th for th in spins if th.state == 'running']

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "sampler/carrier.h"
+#include "sampler/counters.h"
 #include "shim/cc.h"
 
 #define COOKIE ((void *)0x12345678)
@@ -458,6 +459,82 @@ START_TEST(carrier__the_last_of_many_wishes_counts)
 }
 END_TEST
 
+/* ---- calls of the target at the moment of the choice */
+
+static void *acquire_in_thread(void *arg)
+{
+	*(int *)arg = acquire();
+	return NULL;
+}
+
+static void (*kernel_handler(int sig))(int)
+{
+	struct sigaction act;
+
+	ck_assert_int_eq(sigaction(sig, NULL, &act), 0);
+	return act.sa_handler;
+}
+
+/* A thread is between its look at the carrier and its call; meanwhile a profile begins. */
+static void visit_while_acquired(void (*handler)(int))
+{
+	int acquired = 0;
+	pthread_t thread;
+
+	ck_assert(!carrier_visit(SIGPROF));
+	pthread_create(&thread, NULL, acquire_in_thread, &acquired);
+	while (carrier_signal() == 0)
+		;
+	signal(SIGPROF, handler);
+	carrier_leave();
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(acquired, SIGPROF);
+}
+
+START_TEST(carrier__a_late_reset_does_not_remove_our_handler)
+{
+	visit_while_acquired(SIG_DFL);
+	ck_assert_ptr_ne(kernel_handler(SIGPROF), SIG_DFL);
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+}
+END_TEST
+
+START_TEST(carrier__a_handler_set_late_is_kept_as_a_wish)
+{
+	struct sigaction read;
+
+	visit_while_acquired(target_handler);
+	carrier_set_action(NULL, &read);
+	ck_assert_ptr_eq(read.sa_handler, target_handler);
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+START_TEST(carrier__a_call_that_never_returns_does_not_keep_profiles_away)
+{
+	ck_assert(!carrier_visit(SIGTERM));
+	ck_assert_int_eq(acquire(), SIGPROF);
+	ck_assert_uint_eq(counter_get(COUNTER_CARRIER_VISITORS_STUCK), 1);
+}
+END_TEST
+
+START_TEST(carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier)
+{
+	struct sigaction read;
+
+	acquire();
+	set_wish(target_handler, 0, 0);
+	take_for_target(SIGPROF); /* behind its back: the kernel's own call */
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	carrier_set_action(NULL, &read);
+	ck_assert_ptr_eq(read.sa_handler, SIG_DFL);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("carrier");
@@ -475,6 +552,10 @@ int main(void)
 	tcase_add_test(t, carrier__a_taken_preferred_signal_falls_back_to_sigprof);
 	tcase_add_test(t, carrier__says_why_when_nothing_is_free);
 	tcase_add_test(t, carrier__leaves_a_signal_that_was_taken_behind_its_back);
+	tcase_add_test(t, carrier__a_late_reset_does_not_remove_our_handler);
+	tcase_add_test(t, carrier__a_handler_set_late_is_kept_as_a_wish);
+	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
+	tcase_add_test(t, carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier);
 	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wishes);
 	tcase_add_test(t, carrier__a_timer_of_the_target_goes_to_the_target);
 	tcase_add_test(t, carrier__our_cookie_sent_by_others_is_no_tick);

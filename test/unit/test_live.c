@@ -93,13 +93,13 @@ END_TEST
 /* free(NULL) comes here when a live block is in the first page of 4 GiB. */
 START_TEST(null_is_never_in_the_table)
 {
-	const void *same_byte = (const void *)0x7f0100000010;
+	const void *low_byte = (const void *)0x7f0100000010;
 
-	ck_assert(live_add(same_byte, content(1)));
+	ck_assert(live_add(low_byte, content(1)));
 	ck_assert(live_maybe(NULL));
 	expect_absent(NULL);
 	ck_assert_uint_eq(live_count(), 1);
-	ck_assert(live_maybe(same_byte));
+	ck_assert(live_maybe(low_byte));
 }
 END_TEST
 
@@ -112,13 +112,13 @@ START_TEST(the_mark_of_a_busy_slot_is_not_a_block)
 }
 END_TEST
 
-/* Where live.c looks for an address in its first level. */
+/* Where live.c looks for an address in its first level, of 512 buckets. */
 static uint64_t home(const void *p)
 {
-	return ((uint64_t)p * 0x9e3779b97f4a7c15ULL >> 32) & (FIRST_LEVEL - 1);
+	return (uint64_t)p * 0x9e3779b97f4a7c15ULL >> 55;
 }
 
-/* Numbers of `n` blocks that all want the same slot of the first level. */
+/* Numbers of `n` blocks that all want the same bucket of the first level. */
 static void same_home(uint64_t *found, size_t n)
 {
 	for (uint64_t i = 1, k = 0; k < n; i++) {
@@ -127,7 +127,7 @@ static void same_home(uint64_t *found, size_t n)
 	}
 }
 
-START_TEST(more_blocks_at_one_place_than_a_window_holds_go_to_the_next_levels)
+START_TEST(more_blocks_at_one_place_than_a_bucket_holds_go_to_the_next_levels)
 {
 	uint64_t numbers[100];
 
@@ -170,6 +170,19 @@ START_TEST(two_hundred_thousand_blocks_are_all_found_again)
 }
 END_TEST
 
+/* As a heap of 200 GB with a sample in 512 KiB has them: four blocks of 128 KiB. */
+START_TEST(four_hundred_thousand_blocks_far_apart_all_have_room)
+{
+	for (uint64_t i = 1; i <= 400000; i++)
+		add(i * 32771);
+	ck_assert_uint_eq(live_count(), 400000);
+	ck_assert_uint_eq(counter_get(COUNTER_HEAP_LIVE_DROPPED), 0);
+	for (uint64_t i = 1; i <= 400000; i++)
+		expect_removed(i * 32771);
+	ck_assert_uint_eq(filter_sum(), 0);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_is_refused_and_counted)
 {
 	uint64_t in = 0, refused = 0;
@@ -191,7 +204,7 @@ START_TEST(all_are_forgotten_and_the_filter_too)
 {
 	for (uint64_t i = 0; i < 10000; i++)
 		add(i);
-	live_forget_all();
+	live_take_all(NULL);
 	ck_assert_uint_eq(live_count(), 0);
 	ck_assert_uint_eq(filter_sum(), 0);
 	add(1);
@@ -201,21 +214,30 @@ END_TEST
 
 /* ---- the filter */
 
-START_TEST(the_filter_says_no_for_other_pages)
+START_TEST(the_filter_says_no_for_other_places)
 {
 	add(1);
-	ck_assert(!live_maybe((const char *)block(1) + 4096));
-	ck_assert(!live_maybe((const char *)block(1) - 4096));
+	ck_assert(!live_maybe((const char *)block(1) + 1024));
+	ck_assert(!live_maybe((const char *)block(1) - 1024));
 }
 END_TEST
 
+/* 4 GiB apart, so that all have the same byte of the filter. */
+static const void *same_byte(uint64_t i)
+{
+	return (const void *)(0x7f0000000010 + (i << 32));
+}
+
 START_TEST(a_byte_of_the_filter_counts_up_to_254_blocks_and_back)
 {
+	struct live_block out;
+
 	for (uint64_t i = 0; i < 254; i++)
-		add(i);
+		ck_assert(live_add(same_byte(i), content(i)));
+	ck_assert_uint_eq(filter_sum(), 254);
 	for (uint64_t i = 0; i < 254; i++) {
-		ck_assert(live_maybe(block(i)));
-		expect_removed(i);
+		ck_assert(live_maybe(same_byte(i)));
+		ck_assert(live_remove(same_byte(i), &out));
 	}
 	ck_assert_uint_eq(filter_sum(), 0);
 }
@@ -223,12 +245,14 @@ END_TEST
 
 START_TEST(a_byte_of_the_filter_that_cannot_count_on_stays_up)
 {
+	struct live_block out;
+
 	for (uint64_t i = 0; i < 256; i++)
-		add(i);
+		ck_assert(live_add(same_byte(i), content(i)));
 	ck_assert_uint_eq(filter_sum(), 255);
 	for (uint64_t i = 0; i < 256; i++)
-		expect_removed(i);
-	ck_assert(live_maybe(block(0)));
+		ck_assert(live_remove(same_byte(i), &out));
+	ck_assert(live_maybe(same_byte(0)));
 	ck_assert_uint_eq(live_count(), 0);
 }
 END_TEST
@@ -237,13 +261,13 @@ END_TEST
 
 static atomic_uint lost;
 
-/* Half of the blocks of a page, so that the filter can count them. */
+/* Half of the blocks of a place, so that the filter can count them. */
 static uint64_t own(uint64_t i, uint64_t me)
 {
 	return ((i % 4096) * THREADS + me) * 2;
 }
 
-/* Adds and takes out its own addresses, at most 500 at a time, in the pages of all the others. */
+/* Adds and takes out its own addresses, at most 500 at a time, in the places of all the others. */
 static void *churn(void *arg)
 {
 	uint64_t me = (uint64_t)arg;
@@ -326,12 +350,13 @@ int main(void)
 	tcase_add_test(tc, an_address_added_twice_is_there_twice);
 	tcase_add_test(tc, null_is_never_in_the_table);
 	tcase_add_test(tc, the_mark_of_a_busy_slot_is_not_a_block);
-	tcase_add_test(tc, more_blocks_at_one_place_than_a_window_holds_go_to_the_next_levels);
+	tcase_add_test(tc, more_blocks_at_one_place_than_a_bucket_holds_go_to_the_next_levels);
 	tcase_add_test(tc, the_place_of_a_block_taken_out_is_used_again);
 	tcase_add_test(tc, two_hundred_thousand_blocks_are_all_found_again);
+	tcase_add_test(tc, four_hundred_thousand_blocks_far_apart_all_have_room);
 	tcase_add_test(tc, what_does_not_fit_is_refused_and_counted);
 	tcase_add_test(tc, all_are_forgotten_and_the_filter_too);
-	tcase_add_test(tc, the_filter_says_no_for_other_pages);
+	tcase_add_test(tc, the_filter_says_no_for_other_places);
 	tcase_add_test(tc, a_byte_of_the_filter_counts_up_to_254_blocks_and_back);
 	tcase_add_test(tc, a_byte_of_the_filter_that_cannot_count_on_stays_up);
 	tcase_add_test(tc, threads_that_add_and_remove_at_once_lose_nothing);

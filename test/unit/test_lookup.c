@@ -2,6 +2,7 @@
 #include <check.h>
 #include <dlfcn.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "shim/cc.h"
 #include "shim/lookup.h"
@@ -61,6 +62,20 @@ START_TEST(lookup__never_finds_the_vdso)
 }
 END_TEST
 
+START_TEST(lookup__finds_the_vdso_where_it_is_asked_for)
+{
+	int (*clock)(clockid_t, struct timespec *) =
+		(int (*)(clockid_t, struct timespec *))lookup_vdso("__vdso_clock_gettime");
+	struct timespec a, b;
+
+	ck_assert_ptr_nonnull(clock);
+	ck_assert_int_eq(clock(CLOCK_MONOTONIC, &a), 0);
+	clock_gettime(CLOCK_MONOTONIC, &b);
+	ck_assert(b.tv_sec - a.tv_sec >= 0 && b.tv_sec - a.tv_sec < 60);
+	ck_assert_ptr_null(lookup_vdso("malloc"));
+}
+END_TEST
+
 START_TEST(lookup__an_unknown_name_is_null)
 {
 	static const char *const unknown[] = { "", "no_such_function_anywhere", "mallo", "mallocc",
@@ -97,6 +112,7 @@ int main(void)
 	tcase_add_test(t, lookup__takes_the_default_version);
 	tcase_add_test(t, lookup__asks_a_chooser_for_its_choice);
 	tcase_add_test(t, lookup__never_finds_the_vdso);
+	tcase_add_test(t, lookup__finds_the_vdso_where_it_is_asked_for);
 	tcase_add_test(t, lookup__an_unknown_name_is_null);
 	tcase_add_test(t, lookup__an_imported_name_is_not_a_definition);
 	tcase_add_test(t, lookup__nothing_comes_before_an_executable);

@@ -10,8 +10,11 @@
 
 #include "http/routes.h"
 #include "proto/build.h"
+#include "proto/contention_text.h"
 #include "proto/heap_text.h"
 #include "proto/trim.h"
+#include "sampler/births.h"
+#include "sampler/contention.h"
 #include "sampler/counters.h"
 #include "sampler/cpu.h"
 #include "sampler/dump.h"
@@ -184,6 +187,72 @@ void heap_snapshot(struct stack_table *t)
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * heap_fake.snapshots++;
 }
 
+/* ---- fake block and mutex profiles: block has a stack of 100 ns, and 10 more at each snapshot */
+
+static struct {
+	bool off;
+	int snapshots, wanting_everything;
+} contention_fake;
+
+uint64_t block_rate(void)
+{
+	return contention_fake.off ? 0 : 1000;
+}
+
+uint64_t mutex_fraction(void)
+{
+	return contention_fake.off ? 0 : 10;
+}
+
+void block_everything_begins(void)
+{
+	contention_fake.wanting_everything++;
+}
+
+void block_everything_ends(void)
+{
+	contention_fake.wanting_everything--;
+}
+
+void mutex_everything_begins(void)
+{
+	contention_fake.wanting_everything++;
+}
+
+void mutex_everything_ends(void)
+{
+	contention_fake.wanting_everything--;
+}
+
+void block_snapshot(struct stack_table *t)
+{
+	static const uint64_t pc = 0x1010;
+	struct stack *s = stack_table_add(t, &pc, 1, 3);
+
+	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * contention_fake.snapshots++;
+}
+
+void mutex_snapshot(struct stack_table *t)
+{
+	block_snapshot(t);
+}
+
+int block_text(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"waits", 5 };
+	return 0;
+}
+
+int mutex_text(struct arena *a, const struct message *m, struct bytes *out)
+{
+	(void)a, (void)m;
+	*out = (struct bytes){ (const uint8_t *)"blame", 5 };
+	return 0;
+}
+
+/* ---- building */
+
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
 		  enum symbols_detail detail, struct message *out)
 {
@@ -200,6 +269,7 @@ void trim_operator_new(struct arena *a, struct message *m)
 }
 
 static size_t built_samples;
+static int births_snapshots;
 
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
 {
@@ -275,6 +345,14 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 				 .function_count = 1 };
 	*of_stack = sample_of_stack;
 	return 0;
+}
+
+/* Three threads made by one call, and one more after each snapshot. */
+void births_snapshot(struct stack_table *t)
+{
+	static const uint64_t pc = 0x1010;
+
+	stack_table_add(t, &pc, 1, 3)->value[0] = 3 + births_snapshots++;
 }
 
 /* ---- fake modules: 0x1000..0x1fff is module 0, 0x3000..0x3fff is module 1 */
@@ -536,6 +614,13 @@ static const struct heap_case heap_cases[] = {
 	{ "GET /debug/pprof/heap?seconds=1.5", 400, NULL, NULL, NULL },
 	{ "GET /debug/pprof/heap?seconds=5&debug=1", 400, NULL, NULL, NULL },
 	{ "POST /debug/pprof/heap", 405, NULL, NULL, NULL },
+	{ "GET /debug/pprof/block", 200, "file", BINARY, "block" },
+	{ "GET /debug/pprof/mutex", 200, "file", BINARY, "mutex" },
+	{ "GET /debug/pprof/block?debug=1", 200, "waits", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/mutex?debug=1", 200, "blame", "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/block?seconds=0", 400, NULL, NULL, NULL },
+	{ "GET /debug/pprof/mutex?seconds=5&debug=1", 400, NULL, NULL, NULL },
+	{ "POST /debug/pprof/mutex", 405, NULL, NULL, NULL },
 };
 
 static void expect_same(const char *got, const char *wanted, const char *line)
@@ -607,6 +692,18 @@ START_TEST(test_heap__head_takes_no_snapshot)
 	ck_assert_int_eq(heap_fake.snapshots, before);
 }
 END_TEST
+START_TEST(test_threadcreate__is_a_count)
+{
+	ask("GET /debug/pprof/threadcreate");
+	ck_assert_int_eq(x.status, 200);
+	ck_assert_str_eq(x.filename, "threadcreate");
+	ck_assert_str_eq(heap_fake.head.sample_type[0].type, "threadcreate");
+	ck_assert_str_eq(heap_fake.head.period_type.unit, "count");
+	ck_assert_int_eq(heap_fake.head.period, 1);
+	ck_assert_uint_eq(heap_fake.head.sample_type_count, 1);
+}
+END_TEST
+
 /* ---- goroutine */
 
 struct goroutine_case {
@@ -705,6 +802,61 @@ START_TEST(test_goroutine__head_looks_at_nothing)
 	ask("HEAD /debug/pprof/goroutine");
 	ck_assert(x.begun && !x.has_waiter);
 	ck_assert_int_eq(dump_fake.started, 0);
+}
+END_TEST
+
+/* ---- block and mutex */
+
+static void expect_contention_head(void)
+{
+	const struct profile_head *h = &heap_fake.head;
+
+	ck_assert_uint_eq(h->sample_type_count, 2);
+	ck_assert_str_eq(h->sample_type[0].type, "contentions");
+	ck_assert_str_eq(h->sample_type[0].unit, "count");
+	ck_assert_str_eq(h->sample_type[1].type, "delay");
+	ck_assert_str_eq(h->sample_type[1].unit, "nanoseconds");
+	ck_assert_str_eq(h->period_type.type, "contentions");
+	ck_assert_int_eq(h->period, 1);
+	ck_assert_str_eq(h->default_sample_type, "");
+}
+
+START_TEST(test_contention__heads_are_those_of_go)
+{
+	ask(_i ? "GET /debug/pprof/block" : "GET /debug/pprof/mutex");
+	expect_contention_head();
+	ck_assert_int_eq(heap_fake.head.duration_ns, 0);
+}
+END_TEST
+
+START_TEST(test_contention__while_a_delta_is_taken_everything_is_wanted)
+{
+	ask(_i ? "GET /debug/pprof/block?seconds=5" : "GET /debug/pprof/mutex?seconds=5");
+	ck_assert(x.begun && x.has_waiter);
+	ck_assert_int_eq(contention_fake.wanting_everything, 1);
+	x.waiter.due(&x, x.waiter.arg);
+	ck_assert(x.finished && !x.aborted);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+	ck_assert_int_eq(heap_fake.built_bytes, 10);
+}
+END_TEST
+
+START_TEST(test_contention__a_client_that_goes_away_wants_nothing_any_more)
+{
+	ask("GET /debug/pprof/block?seconds=5");
+	ck_assert_int_eq(contention_fake.wanting_everything, 1);
+	x.waiter.gone(x.waiter.arg);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+}
+END_TEST
+
+START_TEST(test_contention__that_is_off_says_so)
+{
+	contention_fake.off = true;
+	ask(_i ? "GET /debug/pprof/block" : "GET /debug/pprof/mutex?seconds=5");
+	ck_assert_int_eq(x.status, 500);
+	ck_assert_int_eq(contention_fake.wanting_everything, 0);
+	contention_fake.off = false;
 }
 END_TEST
 
@@ -1031,12 +1183,17 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_heap__allocs_shows_what_was_allocated);
 	tcase_add_test(t, test_heap__that_is_off_says_so);
 	tcase_add_test(t, test_heap__head_takes_no_snapshot);
+	tcase_add_test(t, test_threadcreate__is_a_count);
 	ADD_TABLE(t, test_goroutine__requests, goroutine_cases);
 	tcase_add_test(t, test_goroutine__is_made_in_slices);
 	tcase_add_test(t, test_goroutine__delta_is_of_two_dumps);
 	tcase_add_loop_test(t, test_goroutine__ends_when_the_client_goes, 0, 5);
 	tcase_add_test(t, test_goroutine__without_memory_says_so);
 	tcase_add_test(t, test_goroutine__head_looks_at_nothing);
+	tcase_add_loop_test(t, test_contention__heads_are_those_of_go, 0, 2);
+	tcase_add_loop_test(t, test_contention__while_a_delta_is_taken_everything_is_wanted, 0, 2);
+	tcase_add_test(t, test_contention__a_client_that_goes_away_wants_nothing_any_more);
+	tcase_add_loop_test(t, test_contention__that_is_off_says_so, 0, 2);
 	tcase_add_test(t, test_index__lists_what_works_with_relative_links);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sampler/contention.h"
 #include "shim/cc.h"
 #include "shim/settings.h"
 
@@ -50,6 +51,8 @@ START_TEST(settings__defaults_are_those_of_go)
 	ck_assert_uint_eq(settings.port, 6060);
 	ck_assert_int_eq(settings.hz, 100);
 	ck_assert_uint_eq(settings.heap_rate, 512 << 10);
+	ck_assert_uint_eq(settings.block_rate, BLOCK_RATE_DEFAULT);
+	ck_assert_uint_eq(settings.mutex_fraction, MUTEX_FRACTION_DEFAULT);
 	ck_assert_int_eq(settings.signal, SIGPROF);
 	ck_assert_str_eq(settings.key, "secret");
 	ck_assert_str_eq(settings.key_from, "ADMIN_KEY");
@@ -72,6 +75,14 @@ START_TEST(settings__every_good_value_is_taken)
 	ck_assert_uint_eq(settings.heap_rate, 0);
 	expect_ok("PPROF_HEAP_RATE=1099511627776");
 	ck_assert_uint_eq(settings.heap_rate, 1UL << 40);
+	expect_ok("PPROF_BLOCK_RATE=0");
+	ck_assert_uint_eq(settings.block_rate, 0);
+	expect_ok("PPROF_BLOCK_RATE=100000000000");
+	ck_assert_uint_eq(settings.block_rate, 100000000000);
+	expect_ok("PPROF_MUTEX_FRACTION=0");
+	ck_assert_uint_eq(settings.mutex_fraction, 0);
+	expect_ok("PPROF_MUTEX_FRACTION=1000000");
+	ck_assert_uint_eq(settings.mutex_fraction, 1000000);
 }
 END_TEST
 
@@ -107,6 +118,12 @@ static const char *const bad[] = {
 	"PPROF_HEAP_RATE=512k",
 	"PPROF_HEAP_RATE=1099511627777",
 	"PPROF_HEAP_RATE=off",
+	"PPROF_BLOCK_RATE=-1",
+	"PPROF_BLOCK_RATE=1ms",
+	"PPROF_BLOCK_RATE=100000000001",
+	"PPROF_MUTEX_FRACTION=-1",
+	"PPROF_MUTEX_FRACTION=1/10",
+	"PPROF_MUTEX_FRACTION=1000001",
 	"PPROF_SIGNAL=KILL",
 	"PPROF_SIGNAL=SIGSEGV",
 	"PPROF_SIGNAL=prof",
@@ -400,6 +417,8 @@ START_TEST(settings__are_shown_as_they_are_set_but_never_the_key)
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_PORT=7000\n"));
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_HZ=100\n"));
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_HEAP_RATE=524288\n"));
+	ck_assert_ptr_nonnull(strstr(out, "PPROF_BLOCK_RATE=100000\n"));
+	ck_assert_ptr_nonnull(strstr(out, "PPROF_MUTEX_FRACTION=10\n"));
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_SIGNAL=VTALRM\n"));
 	ck_assert_ptr_nonnull(strstr(out, "key from ADMIN_KEY\n"));
 	ck_assert_ptr_null(strstr(out, "secret"));

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""What recording allocations costs: ours, and other profilers' and allocators' own.
+
+bench/heap.c does the work, once for each way of profiling.  All run side by side
+and get the same short batches in turn, in an order that is drawn anew each time;
+a ratio is taken of the two batches of one turn.  They are started again for each
+round, because where a process lies in memory matters more than what is measured.
+
+usage: heap.py [PART...]   instructions pair peers sample live
+"""
+
+import glob
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+
+from measure import BUILD, environment, find_library, free_port, report, rounds, with_shim
+
+PROGRAM = f"{BUILD}/bench/heap"
+TURNS = 15  # in each round
+NEVER = 1 << 40  # PPROF_HEAP_RATE with which nothing is sampled, though all is counted
+# What each batch is to do, and how it is called.
+BATCHES = {
+    "pair, 1 thread": "pair 1 200000",
+    "pair, 16 threads": "pair 16 12500",
+    "mixed sizes, 1 thread": "mixed 1 80000",
+    "mixed sizes, 16 threads": "mixed 16 5000",
+}
+
+
+def say(text):
+    print("bench: heap: " + text, file=sys.stderr)
+
+
+# ---- ways to run the program
+
+def shim(rate=None, under=None):
+    env = with_shim(free_port())
+    if rate is not None:
+        env["PPROF_HEAP_RATE"] = str(rate)
+    if under:
+        env["LD_PRELOAD"] += ":" + under
+    return env
+
+
+def preloaded(library, **settings):
+    return environment(LD_PRELOAD=library, **settings)
+
+
+def jemalloc_profiles(library):
+    """Not every distribution builds it so; it complains when it cannot."""
+    said = subprocess.run(["true"], env=preloaded(library, MALLOC_CONF="prof:true"),
+                          capture_output=True, text=True)
+    return "Invalid conf" not in said.stderr
+
+
+def peers():
+    """{name: (environment, what it is compared with)}"""
+    found = {}
+    jemalloc, tcmalloc = find_library("libjemalloc.so"), find_library("libtcmalloc.so")
+    if jemalloc:
+        found["jemalloc"] = (preloaded(jemalloc), "plain")
+        found["pprofshim over jemalloc"] = (shim(under=jemalloc), "jemalloc")
+        if jemalloc_profiles(jemalloc):
+            found["jemalloc prof, 512 KiB"] = (preloaded(jemalloc, MALLOC_CONF="prof:true"), "jemalloc")
+        else:
+            say("this jemalloc was built without profiling")
+    if tcmalloc:
+        found["tcmalloc"] = (preloaded(tcmalloc, TCMALLOC_SAMPLE_PARAMETER=0), "plain")
+        found["pprofshim over tcmalloc"] = (shim(under=tcmalloc), "tcmalloc")
+        found["tcmalloc sampling, 512 KiB"] = (
+            preloaded(tcmalloc, TCMALLOC_SAMPLE_PARAMETER=524288), "tcmalloc")
+    heaptrack = (glob.glob("/usr/lib/*/heaptrack/libheaptrack_preload.so") +
+                 glob.glob("/usr/lib/heaptrack/libheaptrack_preload.so"))
+    if heaptrack:
+        found["heaptrack"] = (preloaded(heaptrack[0], DUMP_HEAPTRACK_OUTPUT="/dev/null"), "plain")
+    return found
+
+
+class Worker:
+    def __init__(self, env, prefix=()):
+        self.process = subprocess.Popen([*prefix, PROGRAM], env=env, text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.DEVNULL)
+
+    def do(self, command):
+        self.process.stdin.write(command + "\n")
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{PROGRAM} ended at {command!r}")
+        return float(answer)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def take_turns(workers, command, turns, found):
+    """Appends to found[name] what a call cost each of the workers, turn by turn."""
+    order = list(workers.items())
+    for _ in range(turns):
+        random.shuffle(order)
+        for name, worker in order:
+            found.setdefault(name, []).append(worker.do(command))
+
+
+def ratios(found, name, base):
+    return [a / b for a, b in zip(found[name], found[base])]
+
+
+# ---- parts
+
+def count(env, command, calls):
+    """Instructions of one run, by callgrind, after a first one whose stacks are learned."""
+    done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                           PROGRAM, f"{command} 10", "rest", f"{command} {calls}", "end"],
+                          env=env, capture_output=True, text=True)
+    return int(re.search(r"Collected : (\d+)", done.stderr).group(1))
+
+
+def instructions(env, command, calls):
+    """Of one call: from the difference of two runs, so that the start cancels."""
+    return (count(env, command, 3 * calls) - count(env, command, calls)) / (2 * calls)
+
+
+def measure_instructions():
+    ways = {"not sampled": (shim(NEVER), 24), "at 512 KiB": (shim(), None)}
+    for what, command, calls in (("pair", "pair 1", 100000), ("mixed sizes", "mixed 1", 100000)):
+        plain = instructions(environment(), command, calls)
+        report(f"malloc+free {what}, without", plain, "instructions")
+        for name, (env, budget) in ways.items():
+            report(f"malloc+free {what}, {name}", instructions(env, command, calls) - plain,
+                   "instr. more", budget)
+    for frames in (5, 30, 100):
+        plain = instructions(environment(), f"deep {frames}", 1000)
+        more = instructions(shim(8), f"deep {frames}", 1000) - plain
+        report(f"heap sample and its free, {frames} frames", more, "instr. more")
+
+
+def measure_ways(ways):
+    """{batch: {name: ns of each turn}}, all ways side by side."""
+    found = {batch: {} for batch in BATCHES}
+    for _ in range(rounds(9)):
+        workers = {name: Worker(env) for name, env in ways.items()}
+        for batch, command in BATCHES.items():
+            take_turns(workers, command, 2, {})  # stacks are learned, arenas made
+            take_turns(workers, command, TURNS, found[batch])
+        for worker in workers.values():
+            worker.end()
+    return found
+
+
+def measure_pair():
+    found = measure_ways({"plain": environment(), "control": environment(),
+                          "pprofshim": shim(), "pprofshim, rate 0": shim(0)})
+    for batch, ns in found.items():
+        budget = 1.10 if batch.startswith("pair") else 1.05
+        report(f"malloc+free {batch}, without", ns["plain"], "ns")
+        report(f"malloc+free {batch}, control", ratios(ns, "control", "plain"), "ratio", None,
+               "without a profiler too: noise")
+        report(f"malloc+free {batch}", ratios(ns, "pprofshim", "plain"), "ratio", budget)
+        report(f"malloc+free {batch}, rate 0", ratios(ns, "pprofshim, rate 0", "plain"), "ratio")
+
+
+def measure_massif(plain):
+    """The far end: too slow for turns."""
+    worker = Worker(environment(), ["valgrind", "--tool=massif", "--massif-out-file=/dev/null"])
+    ns = worker.do("pair 1 20000")
+    worker.end()
+    report("malloc+free pair, 1 thread, massif", ns / plain, "ratio")
+
+
+def measure_peers():
+    ways = peers()
+    found = measure_ways({"plain": environment(), **{name: env for name, (env, _) in ways.items()}})
+    for batch, ns in found.items():
+        for name, (_, base) in ways.items():
+            report(f"malloc+free {batch}, {name}", ratios(ns, name, base), "ratio", None,
+                   "" if base == "plain" else f"over {base} alone")
+    measure_massif(statistics.median(found["pair, 1 thread"]["plain"]))
+
+
+def measure_sample():
+    """At rate 8 each block of 64 bytes is a sample; its free is part of it."""
+    for frames in (5, 30, 100):
+        ns = {}
+        for _ in range(rounds(6)):
+            workers = {"plain": Worker(environment()), "sampled": Worker(shim(8))}
+            take_turns(workers, f"deep {frames} 500", 2, {})
+            take_turns(workers, f"deep {frames} 500", TURNS, ns)
+            for worker in workers.values():
+                worker.end()
+        more = [a - b for a, b in zip(ns["sampled"], ns["plain"])]
+        report(f"heap sample and its free, {frames} frames", more, "ns more",
+               2000 if frames == 30 else None)
+
+
+def live_samples(ns, samples, what):
+    for batch, found in ns.items():
+        report(f"malloc+free {batch}, {samples} live samples{what}",
+               ratios(found, "pprofshim", "base"), "ratio", 1.10 if not what else None)
+
+
+def measure_spread_out():
+    """Blocks of 64 KiB at that rate: as far apart as those of a heap of 100 GB, to the filter."""
+    workers = {"base": Worker(environment()), "pprofshim": Worker(shim(65536))}
+    have = 0
+    for samples in (0, 1000, 10000, 50000, 200000):
+        more = int((samples - have) / 0.632)
+        have = samples
+        for worker in workers.values():
+            worker.do(f"keep {more} 65000")
+        ns = {batch: {} for batch in ("pair, 1 thread", "mixed sizes, 1 thread")}
+        for batch, found in ns.items():
+            take_turns(workers, BATCHES[batch], 2, {})
+            take_turns(workers, BATCHES[batch], rounds(30), found)
+        live_samples(ns, samples, "")
+    for worker in workers.values():
+        worker.end()
+
+
+def measure_dense():
+    """Blocks of 1 KiB at that rate, every other one freed: samples on every page that is used."""
+    workers = {"base": Worker(shim(1024)), "pprofshim": Worker(shim(1024))}
+    for samples in (10000, 200000):
+        workers["pprofshim"].do(f"keep {int(2 * samples / 0.632)} 1000")
+        workers["pprofshim"].do("holes")
+        ns = {"mixed sizes, 1 thread": {}}
+        take_turns(workers, BATCHES["mixed sizes, 1 thread"], 2, {})
+        take_turns(workers, BATCHES["mixed sizes, 1 thread"], rounds(30), ns["mixed sizes, 1 thread"])
+        live_samples(ns, samples, ", 1 in 1 KiB, over none live")
+        workers["pprofshim"].do("drop")
+    for worker in workers.values():
+        worker.end()
+
+
+def measure_live():
+    measure_spread_out()
+    measure_dense()
+
+
+PARTS = {"instructions": measure_instructions, "pair": measure_pair, "peers": measure_peers,
+         "sample": measure_sample, "live": measure_live}
+
+
+def main():
+    random.seed(1)
+    for name in sys.argv[1:] or PARTS:
+        PARTS[name]()
+
+
+main()

@@ -1,0 +1,64 @@
+/* /debug/pprof/block and /debug/pprof/mutex. */
+#include <string.h>
+
+#include "http/snapshot_route.h"
+#include "proto/contention_text.h"
+#include "sampler/contention.h"
+#include "shim/cc.h"
+
+static const char *block_refusal(void)
+{
+	return block_rate() ? NULL : "block profiling is off: PPROF_BLOCK_RATE is 0";
+}
+
+static const char *mutex_refusal(void)
+{
+	return mutex_fraction() ? NULL : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
+}
+
+static void fill_head(struct profile_head *head)
+{
+	static const struct message_value_type types[] = {
+		[CONTENTION_VALUE_COUNT] = { "contentions", "count" },
+		[CONTENTION_VALUE_NS] = { "delay", "nanoseconds" },
+	};
+
+	memcpy(head->sample_type, types, sizeof(types));
+	head->sample_type_count = ARRAY_SIZE(types);
+	head->period_type = types[CONTENTION_VALUE_COUNT];
+	head->period = 1;
+}
+
+void block_route(struct http_exchange *x, const struct http_request *r)
+{
+	static const struct snapshot_page page = {
+		.name = "block",
+		.delta_name = "block-delta",
+		.default_sample_type = "",
+		.refusal = block_refusal,
+		.fill_head = fill_head,
+		.snapshot = block_snapshot,
+		.delta_begins = block_everything_begins,
+		.delta_ends = block_everything_ends,
+		.text = block_text,
+	};
+
+	snapshot_route(x, r, &page);
+}
+
+void mutex_route(struct http_exchange *x, const struct http_request *r)
+{
+	static const struct snapshot_page page = {
+		.name = "mutex",
+		.delta_name = "mutex-delta",
+		.default_sample_type = "",
+		.refusal = mutex_refusal,
+		.fill_head = fill_head,
+		.snapshot = mutex_snapshot,
+		.delta_begins = mutex_everything_begins,
+		.delta_ends = mutex_everything_ends,
+		.text = mutex_text,
+	};
+
+	snapshot_route(x, r, &page);
+}

@@ -1,0 +1,197 @@
+#include "sampler/contention.h"
+
+#include <stdatomic.h>
+
+#include "sampler/chance.h"
+#include "sampler/counters.h"
+#include "sampler/monotonic.h"
+#include "sampler/site_at.h"
+#include "sampler/sys.h"
+#include "sampler/waiters.h"
+#include "sampler/weight.h"
+#include "shim/cc.h"
+
+#define SITES_BYTES (16UL << 20)
+
+/* As long a delay as this is recorded whatever the fraction is. */
+#define MUTEX_CERTAIN_NS (10 * NS_PER_MS)
+
+/* site.total[]: contentions in 1/WEIGHT_ONE, delay in ns. */
+enum contention_total { COUNT, DELAY };
+
+SITE_TABLE(block_sites, SITES_BYTES, COUNTER_BLOCK_SITES_FOLDED, COUNTER_BLOCK_STACKS_UNKNOWN);
+SITE_TABLE(mutex_sites, SITES_BYTES, COUNTER_MUTEX_SITES_FOLDED, COUNTER_MUTEX_STACKS_UNKNOWN);
+
+static struct profile {
+	struct site_table *sites;
+	struct chance chance;
+	enum counter samples;
+} block = { .sites = &block_sites,
+	    .chance = { .coarsened = COUNTER_BLOCK_COARSENED },
+	    .samples = COUNTER_BLOCK_SAMPLES },
+  mutex = { .sites = &mutex_sites,
+	    .chance = { .coarsened = COUNTER_MUTEX_COARSENED },
+	    .samples = COUNTER_MUTEX_SAMPLES };
+
+/* ---- recording */
+
+static void record(struct profile *p, int64_t delay_ns, struct odds odds, uint64_t leaf,
+		   struct frame_regs caller)
+{
+	struct site *s = site_at(p->sites, leaf, caller);
+
+	site_add(s, COUNT, odds_weigh(odds, WEIGHT_ONE));
+	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
+	counter_add(p->samples, 1);
+}
+
+void wait_begins(struct wait *w, const void *lock)
+{
+	w->start_ns = monotonic_ns();
+	w->lock = lock;
+	w->slot = lock && w->start_ns && mutex_fraction() ? waiters_add(lock, w->start_ns) : NULL;
+}
+
+static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct frame_regs caller)
+{
+	struct odds odds = { (uint64_t)waited_ns, block_rate() };
+
+	if (chance_take(&block.chance, &odds, now_ns))
+		record(&block, waited_ns, odds, leaf, caller);
+}
+
+void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+{
+	int64_t now_ns = monotonic_ns();
+
+	if (w->slot)
+		waiters_remove(w->slot, w->lock, w->start_ns);
+	if (!w->start_ns || !now_ns)
+		counter_add(COUNTER_WAITS_NOT_TIMED, 1);
+	else if (counts && block_rate())
+		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
+}
+
+int64_t unlock_begins(const void *lock)
+{
+	int64_t now_ns = mutex_fraction() ? monotonic_ns() : 0;
+
+	return now_ns ? waiters_charge(lock, now_ns) : 0;
+}
+
+/* The better of two chances: one in `fraction`, or by length. */
+static struct odds mutex_odds(int64_t delay_ns)
+{
+	struct odds one_in = { 1, MAX(mutex_fraction(), 1) };
+	struct odds by_length = { (uint64_t)delay_ns, MUTEX_CERTAIN_NS };
+
+	return by_length.of / one_in.of < by_length.hits ? by_length : one_in;
+}
+
+void unlock_ends(int64_t delay_ns, uint64_t leaf, struct frame_regs caller)
+{
+	struct odds odds = mutex_odds(delay_ns);
+
+	if (chance_take(&mutex.chance, &odds, monotonic_ns()))
+		record(&mutex, delay_ns, odds, leaf, caller);
+}
+
+/* ---- rates */
+
+static void set_rate(struct profile *p, uint64_t rate)
+{
+	atomic_store_explicit(&p->chance.rate, rate, memory_order_relaxed);
+	if (rate == 1)
+		site_at_expect_many();
+}
+
+void block_set_rate(uint64_t ns)
+{
+	set_rate(&block, ns);
+}
+
+void mutex_set_fraction(uint64_t one_in)
+{
+	set_rate(&mutex, one_in);
+}
+
+uint64_t block_rate(void)
+{
+	return atomic_load_explicit(&block.chance.rate, memory_order_relaxed);
+}
+
+uint64_t mutex_fraction(void)
+{
+	return atomic_load_explicit(&mutex.chance.rate, memory_order_relaxed);
+}
+
+uint64_t block_coarser(void)
+{
+	return chance_coarser(&block.chance);
+}
+
+uint64_t mutex_coarser(void)
+{
+	return chance_coarser(&mutex.chance);
+}
+
+static void everything(struct profile *p, int by)
+{
+	site_at_expect_many();
+	atomic_fetch_add_explicit(&p->chance.everything, by, memory_order_relaxed);
+}
+
+void block_everything_begins(void)
+{
+	everything(&block, 1);
+}
+
+void block_everything_ends(void)
+{
+	everything(&block, -1);
+}
+
+void mutex_everything_begins(void)
+{
+	everything(&mutex, 1);
+}
+
+void mutex_everything_ends(void)
+{
+	everything(&mutex, -1);
+}
+
+void contention_after_fork(void)
+{
+	waiters_after_fork();
+	atomic_store(&block.chance.everything, 0);
+	atomic_store(&mutex.chance.everything, 0);
+}
+
+/* ---- reports */
+
+static void add_values(const struct site *s, int64_t *value)
+{
+	value[CONTENTION_VALUE_COUNT] += (int64_t)site_get(s, COUNT);
+	value[CONTENTION_VALUE_NS] += (int64_t)site_get(s, DELAY);
+}
+
+static void snapshot(struct profile *p, struct stack_table *t)
+{
+	sites_snapshot(p->sites, t, add_values);
+	for (size_t i = 0; i < t->count; i++) {
+		int64_t *count = &t->list[i]->value[CONTENTION_VALUE_COUNT];
+
+		*count = weight_round(*count);
+	}
+}
+
+void block_snapshot(struct stack_table *t)
+{
+	snapshot(&block, t);
+}
+
+void mutex_snapshot(struct stack_table *t)
+{
+	snapshot(&mutex, t);
+}

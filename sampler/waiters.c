@@ -1,0 +1,200 @@
+/*
+ * One slot for each lock that somebody waits at.  All about its waiters is in 16
+ * bytes that change at once: how many there are, a base time, and the sum of
+ * their starts relative to the base.  So a lock with a thousand waiters costs an
+ * unlock no more than one with a single waiter, and no thread ever waits for
+ * another one here.
+ *
+ * A slot without waiters keeps its address and may be given to another lock; who
+ * takes it over marks it BUSY meanwhile.  Every change of hands changes the base
+ * time, so a thread that read slot and address before and swaps after fails.
+ */
+#include "sampler/waiters.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "sampler/counters.h"
+#include "shim/cc.h"
+
+#define SLOTS  1024
+#define WINDOW 8 /* slots that a lock may be in */
+
+#define COUNT_BITS 16
+#define BUSY	   0xffffU /* in place of the number of waiters */
+#define SUM_MAX	   (UINT64_MAX >> COUNT_BITS)
+
+struct state {
+	uint64_t base_ns; /* last charge, or first arrival after the slot was empty */
+	uint64_t packed;  /* sum of (start - base) << 16 | waiters */
+} __attribute__((aligned(16)));
+
+struct waiters_slot {
+	struct state state;
+	const void *lock;
+} __attribute__((aligned(64)));
+
+uint16_t waiters_filter[WAITERS_FILTER];
+
+static struct waiters_slot slots[SLOTS];
+
+/* ---- 16 bytes at once */
+
+/* True when *s was *seen and is now `to`; else *seen is what it is. */
+static bool swap(struct state *s, struct state *seen, struct state to)
+{
+	bool done;
+
+	__asm__ volatile("lock cmpxchg16b %1"
+			 : "=@cce"(done), "+m"(*s), "+a"(seen->base_ns), "+d"(seen->packed)
+			 : "b"(to.base_ns), "c"(to.packed)
+			 : "memory");
+	return done;
+}
+
+/* Perhaps torn; then the swap that follows fails and says what is there. */
+static struct state peek(const struct state *s)
+{
+	return (struct state){ __atomic_load_n(&s->base_ns, __ATOMIC_ACQUIRE),
+			       __atomic_load_n(&s->packed, __ATOMIC_ACQUIRE) };
+}
+
+static unsigned count_of(struct state s)
+{
+	return s.packed & BUSY;
+}
+
+static uint64_t sum_of(struct state s)
+{
+	return s.packed >> COUNT_BITS;
+}
+
+static struct state pack(uint64_t base_ns, unsigned count, uint64_t sum)
+{
+	return (struct state){ base_ns, MIN(sum, SUM_MAX) << COUNT_BITS | count };
+}
+
+/* What a waiter that started then adds to the sum. */
+static uint64_t since_base(struct state s, int64_t start_ns)
+{
+	return (uint64_t)start_ns > s.base_ns ? (uint64_t)start_ns - s.base_ns : 0;
+}
+
+/* ---- slots */
+
+static struct waiters_slot *slot_at(const void *lock, unsigned k)
+{
+	uint64_t home = (uint64_t)lock * 0x9e3779b97f4a7c15ULL >> 40;
+
+	return &slots[(home + k) % SLOTS];
+}
+
+static bool is_of(const struct waiters_slot *slot, const void *lock)
+{
+	return __atomic_load_n(&slot->lock, __ATOMIC_ACQUIRE) == lock;
+}
+
+/* One more at a slot that has this lock already. */
+static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+{
+	struct state seen = peek(&slot->state), to;
+
+	do {
+		unsigned n = count_of(seen);
+
+		if (!is_of(slot, lock) || n >= BUSY - 1)
+			return false;
+		to = n ? pack(seen.base_ns, n + 1, sum_of(seen) + since_base(seen, start_ns))
+		       : pack((uint64_t)start_ns, 1, 0);
+	} while (!swap(&slot->state, &seen, to));
+	return true;
+}
+
+/* The first at a slot that nobody waits at. */
+static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+{
+	struct state seen = peek(&slot->state), busy;
+
+	if (count_of(seen) != 0)
+		return false;
+	busy = pack(seen.base_ns, BUSY, 0);
+	if (!swap(&slot->state, &seen, busy))
+		return false;
+	__atomic_store_n(&slot->lock, lock, __ATOMIC_RELEASE);
+	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0)))
+		; /* nobody changes a busy slot: once is enough */
+	return true;
+}
+
+static struct waiters_slot *find_slot(const void *lock, int64_t start_ns)
+{
+	for (unsigned k = 0; k < WINDOW; k++) {
+		struct waiters_slot *slot = slot_at(lock, k);
+
+		if (is_of(slot, lock) && join(slot, lock, start_ns))
+			return slot;
+	}
+	for (unsigned k = 0; k < WINDOW; k++) {
+		struct waiters_slot *slot = slot_at(lock, k);
+
+		if (take_over(slot, lock, start_ns))
+			return slot;
+	}
+	return NULL;
+}
+
+struct waiters_slot *waiters_add(const void *lock, int64_t start_ns)
+{
+	struct waiters_slot *slot = find_slot(lock, start_ns);
+
+	if (slot)
+		__atomic_fetch_add(waiters_entry(lock), 1, __ATOMIC_RELAXED);
+	else
+		counter_add(COUNTER_MUTEX_WAITERS_UNSEEN, 1);
+	return slot;
+}
+
+void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+{
+	struct state seen = peek(&slot->state), to;
+
+	do {
+		uint64_t sum = sum_of(seen), mine = since_base(seen, start_ns);
+
+		to = pack(seen.base_ns, count_of(seen) - 1, sum > mine ? sum - mine : 0);
+	} while (!swap(&slot->state, &seen, to));
+	__atomic_fetch_sub(waiters_entry(lock), 1, __ATOMIC_RELAXED);
+}
+
+static int64_t charge(struct waiters_slot *slot, const void *lock, int64_t now_ns)
+{
+	struct state seen = peek(&slot->state);
+	uint64_t due;
+
+	do {
+		unsigned n = count_of(seen);
+
+		if (!is_of(slot, lock) || n == 0 || n == BUSY || (uint64_t)now_ns <= seen.base_ns)
+			return 0;
+		due = n * ((uint64_t)now_ns - seen.base_ns);
+		due = due > sum_of(seen) ? due - sum_of(seen) : 0;
+	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0)));
+	return (int64_t)due;
+}
+
+/* Two threads that came first at once may have taken a slot each. */
+int64_t waiters_charge(const void *lock, int64_t now_ns)
+{
+	int64_t due = 0;
+
+	for (unsigned k = 0; k < WINDOW; k++)
+		if (is_of(slot_at(lock, k), lock))
+			due += charge(slot_at(lock, k), lock, now_ns);
+	return due;
+}
+
+void waiters_after_fork(void)
+{
+	memset(waiters_filter, 0, sizeof(waiters_filter));
+	memset(slots, 0, sizeof(slots));
+}

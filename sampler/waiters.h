@@ -1,0 +1,53 @@
+/*
+ * Who waits at which lock, so that an unlock knows whom it has kept waiting.
+ *
+ * Only a thread that found a lock taken writes here.  An unlock looks at the
+ * filter, which nearly always says "nobody"; when somebody may be there,
+ * waiters_charge() tells how long all of them waited since the last charge.
+ * So each moment of each wait is charged once, to the unlock that ended the
+ * hold it was spent on.
+ *
+ * Locks are addresses here and nothing more: their memory is never read.
+ *
+ * Context: hook, where nothing else is said.
+ */
+#ifndef SAMPLER_WAITERS_H
+#define SAMPLER_WAITERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WAITERS_FILTER 4096 /* one entry for every 8 bytes of address, modulo 32 KiB */
+
+extern uint16_t waiters_filter[WAITERS_FILTER] __attribute__((visibility("hidden")));
+
+static inline uint16_t *waiters_entry(const void *lock)
+{
+	return &waiters_filter[(uint64_t)lock >> 3 & (WAITERS_FILTER - 1)];
+}
+
+/* False: certainly nobody waits at `lock`. */
+static inline bool waiters_maybe(const void *lock)
+{
+	return *waiters_entry(lock) != 0;
+}
+
+/* Where a waiter was noted. */
+struct waiters_slot;
+
+/*
+ * The calling thread waits at `lock` since `start_ns`.  NULL when it could not
+ * be noted (mutex_waiters_unseen).
+ */
+struct waiters_slot *waiters_add(const void *lock, int64_t start_ns);
+
+/* It waits no longer.  `slot` and `start_ns` are those of its waiters_add(). */
+void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns);
+
+/* Who waited was left behind.  While nobody is added.  Context: child. */
+void waiters_after_fork(void);
+
+/* How long all that wait at `lock` have waited until `now_ns`, beyond what was charged before. */
+int64_t waiters_charge(const void *lock, int64_t now_ns);
+
+#endif

@@ -1,0 +1,114 @@
+/*
+ * pthread_mutex_*.  First the real trylock: it does what the real lock would do
+ * at once, for every kind of mutex, and only EBUSY means that somebody has it.
+ * (EBUSY is also what an error-checking mutex of the caller's own says; then the
+ * real lock says EDEADLK, and that was no wait.)  Then the one real call, timed.
+ */
+#include "shim/locks.h"
+
+/* The mutex was waited for, whatever came of it. */
+static bool has_waited(int err)
+{
+	return err == 0 || err == ETIMEDOUT || err == EOWNERDEAD || err == ENOTRECOVERABLE;
+}
+
+static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
+{
+	struct wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_lock(m);
+	wait_begins(&w, m);
+	err = next_lock.pthread_mutex_lock(m);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
+	return err;
+}
+
+OUR_FRAME int watched_pthread_mutex_lock(pthread_mutex_t *m)
+{
+	int err = next_lock.pthread_mutex_trylock(m);
+
+	return LIKELY(err != EBUSY) ? err : contended_lock(m);
+}
+
+static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct timespec *until)
+{
+	struct wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_timedlock(m, until);
+	wait_begins(&w, m);
+	err = next_lock.pthread_mutex_timedlock(m, until);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
+	return err;
+}
+
+OUR_FRAME int watched_pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *until)
+{
+	int err = next_lock.pthread_mutex_trylock(m);
+
+	return LIKELY(err != EBUSY) ? err : contended_timedlock(m, until);
+}
+
+static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t clock,
+					      const struct timespec *until)
+{
+	struct wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_clocklock(m, clock, until);
+	wait_begins(&w, m);
+	err = next_lock.pthread_mutex_clocklock(m, clock, until);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
+	return err;
+}
+
+/* Priority inheritance knows one clock only; with another one even a free mutex is refused. */
+static bool refuses_clock(const pthread_mutex_t *m, clockid_t clock)
+{
+	return clock != CLOCK_REALTIME && m->__data.__kind & 0x20;
+}
+
+OUR_FRAME int watched_pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
+					      const struct timespec *until)
+{
+	int err;
+
+	if (!is_plain_deadline(clock, until) || refuses_clock(m, clock))
+		return next_lock.pthread_mutex_clocklock(m, clock, until);
+	err = next_lock.pthread_mutex_trylock(m);
+	return LIKELY(err != EBUSY) ? err : contended_clocklock(m, clock, until);
+}
+
+/* ---- unlock */
+
+bool lock_mutex_releases(const pthread_mutex_t *m)
+{
+	bool is_recursive = (m->__data.__kind & 3) == PTHREAD_MUTEX_RECURSIVE;
+
+	return !is_recursive || m->__data.__count <= 1;
+}
+
+/* All that is read of the mutex is read before it is given away. */
+static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
+{
+	int64_t delay = 0;
+	int err;
+
+	if (!locks_left_behind() && lock_mutex_releases(m))
+		delay = unlock_begins(m);
+	err = next_lock.pthread_mutex_unlock(m);
+	if (delay && err == 0)
+		unlock_ends(delay, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
+	return err;
+}
+
+OUR_FRAME int watched_pthread_mutex_unlock(pthread_mutex_t *m)
+{
+	if (LIKELY(!waiters_maybe(m)))
+		return next_lock.pthread_mutex_unlock(m);
+	return blamed_unlock(m);
+}

@@ -1,0 +1,96 @@
+/*
+ * pthread_rwlock_*: as the mutex.  Whom a try-lock lets pass, readers beside a
+ * waiting writer for instance, the real call lets pass too, so the order in
+ * which threads get the lock stays what it was.
+ *
+ * The timed calls refuse a bad deadline even when the lock is free; so bad ones
+ * go to the real function unseen.
+ */
+#include "shim/locks.h"
+
+static bool has_waited(int err)
+{
+	return err == 0 || err == ETIMEDOUT;
+}
+
+/* X(which try-lock, name, parameters, arguments, whether the deadline is one to try with) */
+#define RWLOCKS(X)                                                                                 \
+	X(tryrdlock, rdlock, (pthread_rwlock_t * l), (l), true)                                    \
+	X(trywrlock, wrlock, (pthread_rwlock_t * l), (l), true)                                    \
+	X(tryrdlock, timedrdlock, (pthread_rwlock_t * l, const struct timespec *until),            \
+	  (l, until), is_plain_deadline(CLOCK_REALTIME, until))                                    \
+	X(trywrlock, timedwrlock, (pthread_rwlock_t * l, const struct timespec *until),            \
+	  (l, until), is_plain_deadline(CLOCK_REALTIME, until))                                    \
+	X(tryrdlock, clockrdlock,                                                                  \
+	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
+	  (l, clock, until), is_plain_deadline(clock, until))                                      \
+	X(trywrlock, clockwrlock,                                                                  \
+	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
+	  (l, clock, until), is_plain_deadline(clock, until))
+
+#define X(try, name, parameters, arguments, is_plain)                                              \
+	static OUR_FRAME COLD int contended_##name parameters                                      \
+	{                                                                                          \
+		struct wait w;                                                                     \
+		int err;                                                                           \
+                                                                                                   \
+		if (locks_left_behind())                                                           \
+			return next_lock.pthread_rwlock_##name arguments;                          \
+		wait_begins(&w, l);                                                                \
+		err = next_lock.pthread_rwlock_##name arguments;                                   \
+		wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());       \
+		return err;                                                                        \
+	}                                                                                          \
+                                                                                                   \
+	OUR_FRAME int watched_pthread_rwlock_##name parameters                                     \
+	{                                                                                          \
+		int err;                                                                           \
+                                                                                                   \
+		if (UNLIKELY(!(is_plain)))                                                         \
+			return next_lock.pthread_rwlock_##name arguments;                          \
+		err = next_lock.pthread_rwlock_##try(l);                                           \
+		return LIKELY(err != EBUSY) ? err : contended_##name arguments;                    \
+	}
+RWLOCKS(X)
+#undef X
+
+/* ---- unlock */
+
+/* glibc 2.25 and later: bit 0 is set while a writer has the lock, and from bit 3 on readers are
+ * counted. */
+#define WRITER	     1U
+#define READER_SHIFT 3
+
+/* The newest of these functions is younger than that layout. */
+static bool is_layout_known(void)
+{
+	return next_lock.pthread_rwlock_clockrdlock != NULL;
+}
+
+/* A reader that leaves others behind keeps nobody waiting: they do. */
+static bool releases(const pthread_rwlock_t *l)
+{
+	unsigned readers = __atomic_load_n(&l->__data.__readers, __ATOMIC_RELAXED);
+
+	return !is_layout_known() || readers & WRITER || readers >> READER_SHIFT <= 1;
+}
+
+static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
+{
+	int64_t delay = 0;
+	int err;
+
+	if (!locks_left_behind() && releases(l))
+		delay = unlock_begins(l);
+	err = next_lock.pthread_rwlock_unlock(l);
+	if (delay && err == 0)
+		unlock_ends(delay, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
+	return err;
+}
+
+OUR_FRAME int watched_pthread_rwlock_unlock(pthread_rwlock_t *l)
+{
+	if (LIKELY(!waiters_maybe(l)))
+		return next_lock.pthread_rwlock_unlock(l);
+	return blamed_unlock(l);
+}

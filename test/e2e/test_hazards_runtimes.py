@@ -1,0 +1,183 @@
+#!/usr/bin/env python3
+"""Languages with stacks, code and signals of their own, all profiles at their highest rate (H12, H14, H48).
+
+Seen to fail against:
+  go         a handler that runs on the stack it finds (ours): goroutines' stacks are 2 KiB, memory
+             beyond them was overwritten
+  luajit, node, fibers  a handler that copies whatever SP points to: SIGSEGV
+"""
+import json
+import os
+import shutil
+import subprocess
+
+import harness
+import pprof_reader
+from everything import CPU, Everything
+from harness import FIXTURES, ROOT, Target, check, plain, run, same, seconds, skip
+
+HIGHEST = {'PPROF_HEAP_RATE': '1'}
+
+
+def milliseconds(short):
+    return int(1000 * seconds(short))
+
+
+def go_reads(body):
+    """What Go's own reader says to it; '' if all is well."""
+    if not shutil.which('go'):
+        return ''
+    path = os.path.join(harness.work, 'profile.pb.gz')
+    with open(path, 'wb') as f:
+        f.write(body)
+    p = subprocess.run(['go', 'tool', 'pprof', '-raw', path], stdout=subprocess.PIPE,
+                       stderr=subprocess.PIPE, text=True)
+    return '' if p.returncode == 0 and 'Samples:' in p.stdout else p.stderr[-300:] or p.stdout[-300:]
+
+
+def is_profile(query, body):
+    return query.split('?')[0] not in ('cmdline', 'shim', 'symbol') and 'debug' not in query and \
+        body[:2] == b'\x1f\x8b'
+
+
+def readable(what, bodies):
+    """Every profile is well formed, by our reader and by Go's."""
+    profiles = {q: b for q, b in bodies.items() if is_profile(q, b)}
+    check('%s: profiles came' % what, CPU in profiles and 'heap' in profiles,
+          sorted(bodies))
+    for query, body in profiles.items():
+        p = pprof_reader.parse(body)
+        problems = pprof_reader.check(p, 'seconds' in query and not query.startswith('profile')) or p.problems
+        check('%s: %s is well formed' % (what, query), not problems, problems[:3])
+        if query in ('heap', CPU):
+            same('%s: go tool pprof reads %s' % (what, query), go_reads(body), '')
+    return profiles
+
+
+def under_everything(what, name, *args, **options):
+    """The same status and output while all is fetched; the profiles."""
+    expected = plain(name, *args, **options)
+    env = dict(HIGHEST, **options.pop('env', {}))
+    with Target(name, *args, env=env, **options) as t:
+        t.wait_ready()
+        with Everything(lambda: [t.port]) as e:
+            c = t.open('profile?seconds=60&hz=1000')
+            t.say()
+            got = t.finish()
+            c.close()
+    check('%s: it does well alone' % what, expected.code == 0, expected)
+    check(what, (got.code, got.out) == (expected.code, expected.out),
+          'got %s, expected %r' % (repr(got)[:300], expected))
+    return readable(what, e.bodies) if got.code == 0 else {}
+
+
+def go_library():
+    """The library in Go, built when its source is newer."""
+    source, library = ROOT + '/test/fixtures/go', FIXTURES + '/hostile_go.so'
+    newest = max(os.path.getmtime(os.path.join(source, f)) for f in os.listdir(source))
+    if not os.path.exists(library) or os.path.getmtime(library) < newest:
+        subprocess.run(['go', 'build', '-buildmode=c-shared', '-o', library, '.'], cwd=source,
+                       check=True)
+    return library
+
+
+def test_go():
+    """Threads run on goroutines' stacks, where a signal has no room."""
+    if not shutil.which('go'):
+        return skip('go', 'not installed')
+    for late in (), ('late',):
+        under_everything('a library in Go %s' % ' '.join(late), 'hostile_go', go_library(),
+                         milliseconds(2), *late)
+
+
+LUA = '''
+io.read('*l')
+local n, stop = 0, os.clock() + %f
+local function fib(k) if k < 2 then return k end return fib(k - 1) + fib(k - 2) end
+local co = coroutine.wrap(function()
+	while true do
+		local t = {}
+		for i = 1, 300 do t[i] = tostring(i) .. 'x' end
+		coroutine.yield(#table.concat(t))
+	end
+end)
+local same = true
+repeat
+	n = n + fib(17)
+	same = same and co() == 1092
+	local ok, err = pcall(error, 'thrown')
+	same = same and not ok and err == 'thrown'
+	for i = 1, 20000 do n = bit.bxor(n, i * 3) end
+until os.clock() > stop
+print(same and 'same' or 'different')
+'''
+
+
+def test_luajit():
+    if not shutil.which('luajit'):
+        return skip('luajit', 'not installed')
+    path = os.path.join(harness.work, 'x.lua')
+    with open(path, 'w') as f:
+        f.write(LUA % seconds(2))
+    for mode in ['-O3'] + (['-joff'] if seconds(2) > 6 else []):
+        under_everything('luajit ' + mode, shutil.which('luajit'), mode, path)
+
+
+NODE = '''
+const { Worker, isMainThread, workerData } = require('worker_threads');
+function fib(k) { return k < 2 ? k : fib(k - 1) + fib(k - 2) }
+function work(end) {
+	let bad = 0;
+	while (Date.now() < end) {
+		if (fib(18) !== 2584) bad++;
+		const o = { a: [1, 2, { b: 'x'.repeat(300) }] };
+		if (JSON.parse(JSON.stringify(o)).a[2].b !== o.a[2].b) bad++;
+		new Function('a', 'return a * ' + (Date.now() %% 7))(3);
+	}
+	return bad;
+}
+const ms = %d;
+if (!isMainThread) {
+	require('worker_threads').parentPort.postMessage(work(Date.now() + ms));
+} else process.stdin.once('data', () => {
+	process.stdin.pause();
+	let left = 2, bad = 0;
+	const ended = n => { bad += n; if (!--left) { console.log(bad, 'wrong'); process.exit(0) } };
+	for (let i = 0; i < 2; i++) new Worker(__filename).once('message', ended);
+});
+'''
+
+
+def test_node():
+    if not shutil.which('node'):
+        return skip('node', 'not installed')
+    path = os.path.join(harness.work, 'x.js')
+    with open(path, 'w') as f:
+        f.write(NODE % milliseconds(2.5))
+    under_everything('node with workers', shutil.which('node'), path)
+
+
+def test_node_with_its_own_profiler():
+    """V8's profiler takes SIGPROF; both end with samples."""
+    if not shutil.which('node'):
+        return skip('node --cpu-prof', 'not installed')
+    path, out = os.path.join(harness.work, 'x.js'), os.path.join(harness.work, 'v8')
+    with open(path, 'w') as f:
+        f.write(NODE % 2000)
+    under_everything('node --cpu-prof', shutil.which('node'), '--cpu-prof', '--cpu-prof-dir=' + out,
+                     path)
+    counts = []
+    for name in os.listdir(out):
+        with open(os.path.join(out, name)) as f:
+            counts.append(len(json.load(f)['samples']))
+    check('both of its profiles hold samples', len(counts) >= 2 and min(counts) > 0, counts)
+
+
+def test_small_stacks_and_fibers():
+    for mode in 'fibers', 'context', 'onstack':
+        under_everything('hostile_stacks ' + mode, 'hostile_stacks', mode, milliseconds(1.5))
+
+
+if __name__ == '__main__':
+    run(test_go, test_luajit, test_node, test_node_with_its_own_profiler,
+        test_small_stacks_and_fibers)
