@@ -13,10 +13,12 @@
 
 #define SITES_BYTES (8UL << 20)
 
-/* Threads that can be noted at once; untouched pages cost nothing. */
-#define BIRTHS_MAX 65536
-/* Places that are looked at for a free one. */
-#define PROBES 256
+/* Places for threads come in pieces, as they are needed. */
+#define PIECE_BIRTHS 1024
+#define PIECES_MAX   64
+#define BIRTHS_MAX   (PIECES_MAX * PIECE_BIRTHS)
+/* Places of a piece that are looked at for a free one. */
+#define PROBES 32
 
 #define TAKEN UINT32_MAX /* instead of a tid: being filled in */
 
@@ -32,7 +34,8 @@ struct birth {
 
 SITE_TABLE(sites, SITES_BYTES, COUNTER_THREADCREATE_FOLDED, COUNTER_THREADCREATE_UNKNOWN);
 
-static struct birth births[BIRTHS_MAX];
+static struct permanent memory = { .limit = BIRTHS_MAX * sizeof(struct birth) * 2 };
+static struct birth *_Atomic piece[PIECES_MAX];
 static atomic_uint births_begun;
 static atomic_bool is_on;
 static atomic_uint epoch = 1; /* moves with every fork */
@@ -79,17 +82,39 @@ static bool take(struct birth *b)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
-static struct birth *take_place(int tid)
+/* Piece `i`, made if it is not there; NULL without memory. */
+static struct birth *piece_at(uint32_t i)
 {
-	uint32_t first = (uint32_t)tid * 2654435761U >> 8;
+	struct birth *p = atomic_load_explicit(&piece[i], memory_order_acquire), *none = NULL;
 
+	if (p)
+		return p;
+	p = permanent_alloc(&memory, PIECE_BIRTHS * sizeof(*p));
+	/* Who comes second leaves what he has made: there it stays, unused. */
+	if (p && !atomic_compare_exchange_strong(&piece[i], &none, p))
+		p = none;
+	return p;
+}
+
+static struct birth *take_in_piece(struct birth *p, uint32_t first)
+{
 	for (uint32_t i = 0; i < PROBES; i++) {
-		struct birth *b = &births[(first + i) % BIRTHS_MAX];
+		struct birth *b = &p[(first + i) % PIECE_BIRTHS];
 
 		if (take(b))
 			return b;
 	}
 	return NULL;
+}
+
+static struct birth *take_place(int tid)
+{
+	uint32_t first = (uint32_t)tid * 2654435761U >> 8;
+	struct birth *p, *b = NULL;
+
+	for (uint32_t i = 0; !b && i < PIECES_MAX && (p = piece_at(i)); i++)
+		b = take_in_piece(p, first);
+	return b;
 }
 
 void birth_begins(struct site *site)
@@ -124,6 +149,16 @@ void births_after_fork(void)
 
 /* ---- the list */
 
+/* NULL behind the last. */
+static struct birth *birth_at(uint64_t index)
+{
+	struct birth *p = NULL;
+
+	if (index < BIRTHS_MAX)
+		p = atomic_load_explicit(&piece[index / PIECE_BIRTHS], memory_order_acquire);
+	return p ? &p[index % PIECE_BIRTHS] : NULL;
+}
+
 static uint32_t noted_tid(const struct birth *b)
 {
 	return tid_of(atomic_load_explicit(&b->word, memory_order_acquire));
@@ -131,9 +166,9 @@ static uint32_t noted_tid(const struct birth *b)
 
 void births_each(void (*fn)(int tid, void *arg), void *arg)
 {
-	for (uint32_t i = 0; i < BIRTHS_MAX; i++)
-		if (noted_tid(&births[i]))
-			fn((int)noted_tid(&births[i]), arg);
+	for (uint32_t i = 0; birth_at(i); i++)
+		if (noted_tid(birth_at(i)))
+			fn((int)noted_tid(birth_at(i)), arg);
 }
 
 /* What is noted, in order of tid; read before the threads are listed. */
@@ -148,12 +183,16 @@ struct list {
 
 static bool read_births(struct list *l)
 {
-	l->noted = arena_array(&l->arena, BIRTHS_MAX, sizeof(*l->noted));
-	l->is_alive = arena_array(&l->arena, BIRTHS_MAX, sizeof(*l->is_alive));
+	uint32_t places = 0;
+
+	while (birth_at(places))
+		places += PIECE_BIRTHS;
+	l->noted = arena_array(&l->arena, places, sizeof(*l->noted));
+	l->is_alive = arena_array(&l->arena, places, sizeof(*l->is_alive));
 	if (!l->noted || !l->is_alive)
 		return false;
-	for (uint32_t i = 0; i < BIRTHS_MAX; i++) {
-		uint32_t tid = noted_tid(&births[i]);
+	for (uint32_t i = 0; i < places; i++) {
+		uint32_t tid = noted_tid(birth_at(i));
 
 		if (tid)
 			l->noted[l->count++] = (struct sort_pair){ tid, i };
@@ -168,8 +207,8 @@ static size_t find_noted(const struct list *l, int tid)
 	size_t at = sort_find(l->noted, l->count, (uint64_t)tid), best = l->count;
 
 	for (; at < l->count && l->noted[at].key == (uint64_t)tid; at++)
-		if (best == l->count || (int32_t)(births[l->noted[at].value].order -
-						  births[l->noted[best].value].order) > 0)
+		if (best == l->count || (int32_t)(birth_at(l->noted[at].value)->order -
+						  birth_at(l->noted[best].value)->order) > 0)
 			best = at;
 	return best;
 }
@@ -209,7 +248,7 @@ static void count_thread(int tid, void *arg)
 		return;
 	if (at < l->count) {
 		l->is_alive[at] = true;
-		count_site(l, &births[l->noted[at].value]);
+		count_site(l, birth_at(l->noted[at].value));
 	} else {
 		count_pseudo(l, tid == sys_getpid() ? PSEUDO_MAIN : PSEUDO_UNKNOWN);
 	}
@@ -222,7 +261,8 @@ static void forget_dead(const struct list *l)
 		uint64_t word = word_of((uint32_t)l->noted[i].key);
 
 		if (!l->is_alive[i])
-			atomic_compare_exchange_strong(&births[l->noted[i].value].word, &word, 0);
+			atomic_compare_exchange_strong(&birth_at(l->noted[i].value)->word, &word,
+						       0);
 	}
 }
 
