@@ -245,6 +245,12 @@ pprof-block: ## Record all waits for a while and open them (SECONDS=10 PPROF_POR
 pprof-mutex: ## Record who keeps others waiting for a while and open it (SECONDS=10 PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh mutex mutex 'seconds=$(or $(SECONDS),10)'
 
+pprof-goroutines: ## Fetch the stacks of all threads and open them (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh goroutines goroutine
+
+pprof-threads: ## Print the stacks of all threads, deadlocks first (PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh threads goroutine debug=2
+
 bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
 	@.ci/bench.sh $(BENCH)
 
@@ -256,4 +262,4 @@ help: ## List the targets
 
 .PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
-	pprof-mutex bench bench-quick help
+	pprof-mutex pprof-goroutines pprof-threads bench bench-quick help

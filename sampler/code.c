@@ -15,6 +15,7 @@ static struct {
 	size_t modules_known;  /* entries of the module table whose addresses are fresh */
 	uint32_t generation;
 	int64_t refreshed_ns;
+	bool is_kept;
 } code;
 
 static void forget_ranges(const struct module *m)
@@ -71,6 +72,16 @@ void code_release(void)
 	modules_release();
 	code.modules_known = 0;
 	code.generation = modules_generation();
+}
+
+void code_keep(void)
+{
+	code.is_kept = true;
+}
+
+bool code_is_kept(void)
+{
+	return code.is_kept;
 }
 
 void code_after_fork(void)

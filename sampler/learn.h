@@ -21,6 +21,9 @@
 /* The row for look-up address `pc`, found or learned; never ROW_UNKNOWN. */
 struct row learn_row(uint64_t pc);
 
+/* Where the function that holds `pc` begins, by its unwind data; 0 if that is not known. */
+uint64_t learn_function_start(uint64_t pc);
+
 struct frame_regs {
 	uint64_t pc, sp, bp;
 };

@@ -25,6 +25,12 @@ void timers_budget(void);
  */
 int timer_start(struct thread *t, int signal, int64_t period_ns);
 
+/*
+ * The same for a thread dump: one tick, as soon as the thread is met running, that
+ * stands for no time.
+ */
+int timer_start_once(struct thread *t, int signal);
+
 /* Changes the period of a running timer. */
 int timer_change_period(struct thread *t, int64_t period_ns);
 
