@@ -24,6 +24,7 @@ import subprocess
 import time
 
 import harness
+from everything import HIGHEST
 from harness import (KEY, SHIM, Target, check, plain, poll, profiled, rounds, run, same,
                      seconds, skip, still_open)
 
@@ -53,7 +54,7 @@ def deaf_client(port):
 
 def end_in_flight(how, prefix):
     """With a profile running, another asked for, and a download under way; (seen, seconds to the end)."""
-    with Target(EXIT, how, limit=20, prefix=prefix, env={'PPROF_HEAP_RATE': '64'}) as t:
+    with Target(EXIT, how, limit=20, prefix=prefix, env=HIGHEST) as t:
         if not t.wait_ready():
             return t.finish().seen(), 0
         clients = [t.open('profile?seconds=30&hz=1000'), t.open('profile?seconds=1&hz=1000'),

@@ -13,10 +13,8 @@ import subprocess
 
 import harness
 import pprof_reader
-from everything import CPU, Everything
+from everything import CPU, HIGHEST, Everything
 from harness import FIXTURES, ROOT, Target, check, plain, run, same, seconds, skip
-
-HIGHEST = {'PPROF_HEAP_RATE': '1'}
 
 
 def milliseconds(short):
