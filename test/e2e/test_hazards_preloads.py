@@ -2,8 +2,9 @@
 """Other preloaded libraries, in front of us and behind (H02, H19, H80).
 
 Seen to fail against:
-  results    a hook that asks for the next definition on its first call: the allocators recurse
-  profiler   a carrier taken whatever its disposition: libprofiler's file held no sample
+  results    no variant was found: dlsym in every malloc passes with this glibc
+  profiler   a carrier taken whatever its disposition, and a handler that drops what is not ours:
+             libprofiler's file held no sample
 """
 import glob
 import os
