@@ -19,7 +19,8 @@ import sys
 import tempfile
 import time
 
-from measure import (Profile, cpu_ns, environment, find_gperftools, free_port, private_kib,
+from measure import (Profile, cpu_ns, environment, find_gperftools, find_listener,
+                     free_port, private_kib,
                      report, rounds, thread_cpu_ns, with_gperftools, with_shim)
 
 CONNECTIONS = 20
@@ -91,7 +92,7 @@ def plain():
 def idle():
     port = free_port()
     server = Server(with_shim(port), port)
-    server.listener = listener_of(server)
+    server.listener = find_listener(server.pid)
     return server
 
 
@@ -154,17 +155,6 @@ def measure_cpu(folder):
     for name, (_, budget) in compared.items():
         note = "two servers without a profiler: noise" if name == "control" else ""
         report(f"redis, {name}, CPU", ratios[name], "ratio", budget, note)
-
-
-def listener_of(server):
-    """The one thread of the shim's; it names itself soon after it started."""
-    for _ in range(250):
-        for tid in os.listdir(f"/proc/{server.pid}/task"):
-            with open(f"/proc/{server.pid}/task/{tid}/comm") as f:
-                if f.read().startswith("pprof"):
-                    return int(tid)
-        time.sleep(0.02)
-    sys.exit("bench: the shim started no listener")
 
 
 def switches(server, tid):

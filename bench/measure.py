@@ -96,6 +96,17 @@ def thread_cpu_ns(pid, tid):
         return int(f.read().split()[0])
 
 
+def find_listener(pid):
+    """The one thread of the shim's; it names itself soon after it started."""
+    for _ in range(250):
+        for tid in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{tid}/comm") as f:
+                if f.read().startswith("pprof"):
+                    return int(tid)
+        time.sleep(0.02)
+    raise RuntimeError("the shim started no listener")
+
+
 def private_kib(pid):
     with open(f"/proc/{pid}/smaps_rollup") as f:
         fields = dict(line.split(":", 1) for line in f if line.startswith("Private_"))

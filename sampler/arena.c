@@ -33,7 +33,7 @@ static struct arena_chunk *add_chunk(struct arena *a, size_t bytes)
 		want = ALIGN_UP(bytes + HEADER_BYTES, PAGE_BYTES);
 	if (want > a->limit - a->mapped)
 		return NULL;
-	c = sys_map(want);
+	c = a->kept ? sys_map_kept(want) : sys_map(want);
 	if (!c)
 		return NULL;
 	c->older = a->chunk;
@@ -110,7 +110,10 @@ void arena_release(struct arena *a)
 		struct arena_chunk *c = a->chunk;
 
 		a->chunk = c->older;
-		sys_unmap(c, c->bytes);
+		if (a->kept)
+			sys_unmap_kept(c, c->bytes);
+		else
+			sys_unmap(c, c->bytes);
 	}
 	a->used = 0;
 	a->mapped = 0;

@@ -9,6 +9,7 @@
 #ifndef SAMPLER_ARENA_H
 #define SAMPLER_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct arena_chunk;
@@ -18,6 +19,7 @@ struct arena {
 	size_t used;		   /* bytes of the newest chunk handed out */
 	size_t mapped;		   /* bytes of all chunks */
 	size_t limit;		   /* bytes this arena may map in all */
+	bool kept;		   /* forked children have it too */
 };
 
 #define ARENA_INIT(bytes)                                                                          \

@@ -73,6 +73,14 @@ void code_release(void)
 	code.generation = modules_generation();
 }
 
+void code_after_fork(void)
+{
+	if (!modules_after_fork())
+		code.modules_known = 0;
+	if (atomic_exchange(&code.unloading, 0))
+		atomic_fetch_add(&code.unloads, 1);
+}
+
 void code_unload_begins(void)
 {
 	atomic_fetch_add_explicit(&code.unloading, 1, memory_order_seq_cst);

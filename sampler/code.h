@@ -20,6 +20,9 @@ int64_t code_refreshed_ns(void);
 /* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
 void code_release(void);
 
+/* Who was unloading is not there; what it unloaded may be gone.  Context: child. */
+void code_after_fork(void);
+
 /* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
 void code_unload_begins(void);
 void code_unload_ends(void);

@@ -161,6 +161,13 @@ void mutex_everything_ends(void)
 	everything(&mutex, -1);
 }
 
+void contention_after_fork(void)
+{
+	waiters_after_fork();
+	atomic_store(&block.chance.everything, 0);
+	atomic_store(&mutex.chance.everything, 0);
+}
+
 /* ---- reports */
 
 static void add_values(const struct site *s, int64_t *value)

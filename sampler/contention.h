@@ -70,6 +70,12 @@ void block_everything_ends(void);
 void mutex_everything_begins(void);
 void mutex_everything_ends(void);
 
+/*
+ * Nobody waits, and no client asks for everything; the totals go on.
+ * Context: listener of a child, before anything is recorded there.
+ */
+void contention_after_fork(void);
+
 /* Fills `t` with the totals of every site.  Context: listener. */
 void block_snapshot(struct stack_table *t);
 void mutex_snapshot(struct stack_table *t);

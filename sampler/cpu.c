@@ -425,3 +425,14 @@ int64_t cpu_tick(int64_t now_ns)
 	return cpu.holds_memory || (modules_count() && !heap_is_on()) ? tick_closed(now_ns)
 								      : INT64_MAX;
 }
+
+void cpu_after_fork(void)
+{
+	cpu.profiles = NULL;
+	cpu.open = false;
+	cpu.holds_memory = false;
+	cpu.ring.bytes = NULL;
+	cpu.refusal = NULL;
+	tick_after_fork();
+	roster_after_fork();
+}

@@ -62,6 +62,9 @@ int64_t cpu_tick(int64_t now_ns);
 /* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: init. */
 void cpu_disable(const char *why);
 
+/* No profile runs and no memory is held.  Context: child. */
+void cpu_after_fork(void);
+
 /* Why the last start failed or every start will; NULL while all is well. */
 const char *cpu_refusal(void);
 

@@ -55,7 +55,24 @@ void heap_set_rate(uint64_t rate)
 void heap_turn_off(void)
 {
 	heap_set_rate(0);
-	live_forget_all(); /* or a child would look in tables that it has not inherited */
+	live_take_all(NULL); /* or a child would look in tables that it has not inherited */
+}
+
+void heap_pause(uint64_t bytes)
+{
+	started = false;
+	heap_left = bytes;
+}
+
+static void lose(struct live_block block)
+{
+	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
+	heap_freed(block);
+}
+
+void heap_lose_blocks(void)
+{
+	live_take_all(lose);
 }
 
 void heap_set_sees_program(bool sees)

@@ -76,6 +76,15 @@ bool heap_sees_program(void);
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);
 
+/* This thread asks heap_wants() again after as many bytes, and then begins anew.  Context: hook. */
+void heap_pause(uint64_t bytes);
+
+/*
+ * What was recorded is no longer followed: every block counts as freed.
+ * Context: child, while nothing is recorded.
+ */
+void heap_lose_blocks(void);
+
 /* Fills `t` with the totals of every site, largest first.  Context: listener. */
 void heap_snapshot(struct stack_table *t);
 

@@ -384,3 +384,12 @@ void learn_release(void)
 	rows_release();
 	peek_release();
 }
+
+void learn_after_fork(void)
+{
+	library.arena = (struct arena)ARENA_INIT(LIBRARY_BYTES);
+	library.space = NULL;
+	walked.is_open = false;
+	lib_after_fork();
+	peek_after_fork();
+}

@@ -39,6 +39,9 @@ bool learn_step_captured(uint32_t frames, struct frame_regs *out);
 /* Rows of a range that was unloaded, and tables cached from it, are gone. */
 void learn_forget(uint64_t start, uint64_t limit);
 
+/* libunwind's space is not there; the rows are.  Context: child. */
+void learn_after_fork(void);
+
 /* Gives libunwind's and the rows' memory back until they are needed again. */
 void learn_release(void);
 

@@ -129,7 +129,7 @@ BOUND(void *, mmap, void *addr, size_t bytes, int prot, int flags, int fd, off_t
 
 	(void)addr, (void)prot, (void)offset;
 	if ((flags & MAP_ANONYMOUS) && fd < 0 && bytes <= POOL_BYTES_MAX - pool_bytes)
-		p = sys_map(bytes);
+		p = sys_map_kept(bytes); /* libunwind's lists of free blocks, which a child has */
 	if (!p)
 		return errno = ENOMEM, MAP_FAILED;
 	pool_bytes += bytes;
@@ -138,7 +138,7 @@ BOUND(void *, mmap, void *addr, size_t bytes, int prot, int flags, int fd, off_t
 
 BOUND(int, munmap, void *p, size_t bytes)
 {
-	sys_unmap(p, bytes);
+	sys_unmap_kept(p, bytes);
 	pool_bytes -= MIN(bytes, pool_bytes);
 	return 0;
 }
@@ -160,6 +160,12 @@ BOUND(int, msync, void *p, size_t bytes, int flags)
 
 /* The innermost lib_try(), a buffer of __builtin_setjmp(); NULL outside. */
 static void **landing;
+
+void lib_after_fork(void)
+{
+	memory = NULL;
+	landing = NULL;
+}
 
 static __attribute__((noreturn)) void give_up(void)
 {

@@ -25,6 +25,9 @@
  */
 struct arena *lib_memory_use(struct arena *a);
 
+/* Nothing of the libraries' is under way.  Context: child. */
+void lib_after_fork(void);
+
 /*
  * Runs fn(arg).  Returns 0 when it returned, -1 when a library called abort()
  * or failed an assertion inside; `library_aborts` then moves, and whatever it

@@ -59,14 +59,14 @@ static struct bucket *home_in(struct bucket *buckets, int i, uint64_t addr)
 static struct bucket *make_level(int i)
 {
 	size_t bytes = buckets_in(i) * sizeof(struct bucket);
-	struct bucket *fresh = sys_map(bytes), *seen = NULL;
+	struct bucket *fresh = sys_map_kept(bytes), *seen = NULL;
 
 	if (!fresh)
 		return NULL;
 	if (atomic_compare_exchange_strong_explicit(&level[i], &seen, fresh, memory_order_acq_rel,
 						    memory_order_acquire))
 		return fresh;
-	sys_unmap(fresh, bytes); /* another thread was faster */
+	sys_unmap_kept(fresh, bytes); /* another thread was faster */
 	return seen;
 }
 
@@ -159,18 +159,27 @@ static void each_address(void (*fn)(uint64_t addr, void *arg), void *arg)
 	}
 }
 
-static void forget(uint64_t addr, void *unused)
+struct taker {
+	void (*fn)(struct live_block block);
+};
+
+static void take_one(uint64_t addr, void *arg)
 {
+	const struct taker *taker = arg;
 	struct live_block block;
 
-	(void)unused;
-	if (live_remove((const void *)addr, &block))
-		live_filter[live_place((const void *)addr)] = 0;
+	if (!live_remove((const void *)addr, &block))
+		return;
+	live_filter[live_place((const void *)addr)] = 0;
+	if (taker->fn)
+		taker->fn(block);
 }
 
-void live_forget_all(void)
+void live_take_all(void (*fn)(struct live_block block))
 {
-	each_address(forget, NULL);
+	struct taker taker = { fn };
+
+	each_address(take_one, &taker);
 }
 
 static void count(uint64_t addr, void *n)

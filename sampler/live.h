@@ -52,8 +52,9 @@ bool live_add(const void *p, struct live_block block);
  * hook. */
 bool live_remove(const void *p, struct live_block *out);
 
-/* Empties the table, and the filter with it.  Context: init. */
-void live_forget_all(void);
+/* Empties the table, and the filter with it; calls fn, if not NULL, for each block.  Context: init,
+ * child. */
+void live_take_all(void (*fn)(struct live_block block));
 
 /* Looks at every slot.  Context: listener. */
 uint64_t live_count(void);

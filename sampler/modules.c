@@ -36,10 +36,11 @@ static struct {
 	struct index_entry *index;
 	size_t count, index_count;
 	atomic_uint generation;	       /* written by the listener, read by hooks too */
+	atomic_bool changing;	       /* a child that is forked now has half a table */
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
-} table = { .arena = ARENA_INIT(TABLE_BYTES) };
+} table = { .arena = { .limit = TABLE_BYTES, .kept = true } };
 
 static void read_main_path(void)
 {
@@ -251,7 +252,7 @@ static void adopt(struct module *m)
 
 /* A list that was being changed while we read it is not believed; the next refresh sees it at rest.
  */
-bool modules_refresh(void)
+static bool refresh(void)
 {
 	static struct refresh r;
 	bool went;
@@ -268,6 +269,17 @@ bool modules_refresh(void)
 	if (went || r.added_count)
 		rebuild_index();
 	return went || r.added_count;
+}
+
+/* seq_cst: what is changed in between is, in a forked child's memory, changed in between. */
+bool modules_refresh(void)
+{
+	bool changed;
+
+	atomic_store(&table.changing, true);
+	changed = refresh();
+	atomic_store(&table.changing, false);
+	return changed;
 }
 
 uint32_t modules_generation(void)
@@ -331,12 +343,30 @@ bool modules_have_go(void)
 	return false;
 }
 
-void modules_release(void)
+static void forget(void)
 {
-	arena_release(&table.arena);
 	table.module = NULL;
 	table.index = NULL;
 	table.count = 0;
 	table.index_count = 0;
+}
+
+void modules_release(void)
+{
+	atomic_store(&table.changing, true);
+	arena_release(&table.arena);
+	forget();
 	table.generation++;
+	atomic_store(&table.changing, false);
+}
+
+/* The memory of half a table is left where it is: what of it is mapped is not known. */
+bool modules_after_fork(void)
+{
+	if (!atomic_load(&table.changing))
+		return true;
+	table.arena = (struct arena){ .limit = TABLE_BYTES, .kept = true };
+	forget();
+	atomic_store(&table.changing, false);
+	return false;
 }

@@ -76,6 +76,12 @@ const struct module *module_find(uint64_t pc, uint32_t generation);
 bool modules_have_go(void);
 
 /*
+ * Keeps the table, unless a child was forked while it was being changed: then it
+ * is empty, of the same generation.  Returns whether it was kept.  Context: child.
+ */
+bool modules_after_fork(void);
+
+/*
  * Gives the table's memory back; the next modules_refresh() reads everything
  * again.  Only when no profile holds addresses.  The generation does not move back.
  */

@@ -141,3 +141,15 @@ void peek_release(void)
 		sys_unmap(reader.page, CACHE_PAGES * sizeof(*reader.page));
 	reader.page = NULL;
 }
+
+void peek_new_descriptors(void)
+{
+	reader.mem_fd = 0;
+}
+
+void peek_after_fork(void)
+{
+	reader.page = NULL;
+	reader.pid = 0;
+	peek_new_descriptors();
+}

@@ -34,4 +34,10 @@ void peek_avoid_vm_readv(void);
 /* Gives the page cache's memory back until it is used again. */
 void peek_release(void);
 
+/* The cache is not there, nor is the descriptor: a child, or a new listener.  Context: child,
+ * listener.
+ */
+void peek_after_fork(void);
+void peek_new_descriptors(void);
+
 #endif

@@ -30,7 +30,7 @@ static bool add_chunk(struct permanent *p, struct permanent_chunk *full)
 	if (atomic_fetch_add_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed) + CHUNK_BYTES >
 	    p->limit)
 		goto refuse;
-	c = sys_map(CHUNK_BYTES);
+	c = sys_map_kept(CHUNK_BYTES);
 	if (!c)
 		goto refuse;
 	atomic_init(&c->used, HEADER_BYTES);
@@ -38,7 +38,7 @@ static bool add_chunk(struct permanent *p, struct permanent_chunk *full)
 	if (atomic_compare_exchange_strong_explicit(&p->chunk, &full, c, memory_order_release,
 						    memory_order_relaxed))
 		return true;
-	sys_unmap(c, CHUNK_BYTES);
+	sys_unmap_kept(c, CHUNK_BYTES);
 	atomic_fetch_sub_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed);
 	return true;
 refuse:

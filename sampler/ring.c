@@ -16,13 +16,23 @@ enum { STATE_COMMITTED = 1, STATE_PAD = 2 };
 
 #define HEADER_BYTES sizeof(struct ring_header)
 
-int ring_init(struct ring *r, size_t size)
+static int start(struct ring *r, size_t size, void *bytes)
 {
-	r->bytes = sys_map(size);
+	r->bytes = bytes;
 	r->size = size;
 	atomic_init(&r->head, 0);
 	atomic_init(&r->tail, 0);
 	return r->bytes ? 0 : -1;
+}
+
+int ring_init(struct ring *r, size_t size)
+{
+	return start(r, size, sys_map(size));
+}
+
+int ring_init_kept(struct ring *r, size_t size)
+{
+	return start(r, size, sys_map_kept(size));
 }
 
 void ring_release(struct ring *r)
@@ -121,7 +131,11 @@ void ring_pop(struct ring *r)
 	struct ring_header *h = header_at(r, tail);
 	uint64_t len = h->len;
 
-	memset(h, 0, len);
+	/* A child forked in the middle of this is to pop it again, not to read half of it. */
+	commit(h, STATE_PAD);
+	atomic_signal_fence(memory_order_seq_cst);
+	memset(h + 1, 0, len - HEADER_BYTES);
+	memset(h, 0, HEADER_BYTES);
 	/* release: pairs with the acquire in ring_reserve() */
 	atomic_store_explicit(&r->tail, tail + len, memory_order_release);
 }
@@ -147,4 +161,29 @@ void ring_rewind(struct ring *r)
 	if (atomic_compare_exchange_strong_explicit(&r->head, &head, start, memory_order_release,
 						    memory_order_relaxed))
 		atomic_store_explicit(&r->tail, start, memory_order_release);
+}
+
+/* The first position from `at` on whose record is not whole. */
+static uint64_t whole_until(struct ring *r, uint64_t at, uint64_t head)
+{
+	while (at != head && state_of(header_at(r, at)))
+		at += header_at(r, at)->len;
+	return at;
+}
+
+/* Everywhere but in its records a ring is zero. */
+static void clear(struct ring *r, uint64_t from, uint64_t to)
+{
+	for (; from != to; from++)
+		r->bytes[from & (r->size - 1)] = 0;
+}
+
+void ring_mend(struct ring *r)
+{
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	uint64_t whole = whole_until(r, tail, head);
+
+	clear(r, whole, head);
+	atomic_store_explicit(&r->head, whole, memory_order_relaxed);
 }

@@ -27,6 +27,15 @@ struct ring {
 /* `size` is a power of two.  Returns 0, or -1 without memory.  Context: listener. */
 int ring_init(struct ring *r, size_t size);
 
+/* The same, and a forked child has it too, see ring_mend().  Context: hook. */
+int ring_init_kept(struct ring *r, size_t size);
+
+/*
+ * In a forked child: who was filling in a record is not there.  Cuts the ring at
+ * the first record that will never be committed.  Context: child.
+ */
+void ring_mend(struct ring *r);
+
 /* Context: listener, when no producer can be inside. */
 void ring_release(struct ring *r);
 

@@ -248,6 +248,15 @@ void roster_release(void)
 	threads_close();
 }
 
+void roster_after_fork(void)
+{
+	atomic_store(&roster.signal, 0);
+	atomic_store(&roster.hooks_inside, 0);
+	roster.counts = (struct roster_counts){ 0 };
+	threads_after_fork();
+	timers_after_fork();
+}
+
 static void change_period_of(struct thread *t, void *arg)
 {
 	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ARMED)

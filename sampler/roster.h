@@ -32,6 +32,9 @@ void roster_release(void);
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 
+/* Closed and empty, whatever the parent was doing.  Context: child. */
+void roster_after_fork(void);
+
 void roster_change_period(int64_t period_ns);
 
 /*

@@ -155,7 +155,7 @@ static struct table *open_table(int i)
 	uint64_t slots = FIRST_SLOTS << (2 * i);
 
 	if (!tables[i])
-		tables[i] = sys_map(table_bytes(slots));
+		tables[i] = sys_map_kept(table_bytes(slots));
 	if (tables[i])
 		tables[i]->mask = slots - 1;
 	return tables[i];

@@ -39,7 +39,7 @@ static bool make_ring(struct lazy_ring *r, size_t bytes)
 
 	if (!atomic_compare_exchange_strong(&r->state, &state, 1))
 		return state == 2;
-	if (ring_init(&r->ring, bytes) != 0) {
+	if (ring_init_kept(&r->ring, bytes) != 0) {
 		atomic_store(&r->state, 0);
 		return false;
 	}
@@ -157,6 +157,21 @@ void site_at_drain(void)
 {
 	drain(&way.small);
 	drain(&way.large);
+}
+
+/* A ring that was being made is made anew; what was in one is whole or not there. */
+static void ring_after_fork(struct lazy_ring *r)
+{
+	if (atomic_load(&r->state) == 2)
+		ring_mend(&r->ring);
+	else
+		atomic_store(&r->state, 0);
+}
+
+void site_at_after_fork(void)
+{
+	ring_after_fork(&way.small);
+	ring_after_fork(&way.large);
 }
 
 /* ---- reports */

@@ -23,6 +23,9 @@ void site_at_expect_many(void);
 /* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
 void site_at_drain(void);
 
+/* Stacks on their way to the listener are whole or not there.  Context: child. */
+void site_at_after_fork(void);
+
 /*
  * Fills `out` with the sites of `t` of which anything was counted (total[0] is
  * not 0); `values` adds a site's totals to the values of its stack.

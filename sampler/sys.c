@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-static atomic_size_t mapped_bytes;
+static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
 
 int sys_open_read(const char *path)
 {
@@ -44,7 +44,7 @@ long sys_read_file(const char *path, char *buf, size_t size)
 
 /*
  * Each advice is a wish: a kernel without it changes cost, not correctness.
- * DONTFORK: a child starts dormant and never touches these pages (H33).
+ * DONTFORK: a child pays nothing for what it does not go on with (H33).
  */
 static void advise(void *p, size_t bytes)
 {
@@ -70,6 +70,28 @@ void sys_unmap(void *p, size_t bytes)
 {
 	sys_call3(SYS_munmap, (long)p, (long)bytes, 0);
 	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+}
+
+void *sys_map_kept(size_t bytes)
+{
+	void *p = sys_map(bytes);
+
+	if (!p)
+		return NULL;
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DOFORK);
+	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+	return p;
+}
+
+void sys_unmap_kept(void *p, size_t bytes)
+{
+	sys_unmap(p, bytes);
+	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
+void sys_after_fork(void)
+{
+	mapped_bytes = kept_bytes;
 }
 
 size_t sys_mapped_bytes(void)

@@ -128,6 +128,16 @@ long sys_read_file(const char *path, char *buf, size_t size);
 void *sys_map(size_t bytes);
 void sys_unmap(void *p, size_t bytes);
 
+/*
+ * The same, but a forked child has it too: for tables that are whole at every
+ * instruction, and that a child goes on with (life.h).
+ */
+void *sys_map_kept(size_t bytes);
+void sys_unmap_kept(void *p, size_t bytes);
+
+/* In a forked child: only what is kept is mapped.  Context: child. */
+void sys_after_fork(void);
+
 /* Bytes now mapped through sys_map(), for the page that shows what we cost. */
 size_t sys_mapped_bytes(void);
 

@@ -17,6 +17,10 @@
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
 #define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
 #define WORDS	     (THREADS_MAX / 64)
 
@@ -25,10 +29,20 @@ static atomic_uint_fast64_t taken[WORDS]; /* one bit a record */
 static atomic_uint words_used;		  /* words of `taken` that were ever used */
 static __thread struct thread *self;	  /* valid while its tid is ours */
 
+/* Wiped and not left out of forks: the forking thread's `self` goes on pointing there. */
+static struct thread *map_region(void)
+{
+	void *r = sys_map_kept(REGION_BYTES);
+
+	if (r)
+		sys_call3(SYS_madvise, (long)r, REGION_BYTES, MADV_WIPEONFORK);
+	return r;
+}
+
 int threads_open(void)
 {
 	if (!atomic_load_explicit(&region, memory_order_relaxed)) {
-		struct thread *r = sys_map(REGION_BYTES);
+		struct thread *r = map_region();
 
 		/* release: pairs with the acquire in records() */
 		atomic_store_explicit(&region, r, memory_order_release);
@@ -41,11 +55,16 @@ static struct thread *records(void)
 	return atomic_load_explicit(&region, memory_order_acquire);
 }
 
-void threads_close(void)
+void threads_after_fork(void)
 {
 	for (int i = 0; i < WORDS; i++)
 		atomic_store_explicit(&taken[i], 0, memory_order_relaxed);
 	atomic_store_explicit(&words_used, 0, memory_order_relaxed);
+}
+
+void threads_close(void)
+{
+	threads_after_fork(); /* the same, but for the pages */
 	sys_call3(SYS_madvise, (long)records(), (long)REGION_BYTES, MADV_DONTNEED);
 }
 

@@ -56,6 +56,9 @@ int threads_open(void);
 /* Gives the pages back; no timer may be armed.  Context: listener. */
 void threads_close(void);
 
+/* The kernel has wiped the records; none is taken.  Context: child. */
+void threads_after_fork(void);
+
 /*
  * The record that a tick's si_value points to, or NULL if it is none of ours.
  * Context: handler.

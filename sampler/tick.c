@@ -20,6 +20,12 @@ void tick_direct_to(struct ring *r)
 	atomic_store(&ring, r);
 }
 
+void tick_after_fork(void)
+{
+	atomic_store(&ring, NULL);
+	atomic_store(&handlers_inside, 0);
+}
+
 bool tick_is_quiet(void)
 {
 	return atomic_load(&handlers_inside) == 0;

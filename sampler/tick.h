@@ -26,4 +26,7 @@ int64_t tick_lost_ns(void);
 bool tick_is_ours(const siginfo_t *info);
 void tick_handle(const siginfo_t *info, const void *ucontext);
 
+/* No ring, and nobody inside.  Context: child. */
+void tick_after_fork(void);
+
 #endif

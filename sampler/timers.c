@@ -93,6 +93,11 @@ void timers_budget(void)
 		timers_max = (long)(limit.rlim_cur / 4);
 }
 
+void timers_after_fork(void)
+{
+	timers_live = 0;
+}
+
 static int create(struct thread *t, int signal)
 {
 	struct sigevent ev;

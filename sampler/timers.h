@@ -30,6 +30,9 @@ int timer_change_period(struct thread *t, int64_t period_ns);
 
 void timer_delete_of(struct thread *t);
 
+/* Timers are not inherited.  Context: child. */
+void timers_after_fork(void);
+
 /* Stops the timer and remembers in t->parked_left_ns what was left to the next tick. */
 void timer_park(struct thread *t);
 void timer_unpark(struct thread *t);

@@ -12,6 +12,7 @@
 #include "sampler/waiters.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "sampler/counters.h"
 #include "shim/cc.h"
@@ -190,4 +191,10 @@ int64_t waiters_charge(const void *lock, int64_t now_ns)
 		if (is_of(slot_at(lock, k), lock))
 			due += charge(slot_at(lock, k), lock, now_ns);
 	return due;
+}
+
+void waiters_after_fork(void)
+{
+	memset(waiters_filter, 0, sizeof(waiters_filter));
+	memset(slots, 0, sizeof(slots));
 }

@@ -9,7 +9,7 @@
  *
  * Locks are addresses here and nothing more: their memory is never read.
  *
- * Context: hook, all of it.
+ * Context: hook, where nothing else is said.
  */
 #ifndef SAMPLER_WAITERS_H
 #define SAMPLER_WAITERS_H
@@ -43,6 +43,9 @@ struct waiters_slot *waiters_add(const void *lock, int64_t start_ns);
 
 /* It waits no longer.  `slot` and `start_ns` are those of its waiters_add(). */
 void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns);
+
+/* Who waited was left behind.  While nobody is added.  Context: child. */
+void waiters_after_fork(void);
 
 /* How long all that wait at `lock` have waited until `now_ns`, beyond what was charged before. */
 int64_t waiters_charge(const void *lock, int64_t now_ns);

@@ -27,6 +27,12 @@ int wake_open(void)
 	return (int)fd;
 }
 
+void wake_after_fork(void)
+{
+	atomic_store_explicit(&listener_tid, 0, memory_order_release);
+	atomic_store_explicit(&on_its_way, false, memory_order_release);
+}
+
 void wake_clear(int fd)
 {
 	struct signalfd_siginfo info;

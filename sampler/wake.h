@@ -12,6 +12,9 @@ int wake_open(void);
 /* Empties it if somebody woke us.  Context: listener. */
 void wake_clear(int fd);
 
+/* Nobody is to be woken until the next wake_open().  Context: child, hook. */
+void wake_after_fork(void);
+
 /* At most one signal is on its way.  Context: hook. */
 void wake(void);
 

@@ -14,6 +14,7 @@
 
 #include "sampler/heap.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/life.h"
 #include "shim/lookup.h"
 
@@ -77,14 +78,26 @@ static COLD void find_all(void)
 			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
 			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
 
-/* In a forked child our tables are not there. */
+static bool is_recorded(void)
+{
+	return LIKELY(!life_is_child()) || child_records();
+}
+
+/* How much a dormant child allocates until it asks again whether it still is one. */
+#define DORMANT_BYTES (64UL << 20)
+
+static COLD NOINLINE bool wants_in_child(size_t size)
+{
+	child_settle();
+	if (child_records())
+		return heap_wants(size);
+	heap_pause(DORMANT_BYTES);
+	return false;
+}
+
 static bool wants(size_t size)
 {
-	if (life_is_child()) {
-		heap_left = UINT64_MAX;
-		return false;
-	}
-	return heap_wants(size);
+	return UNLIKELY(life_is_child()) ? wants_in_child(size) : heap_wants(size);
 }
 
 static void *recorded(void *p, size_t size, struct frame_regs caller)
@@ -197,7 +210,7 @@ EXPORT void *pvalloc(size_t size)
 
 static COLD NOINLINE void sampled_free(void *p)
 {
-	if (!life_is_child())
+	if (is_recorded())
 		heap_forget(p);
 	next_free(p);
 }
@@ -216,7 +229,7 @@ EXPORT void free(void *p)
 static void *moved(void *p, size_t size)
 {
 	struct live_block old;
-	bool was_live = p && live_maybe(p) && !life_is_child() && heap_take_out(p, &old);
+	bool was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old);
 	void *q = next_realloc(p, size);
 
 	if (was_live && !q && size)

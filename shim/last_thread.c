@@ -67,6 +67,13 @@ void last_thread_init(void)
 	main_thread = (uint64_t)__builtin_thread_pointer();
 }
 
+void last_thread_after_fork(void)
+{
+	main_thread = sys_gettid() == sys_getpid() ? (uint64_t)__builtin_thread_pointer() : 0;
+	atomic_store(&leaving, false);
+	atomic_store(&main_left, false);
+}
+
 void last_thread_note_exit(void)
 {
 	if (sys_gettid() == sys_getpid())

@@ -29,4 +29,7 @@ void last_thread_note_cancel(uint64_t thread);
  */
 bool last_thread_should_go(int64_t now_ns, int64_t *again_ns);
 
+/* This thread is the only one.  Context: child. */
+void last_thread_after_fork(void);
+
 #endif

@@ -1,5 +1,6 @@
 #include "shim/life.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -7,12 +8,11 @@
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
-#define ALIVE 0x616c697665ULL
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
 
-static volatile uint64_t *page; /* NULL before life_init() */
+static atomic_int *page; /* enum life; NULL before life_init() */
 static int our_pid;
 
 /* Not sys_map(): this page must be inherited, and wiped. */
@@ -30,18 +30,37 @@ int life_init(void)
 		sys_call3(SYS_munmap, p, PAGE_BYTES, 0);
 		return -1;
 	}
-	*(volatile uint64_t *)p = ALIVE;
-	page = (volatile uint64_t *)p;
-	our_pid = sys_getpid();
+	atomic_init((atomic_int *)p, LIFE_WHOLE);
+	page = (atomic_int *)p;
+	life_note_pid();
 	return 0;
+}
+
+enum life life_now(void)
+{
+	return page ? (enum life)atomic_load_explicit(page, memory_order_acquire) : LIFE_WHOLE;
+}
+
+/* release: who sees the new state sees what was put in order before. */
+bool life_move(enum life from, enum life to)
+{
+	int expected = from;
+
+	return page && atomic_compare_exchange_strong_explicit(
+			       page, &expected, to, memory_order_acq_rel, memory_order_acquire);
 }
 
 bool life_is_child(void)
 {
-	return page && *page != ALIVE;
+	return life_now() != LIFE_WHOLE;
 }
 
 bool life_is_borrowed(void)
 {
-	return page && *page == ALIVE && sys_getpid() != our_pid;
+	return page && life_now() != LIFE_WIPED && sys_getpid() != our_pid;
+}
+
+void life_note_pid(void)
+{
+	our_pid = sys_getpid();
 }

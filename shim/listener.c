@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "sampler/peek.h"
 #include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "sampler/wake.h"
@@ -21,7 +22,8 @@
 /* Room for the demangler's recursion; pages that were never touched cost nothing. */
 #define STACK_BYTES   (1UL << 20)
 #define START_WAIT_NS (200 * NS_PER_MS)
-#define PORT_RETRY_NS NS_PER_SECOND
+#define RETRY_MIN_NS  (5 * NS_PER_MS)
+#define RETRY_MAX_NS  (500 * NS_PER_MS)
 #define STOP_WAIT_NS  NS_PER_SECOND
 
 #ifndef CLOSE_RANGE_UNSHARE
@@ -34,9 +36,14 @@
 static struct {
 	const struct settings *settings;
 	const struct http_service *service;
-	uint32_t outcome; /* futex word, enum listener_outcome */
-	volatile int stop;
+	uint32_t outcome;  /* futex word, enum listener_outcome */
+	volatile int stop; /* futex word */
+	int tid;
 	pthread_t thread; /* joinable, for the undertaker */
+	bool has_thread;  /* not joined yet */
+	void *stack;
+	int64_t until_ns; /* when to stop trying to have the port */
+	void (*on_port)(void), (*on_lost)(void);
 	bool no_niceties;
 	int wake_fd;
 } listener;
@@ -101,28 +108,33 @@ static void be_ordinary(void)
 	sys_call3(SYS_prctl, PR_SET_NAME, (long)"pprofshim", 0);
 }
 
+/* Until it is told to stop, `ns` at most. */
 static void sleep_ns(int64_t ns)
 {
 	struct timespec ts = { ns / NS_PER_SECOND, ns % NS_PER_SECOND };
 
-	sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&ts, 0);
+	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAIT_PRIVATE, 0, (long)&ts);
 }
 
 /* Whether to go on waiting for a taken port. */
-static bool wait_for_port(void)
+static bool wait_for_port(int64_t ns)
 {
 	int64_t never = INT64_MAX;
 
+	if (sys_now_ns() >= listener.until_ns)
+		return false;
 	say(LISTENER_PORT_TAKEN);
-	sleep_ns(PORT_RETRY_NS);
+	sleep_ns(ns);
 	return !listener.stop && !last_thread_should_go(sys_now_ns(), &never);
 }
 
+/* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
 	int fd = http_listen(listener.settings->port);
 
-	while (fd == -EADDRINUSE && wait_for_port())
+	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
+	     ns = MIN(2 * ns, RETRY_MAX_NS))
 		fd = http_listen(listener.settings->port);
 	return fd;
 }
@@ -149,6 +161,9 @@ static void serve(int fd)
 	listener.wake_fd = MAX(wake_open(), 0);
 	service.tick = tick;
 	service.wake_fd = listener.wake_fd;
+	peek_new_descriptors();
+	if (listener.on_port)
+		listener.on_port();
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.settings->key, &service, &listener.stop);
 	sys_close(fd);
@@ -158,10 +173,13 @@ static void *run(void *unused)
 {
 	int fd;
 
+	listener.tid = sys_gettid();
 	be_ordinary();
 	fd = take_own_descriptors() ? open_socket() : -EPERM;
 	if (fd >= 0)
 		serve(fd);
+	else if (listener.on_lost)
+		listener.on_lost();
 	say(LISTENER_REFUSED);
 	return unused;
 }
@@ -180,11 +198,11 @@ static void *map_stack(void)
 
 static bool prepare(pthread_attr_t *attr)
 {
-	void *stack = map_stack();
-
-	if (!stack || real()->pthread_attr_init(attr) != 0)
+	if (!listener.stack)
+		listener.stack = map_stack();
+	if (!listener.stack || real()->pthread_attr_init(attr) != 0)
 		return false;
-	real()->pthread_attr_setstack(attr, stack, STACK_BYTES);
+	real()->pthread_attr_setstack(attr, listener.stack, STACK_BYTES);
 	return true;
 }
 
@@ -193,12 +211,15 @@ static bool create(void)
 	pthread_attr_t attr;
 	int err;
 
+	listener_join(); /* the stack is the last one's */
+	listener.stop = 0;
 	if (!prepare(&attr))
 		return false;
 	listener_block_signals();
 	err = real()->pthread_create(&listener.thread, &attr, run, NULL);
 	listener_restore_signals();
 	real()->pthread_attr_destroy(&attr);
+	listener.has_thread = err == 0;
 	return err == 0;
 }
 
@@ -224,12 +245,29 @@ enum listener_outcome listener_start(const struct settings *settings,
 {
 	listener.settings = settings;
 	listener.service = service;
+	listener.until_ns = INT64_MAX;
 	if (!create()) {
 		say(LISTENER_NO_THREAD);
 		return LISTENER_NO_THREAD;
 	}
 	wait_while(LISTENER_PENDING, sys_now_ns() + START_WAIT_NS);
 	return outcome();
+}
+
+bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lost)(void))
+{
+	listener.until_ns = sys_now_ns() + patience_ns;
+	listener.on_port = on_port;
+	listener.on_lost = on_lost;
+	say(LISTENER_PENDING);
+	return create();
+}
+
+void listener_after_fork(void)
+{
+	listener.outcome = LISTENER_REFUSED;
+	listener.stop = 0;
+	listener.has_thread = false;
 }
 
 void listener_skip_niceties(void)
@@ -241,26 +279,53 @@ bool listener_is_running(void)
 {
 	enum listener_outcome o = outcome();
 
-	return listener.settings && (o == LISTENER_SERVING || o == LISTENER_PORT_TAKEN) &&
-	       !life_is_child();
+	return listener.has_thread && o != LISTENER_REFUSED && life_now() > LIFE_ENTERING;
 }
 
 void listener_stop(void)
 {
 	listener.stop = 1;
+	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAKE_PRIVATE, 1, 0);
 	listener_wake();
 }
 
-void listener_stop_and_wait(void)
+static void wait_for_end(int64_t until_ns)
 {
+	for (enum listener_outcome o = outcome(); o != LISTENER_REFUSED && sys_now_ns() < until_ns;
+	     o = outcome())
+		wait_while(o, until_ns);
+}
+
+/* A thread that was joined is on its last instructions in the kernel, and still counted. */
+static bool wait_until_unknown(int tid, int64_t until_ns)
+{
+	while (sys_call3(SYS_tgkill, sys_getpid(), tid, 0) != -ESRCH) {
+		if (sys_now_ns() > until_ns)
+			return false;
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	}
+	return true;
+}
+
+bool listener_end(void)
+{
+	int64_t until_ns = sys_now_ns() + STOP_WAIT_NS;
+
+	if (!listener.has_thread)
+		return false;
 	listener_stop();
-	wait_while(LISTENER_SERVING, sys_now_ns() + STOP_WAIT_NS);
-	wait_while(LISTENER_PORT_TAKEN, sys_now_ns() + STOP_WAIT_NS);
+	wait_for_end(until_ns);
+	if (outcome() != LISTENER_REFUSED)
+		return false;
+	listener_join();
+	return wait_until_unknown(listener.tid, until_ns);
 }
 
 void listener_join(void)
 {
-	real()->pthread_join(listener.thread, NULL);
+	if (listener.has_thread)
+		real()->pthread_join(listener.thread, NULL);
+	listener.has_thread = false;
 }
 
 void listener_wake(void)

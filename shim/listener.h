@@ -13,7 +13,7 @@
 enum listener_outcome {
 	LISTENER_PENDING, /* it has not said yet */
 	LISTENER_SERVING,
-	LISTENER_PORT_TAKEN, /* it tries again once a second */
+	LISTENER_PORT_TAKEN, /* it tries again every half second */
 	LISTENER_REFUSED,    /* no descriptor table of its own, or no socket: it is gone */
 	LISTENER_NO_THREAD,
 };
@@ -26,17 +26,31 @@ enum listener_outcome {
 enum listener_outcome listener_start(const struct settings *settings,
 				     const struct http_service *service);
 
+/*
+ * Starts a listener of this process in the place of one that is gone (a child's
+ * parent had it).  It tries to have the port for `patience_ns`, then calls
+ * on_port() and serves, or calls on_lost() and ends; both on its thread.  False:
+ * there is no thread.  Context: hook, at a safe point, one at a time.
+ */
+bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lost)(void));
+
+/* The listener was another process's.  Context: child. */
+void listener_after_fork(void);
+
 /* A filter forbids sched_setscheduler or prctl: do without.  Context: init. */
 void listener_skip_niceties(void);
 
-/* Context: any role. */
+/* There is a thread of ours in this process.  Context: any role. */
 bool listener_is_running(void);
 
 /* Makes it end after the request at hand.  Context: hook. */
 void listener_stop(void);
 
-/* The same, and waits until it is gone, a second at most.  Context: hook. */
-void listener_stop_and_wait(void);
+/*
+ * The same, and waits until the kernel has no such thread any more, a second at
+ * most.  False: it did not end, or there is none.  Context: hook, one at a time.
+ */
+bool listener_end(void);
 
 /* Waits until its thread is gone for good.  Context: one of our own threads. */
 void listener_join(void);

@@ -7,6 +7,7 @@
 #include "sampler/code.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/life.h"
 #include "shim/real.h"
 
@@ -14,7 +15,7 @@ EXPORT int dlclose(void *handle)
 {
 	int err;
 
-	if (life_is_child())
+	if (life_is_child() && !child_records())
 		return real()->dlclose(handle);
 	/* meanwhile another thread may load something else at the same address */
 	code_unload_begins();

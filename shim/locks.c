@@ -122,7 +122,13 @@ bool locks_left_behind(void)
 {
 	if (!life_is_child())
 		return false;
-	atomic_store(&watch, 0);
 	aim(0);
+	if (!life_is_child()) /* over in this moment, and aimed before us */
+		locks_watch_again();
 	return true;
+}
+
+void locks_watch_again(void)
+{
+	aim(atomic_load(&watch));
 }

@@ -118,12 +118,16 @@ LOCK_FUNCTIONS(X)
 
 /*
  * Watches for these profiles from now on; with neither, every hook is a jump.
- * Context: init, child.
+ * Context: init.
  */
 void locks_watch(bool block, bool mutex);
 
-/* In a forked child our tables are not there: hooks become jumps.  True then.  Context: hook. */
+/* In a forked child, and while our thread is away, hooks become jumps.  True then.  Context: hook.
+ */
 bool locks_left_behind(void);
+
+/* That is over: life_is_child() is false again.  Context: listener. */
+void locks_watch_again(void);
 
 /* Unlocking gives the mutex up, and not only one of several levels.  Context: hook, its owner. */
 bool lock_mutex_releases(const pthread_mutex_t *m);

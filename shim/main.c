@@ -23,6 +23,7 @@
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/listener.h"
@@ -113,11 +114,21 @@ static void write_contention_state(struct text *t)
 	}
 }
 
+static void write_predecessor(struct text *t)
+{
+	if (!child_predecessor())
+		return;
+	text_str(t, "\nprocess: took over from process ");
+	text_i64(t, child_predecessor());
+	text_str(t, ", which ended");
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
+	write_predecessor(t);
 	write_cpu_state(t);
 	write_heap_state(t);
 	write_contention_state(t);
@@ -136,7 +147,7 @@ static void tell_port_taken(void)
 	text_str(&t, "port ");
 	text_u64(&t, settings.port);
 	text_str(&t, " on 127.0.0.1 is taken (PPROF_PORT sets another); it is tried again every "
-		     "second");
+		     "half second");
 	tell_user(buf);
 }
 
@@ -190,6 +201,7 @@ static void start(int argc, char **argv)
 
 	modules_init();
 	last_thread_init();
+	child_init();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));

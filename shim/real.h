@@ -7,13 +7,20 @@
 #ifndef SHIM_REAL_H
 #define SHIM_REAL_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
 
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
 	X(pthread_create, int, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
 	X(pthread_join, int, (pthread_t, void **))                                                 \
+	X(pthread_testcancel, void, (void))                                                        \
 	X(pthread_cancel, int, (pthread_t))                                                        \
 	X(thrd_exit, void, (int))                                                                  \
 	X(pthread_exit, void, (void *))                                                            \
@@ -33,6 +40,32 @@
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \
 	X(sigignore, int, (int))                                                                   \
 	X(siginterrupt, int, (int, int))                                                           \
+	X(fork, pid_t, (void))                                                                     \
+	X(daemon, int, (int, int))                                                                 \
+	X(listen, int, (int, int))                                                                 \
+	X(accept, int, (int, struct sockaddr *, socklen_t *))                                      \
+	X(accept4, int, (int, struct sockaddr *, socklen_t *, int))                                \
+	X(epoll_wait, int, (int, struct epoll_event *, int, int))                                  \
+	X(epoll_pwait, int, (int, struct epoll_event *, int, int, const sigset_t *))               \
+	X(poll, int, (struct pollfd *, nfds_t, int))                                               \
+	X(ppoll, int, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
+	X(select, int, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                      \
+	X(pselect, int,                                                                            \
+	  (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
+	X(sigsuspend, int, (const sigset_t *))                                                     \
+	X(pause, int, (void))                                                                      \
+	X(sigwait, int, (const sigset_t *, int *))                                                 \
+	X(sigwaitinfo, int, (const sigset_t *, siginfo_t *))                                       \
+	X(sigtimedwait, int, (const sigset_t *, siginfo_t *, const struct timespec *))             \
+	X(wait, pid_t, (int *))                                                                    \
+	X(waitpid, pid_t, (pid_t, int *, int))                                                     \
+	X(nanosleep, int, (const struct timespec *, struct timespec *))                            \
+	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
+	X(sleep, unsigned, (unsigned))                                                             \
+	X(usleep, int, (useconds_t))                                                               \
+	X(setns, int, (int, int))                                                                  \
+	X(unshare, int, (int))                                                                     \
+	X(capset, int, (void *, const void *))                                                     \
 	X(prctl, int, (int, ...))                                                                  \
 	X(syscall, long, (long, ...))
 

@@ -10,17 +10,28 @@
 
 #include "sampler/sandbox.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/life.h"
 #include "shim/listener.h"
 #include "shim/real.h"
 
 static void filter_comes(bool for_all_threads)
 {
-	if (life_is_child() || life_is_borrowed())
+	if (life_is_borrowed())
 		return;
-	if (for_all_threads && listener_is_running())
-		listener_stop_and_wait();
+	if (for_all_threads)
+		listener_end();
+	else
+		child_unpark(); /* later it could not be */
 	sandbox_note();
+}
+
+/* What it does to the calling thread it does to no other. */
+static bool confines_thread(int option)
+{
+	return option == PR_CAPBSET_DROP || option == PR_SET_KEEPCAPS ||
+	       option == PR_SET_SECUREBITS || option == PR_SET_NO_NEW_PRIVS ||
+	       option == PR_CAP_AMBIENT;
 }
 
 EXPORT int prctl(int option, ...)
@@ -34,6 +45,8 @@ EXPORT int prctl(int option, ...)
 	va_end(list);
 	if (UNLIKELY(option == PR_SET_SECCOMP))
 		filter_comes(false);
+	else if (UNLIKELY(confines_thread(option)))
+		child_park();
 	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
 }
 

@@ -1,11 +1,12 @@
 /*
  * long syscall(long number, ...), the C library's door to any system call: it
  * may return twice or on another stack, so nothing of ours may stay behind.
- * Two comparisons, then a jump with every register as it came.  Only seccomp is
- * announced first; the hook then jumps all the same.  And the futex operations
- * that wait, and do nothing else, are jumped to a function of ours that makes the
- * call: as far as the caller can see, the same.
+ * A few comparisons, then a jump with every register as it came.  Only seccomp
+ * and exit are announced first; the hook then jumps all the same.  And the futex
+ * operations that wait, and do nothing else, are jumped to a function of ours that
+ * makes the call: as far as the caller can see, the same.
  */
+#define SYS_EXIT    60
 #define SYS_SECCOMP 317
 #define SYS_FUTEX   202
 
@@ -61,6 +62,8 @@ syscall:
 	je 2f
 	cmpq $SYS_SECCOMP, %rdi
 	je 1f
+	cmpq $SYS_EXIT, %rdi
+	je 3f
 	jmpq *pprofshim_next_syscall(%rip)
 1:	SAVE
 	movl %esi, %edi
@@ -69,7 +72,7 @@ syscall:
 	RESTORE
 	jmpq *pprofshim_next_syscall(%rip)
 2:	cmpb $0, pprofshim_watch_futex(%rip)
-	je 3f
+	je 4f
 	movl %edx, %r11d
 	andl $FUTEX_CMD_MASK, %r11d
 	je pprofshim_futex /* FUTEX_WAIT */
@@ -77,7 +80,11 @@ syscall:
 	je pprofshim_futex
 	cmpl $FUTEX_LOCK_PI, %r11d
 	je pprofshim_futex
-3:	jmpq *pprofshim_next_syscall(%rip)
+4:	jmpq *pprofshim_next_syscall(%rip)
+3:	SAVE
+	call pprofshim_before_exit
+	RESTORE
+	jmpq *pprofshim_next_syscall(%rip)
 	.cfi_endproc
 	.size syscall, . - syscall
 

@@ -13,6 +13,7 @@
 #include "sampler/own_stack.h"
 #include "sampler/roster.h"
 #include "shim/cc.h"
+#include "shim/child.h"
 #include "shim/last_thread.h"
 #include "shim/life.h"
 #include "shim/real.h"
@@ -100,9 +101,28 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if ((heap_is_on() || roster_is_open()) && !life_is_child())
+	if (life_is_child())
+		child_chance();
+	if ((heap_is_on() || roster_is_open()) && (!life_is_child() || child_records()))
 		return create_wrapped(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+static void note_end(void)
+{
+	if (life_is_child())
+		return;
+	roster_thread_ends();
+	last_thread_note_exit();
+}
+
+/* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
+void pprofshim_before_exit(void);
+
+void pprofshim_before_exit(void)
+{
+	if (!life_is_borrowed())
+		note_end();
 }
 
 EXPORT int pthread_cancel(pthread_t thread)
@@ -114,20 +134,14 @@ EXPORT int pthread_cancel(pthread_t thread)
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)
 {
-	if (!life_is_child()) {
-		roster_thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->thrd_exit(result);
 	__builtin_unreachable();
 }
 
 EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
 {
-	if (!life_is_child()) {
-		roster_thread_ends();
-		last_thread_note_exit();
-	}
+	note_end();
 	real()->pthread_exit(result);
 	__builtin_unreachable();
 }

@@ -117,7 +117,7 @@ def test_main_gone_by_system_call():
         t.say()
         gone = poll(lambda: t.p.poll() is not None, 3)
         got = t.finish().seen() if gone else 'still there'
-    still_open('main ends by syscall(SYS_exit)', got == expected, got)
+    same('main ends by syscall(SYS_exit)', got, expected)
 
 
 def test_closed_descriptors():

@@ -204,7 +204,7 @@ START_TEST(all_are_forgotten_and_the_filter_too)
 {
 	for (uint64_t i = 0; i < 10000; i++)
 		add(i);
-	live_forget_all();
+	live_take_all(NULL);
 	ck_assert_uint_eq(live_count(), 0);
 	ck_assert_uint_eq(filter_sum(), 0);
 	add(1);

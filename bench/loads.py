@@ -1,0 +1,256 @@
+"""Servers, and the tools that put load on them: what servers.py measures with.
+
+A burst sends a number of requests to one server and returns what the tool had
+to say: requests, seconds, and latencies in ms (None where the tool has none).
+"""
+
+import atexit
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+from measure import BUILD, LIBRARY, cpu_ns, environment, free_port
+
+Burst = namedtuple("Burst", "requests seconds p50 p99 p999")
+QUICK = bool(os.environ.get("QUICK"))
+os.environ["PATH"] += ":/usr/sbin:/sbin:/usr/local/sbin"
+
+
+def scaled(requests):
+    return requests // 3 if QUICK else requests
+
+
+def run(*command, **options):
+    try:
+        done = subprocess.run([str(c) for c in command], stdin=subprocess.DEVNULL, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, **options)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"{command[0]} took too long") from None
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} failed: {done.stdout[-500:]}")
+    return done.stdout
+
+
+class Server:
+    """One process that serves; a subclass says how it is started and loaded."""
+
+    needs = ()  # commands, without which it is left out
+    user = None  # to run as, when we are root
+
+    def __init__(self, env, folder):
+        self.folder, self.port, self.env = folder, free_port(), dict(env)
+        self.share(folder)
+        self.prepare()
+        self.process = subprocess.Popen(
+            [str(c) for c in self.command()], env=self.env, cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=self.owner())
+        atexit.register(self.process.kill)
+        self.pid = self.process.pid
+        self.wait_ready()
+
+    def owner(self):
+        return self.user if os.getuid() == 0 else None
+
+    def share(self, folder):
+        """A user of its own can read neither our folder nor, perhaps, the library's."""
+        if self.owner():
+            shutil.chown(folder, self.user)
+            if LIBRARY in self.env.get("LD_PRELOAD", ""):
+                copy = shutil.copy(LIBRARY, folder)
+                os.chmod(copy, 0o755)
+                self.env["LD_PRELOAD"] = self.env["LD_PRELOAD"].replace(LIBRARY, copy)
+
+    def prepare(self):
+        pass
+
+    def wait_ready(self):
+        """redis-benchmark, for one, would turn in circles when nobody listens."""
+        until = time.monotonic() + 20
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                return self.burst(1)
+            except (RuntimeError, OSError):
+                if time.monotonic() > until or self.process.poll() is not None:
+                    raise
+                time.sleep(0.1)
+
+    def spent_ns(self):
+        return cpu_ns(self.pid)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Redis(Server):
+    needs = ("redis-server", "redis-benchmark")
+    pipeline = 1
+    requests = 20000
+
+    def command(self):
+        return ["redis-server", "--port", self.port, "--save", "", "--loglevel", "warning"]
+
+    def burst(self, requests=None):
+        """GETs, then SETs; latencies are those of both, weighted alike."""
+        n = max(requests, 200) if requests else scaled(self.requests)
+        parts = [self.part(kind, n) for kind in ("get", "set")]
+        return Burst(2 * n, sum(p[0] for p in parts),
+                     *(sum(p[i] for p in parts) / 2 for i in (1, 2, 3)))
+
+    def part(self, kind, n):
+        out = run("redis-benchmark", "-p", self.port, "-t", kind, "-n", n, "-c", 20, "-r", 10000,
+                  "-P", self.pipeline, env=environment()).replace("\r", "\n")
+        per_second = float(re.search(r"throughput summary: ([\d.]+)", out).group(1))
+        steps = [(float(p), float(ms)) for p, ms in
+                 re.findall(r"^([\d.]+)% <= ([\d.]+) milliseconds \(cumulative", out, re.M)]
+        return (n / per_second, *(min(ms for p, ms in steps if p >= at) for at in (50, 99, 99.9)))
+
+
+class RedisPipelined(Redis):
+    pipeline = 16
+    requests = 100000
+
+
+class Nginx(Server):
+    needs = ("nginx", "wrk")
+    tell = 'done = function(s, l) print(string.format("took %f %f %f %f %f", s.requests, ' \
+           's.duration, l:percentile(50), l:percentile(99), l:percentile(99.9))) end\n'
+
+    def prepare(self):
+        os.makedirs(f"{self.folder}/html", exist_ok=True)
+        with open(f"{self.folder}/html/index.html", "w") as f:
+            f.write("<p>static</p>\n" * 100)
+        with open(f"{self.folder}/tell.lua", "w") as f:
+            f.write(self.tell)
+        temp = " ".join(f"{kind}_temp_path {self.folder}/{kind};" for kind in
+                        ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(f"{self.folder}/nginx.conf", "w") as f:
+            f.write(f"""daemon off; master_process off; pid {self.folder}/pid;
+error_log {self.folder}/error.log; events {{ worker_connections 512; }}
+http {{ access_log off; keepalive_requests 1000000000; {temp}
+server {{ listen 127.0.0.1:{self.port}; root {self.folder}/html; }} }}""")
+
+    def command(self):
+        return ["nginx", "-p", self.folder, "-c", f"{self.folder}/nginx.conf"]
+
+    def burst(self, requests=None):
+        seconds = 0.2 if requests or QUICK else 1
+        # wrk counts in whole seconds
+        out = run("wrk", "-t", 1, "-c", 16, "-d", f"{max(1, round(seconds))}s", "-s",
+                  f"{self.folder}/tell.lua", f"http://127.0.0.1:{self.port}/", env=environment())
+        n, us, p50, p99, p999 = map(float, re.search(r"took (.*)", out).group(1).split())
+        if n == 0:
+            raise RuntimeError("wrk: no answers")
+        return Burst(n, us / 1e6, p50 / 1e3, p99 / 1e3, p999 / 1e3)
+
+
+class Memcached(Server):
+    needs = ("memcached", "memcaslap")
+    user = "nobody"
+
+    def command(self):
+        return ["memcached", "-l", "127.0.0.1", "-p", self.port, "-U", 0, "-t", 4, "-m", 64]
+
+    def burst(self, requests=None):
+        n = requests or scaled(40000)
+        out = run("memcaslap", "-s", f"127.0.0.1:{self.port}", "-T", 1, "-c", 16, "-x", max(n, 200),
+                  env=environment())
+        done, rate = re.search(r"Ops: (\d+) TPS: (\d+)", out).groups()
+        return Burst(int(done), int(done) / max(int(rate), 1), None, None, None)
+
+
+class Postgres(Server):
+    needs = ("pgbench",)
+    user = "postgres"
+
+    def binary(self, name):
+        found = [f"{d}/{name}" for d in sorted(self.folders(), reverse=True)
+                 if os.path.exists(f"{d}/{name}")]
+        return found[0] if found else name
+
+    @staticmethod
+    def folders():
+        base = "/usr/lib/postgresql"
+        return [f"{base}/{v}/bin" for v in os.listdir(base)] if os.path.isdir(base) else []
+
+    def prepare(self):
+        run(self.binary("initdb"), "-D", f"{self.folder}/data", "-A", "trust", "-U", "bench",
+            "--no-sync", user=self.owner(), cwd=self.folder, env=environment())
+        self.is_filled = False
+
+    def command(self):
+        return [self.binary("postgres"), "-D", f"{self.folder}/data", "-p", self.port,
+                "-h", "127.0.0.1", "-k", self.folder, "-c", "fsync=off", "-c", "autovacuum=off"]
+
+    def pgbench(self, *args):
+        return run(self.binary("pgbench"), "-h", "127.0.0.1", "-p", self.port, "-U", "bench", *args,
+                   "postgres", env=environment(), cwd=self.folder)
+
+    def burst(self, requests=None):
+        if not self.is_filled:
+            self.pgbench("-i", "-q")
+            self.is_filled = True
+        n = requests or scaled(2500)
+        log = f"{self.folder}/pgbench_log"
+        out = self.pgbench("-S", "-c", 4, "-t", n, "-n", "-l", "--log-prefix", log)
+        ms = sorted(int(line.split()[2]) / 1e3 for name in os.listdir(self.folder)
+                    if name.startswith("pgbench_log") for line in open(f"{self.folder}/{name}"))
+        for name in os.listdir(self.folder):
+            if name.startswith("pgbench_log"):
+                os.remove(f"{self.folder}/{name}")
+        rate = float(re.search(r"tps = ([\d.]+)", out).group(1))
+        return Burst(4 * n, 4 * n / rate, *(ms[min(int(len(ms) * p), len(ms) - 1)]
+                                            for p in (0.5, 0.99, 0.999)))
+
+    def spent_ns(self):
+        """Of the postmaster and the backends that it has waited for, in ticks of 10 ms."""
+        time.sleep(0.05)  # for the last of them
+        with open(f"/proc/{self.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return sum(int(x) for x in fields[11:15]) * 1e9 / os.sysconf("SC_CLK_TCK")
+
+
+class Chat(Server):
+    """A server with 64 threads that allocates, locks and computes."""
+
+    def command(self):
+        return [os.path.abspath(f"{BUILD}/fixtures/chat_server"), "--port", self.port,
+                "--workers", 64]
+
+    def burst(self, requests=None):
+        out = run(f"{BUILD}/fixtures/chat_load", "--port", self.port, "--connections", 64,
+                  "--threads", 1, "--seconds", 1, env=environment())
+        line = out.strip().splitlines()[-1]
+        found = re.search(r"(\d+) messages in ([\d.]+) s.*p50 ([\d.]+) ms.*p99 ([\d.]+) ms", line)
+        if not found:
+            raise RuntimeError(f"chat_load: {line}")
+        n, seconds, p50, p99 = map(float, found.groups())
+        return Burst(n, seconds, p50, p99, None)
+
+
+ALL = {"redis": Redis, "redis, pipeline 16": RedisPipelined, "nginx": Nginx,
+       "memcached": Memcached, "postgres": Postgres, "chat, 64 threads": Chat}
+
+
+def available(names=None):
+    """{name: class} of those asked for whose programs are there."""
+    found = {}
+    for name, cls in ALL.items():
+        missing = [c for c in cls.needs if not shutil.which(c)]
+        if names and name not in names:
+            continue
+        if missing:
+            print(f"bench: {name}: not measured, there is no {missing[0]}", file=sys.stderr)
+        else:
+            found[name] = cls
+    return found

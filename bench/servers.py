@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""What the shim costs real servers: CPU time of the server for each request,
+throughput, and latency, against the same server without a profiler.
+
+For each kind of server, one for each way of profiling, all at once; they get
+short bursts of the same load in turn, in an order that is drawn anew each round,
+and ratios are taken within a round.  A second one without a profiler ("control")
+shows how much of a ratio is noise.
+
+"all profiles": a CPU profile runs all the time, and in each burst every other
+profile is fetched once.  A burst is shorter than the 10 s in which a scraper
+would do that once, so of what the fetches cost the listener, as much as the burst
+is shorter is taken off.
+
+usage: servers.py [SERVER...]
+"""
+
+import http.client
+import os
+import random
+import shutil
+import statistics
+import sys
+import tempfile
+import threading
+import time
+
+import loads
+from measure import (KEY, Profile, environment, find_gperftools, find_listener, free_port, report,
+                     rounds, thread_cpu_ns, with_gperftools, with_shim)
+
+SCRAPE_SECONDS = 10
+PAGES = ("heap", "allocs", "block", "mutex", "goroutine", "threadcreate")
+
+
+class Way:
+    """One server with one way of profiling."""
+
+    def __init__(self, cls, folder, env, hz=None, fetches=False, shim_port=None):
+        self.server = cls(env, folder)
+        self.shim_port, self.fetches = shim_port, fetches
+        self.profile = Profile(shim_port).open(3600, hz) if hz else None
+        self.listener = find_listener(self.server.pid) if shim_port else None
+
+    def listener_ns(self):
+        return thread_cpu_ns(self.server.pid, self.listener) if self.listener else 0
+
+    def fetch_all(self):
+        for page in PAGES:
+            c = http.client.HTTPConnection("127.0.0.1", self.shim_port, timeout=60)
+            c.request("GET", f"/debug/pprof/{page}", headers={"Authorization": f"Bearer {KEY}"})
+            c.getresponse().read()  # a 404 is one of those that this version has not
+            c.close()
+
+    def burst(self):
+        """(what the load saw, CPU ns of the server, of which the listener's)"""
+        cpu, listener = self.server.spent_ns(), self.listener_ns()
+        fetcher = threading.Thread(target=self.fetch_all) if self.fetches else None
+        if fetcher:
+            fetcher.start()
+        seen = self.server.burst()
+        if fetcher:
+            fetcher.join()
+        return seen, self.server.spent_ns() - cpu, self.listener_ns() - listener
+
+    def stop(self):
+        if self.profile:
+            self.profile.close()
+        self.server.stop()
+
+
+def shim_way(cls, folder, **options):
+    port = free_port()
+    return Way(cls, folder, with_shim(port), shim_port=port, **options)
+
+
+# Name: how, and what a request may cost.
+WAYS = {
+    "control": (lambda cls, folder: Way(cls, folder, environment()), None),
+    "idle": (shim_way, 1.01),
+    "profile at 100 Hz": (lambda c, f: shim_way(c, f, hz=100), 1.03),
+    "profile at 1000 Hz": (lambda c, f: shim_way(c, f, hz=1000), None),
+    "all profiles, 100 Hz": (lambda c, f: shim_way(c, f, hz=100, fetches=True), 1.03),
+    "all profiles, 1000 Hz": (lambda c, f: shim_way(c, f, hz=1000, fetches=True), None),
+}
+
+
+QUICK_SERVERS = ("redis, pipeline 16", "nginx", "memcached")
+QUICK_WAYS = ("without", "control", "idle", "profile at 100 Hz", "all profiles, 100 Hz")
+
+
+def gperftools_way(cls, folder):
+    return Way(cls, folder, with_gperftools(find_gperftools(), f"{folder}/gperftools.prof"))
+
+
+def start(cls, ways, folder):
+    started = {}
+    for name, (how, _) in ways.items():
+        home = os.path.join(folder, name.replace(" ", "-").replace(",", ""))
+        os.mkdir(home)
+        os.chmod(folder, 0o755)
+        started[name] = how(cls, home)
+    return started
+
+
+def one_round(started, seen):
+    order = list(started.items())
+    random.shuffle(order)
+    found = {name: way.burst() for name, way in order}
+    for name, (burst, cpu, listener) in found.items():
+        if name.startswith("all profiles"):
+            without_fetches = found[name.replace("all profiles,", "profile at")][2]
+            extra = max(listener - without_fetches, 0)
+            cpu -= extra * (1 - min(burst.seconds / SCRAPE_SECONDS, 1))
+        seen[name].append((cpu / burst.requests, burst))
+
+
+def ratios(values, base):
+    return [v / b for v, b in zip(values, base) if v is not None and b]
+
+
+def remarks(seen, base):
+    """Medians of what is measured beside CPU time: as ratios."""
+    fields = {"throughput": lambda b: b.requests / b.seconds, "p50": lambda b: b.p50,
+              "p99": lambda b: b.p99, "p99.9": lambda b: b.p999}
+    told = []
+    for name, field in fields.items():
+        r = ratios([field(b) for _, b in seen], [field(b) for _, b in base])
+        if r:
+            told.append(f"{name} {statistics.median(r):.2f}")
+    return ", ".join(told)
+
+
+def tell(name, ways, seen):
+    base = seen["without"]
+    report(f"{name}, without, CPU", [cpu / 1e3 for cpu, _ in base], "us/request", None,
+           f"{statistics.median(b.requests / b.seconds for _, b in base):.0f} requests a second")
+    for way, (_, budget) in ways.items():
+        if way != "without":
+            report(f"{name}, {way}, CPU", ratios([c for c, _ in seen[way]], [c for c, _ in base]),
+                   "ratio", budget, remarks(seen[way], base))
+
+
+def ways_for(name):
+    ways = {"without": (lambda c, f: Way(c, f, environment()), None), **WAYS}
+    if loads.QUICK:
+        return {way: ways[way] for way in QUICK_WAYS}
+    if find_gperftools() and name.startswith(("redis, pipe", "chat")):
+        ways["gperftools at 100 Hz"] = (gperftools_way, None)
+    return ways
+
+
+def measure(name, cls, folder):
+    ways = ways_for(name)
+    started = start(cls, ways, folder)
+    seen = {way: [] for way in ways}
+    one_round(started, {way: [] for way in ways})  # what is learned once is learned
+    for _ in range(rounds(9)):
+        one_round(started, seen)
+    for way in started.values():
+        way.stop()
+    tell(name, ways, seen)
+
+
+def main():
+    random.seed(1)
+    wanted = sys.argv[1:] or (QUICK_SERVERS if loads.QUICK else ())
+    for name, cls in loads.available(wanted).items():
+        folder = tempfile.mkdtemp(prefix="pprofshim-bench.")
+        try:
+            measure(name, cls, folder)
+        except (RuntimeError, OSError, TimeoutError) as e:
+            print(f"bench: {name}: not measured: {e}", file=sys.stderr)
+            main.failed = True
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(main.failed)
+
+
+main.failed = False
+main()
