@@ -55,7 +55,7 @@ objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 SHIM_OBJ = $(call objects,shim/*.[cS])
 CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
 HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c)) \
-	   $(addprefix shim/,settings.o pattern.o lookup.o)
+	   $(addprefix shim/,settings.o pattern.o lookup.o filter.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
