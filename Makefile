@@ -242,6 +242,12 @@ pprof-heap: ## Fetch what is allocated now and open it (PPROF_PORT=6060, ADMIN_K
 pprof-allocs: ## Fetch all past allocations and open them (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh allocs allocs
 
+pprof-block: ## Record all waits for a while and open them (SECONDS=10 PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh block block 'seconds=$(or $(SECONDS),10)'
+
+pprof-mutex: ## Record who keeps others waiting for a while and open it (SECONDS=10 PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh mutex mutex 'seconds=$(or $(SECONDS),10)'
+
 bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
 	@.ci/bench.sh $(BENCH)
 
@@ -252,4 +258,5 @@ help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan fuzz \
-	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs bench bench-quick help
+	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
+	pprof-mutex bench bench-quick help

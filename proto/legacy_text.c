@@ -55,14 +55,16 @@ static void write_frames(struct text *t, const struct message *m, const struct m
 	text_char(t, '\n');
 }
 
-/* MAPPED_LIBRARIES: lets pprof find files and offsets behind the addresses. */
-static void write_maps(struct text *t)
+/* Lets pprof find files and offsets behind the addresses. */
+static void write_maps(struct text *t, const char *title)
 {
 	int fd = sys_open_read("/proc/self/maps");
 	char piece[4096];
 	long n;
 
-	text_str(t, "\nMAPPED_LIBRARIES:\n");
+	text_char(t, '\n');
+	text_str(t, title);
+	text_char(t, '\n');
 	if (fd < 0)
 		return;
 	while ((n = sys_read(fd, piece, sizeof(piece))) > 0)
@@ -85,7 +87,7 @@ static void write_all(struct text *t, const struct message *m, const struct lega
 		write_addresses(t, m, s);
 		write_frames(t, m, s);
 	}
-	write_maps(t);
+	write_maps(t, form->maps_title);
 }
 
 /* Largest first: shell sort, which needs no memory and no recursion. */

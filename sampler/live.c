@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "sampler/counters.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -59,7 +60,7 @@ static struct bucket *home_in(struct bucket *buckets, int i, uint64_t addr)
 static struct bucket *make_level(int i)
 {
 	size_t bytes = buckets_in(i) * sizeof(struct bucket);
-	struct bucket *fresh = sys_map_kept(bytes), *seen = NULL;
+	struct bucket *fresh = sandbox_is_noted() ? NULL : sys_map_kept(bytes), *seen = NULL;
 
 	if (!fresh)
 		return NULL;

@@ -2,7 +2,6 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "sampler/counters.h"
 #include "sampler/sys.h"
@@ -147,7 +146,7 @@ static void empty(struct table *old)
 {
 	uint64_t slots = old->mask + 1;
 
-	sys_call3(SYS_madvise, (long)old, (long)table_bytes(slots), MADV_DONTNEED);
+	sys_discard(old, table_bytes(slots));
 }
 
 static struct table *open_table(int i)

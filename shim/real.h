@@ -67,6 +67,8 @@
 	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	X(sleep, unsigned, (unsigned))                                                             \
 	X(usleep, int, (useconds_t))                                                               \
+	X(mlockall, int, (int))                                                                    \
+	X(munlockall, int, (void))                                                                 \
 	X(setns, int, (int, int))                                                                  \
 	X(unshare, int, (int))                                                                     \
 	X(capset, int, (void *, const void *))                                                     \

@@ -102,7 +102,7 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 			  void *arg)
 {
 	if (life_is_child())
-		child_chance();
+		child_chance(&child_no_handler);
 	if ((heap_is_on() || roster_is_open()) && (!life_is_child() || child_records()))
 		return create_wrapped(thread, attr, fn, arg);
 	return real()->pthread_create(thread, attr, fn, arg);

@@ -14,6 +14,7 @@ Seen to fail against:
                  dlmopen: a call through NULL (ours)
   filters        sandbox hooks that do nothing: SIGSYS; no look at what the filter says to
                  rt_sigreturn (ours): SIGSYS at the next tick
+  allocations    tables that grow in the filtered thread (ours): SIGSYS
 """
 import concurrent.futures
 import os
@@ -216,7 +217,17 @@ def test_filters_that_kill():
             same(what, got.seen(), expected.seen())
 
 
+def test_allocations_under_a_filter():
+    for rate in '1', '65536':
+        args = 'hostile_sandbox', 'alloc', 100, 'sigreturn'
+        with Target(*args, preexec=no_core, env={'PPROF_HEAP_RATE': rate}) as t:
+            t.wait_ready()
+            t.say()
+            got = t.finish(20)
+        same('allocations under a filter, rate ' + rate, got.seen(), ('status 0', 'done\n', ''))
+
+
 if __name__ == '__main__':
     run(test_ends, test_leaving, test_main_gone_by_system_call, test_closed_descriptors,
         test_limits, test_no_proc, test_read_only_root, test_copies, test_loaded_late,
-        test_filters_that_kill)
+        test_filters_that_kill, test_allocations_under_a_filter)

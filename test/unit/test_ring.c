@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "sampler/ring.h"
 #include "shim/cc.h"
@@ -276,6 +278,83 @@ START_TEST(ring__many_producers_lose_tear_and_reorder_nothing)
 }
 END_TEST
 
+/* ---- forks */
+
+static void *produce_always(void *fill)
+{
+	while (atomic_load(&running))
+		put(8 + (size_t)fill * 40, (int)(size_t)fill);
+	return NULL;
+}
+
+static void *consume_always(void *unused)
+{
+	while (atomic_load(&running)) {
+		if (ring_front(&ring))
+			ring_pop(&ring);
+	}
+	return unused;
+}
+
+/* Every record's bytes are all the same, as put() made them. */
+static bool is_whole(const uint8_t *p)
+{
+	for (size_t i = 1; i < 8 + (size_t)p[0] * 40; i++) {
+		if (p[i] != p[0])
+			return false;
+	}
+	return p[0] >= 1 && p[0] <= 4;
+}
+
+static int status_after_mending(void)
+{
+	const uint8_t *p;
+
+	ring_mend(&ring);
+	while ((p = ring_front(&ring))) {
+		if (!is_whole(p))
+			return 2;
+		ring_pop(&ring);
+	}
+	if (ring_used(&ring))
+		return 3;
+	for (int i = 0; i < 100; i++) {
+		if (!put(100, 9))
+			return 4;
+		p = ring_front(&ring);
+		if (!p || p[0] != 9 || p[99] != 9)
+			return 5;
+		ring_pop(&ring);
+	}
+	return 0;
+}
+
+/* Against a ring that is not mended: 3, at nearly every fork. */
+START_TEST(ring__a_fork_at_any_moment_leaves_whole_records)
+{
+	pthread_t thread[5];
+
+	teardown();
+	ck_assert_int_eq(ring_init_kept(&ring, RING_BYTES), 0);
+	atomic_store(&running, true);
+	for (size_t i = 0; i < 4; i++)
+		pthread_create(&thread[i], NULL, produce_always, (void *)(i + 1));
+	pthread_create(&thread[4], NULL, consume_always, NULL);
+	for (int i = 0; i < 150; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(status_after_mending());
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	}
+	atomic_store(&running, false);
+	for (int i = 0; i < 5; i++)
+		pthread_join(thread[i], NULL);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("ring");
@@ -298,6 +377,7 @@ int main(void)
 	tcase_add_test(t, ring__a_refused_record_leaves_nothing_behind);
 	tcase_add_test(t, ring__released_twice_is_released);
 	tcase_add_test(t, ring__many_producers_lose_tear_and_reorder_nothing);
+	tcase_add_test(t, ring__a_fork_at_any_moment_leaves_whole_records);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
