@@ -55,7 +55,7 @@ objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 SHIM_OBJ = $(call objects,shim/*.[cS])
 CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
 HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c)) \
-	   $(addprefix shim/,settings.o pattern.o lookup.o)
+	   $(addprefix shim/,settings.o pattern.o lookup.o filter.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -178,7 +178,7 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(BUILD)/fuzz/libpprofshi
 deps: ## Install what building, testing and developing need (Debian)
 	@.ci/deps.sh all
 
-need-build need-test need-demo need-dev:
+need-build need-test need-demo need-dev need-ab:
 	@.ci/deps.sh $(@:need-%=%)
 
 test: need-test all $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
@@ -191,7 +191,10 @@ e2e: need-test all $(FIXTURES) ## Run the end-to-end tests
 	@.ci/tests.sh $(E2E)
 
 storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
-	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=7200 .ci/tests.sh $(STORM)
+	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=14400 .ci/tests.sh $(STORM)
+
+ab: need-ab all ## Run real programs' own tests with and without the shim, and compare
+	@test/ab/ab.py $(SUITES)
 
 gates: all ## Check the finished library: exports, imports, TLS, notes, banned symbols
 	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO)
@@ -260,6 +263,6 @@ bench-quick: all $(BENCH) $(FIXTURES) ## The same in a minute or two
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
+.PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
 	pprof-mutex pprof-goroutines pprof-threads bench bench-quick help

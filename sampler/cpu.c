@@ -37,7 +37,7 @@ static struct {
 	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
 	int64_t give_back_ns; /* when, once closed */
-	const char *disabled; /* why no profile will ever be taken, NULL */
+	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
 	const char *refusal;  /* why the last start failed, NULL */
 	struct walk walk;     /* too large for the stack */
 } cpu;
