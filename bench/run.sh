@@ -11,7 +11,7 @@ set -eu
 
 BUILD=${BUILD:-build}
 export BUILD
-names=${*:-handler learn walk answer start idle_redis truth}
+names=${*:-handler locks learn walk threads_dump answer start idle_redis truth}
 missed=
 
 export BENCH_RESULTS=$PWD/$BUILD/bench/results.jsonl

@@ -26,6 +26,37 @@ static void write_addresses(struct text *t, const struct message *m, const struc
 	text_char(t, '\n');
 }
 
+/* Quotes and backslashes escaped; control characters and broken UTF-8 are gone already, or nearly.
+ */
+static void write_quoted(struct text *t, const char *s)
+{
+	text_char(t, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			text_char(t, '\\');
+		text_char(t, (unsigned char)*s < ' ' ? '?' : *s);
+	}
+	text_char(t, '"');
+}
+
+/* # labels: {"state":"waiting", "thread":"worker"}; texts only, as in Go. */
+static void write_labels(struct text *t, const struct message_sample *s)
+{
+	const char *before = "# labels: {";
+
+	for (uint32_t i = 0; i < s->label_count; i++) {
+		if (!s->label[i].text)
+			continue;
+		text_str(t, before);
+		write_quoted(t, s->label[i].key);
+		text_char(t, ':');
+		write_quoted(t, s->label[i].text);
+		before = ", ";
+	}
+	if (*before == ',')
+		text_str(t, "}\n");
+}
+
 static void write_line(struct text *t, const struct message *m, uint64_t pc,
 		       const struct message_line *line)
 {
@@ -55,14 +86,16 @@ static void write_frames(struct text *t, const struct message *m, const struct m
 	text_char(t, '\n');
 }
 
-/* MAPPED_LIBRARIES: lets pprof find files and offsets behind the addresses. */
-static void write_maps(struct text *t)
+/* Lets pprof find files and offsets behind the addresses. */
+static void write_maps(struct text *t, const char *title)
 {
 	int fd = sys_open_read("/proc/self/maps");
 	char piece[4096];
 	long n;
 
-	text_str(t, "\nMAPPED_LIBRARIES:\n");
+	text_char(t, '\n');
+	text_str(t, title);
+	text_char(t, '\n');
 	if (fd < 0)
 		return;
 	while ((n = sys_read(fd, piece, sizeof(piece))) > 0)
@@ -83,9 +116,10 @@ static void write_all(struct text *t, const struct message *m, const struct lega
 		form->write_values(t, s->value);
 		text_str(t, " @");
 		write_addresses(t, m, s);
+		write_labels(t, s);
 		write_frames(t, m, s);
 	}
-	write_maps(t);
+	write_maps(t, form->maps_title);
 }
 
 /* Largest first: shell sort, which needs no memory and no recursion. */

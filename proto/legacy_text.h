@@ -13,6 +13,8 @@
 /* What tells the kinds of profile apart. */
 struct legacy_form {
 	int order_by; /* which value: largest first */
+	/* The line before the memory map, which for some kinds must also end the stacks. */
+	const char *maps_title;
 	/* The line or lines before the stacks; `sum` adds up the values of all. */
 	void (*write_header)(struct text *t, const int64_t *sum);
 	/* The start of a stack's line, up to the blank before " @". */

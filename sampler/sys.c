@@ -7,11 +7,16 @@
 
 static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
 
-int sys_open_read(const char *path)
+int sys_open_read_at(int dir, const char *path)
 {
 	int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 
-	return (int)sys_call4(SYS_openat, AT_FDCWD, (long)path, flags, 0);
+	return (int)sys_call4(SYS_openat, dir, (long)path, flags, 0);
+}
+
+int sys_open_read(const char *path)
+{
+	return sys_open_read_at(AT_FDCWD, path);
 }
 
 static long read_until_end(int fd, char *buf, size_t size)

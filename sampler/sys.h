@@ -90,6 +90,9 @@ static inline int sys_getpid(void)
 /* Opens for reading only, never blocking on a FIFO, never a controlling terminal. */
 int sys_open_read(const char *path);
 
+/* The same, relative to an open directory. */
+int sys_open_read_at(int dir, const char *path);
+
 static inline int sys_close(int fd)
 {
 	return (int)sys_call3(SYS_close, fd, 0, 0);

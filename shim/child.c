@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "sampler/births.h"
 #include "sampler/code.h"
 #include "sampler/contention.h"
 #include "sampler/cpu.h"
@@ -98,6 +99,7 @@ static void put_in_order(void)
 	code_after_fork();
 	learn_after_fork();
 	site_at_after_fork();
+	births_after_fork();
 	last_thread_after_fork();
 	listener_after_fork();
 	child.entered_ns = sys_now_ns();

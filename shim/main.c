@@ -8,7 +8,9 @@
 #include <sys/auxv.h>
 
 #include "http/routes.h"
+#include "sampler/births.h"
 #include "sampler/carrier.h"
+#include "sampler/code.h"
 #include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
@@ -136,7 +138,7 @@ static void write_status(struct text *t)
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\ngoroutine, threadcreate: not in this version\n");
+	text_str(t, "\ngoroutine: active, on request\nthreadcreate: active\n");
 }
 
 static void tell_port_taken(void)
@@ -202,12 +204,14 @@ static void start(int argc, char **argv)
 	modules_init();
 	last_thread_init();
 	child_init();
+	births_turn_on();
+	code_keep();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_watch(block_rate(), mutex_fraction());
+	locks_watch((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,

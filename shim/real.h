@@ -36,6 +36,10 @@
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
 	X(signal, sighandler_t, (int, sighandler_t))                                               \
 	X(bsd_signal, sighandler_t, (int, sighandler_t))                                           \
+	X(siglongjmp, void, (struct __jmp_buf_tag *, int))                                         \
+	X(longjmp, void, (struct __jmp_buf_tag *, int))                                            \
+	X(_longjmp, void, (struct __jmp_buf_tag *, int))                                           \
+	X(__longjmp_chk, void, (struct __jmp_buf_tag *, int))                                      \
 	X(sysv_signal, sighandler_t, (int, sighandler_t))                                          \
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \
 	X(sigignore, int, (int))                                                                   \
