@@ -13,7 +13,7 @@ BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake lib
 protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
-OTHERS='luajit? libeatmydata1? libfaketime? libjemalloc2? libmimalloc2.0? libgoogle-perftools4?'
+OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2? libmimalloc2.0? libgoogle-perftools4?'
 TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc $OTHERS"
 BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
 AB="$SERVERS tcl=tclsh sqlite3 stress-ng libpython3-testsuite postgresql postgresql-server-dev-all"
