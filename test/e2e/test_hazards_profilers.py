@@ -147,8 +147,8 @@ def test_gprof():
         same(what + ': the program', result.seen(), ('status 0', 'done\n', ''))
         found = gprof_seconds(folder, program)
         two, one = found.get('two_thirds', 0), found.get('one_third', 0)
-        # 150 ticks of 10 ms; the share of one function is off by a fifth once in 10^7
-        check(what + ': seconds', 1.2 < two + one < 1.8, found)
+        # 150 ticks of 10 ms, counted by the kernel's ticks; the share of one function is off by a fifth once in 10^7
+        check(what + ': seconds', 1 < two + one < 2.5, found)
         check(what + ': shares', 0.47 < two / max(two + one, 0.01) < 0.87, found)
         os.remove(folder + '/gmon.out')
 
