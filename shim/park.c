@@ -3,6 +3,8 @@
  * change the privileges of the calling thread alone: our thread is out of the
  * way first (child_park()).  prctl is in sandbox.c.
  */
+#include "shim/park.h"
+
 #include <sched.h>
 
 #include "shim/cc.h"
@@ -19,17 +21,27 @@ static bool needs_one_thread(int kind)
 	return kind == 0 || kind & (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME);
 }
 
-EXPORT int setns(int fd, int kind)
+void park_before_setns(int kind)
 {
 	if (needs_one_thread(kind))
 		child_park();
+}
+
+EXPORT int setns(int fd, int kind)
+{
+	park_before_setns(kind);
 	return real()->setns(fd, kind);
+}
+
+void park_before_unshare(int flags)
+{
+	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
+		child_park();
 }
 
 EXPORT int unshare(int flags)
 {
-	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
-		child_park();
+	park_before_unshare(flags);
 	return real()->unshare(flags);
 }
 

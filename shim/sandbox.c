@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "sampler/carrier.h"
 #include "sampler/cpu.h"
@@ -16,6 +17,7 @@
 #include "shim/filter.h"
 #include "shim/life.h"
 #include "shim/listener.h"
+#include "shim/park.h"
 #include "shim/real.h"
 
 /* Under a filter without rt_sigreturn a tick would be the last thing that happens. */
@@ -46,6 +48,14 @@ static bool confines_thread(int option)
 	       option == PR_CAP_AMBIENT;
 }
 
+static void prctl_comes(int option, unsigned long first, unsigned long second)
+{
+	if (UNLIKELY(option == PR_SET_SECCOMP))
+		filter_comes(false, first == SECCOMP_MODE_FILTER ? (void *)second : NULL);
+	else if (UNLIKELY(confines_thread(option)))
+		child_park();
+}
+
 EXPORT int prctl(int option, ...)
 {
 	unsigned long arg[4];
@@ -55,10 +65,7 @@ EXPORT int prctl(int option, ...)
 	for (int i = 0; i < 4; i++)
 		arg[i] = va_arg(list, unsigned long);
 	va_end(list);
-	if (UNLIKELY(option == PR_SET_SECCOMP))
-		filter_comes(false, arg[0] == SECCOMP_MODE_FILTER ? (void *)arg[1] : NULL);
-	else if (UNLIKELY(confines_thread(option)))
-		child_park();
+	prctl_comes(option, arg[0], arg[1]);
 	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
 }
 
@@ -69,8 +76,26 @@ void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct s
 {
 	if (operation == SECCOMP_SET_MODE_STRICT)
 		filter_comes(false, NULL);
-	if (operation == SECCOMP_SET_MODE_FILTER)
+	/* without a program it is a question which flags the kernel knows */
+	if (operation == SECCOMP_SET_MODE_FILTER && program)
 		filter_comes(flags & SECCOMP_FILTER_FLAG_TSYNC, program);
+}
+
+/* Called by syscall_x86_64.S before it makes capset, prctl, unshare or setns. */
+void pprofshim_before_confinement(long number, unsigned long first, unsigned long second,
+				  unsigned long third);
+
+void pprofshim_before_confinement(long number, unsigned long first, unsigned long second,
+				  unsigned long third)
+{
+	if (number == SYS_prctl)
+		prctl_comes((int)first, second, third);
+	else if (number == SYS_capset)
+		child_park();
+	else if (number == SYS_unshare)
+		park_before_unshare((int)first);
+	else if (number == SYS_setns)
+		park_before_setns((int)second);
 }
 
 /* Where syscall_x86_64.S jumps to: at first to the code that calls the next function. */

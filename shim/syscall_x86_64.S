@@ -1,14 +1,19 @@
 /*
  * long syscall(long number, ...), the C library's door to any system call: it
  * may return twice or on another stack, so nothing of ours may stay behind.
- * A few comparisons, then a jump with every register as it came.  Only seccomp
- * and exit are announced first; the hook then jumps all the same.  And the futex
+ * A few comparisons, then a jump with every register as it came.  Only seccomp,
+ * exit and what changes one thread's privileges (libcap comes this way) are
+ * announced first; the hook then jumps all the same.  And the futex
  * operations that wait, and do nothing else, are jumped to a function of ours that
  * makes the call: as far as the caller can see, the same.
  */
 #define SYS_EXIT    60
-#define SYS_SECCOMP 317
+#define SYS_CAPSET  126
+#define SYS_PRCTL   157
 #define SYS_FUTEX   202
+#define SYS_UNSHARE 272
+#define SYS_SETNS   308
+#define SYS_SECCOMP 317
 
 #define FUTEX_LOCK_PI	  6
 #define FUTEX_WAIT_BITSET 9
@@ -64,6 +69,14 @@ syscall:
 	je 1f
 	cmpq $SYS_EXIT, %rdi
 	je 3f
+	cmpq $SYS_CAPSET, %rdi
+	je 5f
+	cmpq $SYS_PRCTL, %rdi
+	je 5f
+	cmpq $SYS_UNSHARE, %rdi
+	je 5f
+	cmpq $SYS_SETNS, %rdi
+	je 5f
 	jmpq *pprofshim_next_syscall(%rip)
 1:	SAVE
 	movl %esi, %edi
@@ -84,6 +97,10 @@ syscall:
 4:	jmpq *pprofshim_next_syscall(%rip)
 3:	SAVE
 	call pprofshim_before_exit
+	RESTORE
+	jmpq *pprofshim_next_syscall(%rip)
+5:	SAVE
+	call pprofshim_before_confinement
 	RESTORE
 	jmpq *pprofshim_next_syscall(%rip)
 	.cfi_endproc

@@ -26,9 +26,12 @@ DROPS = {
     'securebits': 'securebits uid gid nothing',
     'often': 'often keepcaps often bind',
     'by number': 'raw-ids groups gid uid',
+    'libcap': 'raw-keepcaps groups gid uid raw-bind gid wait raw-ids uid',
+    'libcap, failing': 'raw-bind gid uid groups',
 }
 NAMESPACES = {
     'user': 'userns',
+    'user by number': 'raw-userns',
     'mount': 'mountns setns-mount',
     'mount of any kind': 'setns-any',
     'net': 'netns setns-net',
