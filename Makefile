@@ -236,14 +236,17 @@ pprof-heap: ## Fetch what is allocated now and open it (PPROF_PORT=6060, ADMIN_K
 pprof-allocs: ## Fetch all past allocations and open them (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh allocs allocs
 
-bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
+bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers (half an hour)
 	@.ci/bench.sh $(BENCH)
 
-bench-quick: all $(BENCH) $(FIXTURES) ## The same in a minute or two
+bench-quick: all $(BENCH) $(FIXTURES) ## The same in three minutes
 	@QUICK=1 .ci/bench.sh $(BENCH)
+
+bench-readme: ## Write the results of the last make bench into README.md and docs/bench.svg
+	python3 bench/table.py --readme $(BUILD)/bench/results.jsonl
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
-	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs bench bench-quick help
+	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs bench bench-quick bench-readme help

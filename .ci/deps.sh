@@ -3,7 +3,7 @@
 # Debian and its relatives.  When everything is there it prints nothing and is
 # done in a blink, so that every make target can call it.
 #
-# usage: .ci/deps.sh build|test|demo|dev|all
+# usage: .ci/deps.sh build|test|demo|dev|bench|all
 set -eu
 
 # One need per word: a package, or package=command when any other provider of
@@ -13,7 +13,9 @@ protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
 TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc"
-BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
+BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
+libmemcached-tools=memcaslap postgresql=pgbench libgoogle-perftools4 libjemalloc2 heaptrack
+linux-perf=perf"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
 # Servers and their tools live here, and not every user's PATH says so.
@@ -132,6 +134,8 @@ install_missing() {
 	allow_services
 	retire redis-server redis-server redis-server
 	retire nginx-light nginx nginx
+	retire memcached memcached memcached
+	retire postgresql postgresql postgres
 }
 
 group=${1:-all}

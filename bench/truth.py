@@ -17,7 +17,7 @@ from measure import (BUILD, Profile, environment, find_gperftools, free_port, re
 
 PERIOD_NS = 1e7  # at 100 Hz
 PROGRAM = f"{BUILD}/bench/truth"
-SECONDS = 10 if os.environ.get("QUICK") else 15
+SECONDS = 8 if os.environ.get("QUICK") else 15
 
 
 def start(env):
