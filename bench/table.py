@@ -64,12 +64,16 @@ def print_tables(head, results):
 
 # ---- README
 
+UNITS = {"ratio": "times", "us more": "us", "ns more": "ns", "instr. more": "more", "% off": "%",
+         "% of CPU": "% CPU", "switches": ""}
+
+
 def budget_row(budget, r):
     if not r:
         return f"| {budget.what} | {budget.limit} | not measured | |"
+    value = f"{number(r['value'])} {UNITS.get(r['unit'], r['unit'])}".strip()
     spread = f" ({between(r)})" if between(r) else ""
-    return (f"| {budget.what} | {budget.limit} | {number(r['value'])} {r['unit']}{spread} "
-            f"| {VERDICTS[r['verdict']].lower()} |")
+    return f"| {budget.what} | {budget.limit} | {value}{spread} | {VERDICTS[r['verdict']].lower()} |"
 
 
 def peer_rows(results):
