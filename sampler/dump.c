@@ -17,9 +17,11 @@
 #include "shim/cc.h"
 
 #define STACKS_BYTES (24UL << 20)
-#define SLICE_NS     (5 * NS_PER_MS)   /* of work between two looks at other connections */
-#define LOOK_NS	     (2 * NS_PER_MS)   /* between two looks at threads that run */
-#define PATIENCE_NS  (250 * NS_PER_MS) /* for ticks: many scheduler ticks, on a busy machine too */
+#define SLICE_NS     (5 * NS_PER_MS) /* of work between two looks at other connections */
+#define LOOK_NS	     (2 * NS_PER_MS) /* between two looks at threads that run */
+/* For ticks: many scheduler ticks.  On a busy machine longer, as long as some still come. */
+#define PATIENCE_NS	 (250 * NS_PER_MS)
+#define LONG_PATIENCE_NS NS_PER_SECOND
 
 #define NO_STACK DUMP_NO_STACK
 
@@ -31,8 +33,10 @@ struct work {
 	struct cpu_watch watch;
 	struct blocked blocked;
 	enum phase phase;
-	uint32_t next;	  /* thread to look at */
-	uint32_t pending; /* threads without a stack in this round */
+	uint32_t next;		 /* thread to look at */
+	uint32_t pending;	 /* threads without a stack in this round */
+	uint32_t pending_before; /* in the round before */
+	int64_t watched_ns;	 /* since when we wait for ticks */
 	int64_t give_up_ns;
 	int dir; /* /proc/self/task, within a step */
 	bool with_times;
@@ -266,14 +270,22 @@ static void give_up_on_rest(struct work *w)
 	w->pending = 0;
 }
 
+static void be_patient(struct work *w, int64_t now)
+{
+	if (w->phase == PHASE_LOOK)
+		w->watched_ns = now;
+	if (w->phase == PHASE_LOOK || w->pending < w->pending_before)
+		w->give_up_ns = MIN(now + PATIENCE_NS, w->watched_ns + LONG_PATIENCE_NS);
+	w->pending_before = w->pending;
+}
+
 /* A round is complete: on to the next, or to the end. */
 static int64_t after_round(struct work *w)
 {
 	int64_t now = sys_now_ns();
 
-	if (w->phase == PHASE_LOOK)
-		w->give_up_ns = now + PATIENCE_NS;
-	else if (now >= w->give_up_ns)
+	be_patient(w, now);
+	if (now >= w->give_up_ns)
 		give_up_on_rest(w);
 	w->phase = w->pending ? PHASE_WATCH : PHASE_DONE;
 	w->next = 0;

@@ -73,6 +73,12 @@ struct task_call task_call_parse(const char *text)
 	return c;
 }
 
+bool task_call_is_same(const struct task_call *a, const struct task_call *b)
+{
+	return a->state == b->state && a->nr == b->nr && a->sp == b->sp && a->pc == b->pc &&
+	       memcmp(a->arg, b->arg, sizeof(a->arg)) == 0;
+}
+
 int64_t task_exec_start_parse(const char *text)
 {
 	const char *at = strstr(text, "\nse.exec_start");

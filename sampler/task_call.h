@@ -35,6 +35,9 @@ struct task_call {
 /* The syscall file's text.  Anything unexpected is TASK_REFUSED. */
 struct task_call task_call_parse(const char *text);
 
+/* The same call with the same arguments from the same place. */
+bool task_call_is_same(const struct task_call *a, const struct task_call *b);
+
 /* "se.exec_start" of a sched file: ms and six decimals, in ns; -1 if it is not there. */
 int64_t task_exec_start_parse(const char *text);
 

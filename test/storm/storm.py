@@ -4,13 +4,17 @@
     SECONDS=600 test/storm/storm.py [NAME...]
 
 STORM_SECONDS or SECONDS: how long each program runs (default 60).  First each
-hazard test with storms of that length, then every program with three clients at
-once, one of which never waits for its answer.
+hazard test with storms of that length, then every program with four clients at
+once, one of which never waits for its answer, and one of which dumps all threads
+again and again.
 """
+import contextlib
+import http.client
 import os
 import subprocess
 import sys
 import threading
+import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 E2E = os.path.join(HERE, '../e2e')
@@ -69,6 +73,8 @@ def storm(name):
             breaker = threading.Thread(target=switch_profiles, daemon=True,
                                        args=(t, lambda: not p.running, 0.2))
             breaker.start()
+            dumper = threading.Thread(target=dump_threads, daemon=True, args=(t, p))
+            dumper.start()
             t.say()
             result = t.finish()
     different = name in ('fork-exec',)  # its output holds how often
@@ -77,10 +83,21 @@ def storm(name):
     check('%s: profiles came' % name, p.blobs or name == 'exec')
 
 
+def dump_threads(target, profiling):
+    while profiling.running and target.p.poll() is None:
+        for query in 'debug=2&lines=0', 'lines=0', 'debug=1&lines=0':
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                target.fetch('goroutine?' + query)
+            time.sleep(0.3)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            target.fetch('threadcreate')
+
+
 def tests():
     """The hazard tests, with storms as long as asked for."""
     for name in sorted(os.listdir(E2E)):
-        if name.startswith('test_hazards_') and name.endswith('.py'):
+        if name == 'test_threads.py' or \
+                name.startswith('test_hazards_') and name.endswith('.py'):
             p = subprocess.run([sys.executable, os.path.join(E2E, name)], stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
             print(''.join('  ' + line for line in p.stdout.splitlines(True)), end='', flush=True)
