@@ -38,7 +38,8 @@ struct work {
 	uint32_t pending_before; /* in the round before */
 	int64_t watched_ns;	 /* since when we wait for ticks */
 	int64_t give_up_ns;
-	int dir; /* /proc/self/task, within a step */
+	int dir;	      /* /proc/self/task, within a step */
+	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
 	bool with_times;
 };
 
@@ -134,13 +135,21 @@ static void settle_without_stack(struct work *w, struct dump_thread *t, enum dum
 	settle(w, t, how, how == DUMP_KERNEL ? &kernel : &unseen, 1);
 }
 
+/* Both are of the scheduler's clock, so that its zero does not matter. */
+static int64_t idle_ns(const struct work *w, int tid)
+{
+	int64_t then = w->sched_now_ns > 0 ? task_exec_start(w->dir, tid) : -1;
+
+	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
+}
+
 static void settle_waiting(struct work *w, struct dump_thread *t)
 {
 	const struct walk *walk = &w->blocked.walk;
 
 	t->call = w->blocked.call;
 	if (w->with_times)
-		t->idle_ns = task_idle_ns(w->dir, t->tid);
+		t->idle_ns = idle_ns(w, t->tid);
 	settle(w, t, DUMP_WAITING, walk->pc, walk->depth);
 }
 
@@ -310,6 +319,7 @@ int64_t dump_step(struct dump *d)
 	if (w->phase == PHASE_DONE)
 		return 0;
 	w->dir = sys_open_read("/proc/self/task");
+	w->sched_now_ns = w->with_times ? task_exec_start(w->dir, sys_gettid()) : -1;
 	again = step(w);
 	if (w->dir >= 0)
 		sys_close(w->dir);

@@ -268,7 +268,7 @@ def test_no_call_returns_early():
             t.say()
             dumper = threading.Thread(target=dump)
             dumper.start()
-            result = t.finish()
+            result = t.finish(harness.seconds(4) + 120)
             done.set()
             dumper.join()
         same('idle threads', result.out.splitlines()[-1], 'idle: many, 0 interrupted, 0 early')
