@@ -254,15 +254,18 @@ pprof-goroutines: ## Fetch the stacks of all threads and open them (PPROF_PORT=6
 pprof-threads: ## Print the stacks of all threads, deadlocks first (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh threads goroutine debug=2
 
-bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
+bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers (half an hour)
 	@.ci/bench.sh $(BENCH)
 
-bench-quick: all $(BENCH) $(FIXTURES) ## The same in a minute or two
+bench-quick: all $(BENCH) $(FIXTURES) ## The same in three minutes
 	@QUICK=1 .ci/bench.sh $(BENCH)
+
+bench-readme: ## Write the results of the last make bench into README.md and docs/bench.svg
+	python3 bench/table.py --readme $(BUILD)/bench/results.jsonl
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 .PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
-	pprof-mutex pprof-goroutines pprof-threads bench bench-quick help
+	pprof-mutex pprof-goroutines pprof-threads bench bench-quick bench-readme help

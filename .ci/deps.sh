@@ -15,7 +15,9 @@ SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx
 DEMO="g++ curl wrk golang-go=go $SERVERS"
 OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2? libmimalloc2.0? libgoogle-perftools4?'
 TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc $OTHERS"
-BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
+BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
+libmemcached-tools=memcaslap postgresql=pgbench libgoogle-perftools4 libjemalloc2 heaptrack
+linux-perf=perf"
 AB="$SERVERS tcl=tclsh sqlite3 stress-ng libpython3-testsuite postgresql postgresql-server-dev-all"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
@@ -144,6 +146,7 @@ install_missing() {
 	allow_services
 	retire redis-server redis-server redis-server
 	retire nginx-light nginx nginx
+	retire memcached memcached memcached
 	retire postgresql postgresql postgres
 }
 

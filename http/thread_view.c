@@ -188,7 +188,7 @@ static bool still_waits(const struct thread_view *v, uint32_t i, int dir)
 	struct task_call call = task_reader_open(&r, dir, t->tid);
 
 	task_reader_close(&r);
-	return now.tid == v->entry[i].owner && memcmp(&call, &t->call, sizeof(call)) == 0;
+	return now.tid == v->entry[i].owner && task_call_is_same(&call, &t->call);
 }
 
 static bool is_confirmed(const struct thread_view *v, uint32_t first, const uint32_t *next, int dir)

@@ -255,7 +255,7 @@ static bool take_room(struct prologue *p)
 	}
 	if (!starts_with(p, sub8, sizeof(sub8)) && !starts_with(p, add8, sizeof(add8)))
 		return false;
-	n = (int8_t)p->at[3];
+	n = p->at[3] < 128 ? p->at[3] : p->at[3] - 256;
 	p->depth += p->at[2] == 0xec ? n : -n;
 	return skip(p, 4);
 }

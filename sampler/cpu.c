@@ -147,8 +147,11 @@ static int64_t period_of(int hz)
 
 static bool get_memory(void)
 {
-	if (!cpu.holds_memory && ring_init(&cpu.ring, RING_BYTES) != 0)
+	if (cpu.holds_memory)
+		return true;
+	if (ring_init(&cpu.ring, RING_BYTES) != 0)
 		return false;
+	ring_touch(&cpu.ring);
 	cpu.holds_memory = true;
 	return true;
 }

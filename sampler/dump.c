@@ -17,9 +17,11 @@
 #include "shim/cc.h"
 
 #define STACKS_BYTES (24UL << 20)
-#define SLICE_NS     (5 * NS_PER_MS)   /* of work between two looks at other connections */
-#define LOOK_NS	     (2 * NS_PER_MS)   /* between two looks at threads that run */
-#define PATIENCE_NS  (250 * NS_PER_MS) /* for ticks: many scheduler ticks, on a busy machine too */
+#define SLICE_NS     (5 * NS_PER_MS) /* of work between two looks at other connections */
+#define LOOK_NS	     (2 * NS_PER_MS) /* between two looks at threads that run */
+/* For ticks: many scheduler ticks.  On a busy machine longer, as long as some still come. */
+#define PATIENCE_NS	 (250 * NS_PER_MS)
+#define LONG_PATIENCE_NS NS_PER_SECOND
 
 #define NO_STACK DUMP_NO_STACK
 
@@ -31,10 +33,13 @@ struct work {
 	struct cpu_watch watch;
 	struct blocked blocked;
 	enum phase phase;
-	uint32_t next;	  /* thread to look at */
-	uint32_t pending; /* threads without a stack in this round */
+	uint32_t next;		 /* thread to look at */
+	uint32_t pending;	 /* threads without a stack in this round */
+	uint32_t pending_before; /* in the round before */
+	int64_t watched_ns;	 /* since when we wait for ticks */
 	int64_t give_up_ns;
-	int dir; /* /proc/self/task, within a step */
+	int dir;	      /* /proc/self/task, within a step */
+	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
 	bool with_times;
 };
 
@@ -130,13 +135,21 @@ static void settle_without_stack(struct work *w, struct dump_thread *t, enum dum
 	settle(w, t, how, how == DUMP_KERNEL ? &kernel : &unseen, 1);
 }
 
+/* Both are of the scheduler's clock, so that its zero does not matter. */
+static int64_t idle_ns(const struct work *w, int tid)
+{
+	int64_t then = w->sched_now_ns > 0 ? task_exec_start(w->dir, tid) : -1;
+
+	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
+}
+
 static void settle_waiting(struct work *w, struct dump_thread *t)
 {
 	const struct walk *walk = &w->blocked.walk;
 
 	t->call = w->blocked.call;
 	if (w->with_times)
-		t->idle_ns = task_idle_ns(w->dir, t->tid);
+		t->idle_ns = idle_ns(w, t->tid);
 	settle(w, t, DUMP_WAITING, walk->pc, walk->depth);
 }
 
@@ -266,14 +279,22 @@ static void give_up_on_rest(struct work *w)
 	w->pending = 0;
 }
 
+static void be_patient(struct work *w, int64_t now)
+{
+	if (w->phase == PHASE_LOOK)
+		w->watched_ns = now;
+	if (w->phase == PHASE_LOOK || w->pending < w->pending_before)
+		w->give_up_ns = MIN(now + PATIENCE_NS, w->watched_ns + LONG_PATIENCE_NS);
+	w->pending_before = w->pending;
+}
+
 /* A round is complete: on to the next, or to the end. */
 static int64_t after_round(struct work *w)
 {
 	int64_t now = sys_now_ns();
 
-	if (w->phase == PHASE_LOOK)
-		w->give_up_ns = now + PATIENCE_NS;
-	else if (now >= w->give_up_ns)
+	be_patient(w, now);
+	if (now >= w->give_up_ns)
 		give_up_on_rest(w);
 	w->phase = w->pending ? PHASE_WATCH : PHASE_DONE;
 	w->next = 0;
@@ -298,6 +319,7 @@ int64_t dump_step(struct dump *d)
 	if (w->phase == PHASE_DONE)
 		return 0;
 	w->dir = sys_open_read("/proc/self/task");
+	w->sched_now_ns = w->with_times ? task_exec_start(w->dir, sys_gettid()) : -1;
 	again = step(w);
 	if (w->dir >= 0)
 		sys_close(w->dir);

@@ -73,6 +73,12 @@ struct task_call task_call_parse(const char *text)
 	return c;
 }
 
+bool task_call_is_same(const struct task_call *a, const struct task_call *b)
+{
+	return a->state == b->state && a->nr == b->nr && a->sp == b->sp && a->pc == b->pc &&
+	       memcmp(a->arg, b->arg, sizeof(a->arg)) == 0;
+}
+
 int64_t task_exec_start_parse(const char *text)
 {
 	const char *at = strstr(text, "\nse.exec_start");
@@ -173,21 +179,11 @@ void task_name_read(int dir, int tid, char name[TASK_NAME_BYTES])
 	task_name_parse(text, name);
 }
 
-static int64_t exec_start(int dir, int tid)
+int64_t task_exec_start(int dir, int tid)
 {
 	char text[512];
 
 	return read_file(dir, tid, "/sched", text, sizeof(text)) ? task_exec_start_parse(text) : -1;
-}
-
-/* Both on the scheduler's clock, so that its zero does not matter. */
-int64_t task_idle_ns(int dir, int tid)
-{
-	int64_t then = exec_start(dir, tid), now = then > 0 ? exec_start(dir, sys_gettid()) : -1;
-
-	if (then <= 0 || now < 0)
-		return -1;
-	return now > then ? now - then : 0;
 }
 
 void task_wchan_read(int dir, int tid, char *name, size_t size)

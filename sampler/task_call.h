@@ -35,6 +35,9 @@ struct task_call {
 /* The syscall file's text.  Anything unexpected is TASK_REFUSED. */
 struct task_call task_call_parse(const char *text);
 
+/* The same call with the same arguments from the same place. */
+bool task_call_is_same(const struct task_call *a, const struct task_call *b);
+
 /* "se.exec_start" of a sched file: ms and six decimals, in ns; -1 if it is not there. */
 int64_t task_exec_start_parse(const char *text);
 
@@ -63,10 +66,10 @@ void task_reader_close(struct task_reader *r);
 void task_name_read(int dir, int tid, char name[TASK_NAME_BYTES]);
 
 /*
- * For how long the thread has not run, in ns; -1 when the kernel does not tell.
- * A thread that runs now has not run for 0 ns.
+ * When the thread was last charged CPU time, in ns of the scheduler's clock; -1 when
+ * the kernel does not tell.  For the calling thread that is a moment ago.
  */
-int64_t task_idle_ns(int dir, int tid);
+int64_t task_exec_start(int dir, int tid);
 
 /* Name of the kernel function it sleeps in (wchan); "" if that is not told. */
 void task_wchan_read(int dir, int tid, char *name, size_t size);

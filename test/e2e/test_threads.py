@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -267,7 +268,7 @@ def test_no_call_returns_early():
             t.say()
             dumper = threading.Thread(target=dump)
             dumper.start()
-            result = t.finish()
+            result = t.finish(harness.seconds(4) + 120)
             done.set()
             dumper.join()
         same('idle threads', result.out.splitlines()[-1], 'idle: many, 0 interrupted, 0 early')
@@ -466,6 +467,37 @@ def test_threadcreate():
         t.finish()
 
 
+DAEMON = """
+import os, select, sys, threading, time
+threading.Thread(target=lambda: time.sleep(1e6), daemon=True).start()
+if os.fork():
+    os._exit(0)
+for _ in range(3):
+    threading.Thread(target=lambda: time.sleep(1e6), daemon=True).start()
+print('pid', os.getpid(), flush=True)
+while True:
+    select.select([], [], [], 0.1)
+"""
+
+
+def test_in_a_daemon():
+    """A child that outlives its parent: its own threads, and none of the parent's."""
+    with Target(real_python(), '-W', 'ignore', '-c', DAEMON) as t:
+        t.p.wait(30)
+        check('the child is there', poll(lambda: 'pid' in t.output(), 20))
+        child = int(t.output().split()[1])
+        try:
+            check('it serves', poll(t.answers, 30, 0.2))
+            threads, _ = tracebacks(t)
+            same('its threads', len(threads), 4)
+            same('are whole', [th for th in threads.values() if th.functions[-1] not in ROOTS], [])
+            p = pprof_reader.parse(t.fetch('threadcreate'))
+            same('those that it made', p.total() - p.flat()['[main thread]'], 3)
+            same('each is known', p.flat()['[unknown stack]'], 0)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
 SERVERS = {
     'redis': lambda port: (['redis-server', '--port', port, '--save', ''], 'aeMain'),
     'python3': lambda port: ([real_python(), python_with_threads()], 'PyThread_acquire_lock_timed'),
@@ -516,8 +548,56 @@ def test_servers():
             compare_with_gdb(name, t, p)
 
 
+NODE_PROGRAM = """
+require('http').createServer(() => {}).listen(0, '127.0.0.1', () => console.log('ready'));
+setInterval(() => { for (let i = 0; i < 1e6; i++); }, 20);
+"""
+JAVA_PROGRAM = """
+public class Waits {
+    static final Object lock = new Object();
+    static void waitForEver() {
+        synchronized (lock) {
+            try { lock.wait(); } catch (InterruptedException e) { }
+        }
+    }
+    public static void main(String[] args) throws Exception {
+        for (int i = 0; i < 5; i++)
+            new Thread(Waits::waitForEver).start();
+        Thread.sleep(200);
+        System.out.println("ready");
+        Thread.sleep(1000000);
+    }
+}
+"""
+
+
+def test_runtimes():
+    """Code made at run time has no names, and what leads through it may be cut, but not made up."""
+    for name, source, function in (('node', NODE_PROGRAM, 'uv_run'),
+                                   ('java', JAVA_PROGRAM, 'thread_native_entry')):
+        program = shutil.which(name)
+        if not program:
+            skip(name, 'it is not installed')
+            continue
+        path = os.path.join(harness.work, 'Waits.' + ('js' if name == 'node' else 'java'))
+        with open(path, 'w') as f:
+            f.write(source)
+        with Target(os.path.realpath(program), path) as t:
+            check(f'{name} is ready', t.wait_ready(60) and t.wait_for('ready', 60))
+            p = profile(t)
+            problems = pprof_reader.check(p)
+            check(f'{name}: the profile is sound', not problems, problems[:5])
+            check(f'{name}: {function} is seen', function in p.cum(), p.cum())
+            ends = ROOTS | {'[truncated]', '[unseen stack]'}
+            bad = [s.stack for s in p.samples
+                   if s.stack[-1] not in ends and '__libc_start_main' not in s.stack]
+            same(f'{name}: stacks are whole, or say that they are not', bad, [])
+            parse_tracebacks(t.fetch('goroutine?debug=2').decode())
+
+
 if __name__ == '__main__':
     harness.run(test_stacks_are_whole, test_a_thousand_threads, test_reasons, test_nobody_is_woken,
                 test_no_call_returns_early, test_deadlocks_are_named, test_readers, test_delta,
                 test_clients_that_hang_up, test_without_privileges, test_without_proc,
-                test_filter_that_kills, test_threadcreate, test_servers)
+                test_filter_that_kills, test_threadcreate, test_in_a_daemon, test_servers,
+                test_runtimes)
