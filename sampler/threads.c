@@ -186,6 +186,11 @@ struct thread *thread_claim_watched(int tid, uint32_t watch)
 	return claim(tid, watch);
 }
 
+void thread_end(struct thread *t)
+{
+	atomic_store_explicit(&t->state, THREAD_ENDED, memory_order_release);
+}
+
 void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
 {
 	uint32_t words = atomic_load_explicit(&words_used, memory_order_acquire);

@@ -80,6 +80,9 @@ struct thread *thread_claim(int tid);
  */
 struct thread *thread_claim_watched(int tid, uint32_t watch);
 
+/* ENDED: the listener will recycle it.  Context: hook, listener. */
+void thread_end(struct thread *t);
+
 /* Calls fn for every record that is not FREE.  Context: listener. */
 void threads_each(void (*fn)(struct thread *t, void *arg), void *arg);
 
