@@ -18,7 +18,7 @@ TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc $O
 BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
 libmemcached-tools=memcaslap postgresql=pgbench libgoogle-perftools4 libjemalloc2 heaptrack
 linux-perf=perf"
-AB="$SERVERS tcl=tclsh sqlite3 stress-ng libpython3-testsuite postgresql postgresql-server-dev-all"
+AB="$SERVERS tcl=tclsh sqlite3 stress-ng python-tests postgresql postgresql-server-dev-all"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
 # Servers and their tools live here, and not every user's PATH says so.
@@ -49,6 +49,7 @@ packages_of() {
 		*=*) command -v "${need#*=}" >/dev/null || echo "${need%%=*}" ;;
 		*\?) known "${need%\?}" ;;
 		clang-runtime) clang_runtime_package ;;
+		python-tests) python_tests_package ;;
 		*) echo "$need" ;;
 		esac
 	done
@@ -69,6 +70,14 @@ clang_runtime_package() {
 	version=${version#clang-}
 	if [ -n "$version" ]; then
 		echo "libclang-rt-$version-dev"
+	fi
+}
+
+# Python's own tests come in a package named after its version.
+python_tests_package() {
+	version=$(/usr/bin/python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true)
+	if [ -n "$version" ]; then
+		known "libpython$version-testsuite"
 	fi
 }
 

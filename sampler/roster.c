@@ -98,15 +98,31 @@ static void adopt(int tid)
 
 /* ---- watching */
 
-bool roster_watch(int tid, uint32_t watch, int signal)
-{
-	struct thread *t;
+/*
+ * Timers of dumps that are out.  Counted before the thread's mask is looked at,
+ * and that is looked at again when the timer runs: so a thread that blocks the
+ * signal meanwhile either sees the count in its hook or is seen here.
+ */
+static atomic_int watched;
 
-	if (task_blocks_signal(tid, signal))
-		return false;
-	t = thread_claim_watched(tid, watch);
-	if (!t)
-		return false;
+bool roster_may_tick(void)
+{
+	return roster_is_open() || atomic_load_explicit(&watched, memory_order_acquire) != 0;
+}
+
+/* By the listener, or by the thread itself, whoever comes first. */
+static void end_watch(struct thread *t)
+{
+	int armed = THREAD_ARMED;
+
+	if (!atomic_compare_exchange_strong(&t->state, &armed, THREAD_ENDED))
+		return;
+	timer_delete_of(t);
+	atomic_fetch_sub(&watched, 1);
+}
+
+static bool start_watch(struct thread *t, int signal)
+{
 	take_known_stack(t);
 	if (timer_start_once(t, signal) != 0) {
 		thread_recycle(t);
@@ -116,15 +132,27 @@ bool roster_watch(int tid, uint32_t watch, int signal)
 	return true;
 }
 
+bool roster_watch(int tid, uint32_t watch, int signal)
+{
+	struct thread *t = NULL;
+
+	atomic_fetch_add(&watched, 1);
+	if (!task_blocks_signal(tid, signal))
+		t = thread_claim_watched(tid, watch);
+	if (!t || !start_watch(t, signal)) {
+		atomic_fetch_sub(&watched, 1);
+		return false;
+	}
+	if (task_blocks_signal(tid, signal))
+		end_watch(t);
+	return true;
+}
+
 /* A tick may still be on its way, so the record is not anybody else's before the next dump. */
 static void unwatch_each(struct thread *t, void *watch)
 {
-	bool is_armed = atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ARMED;
-
-	if (t->watch != *(const uint32_t *)watch || !is_armed)
-		return;
-	timer_delete_of(t);
-	thread_end(t);
+	if (t->watch == *(const uint32_t *)watch)
+		end_watch(t);
 }
 
 void roster_unwatch(uint32_t watch)
@@ -308,6 +336,7 @@ void roster_release(void)
 void roster_after_fork(void)
 {
 	atomic_store(&roster.signal, 0);
+	atomic_store(&watched, 0);
 	atomic_store(&roster.hooks_inside, 0);
 	roster.counts = (struct roster_counts){ 0 };
 	threads_after_fork();
@@ -444,9 +473,28 @@ void roster_thread_ends(void)
 	while_open(end_self);
 }
 
+static void end_watch_of(struct thread *t, void *tid)
+{
+	if (t->watch && t->tid == *(const int *)tid)
+		end_watch(t);
+}
+
+/* A dump's tick must not come behind the mask; the dump goes without. */
+static void end_own_watches(void)
+{
+	int tid = sys_gettid();
+
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (atomic_load(&watched) && !sandbox_is_noted())
+		threads_each(end_watch_of, &tid);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
+}
+
 void roster_thread_blocks(void)
 {
 	while_open(park_self);
+	if (UNLIKELY(atomic_load_explicit(&watched, memory_order_acquire)))
+		end_own_watches();
 }
 
 void roster_thread_unblocks(void)

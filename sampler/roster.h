@@ -64,6 +64,9 @@ struct roster_counts roster_count(void);
 /* Whether hooks have anything to do.  Context: hook. */
 bool roster_is_open(void);
 
+/* Whether a thread may get a tick: of a profile, or of a dump.  Context: hook. */
+bool roster_may_tick(void);
+
 /* First and last act of a thread that the pthread_create hook wrapped.  Context: hook. */
 void roster_thread_starts(void);
 void roster_thread_ends(void);

@@ -229,7 +229,7 @@ static COLD NOINLINE int set_mask_sampled(mask_function fn, int how, const sigse
 
 static bool is_sampled(void)
 {
-	return UNLIKELY(roster_is_open()) && !life_is_child() && !life_is_borrowed();
+	return UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed();
 }
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)

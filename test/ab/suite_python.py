@@ -21,7 +21,7 @@ def outcomes(report):
 def run(side, only):
     probe = subprocess.run([PYTHON, '-c', 'import test.test_threading'], stderr=subprocess.DEVNULL)
     if probe.returncode != 0:
-        raise ab.Skip('%s has no test suite (Debian: libpython3-testsuite)' % PYTHON)
+        raise ab.Skip('%s has no test suite (Debian: libpython3.N-testsuite)' % PYTHON)
     work = side.directory('python')
     python = side.wrap(PYTHON, work + '/python')
     report = work + '/report.xml'

@@ -9,7 +9,8 @@ Seen to fail against:
                  fork died, because glibc links its threads through their stacks
   own_itimer     a carrier taken whatever its disposition: the program's handler was gone; and a
                  handler that drops what is not ours: no tick came
-  wait           mask hooks that do not park the timer: sigwait, signalfd and sigpending saw SIGPROF
+  wait           mask hooks that do not park the timer: sigwait, signalfd and sigpending saw SIGPROF;
+                 dumped: mask hooks that know profiles only (ours): the same
   mask, actions  hooks that do not hide the bit added to masks; signals 64 (ours: the bit was kept
                  for 1 to 63), SIGPROF (ours: no SA_RESTORER, no signal's own bit in the mask)
   send           a handler that drops what is not ours, one that forgets the handler's mask
@@ -17,6 +18,11 @@ Seen to fail against:
 import contextlib
 import http.client
 
+import contextlib
+import http.client
+import threading
+
+from everything import Everything
 from harness import (Profiling, Target, check, plain, poll, profiled, rounds, run, same, seconds,
                      still_open, switch_profiles, with_and_without)
 
@@ -150,6 +156,26 @@ def test_wait():
             return
 
 
+def test_wait_while_threads_are_dumped():
+    """A dump has a tick come to threads that run, without any profile."""
+    with Target(SIGNALS, 'wait', 3000) as t:
+        t.wait_ready()
+        with Everything(lambda: [t.port]) as e:
+            dumps = threading.Thread(target=fetch_on, args=(t, 'goroutine?debug=2'), daemon=True)
+            dumps.start()
+            t.say()
+            result = t.finish()
+    same('sigwait, signalfd and sigpending see no tick of a dump', result.seen(),
+         ('status 0', 'foreign 0, lost 0\n', ''))
+    check('threads were dumped', any('goroutine' in q for q in e.bodies), sorted(e.bodies))
+
+
+def fetch_on(target, query):
+    while target.p.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            target.fetch(query)
+
+
 def compare(what, *args, first=True):
     expected = plain(SIGNALS, *args)
     got, _ = profiled(SIGNALS, *args, before=a_profile_first if first else None)
@@ -185,5 +211,5 @@ if __name__ == '__main__':
     run(test_reset_of_all_signals, test_reset_as_the_first_profile_begins,
         test_raw_reset_of_all_signals_with_a_default_ignored_carrier,
         test_exec_of_itself, test_fork_and_exec, test_start_and_stop, test_own_itimer,
-        test_own_itimer_is_profiled, test_wait, test_mask_round_trip, test_actions_read_back,
+        test_own_itimer_is_profiled, test_wait, test_wait_while_threads_are_dumped, test_mask_round_trip, test_actions_read_back,
         test_send, test_ignored_is_inherited_by_exec)

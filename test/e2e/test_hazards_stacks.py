@@ -120,11 +120,11 @@ def corrupt(path, seed):
 
 
 def test_corrupted_unwind_data():
-    for seed in range(rounds(8)):
+    for seed in range(rounds(5)):
         path = os.path.join(harness.work, 'broken%d.so' % seed)
         shutil.copy(PLUGIN, path)
         corrupt(path, seed)
-        storm('unwind data changed, seed %d' % seed, 'hostile_cxx', 'broken', 1300, path,
+        storm('unwind data changed, seed %d' % seed, 'hostile_cxx', 'broken', 2500, path,
               expected=(0, '0 wrong\n'), query='seconds=1&hz=500')
 
 
