@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches a profile from a program on this machine into a dated file and opens
 # it: in the interactive pprof on a terminal, as a list of the top otherwise.
+# What is text (debug=N) is printed instead.
 #
 # usage: pprof-fetch.sh NAME ENDPOINT [QUERY]      say, cpu profile seconds=30
 #
@@ -62,7 +63,11 @@ find_tool() {
 [ $# -ge 2 ] || fail 'usage: pprof-fetch.sh NAME ENDPOINT [QUERY]'
 endpoint=$2
 url=http://127.0.0.1:$port/debug/pprof/$endpoint${3:+?$3}
-file=${OUT_DIR:-.}/$1-$(date +%Y%m%d-%H%M%S).pb.gz
+case ${3:-} in
+*debug=[1-9]*) suffix=txt ;;
+*) suffix=pb.gz ;;
+esac
+file=${OUT_DIR:-.}/$1-$(date +%Y%m%d-%H%M%S).$suffix
 part=$file.part
 read_key
 command -v curl >/dev/null || fail 'curl is missing; install it'
@@ -76,6 +81,9 @@ mv "$part" "$file"
 trap - EXIT
 echo "pprof: wrote $file" >&2
 
+if [ $suffix = txt ]; then
+	exec cat "$file"
+fi
 find_tool
 unset ADMIN_KEY
 if [ -t 0 ] && [ -t 1 ]; then

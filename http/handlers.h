@@ -36,6 +36,12 @@ void cpu_route(struct http_exchange *x, const struct http_request *r);
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
 
+/* goroutine_route.c */
+void goroutine_route(struct http_exchange *x, const struct http_request *r);
+
+/* threadcreate_route.c */
+void threadcreate_route(struct http_exchange *x, const struct http_request *r);
+
 /* contention_route.c */
 void block_route(struct http_exchange *x, const struct http_request *r);
 void mutex_route(struct http_exchange *x, const struct http_request *r);

@@ -191,6 +191,12 @@ void http_finish(struct http_exchange *x, const void *body, size_t len)
 	enter(x, CONN_SENDING);
 }
 
+void http_again(struct http_exchange *x, int64_t due_ns)
+{
+	x->waiter.due_ns = due_ns;
+	enter(x, CONN_WAITING);
+}
+
 /* In HTTP/1.0 only a reset tells a broken body from a complete one. */
 void http_abort(struct http_exchange *x)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
+#include "sampler/tasks.h"
 #include "shim/cc.h"
 
 #define PREFIX "/debug/pprof/"
@@ -30,6 +31,13 @@ static const struct route routes[] = {
 	  .description = "The command line of this program, its arguments separated by NUL.",
 	  .serve = cmdline_route,
 	  .link = "cmdline" },
+	{ .name = "goroutine",
+	  .description = "The stacks of all threads, where each waits or runs; no thread is woken. "
+			 "<a href=\"goroutine?debug=2\">full thread stack dump</a>, with deadlocks "
+			 "named at the top.",
+	  .serve = goroutine_route,
+	  .link = "goroutine?debug=1",
+	  .count = tasks_count },
 	{ .name = "heap",
 	  .description = "Memory that is allocated and not freed, sampled by bytes. "
 			 "<code>gc</code> is accepted and does nothing: there is no garbage.",
@@ -59,6 +67,11 @@ static const struct route routes[] = {
 		  "<code>symbol?0x4011d0+0x4011f8</code>, or the same in the body of a POST.",
 	  .serve = symbol_route,
 	  .link = "symbol" },
+	{ .name = "threadcreate",
+	  .description = "The call of pthread_create that made each thread that is alive.",
+	  .serve = threadcreate_route,
+	  .link = "threadcreate?debug=1",
+	  .count = tasks_count },
 	{ .name = "trace", .serve = trace_route },
 };
 

@@ -30,7 +30,7 @@ struct http_response {
 struct http_waiter {
 	int64_t due_ns; /* CLOCK_MONOTONIC */
 	void *arg;
-	/* At due_ns: must call http_finish() or http_abort(). */
+	/* At due_ns: must call http_finish(), http_abort() or http_again(). */
 	void (*due)(struct http_exchange *x, void *arg);
 	/* Instead of due: the client went away; give everything back. */
 	void (*gone)(void *arg);
@@ -100,6 +100,12 @@ void http_begin(struct http_exchange *x, const struct http_response *r,
 
 /* Sends the body of an answer begun by http_begin(); body as in http_respond(). */
 void http_finish(struct http_exchange *x, const void *body, size_t len);
+
+/*
+ * From within due(): the answer needs more time, and due() is to be called again at `due_ns`.
+ * Work that takes long is done in slices this way, so that other connections are served in between.
+ */
+void http_again(struct http_exchange *x, int64_t due_ns);
 
 /* Ends an answer begun by http_begin() so that the client sees that it is broken. */
 void http_abort(struct http_exchange *x);

@@ -26,7 +26,7 @@ static struct profile_head head_of(const struct snapshot_page *page)
 	return head;
 }
 
-static struct http_response file_response(const char *name)
+struct http_response snapshot_file(const char *name)
 {
 	return (struct http_response){ .status = 200,
 				       .content_type = "application/octet-stream",
@@ -59,7 +59,7 @@ static void send_snapshot(struct http_exchange *x, const struct snapshot_page *p
 {
 	struct profile_head head = head_of(page);
 	struct http_response r =
-		as_text ? (struct http_response){ .status = 200 } : file_response(page->name);
+		as_text ? (struct http_response){ .status = 200 } : snapshot_file(page->name);
 	struct stack_table t;
 	struct bytes out = { 0 };
 	int failed;
@@ -122,7 +122,7 @@ static void start_delta(struct http_exchange *x, const struct snapshot_page *pag
 			enum symbols_detail detail)
 {
 	struct delta *d = arena_alloc(http_arena(x), sizeof(*d));
-	struct http_response r = file_response(page->delta_name);
+	struct http_response r = snapshot_file(page->delta_name);
 	struct http_waiter waiter = { .arg = d, .due = delta_due, .gone = delta_over };
 
 	if (!d) {
@@ -152,34 +152,47 @@ static bool is_set(const struct http_request *r, const char *key, int64_t *value
 	return true;
 }
 
+bool snapshot_query_read(struct http_exchange *x, const struct http_request *r,
+			 struct snapshot_query *q)
+{
+	int64_t lines = 1;
+
+	*q = (struct snapshot_query){ 0 };
+	q->has_seconds = is_set(r, "seconds", &q->seconds);
+	q->seconds = MIN(q->seconds, SECONDS_MAX);
+	is_set(r, "debug", &q->debug);
+	is_set(r, "lines", &lines);
+	q->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
+	if (q->has_seconds && q->seconds <= 0)
+		http_error(x, 400, "invalid value for \"seconds\" - must be a positive integer");
+	else if (q->has_seconds && q->debug)
+		http_error(x, 400, "seconds and debug params are incompatible");
+	else
+		return true;
+	return false;
+}
+
 static void serve(struct http_exchange *x, const struct http_request *r,
 		  const struct snapshot_page *page)
 {
-	int64_t seconds = 0, debug = 0, lines = 1;
-	bool has_seconds = is_set(r, "seconds", &seconds);
 	const char *refusal = page->refusal();
-	enum symbols_detail detail;
+	struct snapshot_query q;
 
-	is_set(r, "debug", &debug);
-	is_set(r, "lines", &lines);
-	detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
 	if (refusal)
 		http_error(x, 500, refusal);
-	else if (has_seconds && seconds <= 0)
-		http_error(x, 400, "invalid value for \"seconds\" - must be a positive integer");
-	else if (has_seconds && debug)
-		http_error(x, 400, "seconds and debug params are incompatible");
-	else if (has_seconds)
-		start_delta(x, page, MIN(seconds, SECONDS_MAX), detail);
+	else if (!snapshot_query_read(x, r, &q))
+		return;
+	else if (q.has_seconds)
+		start_delta(x, page, q.seconds, q.detail);
 	else
-		send_snapshot(x, page, detail, debug != 0);
+		send_snapshot(x, page, q.detail, q.debug != 0);
 }
 
 /* HEAD takes no snapshot; its answer is what the file's head would say. */
 void snapshot_route(struct http_exchange *x, const struct http_request *r,
 		    const struct snapshot_page *page)
 {
-	struct http_response head = file_response(page->name);
+	struct http_response head = snapshot_file(page->name);
 
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);

@@ -48,8 +48,8 @@ int build_file(struct arena *a, const struct message *m, struct bytes *out)
 	return encode_gzip(a, plain, out);
 }
 
-int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
-		  enum symbols_detail detail, struct message *out)
+int build_message_of(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		     enum symbols_detail detail, struct message *out, const uint32_t **of_stack)
 {
 	struct place_table places;
 	struct sample_table samples;
@@ -65,7 +65,16 @@ int build_message(struct arena *a, const struct stack_table *t, const struct pro
 	*out = (struct message){ 0 };
 	fill_head(out, head);
 	fill_tables(out, &namer, &samples);
+	*of_stack = samples.of_stack;
 	return 0;
+}
+
+int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		  enum symbols_detail detail, struct message *out)
+{
+	const uint32_t *of_stack;
+
+	return build_message_of(a, t, head, detail, out, &of_stack);
 }
 
 int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,

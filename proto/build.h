@@ -31,6 +31,13 @@ struct profile_head {
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
 		  enum symbols_detail detail, struct message *out);
 
+/*
+ * The same; (*of_stack)[i] is the sample of stack i of the table, MESSAGE_NONE for
+ * one whose values are all zero.
+ */
+int build_message_of(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		     enum symbols_detail detail, struct message *out, const uint32_t **of_stack);
+
 /* The gzip'd file of a finished message, in `a`.  Returns like build_profile(). */
 int build_file(struct arena *a, const struct message *m, struct bytes *out);
 

@@ -26,6 +26,37 @@ static void write_addresses(struct text *t, const struct message *m, const struc
 	text_char(t, '\n');
 }
 
+/* Quotes and backslashes escaped; control characters and broken UTF-8 are gone already, or nearly.
+ */
+static void write_quoted(struct text *t, const char *s)
+{
+	text_char(t, '"');
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			text_char(t, '\\');
+		text_char(t, (unsigned char)*s < ' ' ? '?' : *s);
+	}
+	text_char(t, '"');
+}
+
+/* # labels: {"state":"waiting", "thread":"worker"}; texts only, as in Go. */
+static void write_labels(struct text *t, const struct message_sample *s)
+{
+	const char *before = "# labels: {";
+
+	for (uint32_t i = 0; i < s->label_count; i++) {
+		if (!s->label[i].text)
+			continue;
+		text_str(t, before);
+		write_quoted(t, s->label[i].key);
+		text_char(t, ':');
+		write_quoted(t, s->label[i].text);
+		before = ", ";
+	}
+	if (*before == ',')
+		text_str(t, "}\n");
+}
+
 static void write_line(struct text *t, const struct message *m, uint64_t pc,
 		       const struct message_line *line)
 {
@@ -85,6 +116,7 @@ static void write_all(struct text *t, const struct message *m, const struct lega
 		form->write_values(t, s->value);
 		text_str(t, " @");
 		write_addresses(t, m, s);
+		write_labels(t, s);
 		write_frames(t, m, s);
 	}
 	write_maps(t, form->maps_title);

@@ -37,7 +37,8 @@ static bool make_room(struct filler *f, const struct stack_table *stacks)
 	f->location = arena_array(f->arena, deepest, sizeof(*f->location));
 	f->slot = arena_array(f->arena, f->slot_count, sizeof(*f->slot));
 	f->out->sample = arena_array(f->arena, stacks->count, sizeof(*f->out->sample));
-	return f->location && f->slot && f->out->sample;
+	f->out->of_stack = arena_array(f->arena, stacks->count, sizeof(*f->out->of_stack));
+	return f->location && f->slot && f->out->sample && f->out->of_stack;
 }
 
 static bool find_places(struct filler *f, const struct stack *s)
@@ -92,15 +93,19 @@ static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count)
 	return true;
 }
 
-static bool add_stack(struct filler *f, const struct stack *s)
+static bool add_stack(struct filler *f, size_t index, const struct stack *s)
 {
 	uint32_t *slot;
 
+	f->out->of_stack[index] = MESSAGE_NONE;
+	if (!has_value(s, f->values))
+		return true;
 	if (!find_places(f, s))
 		return false;
 	slot = slot_for(f, s->depth);
 	if (!*slot && !new_sample(f, slot, s->depth))
 		return false;
+	f->out->of_stack[index] = *slot - 1;
 	for (size_t i = 0; i < f->values; i++)
 		f->out->sample[*slot - 1].value[i] += s->value[i];
 	return true;
@@ -116,7 +121,7 @@ int sample_table_fill(struct sample_table *t, struct arena *a, const struct stac
 	if (!make_room(&f, stacks))
 		return -1;
 	for (size_t i = 0; i < stacks->count; i++)
-		if (has_value(stacks->list[i], values) && !add_stack(&f, stacks->list[i]))
+		if (!add_stack(&f, i, stacks->list[i]))
 			return -1;
 	return 0;
 }

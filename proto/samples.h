@@ -18,6 +18,7 @@
 struct sample_table {
 	struct message_sample *sample;
 	size_t count;
+	uint32_t *of_stack; /* for each stack of the table: its sample; MESSAGE_NONE if left out */
 };
 
 /*

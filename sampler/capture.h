@@ -40,6 +40,7 @@ struct capture {
 	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
 	bool newborn;	   /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
+	bool bp_unknown;			     /* reg[REG_RBP] is not that of the thread */
 	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from slice_at upwards */
 };
 

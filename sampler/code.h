@@ -20,6 +20,10 @@ int64_t code_refreshed_ns(void);
 /* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
 void code_release(void);
 
+/* Somebody keeps addresses for ever: the table of modules stays.  Context: init. */
+void code_keep(void);
+bool code_is_kept(void);
+
 /* Who was unloading is not there; what it unloaded may be gone.  Context: child. */
 void code_after_fork(void);
 

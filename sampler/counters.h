@@ -28,6 +28,8 @@
 	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
 	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
 	X(STACKS_CUT_DEPTH, "stacks_cut_depth", "stacks with more frames than a profile keeps")    \
+	X(STACKS_CUT_NEEDS_BP, "stacks_cut_needs_bp",                                              \
+	  "stacks of waiting threads that end where the frame pointer could not be found")         \
 	X(STACKS_DROPPED_TABLE_FULL, "stacks_dropped_table_full",                                  \
 	  "samples counted under [other stacks] because a profile held its limit of stacks")       \
 	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
@@ -40,6 +42,14 @@
 	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
 	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
+	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
+	  "threads beyond what a thread dump holds")                                               \
+	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \
+	  "times a waiting thread went on while it was looked at; it was looked at again")         \
+	X(DUMP_THREADS_UNWATCHED, "dump_threads_unwatched",                                        \
+	  "running threads for which a dump got no timer, or that block the signal")               \
+	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \
+	  "threads in a dump without a stack: [unseen stack]")                                     \
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
 	X(LIBRARY_ABORTS, "library_aborts",                                                        \
 	  "libraries that gave up; what they worked on is left out")                               \
@@ -54,6 +64,10 @@
 	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \
 	  "allocations not looked at because they came from a signal handler inside ours")         \
+	X(THREADCREATE_FOLDED, "threadcreate_folded",                                              \
+	  "threads counted under [other stacks]: the table of stacks was full")                    \
+	X(THREADCREATE_UNKNOWN, "threadcreate_unknown",                                            \
+	  "threads whose creator's stack could not be kept")                                       \
 	X(BLOCK_SAMPLES, "block_samples", "waits recorded")                                        \
 	X(BLOCK_COARSENED, "block_coarsened",                                                      \
 	  "times that PPROF_BLOCK_RATE was doubled for a while: too many waits a second")          \

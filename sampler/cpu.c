@@ -7,7 +7,6 @@
 #include "sampler/carrier.h"
 #include "sampler/code.h"
 #include "sampler/counters.h"
-#include "sampler/heap.h"
 #include "sampler/learn.h"
 #include "sampler/modules.h"
 #include "sampler/ring.h"
@@ -30,13 +29,15 @@
 
 static struct {
 	struct cpu_profile *profiles; /* running */
+	struct cpu_watch *watches;    /* open */
+	uint32_t watch_id;	      /* given out last */
 	struct ring ring;
 	int hz;
 	bool open;	   /* timers run */
 	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
 	int64_t give_back_ns; /* when, once closed */
-	const char *disabled; /* why no profile will ever be taken, NULL */
+	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
 	const char *refusal;  /* why the last start failed, NULL */
 	struct walk walk;     /* too large for the stack */
 } cpu;
@@ -95,9 +96,21 @@ static void walk(const struct capture *c)
 		walk_capture(c, &cpu.walk);
 }
 
+/* A tick that comes after its watch was closed is nobody's. */
+static void show_watch(const struct thread *t)
+{
+	for (struct cpu_watch *w = cpu.watches; w; w = w->next)
+		if (w->id == t->watch)
+			w->seen(w->arg, t->tid, &cpu.walk);
+}
+
 static void take_capture(const struct capture *c)
 {
 	walk(c);
+	if (c->thread->watch) {
+		show_watch(c->thread);
+		return;
+	}
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
@@ -134,8 +147,11 @@ static int64_t period_of(int hz)
 
 static bool get_memory(void)
 {
-	if (!cpu.holds_memory && ring_init(&cpu.ring, RING_BYTES) != 0)
+	if (cpu.holds_memory)
+		return true;
+	if (ring_init(&cpu.ring, RING_BYTES) != 0)
 		return false;
+	ring_touch(&cpu.ring);
 	cpu.holds_memory = true;
 	return true;
 }
@@ -161,25 +177,56 @@ static bool has_room(void)
 	return limit.rlim_cur > pages * PAGE_BYTES + ROOM_BYTES;
 }
 
-static const char *open_sampler(int hz)
+static bool ring_is_used(void)
 {
-	const char *why = NULL;
-	int signal = carrier_acquire(&why);
+	bool used = cpu.open;
+
+	for (const struct cpu_watch *w = cpu.watches; w; w = w->next)
+		used |= w->signal != 0;
+	return used;
+}
+
+/* From now on ticks are captured.  Returns the carrier, or 0 and a sentence in *why. */
+static int open_ring(const char **why)
+{
+	int signal = carrier_acquire(why);
 
 	if (!signal)
-		return why;
+		return 0;
 	if (!cpu.holds_memory && !has_room())
-		return "the program's limit on address space (RLIMIT_AS) leaves no room for a "
+		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a "
 		       "profile";
-	if (!get_memory())
-		return "no memory for the ring of samples";
+	else if (!get_memory())
+		*why = "no memory for the ring of samples";
+	else
+		*why = NULL;
+	if (*why)
+		return 0;
 	code_refresh();
 	if (modules_have_go())
 		carrier_use_alternate_stacks();
-	discard();
+	if (!ring_is_used())
+		discard();
 	tick_direct_to(&cpu.ring);
-	if (roster_open(signal, period_of(hz)) != 0) {
+	return signal;
+}
+
+static void close_ring(void)
+{
+	if (!ring_is_used())
 		tick_direct_to(NULL);
+	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+}
+
+static const char *open_sampler(int hz)
+{
+	const char *why = NULL;
+	int signal = open_ring(&why);
+
+	if (!signal)
+		return why;
+	if (roster_open(signal, period_of(hz)) != 0) {
+		close_ring();
 		return "no memory for the table of threads";
 	}
 	cpu.hz = hz;
@@ -191,9 +238,8 @@ static const char *open_sampler(int hz)
 static void close_sampler(void)
 {
 	roster_close();
-	tick_direct_to(NULL);
 	cpu.open = false;
-	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+	close_ring();
 }
 
 static void give_back(void)
@@ -203,7 +249,7 @@ static void give_back(void)
 		roster_release();
 	}
 	cpu.holds_memory = false;
-	if (heap_is_on())
+	if (code_is_kept())
 		learn_release(); /* it learns again what it needs; its sites keep the modules */
 	else
 		code_release();
@@ -392,6 +438,49 @@ void cpu_profile_free(struct cpu_profile *p)
 	sys_unmap(p, sizeof(*p));
 }
 
+/* ---- dumps */
+
+void cpu_watch_open(struct cpu_watch *w)
+{
+	w->id = ++cpu.watch_id ? cpu.watch_id : ++cpu.watch_id;
+	w->signal = 0;
+	w->next = cpu.watches;
+	cpu.watches = w;
+}
+
+static bool ready_watch(struct cpu_watch *w)
+{
+	const char *why;
+
+	if (!w->signal && !cpu.disabled && roster_watch_begins())
+		w->signal = open_ring(&why);
+	return w->signal != 0;
+}
+
+bool cpu_watch_thread(struct cpu_watch *w, int tid)
+{
+	return ready_watch(w) && roster_watch(tid, w->id, w->signal);
+}
+
+void cpu_watch_poll(void)
+{
+	if (cpu.holds_memory)
+		drain();
+}
+
+void cpu_watch_close(struct cpu_watch *w)
+{
+	struct cpu_watch **at = &cpu.watches;
+
+	if (w->signal)
+		roster_unwatch(w->id);
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (*at)
+		*at = w->next;
+	close_ring();
+}
+
 /* ---- what is due */
 
 static int64_t tick_open(int64_t now_ns)
@@ -407,6 +496,8 @@ static int64_t tick_open(int64_t now_ns)
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
 static int64_t tick_closed(int64_t now_ns)
 {
+	if (cpu.watches)
+		return now_ns + LINGER_NS;
 	if (now_ns < cpu.give_back_ns)
 		return cpu.give_back_ns;
 	if (!tick_is_quiet() || !roster_is_quiet()) {
@@ -422,13 +513,14 @@ int64_t cpu_tick(int64_t now_ns)
 	if (cpu.open)
 		return tick_open(now_ns);
 	/* the symbol page reads the module table too */
-	return cpu.holds_memory || (modules_count() && !heap_is_on()) ? tick_closed(now_ns)
-								      : INT64_MAX;
+	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? tick_closed(now_ns)
+									: INT64_MAX;
 }
 
 void cpu_after_fork(void)
 {
 	cpu.profiles = NULL;
+	cpu.watches = NULL;
 	cpu.open = false;
 	cpu.holds_memory = false;
 	cpu.ring.bytes = NULL;

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "sampler/stacks.h"
+#include "sampler/walk.h"
 
 #define CPU_HZ_MIN 1
 #define CPU_HZ_MAX 1000
@@ -54,12 +55,36 @@ void cpu_profile_stop(struct cpu_profile *p);
 void cpu_profile_free(struct cpu_profile *p);
 
 /*
+ * A thread dump's part in the sampler: threads that run are captured by their next
+ * tick, which stands for no time and is in no profile.  While a watch is open, the
+ * module table and what was learned about code stay.
+ */
+struct cpu_watch {
+	void (*seen)(void *arg, int tid, const struct walk *w); /* called from cpu_watch_poll() */
+	void *arg;
+	uint32_t id; /* never 0 */
+	int signal;  /* the carrier, once a thread was asked for */
+	struct cpu_watch *next;
+};
+
+/* `seen` and `arg` are the caller's. */
+void cpu_watch_open(struct cpu_watch *w);
+
+/* Asks for a thread's next tick; false when that cannot work. */
+bool cpu_watch_thread(struct cpu_watch *w, int tid);
+
+/* Takes what ticks have captured. */
+void cpu_watch_poll(void);
+
+void cpu_watch_close(struct cpu_watch *w);
+
+/*
  * Does what is due: drains captures, looks for new threads.  Returns when it
  * wants to run again (CLOCK_MONOTONIC ns), INT64_MAX while no profile runs.
  */
 int64_t cpu_tick(int64_t now_ns);
 
-/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: init. */
+/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: any role. */
 void cpu_disable(const char *why);
 
 /* No profile runs and no memory is held.  Context: child. */

@@ -315,6 +315,26 @@ struct row learn_row(uint64_t pc)
 	return LIKELY(row.kind != ROW_UNKNOWN) ? row : learn_new(pc);
 }
 
+static void find_start(void *arg)
+{
+	struct job *job = arg;
+	unw_cursor_t cursor;
+	unw_proc_info_t info;
+
+	if (open_space() && unw_init_remote(&cursor, library.space, &job->subject) >= 0 &&
+	    unw_get_proc_info(&cursor, &info) >= 0 && job->subject.found)
+		job->regs.pc = info.start_ip;
+}
+
+uint64_t learn_function_start(uint64_t pc)
+{
+	struct job job = { .subject = { .pc = pc } };
+
+	if (module_find(pc, modules_generation()))
+		run(find_start, &job);
+	return job.regs.pc;
+}
+
 static bool get_regs(unw_cursor_t *cursor, struct frame_regs *out)
 {
 	unw_word_t pc, sp, bp;
@@ -373,10 +393,10 @@ bool learn_step_captured(uint32_t frames, struct frame_regs *out)
 	return job.ok;
 }
 
-void learn_forget(uint64_t start, uint64_t limit)
+bool learn_forget(uint64_t start, uint64_t limit)
 {
-	rows_forget(start, limit);
 	peek_forget();
+	return rows_forget(start, limit);
 }
 
 void learn_release(void)

@@ -21,6 +21,9 @@
 /* The row for look-up address `pc`, found or learned; never ROW_UNKNOWN. */
 struct row learn_row(uint64_t pc);
 
+/* Where the function that holds `pc` begins, by its unwind data; 0 if that is not known. */
+uint64_t learn_function_start(uint64_t pc);
+
 struct frame_regs {
 	uint64_t pc, sp, bp;
 };
@@ -36,8 +39,9 @@ void learn_start_capture(const struct capture *c);
  */
 bool learn_step_captured(uint32_t frames, struct frame_regs *out);
 
-/* Rows of a range that was unloaded, and tables cached from it, are gone. */
-void learn_forget(uint64_t start, uint64_t limit);
+/* Rows of a range that changed, and tables cached from it, are gone.  Whether there were any rows.
+ */
+bool learn_forget(uint64_t start, uint64_t limit);
 
 /* libunwind's space is not there; the rows are.  Context: child. */
 void learn_after_fork(void);

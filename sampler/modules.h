@@ -46,7 +46,7 @@ struct module {
 	uint8_t build_id_len;
 	bool is_main;
 	bool is_vdso;
-	bool is_go; /* holds a Go runtime */
+	bool is_go;		    /* holds a Go runtime */
 	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
 };
 
@@ -62,6 +62,15 @@ void modules_init(void);
  * The generation moves only when one went.
  */
 bool modules_refresh(void);
+
+/*
+ * A new generation, in which the modules from `first` on begin: addresses in them
+ * that were met before are of something that came and went unseen.
+ */
+void modules_renew(size_t first);
+
+/* Whether the last refresh saw all there is; false if the list was being changed meanwhile. */
+bool modules_are_current(void);
 
 /* Context: any role. */
 uint32_t modules_generation(void);

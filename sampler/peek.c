@@ -69,6 +69,19 @@ bool peek(uint64_t addr, void *to, size_t len)
 	return n == (long)len;
 }
 
+size_t peek_some(uint64_t addr, void *to, size_t len)
+{
+	long n = reader.no_vm_readv ? -EPERM : vm_readv(addr, to, len);
+
+	if (n == -ENOSYS || n == -EPERM) {
+		int fd = mem_fd();
+
+		reader.no_vm_readv = true;
+		n = fd >= 0 ? sys_pread(fd, to, len, addr) : 0;
+	}
+	return n > 0 ? (size_t)n : 0;
+}
+
 /* Bytes from `addr` to the end of its page: what one read may ask for. */
 static size_t rest_of_page(uint64_t addr)
 {

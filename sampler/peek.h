@@ -20,6 +20,9 @@
 /* Copies `len` bytes at `addr`.  False when any of them is unreadable. */
 bool peek(uint64_t addr, void *to, size_t len);
 
+/* Copies what is readable of `len` bytes from `addr` on; returns how many bytes that were. */
+size_t peek_some(uint64_t addr, void *to, size_t len);
+
 /* Copies a NUL-ended string, cutting it at size - 1.  False when unreadable. */
 bool peek_string(uint64_t addr, char *to, size_t size);
 

@@ -96,6 +96,58 @@ static void adopt(int tid)
 	arm_other(t);
 }
 
+/* ---- watching */
+
+bool roster_watch(int tid, uint32_t watch, int signal)
+{
+	struct thread *t;
+
+	if (task_blocks_signal(tid, signal))
+		return false;
+	t = thread_claim_watched(tid, watch);
+	if (!t)
+		return false;
+	take_known_stack(t);
+	if (timer_start_once(t, signal) != 0) {
+		thread_recycle(t);
+		return false;
+	}
+	atomic_store_explicit(&t->state, THREAD_ARMED, memory_order_release);
+	return true;
+}
+
+/* A tick may still be on its way, so the record is not anybody else's before the next dump. */
+static void unwatch_each(struct thread *t, void *watch)
+{
+	bool is_armed = atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ARMED;
+
+	if (t->watch != *(const uint32_t *)watch || !is_armed)
+		return;
+	timer_delete_of(t);
+	thread_end(t);
+}
+
+void roster_unwatch(uint32_t watch)
+{
+	threads_each(unwatch_each, &watch);
+}
+
+static void recycle_each(struct thread *t, void *unused)
+{
+	(void)unused;
+	if (t->watch && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ENDED)
+		thread_recycle(t);
+}
+
+bool roster_watch_begins(void)
+{
+	if (threads_open() != 0)
+		return false;
+	timers_budget();
+	threads_each(recycle_each, NULL);
+	return true;
+}
+
 /* ---- ending */
 
 static void end(struct thread *t)
@@ -117,7 +169,8 @@ static void end_at(struct thread *t, int64_t cpu_ns)
 static void end_each(struct thread *t, void *unused)
 {
 	(void)unused;
-	end(t);
+	if (!t->watch)
+		end(t);
 }
 
 /* ---- scanning */
@@ -144,6 +197,8 @@ static void index_record(struct thread *t, void *arg)
 {
 	struct thread **slot = slot_of(arg, t->tid);
 
+	if (t->watch)
+		return;
 	t->found = false;
 	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
 		return thread_recycle(t);
@@ -182,6 +237,8 @@ static void check_record(struct thread *t, void *arg)
 	int64_t used = cpu - t->cpu_seen_ns;
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);
 
+	if (t->watch)
+		return;
 	if (cpu < 0 || (s->listed && !t->found))
 		return end_at(t, t->cpu_seen_ns);
 	if (state == THREAD_ARMED)
@@ -259,7 +316,7 @@ void roster_after_fork(void)
 
 static void change_period_of(struct thread *t, void *arg)
 {
-	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ARMED)
+	if (!t->watch && atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ARMED)
 		timer_change_period(t, *(const int64_t *)arg);
 }
 
@@ -271,7 +328,8 @@ void roster_change_period(int64_t period_ns)
 
 static void add_newborn(struct thread *t, void *sum)
 {
-	if (t->newborn && atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
+	if (t->newborn && !t->watch &&
+	    atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
 		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
 }
 
@@ -337,6 +395,30 @@ static void unpark_self(void)
 		timer_unpark(t);
 }
 
+/* Takes what waits for this thread; what is no tick of ours is queued again. */
+static void take_pending(int signal)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t mask = bit_of(signal);
+	siginfo_t info;
+
+	if (sys_call4(SYS_rt_sigtimedwait, (long)&mask, (long)&info, (long)&at_once,
+		      sizeof(mask)) != signal)
+		return;
+	if (info.si_code != SI_TIMER || !thread_from_cookie(info.si_value.sival_ptr))
+		sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
+}
+
+static void postpone_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (!t || atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ARMED)
+		return;
+	timer_postpone(t);
+	take_pending(carrier());
+}
+
 /*
  * A filtered thread makes no call of ours: the listener will find it.  Its timer
  * then goes on while it blocks the signal, and the next scan stops it.
@@ -370,4 +452,9 @@ void roster_thread_blocks(void)
 void roster_thread_unblocks(void)
 {
 	while_open(unpark_self);
+}
+
+void roster_thread_jumps(void)
+{
+	while_open(postpone_self);
 }

@@ -29,6 +29,19 @@ bool roster_is_quiet(void);
 /* Gives the records' memory back; no handler or hook may be inside.  Context: listener. */
 void roster_release(void);
 
+/* Before the first roster_watch() of a dump.  False without memory.  Context: listener. */
+bool roster_watch_begins(void);
+
+/*
+ * Gives one thread a timer for one tick, for the dump `watch`.  False when that
+ * cannot work: it blocks the signal, or there is no timer.  Opened or not.
+ * Context: listener.
+ */
+bool roster_watch(int tid, uint32_t watch, int signal);
+
+/* Takes the timers of `watch` away.  Context: listener. */
+void roster_unwatch(uint32_t watch);
+
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 
@@ -59,5 +72,12 @@ void roster_thread_ends(void);
  */
 void roster_thread_blocks(void);
 void roster_thread_unblocks(void);
+
+/*
+ * The calling thread is about to unblock the carrier where there may be no room
+ * for a handler: no tick comes for a moment, and one that waits is dropped (its
+ * time is in [unsampled]).  Context: hook.
+ */
+void roster_thread_jumps(void);
 
 #endif

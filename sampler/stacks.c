@@ -25,6 +25,9 @@ static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[t
 							[PSEUDO_UNSAMPLED] = "[unsampled]",
 							[PSEUDO_OTHER] = "[other stacks]",
 							[PSEUDO_UNKNOWN] = "[unknown stack]",
+							[PSEUDO_UNSEEN] = "[unseen stack]",
+							[PSEUDO_KERNEL] = "[kernel thread]",
+							[PSEUDO_MAIN] = "[main thread]",
 #define X(name) [PSEUDO_CALL_##name] = #name,
 							PSEUDO_CALLS(X)
 #undef X
@@ -161,6 +164,7 @@ static struct stack *listed(struct stack_table *t, struct stack *s)
 {
 	if (UNLIKELY(s == t->list[t->list_room])) {
 		t->list[t->list_room] = NULL;
+		s->index = (uint32_t)t->count;
 		t->list[t->count++] = s;
 	}
 	return s;
@@ -194,6 +198,7 @@ struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_
 	if (!s)
 		return other_stacks(t);
 	chain(t, s);
+	s->index = (uint32_t)t->count;
 	t->list[t->count++] = s;
 	return s;
 }

@@ -58,7 +58,10 @@ enum pseudo_frame {
 	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
 	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
-	PSEUDO_UNKNOWN,	      /* an allocation whose stack could not be kept */
+	PSEUDO_UNKNOWN,	      /* an allocation, or a thread's creation, whose stack is not kept */
+	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
+	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
+	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
 #define X(name) PSEUDO_CALL_##name,
 	PSEUDO_CALLS(X)
 #undef X
@@ -73,6 +76,7 @@ struct stack {
 	uint64_t hash;
 	uint32_t generation; /* modules_generation() when it was captured */
 	uint32_t depth;
+	uint32_t index; /* in the table's list, once it is there */
 	int64_t value[STACK_VALUES_MAX];
 	uint64_t pc[]; /* depth of them */
 };

@@ -90,6 +90,9 @@ static inline int sys_getpid(void)
 /* Opens for reading only, never blocking on a FIFO, never a controlling terminal. */
 int sys_open_read(const char *path);
 
+/* The same, relative to an open directory. */
+int sys_open_read_at(int dir, const char *path);
+
 static inline int sys_close(int fd)
 {
 	return (int)sys_call3(SYS_close, fd, 0, 0);
@@ -134,6 +137,15 @@ void sys_unmap(void *p, size_t bytes);
  */
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
+
+/* The pages are given back and read as zero from now on. */
+void sys_discard(void *p, size_t bytes);
+
+/*
+ * Whether the kernel makes every new mapping of this process resident at once
+ * (mlockall): then ours are let go of as they are made.  Context: hook.
+ */
+void sys_note_locked(bool locked);
 
 /* In a forked child: only what is kept is mapped.  Context: child. */
 void sys_after_fork(void);

@@ -50,6 +50,20 @@ bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
 	return n == 0;
 }
 
+static void count_one(int tid, void *count)
+{
+	(void)tid;
+	++*(uint64_t *)count;
+}
+
+uint64_t tasks_count(void)
+{
+	uint64_t count = 0;
+
+	tasks_each(count_one, &count);
+	return count ? count - 1 : 0;
+}
+
 static uint64_t parse_hex_after(const char *text, const char *name)
 {
 	const char *at = strstr(text, name);

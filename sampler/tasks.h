@@ -7,12 +7,16 @@
 #define SAMPLER_TASKS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * Calls fn for every thread.  False when /proc is not there or broke off; then
  * only threads that were seen to start are known.
  */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg);
+
+/* How many there are, ours not counted; 0 without /proc. */
+uint64_t tasks_count(void);
 
 /*
  * Whether a thread blocks a signal ("SigBlk:" of its status); also notes how many

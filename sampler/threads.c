@@ -65,7 +65,7 @@ void threads_after_fork(void)
 void threads_close(void)
 {
 	threads_after_fork(); /* the same, but for the pages */
-	sys_call3(SYS_madvise, (long)records(), (long)REGION_BYTES, MADV_DONTNEED);
+	sys_discard(records(), REGION_BYTES);
 }
 
 struct thread *thread_from_cookie(const void *cookie)
@@ -95,7 +95,7 @@ static struct thread *find_tid(int tid)
 		for (; bits; bits &= bits - 1) {
 			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
 
-			if (t->tid == tid && is_live(t))
+			if (t->tid == tid && !t->watch && is_live(t))
 				return t;
 		}
 	}
@@ -142,9 +142,10 @@ static int take_bit(atomic_uint_fast64_t *word)
 	return -1;
 }
 
-static void reset(struct thread *t, int tid)
+static void reset(struct thread *t, int tid, uint32_t watch)
 {
 	t->tid = tid;
+	t->watch = watch;
 	t->timer = -1;
 	t->newborn = false;
 	t->tp = 0;
@@ -159,7 +160,7 @@ static void reset(struct thread *t, int tid)
 	atomic_store_explicit(&t->state, THREAD_UNARMED, memory_order_release);
 }
 
-struct thread *thread_claim(int tid)
+static struct thread *claim(int tid, uint32_t watch)
 {
 	for (uint32_t i = 0; records() && i < WORDS; i++) {
 		int bit = take_bit(&taken[i]);
@@ -168,11 +169,21 @@ struct thread *thread_claim(int tid)
 			struct thread *t = &records()[i * 64 + (uint32_t)bit];
 
 			raise_words_used(i + 1);
-			reset(t, tid);
+			reset(t, tid, watch);
 			return t;
 		}
 	}
 	return NULL;
+}
+
+struct thread *thread_claim(int tid)
+{
+	return claim(tid, 0);
+}
+
+struct thread *thread_claim_watched(int tid, uint32_t watch)
+{
+	return claim(tid, watch);
 }
 
 void thread_end(struct thread *t)

@@ -27,6 +27,7 @@ struct thread {
 	atomic_int state; /* enum thread_state; see who moves it in threads.c */
 	int tid;
 	int timer;	   /* kernel timer id, valid while ARMED or PARKED */
+	uint32_t watch;	   /* not 0: of a thread dump, for one tick that stands for no time */
 	bool newborn;	   /* it started while it could be sampled from its first instruction */
 	int64_t period_ns; /* CPU time one tick stands for */
 	int64_t first_weight_ns; /* the same for the first tick; 0 once it came.  See timers.c */
@@ -74,6 +75,10 @@ void thread_remember_self(struct thread *t);
 /* A free record, marked UNARMED and owned by the caller; NULL when all are taken.  Context: hook,
  * listener. */
 struct thread *thread_claim(int tid);
+
+/* The same for a thread dump (thread.watch); hooks never take it for their own.  Context: listener.
+ */
+struct thread *thread_claim_watched(int tid, uint32_t watch);
 
 /* ENDED: the listener will recycle it.  Context: hook, listener. */
 void thread_end(struct thread *t);

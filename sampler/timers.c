@@ -110,21 +110,40 @@ static int create(struct thread *t, int signal)
 	return (int)sys_call3(SYS_timer_create, cpu_clock_of(t->tid), (long)&ev, (long)&t->timer);
 }
 
-int timer_start(struct thread *t, int signal, int64_t period_ns)
+static int create_within_budget(struct thread *t, int signal)
 {
 	int err = -EAGAIN;
 
 	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
 		err = create(t, signal);
-	if (err) {
+	if (err)
 		atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
+	return err;
+}
+
+static int start(struct thread *t, int signal, int64_t first_ns, int64_t period_ns)
+{
+	int err = create_within_budget(t, signal);
+
+	if (err)
 		return err;
-	}
-	t->period_ns = period_ns;
-	err = set(t, first_expiry(t, period_ns), period_ns, NULL);
+	err = set(t, first_ns, period_ns, NULL);
 	if (err)
 		timer_delete_of(t);
 	return err;
+}
+
+int timer_start(struct thread *t, int signal, int64_t period_ns)
+{
+	t->period_ns = period_ns;
+	return start(t, signal, first_expiry(t, period_ns), period_ns);
+}
+
+int timer_start_once(struct thread *t, int signal)
+{
+	t->period_ns = 0;
+	t->first_weight_ns = 0;
+	return start(t, signal, 1, 0);
 }
 
 int timer_change_period(struct thread *t, int64_t period_ns)
@@ -150,4 +169,9 @@ void timer_park(struct thread *t)
 void timer_unpark(struct thread *t)
 {
 	set(t, MAX(t->parked_left_ns, 1), t->period_ns, NULL);
+}
+
+void timer_postpone(struct thread *t)
+{
+	set(t, t->period_ns, t->period_ns, NULL);
 }

@@ -25,6 +25,12 @@ void timers_budget(void);
  */
 int timer_start(struct thread *t, int signal, int64_t period_ns);
 
+/*
+ * The same for a thread dump: one tick, as soon as the thread is met running, that
+ * stands for no time.
+ */
+int timer_start_once(struct thread *t, int signal);
+
 /* Changes the period of a running timer. */
 int timer_change_period(struct thread *t, int64_t period_ns);
 
@@ -36,6 +42,9 @@ void timers_after_fork(void);
 /* Stops the timer and remembers in t->parked_left_ns what was left to the next tick. */
 void timer_park(struct thread *t);
 void timer_unpark(struct thread *t);
+
+/* No tick of this thread within the next period of its CPU time.  Context: hook. */
+void timer_postpone(struct thread *t);
 
 /* CPU time of one thread of this process in ns, -1 if it is gone. */
 int64_t thread_cpu_ns(int tid);

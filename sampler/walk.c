@@ -11,8 +11,9 @@ struct walker {
 	const struct capture *capture;
 	struct walk *out;
 	struct frame_regs regs; /* of the frame to be left */
-	bool interrupted;	/* its pc is exact: the leaf, or beyond a signal frame */
-	enum walk_end end;	/* valid once step() says no */
+	bool bp_known;
+	bool interrupted;  /* its pc is exact: the leaf, or beyond a signal frame */
+	enum walk_end end; /* valid once step() says no */
 };
 
 static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
@@ -52,6 +53,13 @@ static bool enter(struct walker *k, struct frame_regs caller)
 	return true;
 }
 
+static bool stop_without_bp(struct walker *k, uint64_t lookup)
+{
+	k->out->stuck_pc = lookup;
+	k->out->stuck_sp = k->regs.sp;
+	return stop(k, WALK_NEEDS_BP);
+}
+
 static bool step_row(struct walker *k, const struct row *row)
 {
 	uint64_t base = row->kind == ROW_SP ? k->regs.sp : k->regs.bp;
@@ -64,6 +72,7 @@ static bool step_row(struct walker *k, const struct row *row)
 		return stop_missing(k, cfa - 8);
 	if (row->bp_saved && !load(k, cfa + (uint64_t)(int64_t)row->bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
+	k->bp_known |= row->bp_saved;
 	return enter(k, caller);
 }
 
@@ -79,6 +88,7 @@ static bool step_complex(struct walker *k, bool is_signal)
 	if (!enter(k, caller))
 		return false;
 	k->interrupted = is_signal;
+	k->bp_known |= is_signal;
 	return true;
 }
 
@@ -96,7 +106,7 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 	uint64_t bp = k->regs.bp;
 	struct frame_regs caller = { .sp = bp + 16 };
 
-	if (bp < k->regs.sp || bp % 8)
+	if (!k->bp_known || bp < k->regs.sp || bp % 8)
 		return stop(k, WALK_NO_RULE);
 	if (!load(k, bp, &caller.bp) || !load(k, bp + 8, &caller.pc))
 		return stop(k, WALK_NO_RULE);
@@ -105,15 +115,23 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 	return enter(k, caller);
 }
 
+static bool needs_bp(const struct row *row)
+{
+	return row->kind == ROW_BP || row->kind == ROW_COMPLEX;
+}
+
 static bool step(struct walker *k, uint64_t lookup)
 {
 	struct row row = learn_row(lookup);
 
+	if (UNLIKELY(!k->bp_known) && needs_bp(&row))
+		return stop_without_bp(k, lookup);
 	switch ((enum row_kind)row.kind) {
 	case ROW_SP:
 	case ROW_BP:
 		return step_row(k, &row);
 	case ROW_END:
+		k->out->rooted = true;
 		return stop(k, WALK_COMPLETE);
 	case ROW_SIGNAL:
 	case ROW_COMPLEX:
@@ -146,13 +164,14 @@ static void trim_our_frames(struct walk *w)
 	w->depth = kept;
 }
 
-static void note_cut(struct walk *w)
+void walk_mark_cut(struct walk *w)
 {
 	static const enum counter counter_of[] = {
 		[WALK_NO_RULE] = COUNTER_STACKS_CUT_NO_RULE,
 		[WALK_SLICE] = COUNTER_STACKS_CUT_SLICE,
 		[WALK_BAD_FRAME] = COUNTER_STACKS_CUT_BAD_FRAME,
 		[WALK_DEPTH] = COUNTER_STACKS_CUT_DEPTH,
+		[WALK_NEEDS_BP] = COUNTER_STACKS_CUT_NEEDS_BP,
 	};
 
 	counter_add(counter_of[w->end], 1);
@@ -161,16 +180,18 @@ static void note_cut(struct walk *w)
 	w->pc[w->depth++] = PSEUDO_TRUNCATED;
 }
 
-void walk_capture(const struct capture *c, struct walk *w)
+void walk_try(const struct capture *c, struct walk *w)
 {
 	struct walker k = { .capture = c,
 			    .out = w,
 			    .regs = { CAPTURE_PC(c), CAPTURE_SP(c), CAPTURE_BP(c) },
+			    .bp_known = !c->bp_unknown,
 			    .interrupted = true };
 	uint64_t lookup;
 
 	learn_start_capture(c);
 	w->depth = 0;
+	w->rooted = false;
 	do {
 		lookup = k.interrupted ? k.regs.pc : k.regs.pc - 1;
 		w->pc[w->depth++] = MAX(lookup, (uint64_t)PSEUDO_LIMIT);
@@ -178,6 +199,11 @@ void walk_capture(const struct capture *c, struct walk *w)
 	} while (w->depth < STACK_DEPTH_MAX && step(&k, lookup));
 	w->end = k.end;
 	trim_our_frames(w);
+}
+
+void walk_capture(const struct capture *c, struct walk *w)
+{
+	walk_try(c, w);
 	if (w->end != WALK_COMPLETE)
-		note_cut(w);
+		walk_mark_cut(w);
 }

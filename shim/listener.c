@@ -57,9 +57,14 @@ static __thread uint64_t mask_before;
 #define BIT(sig)      (1ULL << ((sig)-1))
 #define FAULTS	      (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
 
+uint64_t listener_signals(void)
+{
+	return ~(GLIBC_SIGNALS | FAULTS);
+}
+
 void listener_block_signals(void)
 {
-	uint64_t mask = ~(GLIBC_SIGNALS | FAULTS);
+	uint64_t mask = listener_signals();
 
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&mask_before, sizeof(mask));
 }
@@ -144,6 +149,8 @@ static int64_t tick(int64_t now_ns)
 	int64_t again;
 
 	wake_clear(listener.wake_fd);
+	if (listener.stop) /* after the clearing: who stops us may have found a signal on its way */
+		return now_ns;
 	again = listener.service->tick(now_ns);
 
 	if (last_thread_should_go(now_ns, &again)) {
@@ -157,8 +164,10 @@ static int64_t tick(int64_t now_ns)
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
+	int wake_fd;
 
-	listener.wake_fd = MAX(wake_open(), 0);
+	wake_fd = wake_open();
+	listener.wake_fd = MAX(wake_fd, 0);
 	service.tick = tick;
 	service.wake_fd = listener.wake_fd;
 	peek_new_descriptors();

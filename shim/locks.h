@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "sampler/contention.h"
+#include "sampler/hook_walk.h"
 #include "sampler/waiters.h"
 #include "shim/cc.h"
 
@@ -117,15 +118,6 @@ static inline bool lock_is_free(const pthread_mutex_t *m)
 
 /* Unlocking gives the mutex up, and not only one of several levels.  Context: hook, its owner. */
 bool lock_mutex_releases(const pthread_mutex_t *m);
-
-/*
- * The function that called the hook this stands in, or that jumped to: our return
- * address is its.
- */
-#define CALLER()                                                                                   \
-	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
-			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
-			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
 
 /*
  * A deadline that a timed call would not refuse before it looks at the lock.  All

@@ -8,7 +8,9 @@
 #include <sys/auxv.h>
 
 #include "http/routes.h"
+#include "sampler/births.h"
 #include "sampler/carrier.h"
+#include "sampler/code.h"
 #include "sampler/contention.h"
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
@@ -136,7 +138,7 @@ static void write_status(struct text *t)
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");
 	text_u64(t, threads.unarmed);
-	text_str(t, "\ngoroutine, threadcreate: not in this version\n");
+	text_str(t, "\ngoroutine: active, on request\nthreadcreate: active\n");
 }
 
 static void tell_port_taken(void)
@@ -202,6 +204,8 @@ static void start(int argc, char **argv)
 	modules_init();
 	last_thread_init();
 	child_init();
+	births_turn_on();
+	code_keep();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
@@ -242,6 +246,27 @@ static bool was_preloaded(void)
 	return real()->pthread_create;
 }
 
+static bool is_defined(const char *name)
+{
+	return lookup_comes_earlier(name) || lookup_next(name);
+}
+
+/*
+ * Valgrind runs all threads in one process with descriptors of its own, which
+ * our thread would close.  Sanitizers know every thread and every allocation.
+ */
+static bool is_watched(void)
+{
+	if (lookup_has_object("/vgpreload_"))
+		tell_user("the program runs under valgrind");
+	else if (is_defined("__asan_init") || is_defined("__tsan_init") ||
+		 is_defined("__msan_init"))
+		tell_user("the program is built with a sanitizer");
+	else
+		return false;
+	return true;
+}
+
 /* False: the shim stays dormant. */
 static bool read_settings(char **environment)
 {
@@ -272,7 +297,8 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (was_preloaded() && read_settings(environment) && can_tell_forks() && heed_filter())
+	if (was_preloaded() && read_settings(environment) && !is_watched() && can_tell_forks() &&
+	    heed_filter())
 		start(argc, argv);
 	else
 		heap_turn_off();

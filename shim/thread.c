@@ -1,7 +1,7 @@
 /*
  * pthread_create and pthread_exit.  A new thread first notes where its stack
- * lies, and while a CPU profile runs it gives itself a timer, so that short
- * threads are seen.
+ * lies and who created it, and while a CPU profile runs it gives itself a timer,
+ * so that short threads are seen.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,9 +9,12 @@
 #include <stddef.h>
 #include <threads.h>
 
+#include "sampler/births.h"
 #include "sampler/heap.h"
+#include "sampler/hook_walk.h"
 #include "sampler/own_stack.h"
 #include "sampler/roster.h"
+#include "sampler/site_at.h"
 #include "shim/cc.h"
 #include "shim/child.h"
 #include "shim/last_thread.h"
@@ -23,6 +26,7 @@ struct start {
 	void *(*fn)(void *);
 	void *arg;
 	size_t stack_bytes, guard_bytes;
+	struct site *creator; /* NULL: not recorded */
 	atomic_bool taken;
 };
 
@@ -55,17 +59,26 @@ static void free_start(struct start *s)
 	atomic_store_explicit(&s->taken, false, memory_order_release);
 }
 
+static void thread_ends(void)
+{
+	birth_ends();
+	if (!life_is_child())
+		roster_thread_ends();
+}
+
 /* The one frame of ours in a thread's stack; profiles leave it out. */
 static OUR_FRAME void *run_thread(void *start)
 {
 	struct start *given = start, s = { .fn = given->fn, .arg = given->arg };
+	struct site *creator = given->creator;
 	void *result;
 
 	own_stack_set_thread(given->stack_bytes, given->guard_bytes);
 	free_start(given);
+	birth_begins(creator);
 	roster_thread_starts();
 	result = s.fn(s.arg);
-	roster_thread_ends();
+	thread_ends();
 	return result;
 }
 
@@ -84,7 +97,7 @@ static void note_stack(struct start *s, const pthread_attr_t *attr)
 }
 
 static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr,
-				   void *(*fn)(void *), void *arg)
+				   void *(*fn)(void *), void *arg, struct frame_regs caller)
 {
 	struct start *s = take_start(fn, arg);
 	int err;
@@ -92,28 +105,39 @@ static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr
 	if (!s)
 		return real()->pthread_create(thread, attr, fn, arg);
 	note_stack(s, attr);
+	s->creator = birth_site(caller);
 	err = real()->pthread_create(thread, attr, run_thread, s);
 	if (err)
 		free_start(s);
 	return err;
 }
 
+static bool is_wanted(void)
+{
+	return births_are_on() || heap_is_on() || roster_is_open();
+}
+
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
 	if (life_is_child())
-		child_chance();
-	if ((heap_is_on() || roster_is_open()) && (!life_is_child() || child_records()))
-		return create_wrapped(thread, attr, fn, arg);
+		child_chance(&child_no_handler);
+	if (is_wanted() && (!life_is_child() || child_records()))
+		return create_wrapped(thread, attr, fn, arg, CALLER());
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+/* In a child too, once its state is in order: later it might start a listener. */
+static bool is_ours(void)
+{
+	return !life_is_child() || child_records() || life_now() > LIFE_ENTERING;
 }
 
 static void note_end(void)
 {
-	if (life_is_child())
-		return;
-	roster_thread_ends();
-	last_thread_note_exit();
+	thread_ends();
+	if (is_ours())
+		last_thread_note_exit();
 }
 
 /* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
@@ -127,7 +151,7 @@ void pprofshim_before_exit(void)
 
 EXPORT int pthread_cancel(pthread_t thread)
 {
-	if (!life_is_child())
+	if (is_ours())
 		last_thread_note_cancel(thread);
 	return real()->pthread_cancel(thread);
 }

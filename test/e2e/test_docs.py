@@ -25,7 +25,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.realpath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 DOCUMENTS = ["README.md", "docs/PROFILING.md"]
 WATCHDOG_SECONDS = 300
-PORTS = ["16060", "6060", "6061", "7777", "8080"]
+PORTS = ["16060", "6060", "6061", "6062", "7777", "8080"]
 
 # (document, text in a block, what its output must match)
 EXPECTED = [
@@ -42,6 +42,8 @@ EXPECTED = [
     ("docs/PROFILING.md", "mutex?seconds=3", r"Type: delay(?s:.*)unlock_room"),
     ("docs/PROFILING.md", "block?seconds=3", r"Type: delay(?s:.*)pthread_mutex_lock"),
     ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
+    ("docs/PROFILING.md", "make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
+    ("docs/PROFILING.md", "go tool pprof -tags", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]
 
@@ -300,7 +302,7 @@ def check_words():
     targets = set(re.findall(r"^([a-z][a-z-]*):.*##", read("Makefile"), re.M))
     for document in DOCUMENTS + ["docs/DESIGN.md"]:
         text = read(document)
-        for name in set(re.findall(r"`((?:cpu|heap|block|mutex|stacks|symbol)_[a-z_]+)`", text)):
+        for name in set(re.findall(r"`((?:cpu|heap|block|mutex|stacks|symbol|dump|threadcreate)_[a-z_]+)`", text)):
             check(f'"{name}"' in counters, f"{document}: counter {name} exists")
         for target in set(re.findall(r"(?:`|^)(?:sudo )?make ([a-z-]+)", text, re.M)):
             check(target in targets, f"{document}: make {target} exists")

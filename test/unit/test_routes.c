@@ -13,9 +13,11 @@
 #include "proto/contention_text.h"
 #include "proto/heap_text.h"
 #include "proto/trim.h"
+#include "sampler/births.h"
 #include "sampler/contention.h"
 #include "sampler/counters.h"
 #include "sampler/cpu.h"
+#include "sampler/dump.h"
 #include "sampler/heap.h"
 #include "sampler/modules.h"
 #include "sampler/symbols.h"
@@ -30,6 +32,7 @@ struct http_exchange {
 	int status;
 	bool is_error; /* in Go's error form */
 	bool begun, has_waiter, finished, aborted;
+	int again; /* times that a waiter asked for more time */
 	struct http_waiter waiter;
 	const char *type, *filename;
 	char extra[1024];
@@ -89,6 +92,12 @@ void http_finish(struct http_exchange *e, const void *body, size_t len)
 	e->finished = true;
 	e->body = body;
 	e->len = len;
+}
+
+void http_again(struct http_exchange *e, int64_t due_ns)
+{
+	e->again++;
+	e->waiter.due_ns = due_ns;
 }
 
 void http_abort(struct http_exchange *e)
@@ -247,7 +256,8 @@ int mutex_text(struct arena *a, const struct message *m, struct bytes *out)
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,
 		  enum symbols_detail detail, struct message *out)
 {
-	(void)a, (void)detail, (void)out;
+	(void)a, (void)detail;
+	*out = (struct message){ 0 };
 	heap_fake.head = *head;
 	heap_fake.built_bytes = t->list[0]->value[HEAP_VALUE_INUSE_BYTES];
 	return 0;
@@ -258,9 +268,13 @@ void trim_operator_new(struct arena *a, struct message *m)
 	(void)a, (void)m;
 }
 
+static size_t built_samples;
+static int births_snapshots;
+
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
 {
-	(void)a, (void)m;
+	(void)a;
+	built_samples = m->sample_count;
 	*out = (struct bytes){ (const uint8_t *)"file", 4 };
 	return 0;
 }
@@ -270,6 +284,75 @@ int heap_text(struct arena *a, const struct message *m, struct bytes *out)
 	(void)a, (void)m;
 	*out = (struct bytes){ (const uint8_t *)"text", 4 };
 	return 0;
+}
+
+/* ---- a fake dump: two threads with one stack, complete after three steps */
+
+static struct {
+	bool fails;
+	int started, steps, freed;
+	struct dump dump[2];
+	struct dump_thread thread[2][2];
+	struct profile_head head;
+} dump_fake;
+
+struct dump *dump_start(bool with_times)
+{
+	static const uint64_t pc = 0x1010;
+	struct dump *d = &dump_fake.dump[dump_fake.started % 2];
+
+	(void)with_times;
+	if (dump_fake.fails)
+		return NULL;
+	*d = (struct dump){ .count = 2, .thread = dump_fake.thread[dump_fake.started++ % 2] };
+	stack_table_init(&d->stacks, 1 << 20);
+	stack_table_add(&d->stacks, &pc, 1, 3)->value[0] = 2;
+	/* thread 7 stays; 8 was followed by 9 */
+	d->thread[0] = (struct dump_thread){ .tid = 7, .how = DUMP_RAN };
+	d->thread[1] = (struct dump_thread){ .tid = 7 + dump_fake.started, .how = DUMP_RAN };
+	return d;
+}
+
+int64_t dump_step(struct dump *d)
+{
+	ck_assert_uint_eq(d->count, 2);
+	return ++dump_fake.steps % 3 ? dump_fake.steps : 0;
+}
+
+void dump_free(struct dump *d)
+{
+	stack_table_release(&d->stacks);
+	dump_fake.freed++;
+}
+
+int build_message_of(struct arena *a, const struct stack_table *t, const struct profile_head *head,
+		     enum symbols_detail detail, struct message *out, const uint32_t **of_stack)
+{
+	static const uint32_t location = 0, sample_of_stack[1] = { 0 };
+	static const struct message_sample sample = { .location = &location, .location_count = 1 };
+	static const struct message_function function = { "f", "f", "", 0 };
+	static const struct message_line line = { 0, 0 };
+	static const struct message_location place = { MESSAGE_NONE, 0x1010, &line, 1 };
+
+	(void)a, (void)detail;
+	ck_assert_uint_eq(t->count, 1);
+	dump_fake.head = *head;
+	*out = (struct message){ .sample = &sample,
+				 .sample_count = 1,
+				 .location = &place,
+				 .location_count = 1,
+				 .function = &function,
+				 .function_count = 1 };
+	*of_stack = sample_of_stack;
+	return 0;
+}
+
+/* Three threads made by one call, and one more after each snapshot. */
+void births_snapshot(struct stack_table *t)
+{
+	static const uint64_t pc = 0x1010;
+
+	stack_table_add(t, &pc, 1, 3)->value[0] = 3 + births_snapshots++;
 }
 
 /* ---- fake modules: 0x1000..0x1fff is module 0, 0x3000..0x3fff is module 1 */
@@ -346,6 +429,8 @@ static void setup(void)
 	memset(&x, 0, sizeof(x));
 	memset(&cpu, 0, sizeof(cpu));
 	memset(&table, 0, sizeof(table));
+	memset(&dump_fake, 0, sizeof(dump_fake));
+	built_samples = 0;
 	x.arena.limit = 64UL << 20;
 	routes_init(&config);
 }
@@ -605,6 +690,118 @@ START_TEST(test_heap__head_takes_no_snapshot)
 	ask("HEAD /debug/pprof/heap");
 	ck_assert(x.begun && !x.has_waiter);
 	ck_assert_int_eq(heap_fake.snapshots, before);
+}
+END_TEST
+START_TEST(test_threadcreate__is_a_count)
+{
+	ask("GET /debug/pprof/threadcreate");
+	ck_assert_int_eq(x.status, 200);
+	ck_assert_str_eq(x.filename, "threadcreate");
+	ck_assert_str_eq(heap_fake.head.sample_type[0].type, "threadcreate");
+	ck_assert_str_eq(heap_fake.head.period_type.unit, "count");
+	ck_assert_int_eq(heap_fake.head.period, 1);
+	ck_assert_uint_eq(heap_fake.head.sample_type_count, 1);
+}
+END_TEST
+
+/* ---- goroutine */
+
+struct goroutine_case {
+	const char *line;
+	int status;
+	const char *type, *filename;
+};
+
+static const struct goroutine_case goroutine_cases[] = {
+	{ "GET /debug/pprof/goroutine", 200, BINARY, "goroutine" },
+	{ "GET /debug/pprof/goroutine?seconds=", 200, BINARY, "goroutine" },
+	{ "GET /debug/pprof/goroutine?debug=1", 200, "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/goroutine?debug=2", 200, "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/goroutine?seconds=5", 200, BINARY, "goroutine-delta" },
+	{ "HEAD /debug/pprof/goroutine?debug=2", 200, "text/plain; charset=utf-8", NULL },
+	{ "GET /debug/pprof/goroutine?seconds=0", 400, NULL, NULL },
+	{ "GET /debug/pprof/goroutine?seconds=x", 400, NULL, NULL },
+	{ "GET /debug/pprof/goroutine?seconds=5&debug=1", 400, NULL, NULL },
+	{ "GET /debug/pprof/goroutine?seconds=5&debug=2", 400, NULL, NULL },
+	{ "POST /debug/pprof/goroutine", 405, NULL, NULL },
+};
+
+/* As the server does, until the answer is there. */
+static void wait_for_answer(void)
+{
+	int again;
+
+	do {
+		again = x.again;
+		x.waiter.due(&x, x.waiter.arg);
+	} while (x.again != again);
+	ck_assert(x.finished || x.aborted);
+}
+
+START_TEST(test_goroutine__requests)
+{
+	const struct goroutine_case *c = &goroutine_cases[_i];
+
+	ask(c->line);
+	ck_assert_msg(x.status == c->status, "%d, not %d: %s", x.status, c->status, c->line);
+	if (c->status != 200)
+		return;
+	expect_same(x.type, c->type, c->line);
+	expect_same(x.filename, c->filename, c->line);
+	if (!x.has_waiter)
+		return;
+	wait_for_answer();
+	ck_assert_int_eq(dump_fake.freed, dump_fake.started);
+}
+END_TEST
+
+START_TEST(test_goroutine__is_made_in_slices)
+{
+	ask("GET /debug/pprof/goroutine");
+	wait_for_answer();
+	ck_assert_int_eq(x.again, 2);
+	ck_assert_uint_eq(built_samples, 2);
+	ck_assert_int_eq(dump_fake.head.duration_ns, 0);
+}
+END_TEST
+
+START_TEST(test_goroutine__delta_is_of_two_dumps)
+{
+	ask("GET /debug/pprof/goroutine?seconds=5");
+	wait_for_answer();
+	ck_assert_int_eq(dump_fake.started, 2);
+	ck_assert_int_eq(x.again, 5); /* two for each dump, and the wait in between */
+	ck_assert_uint_eq(built_samples, 2);
+	ck_assert_int_gt(dump_fake.head.duration_ns, 0);
+}
+END_TEST
+
+/* At every point of a difference: before the first step, in between, in the second dump. */
+START_TEST(test_goroutine__ends_when_the_client_goes)
+{
+	ask("GET /debug/pprof/goroutine?seconds=5");
+	for (int i = 0; i < _i; i++)
+		x.waiter.due(&x, x.waiter.arg);
+	x.waiter.gone(x.waiter.arg);
+	ck_assert_int_eq(dump_fake.freed, dump_fake.started);
+	ck_assert(!x.finished);
+}
+END_TEST
+
+START_TEST(test_goroutine__without_memory_says_so)
+{
+	dump_fake.fails = true;
+	ask("GET /debug/pprof/goroutine");
+	ck_assert_int_eq(x.status, 500);
+	ck_assert(x.is_error);
+}
+END_TEST
+
+START_TEST(test_goroutine__head_looks_at_nothing)
+{
+	ask("HEAD /debug/pprof/goroutine");
+	ck_assert(x.begun && !x.has_waiter);
+	ck_assert_int_eq(dump_fake.started, 0);
 }
 END_TEST
 
@@ -986,6 +1183,13 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_heap__allocs_shows_what_was_allocated);
 	tcase_add_test(t, test_heap__that_is_off_says_so);
 	tcase_add_test(t, test_heap__head_takes_no_snapshot);
+	tcase_add_test(t, test_threadcreate__is_a_count);
+	ADD_TABLE(t, test_goroutine__requests, goroutine_cases);
+	tcase_add_test(t, test_goroutine__is_made_in_slices);
+	tcase_add_test(t, test_goroutine__delta_is_of_two_dumps);
+	tcase_add_loop_test(t, test_goroutine__ends_when_the_client_goes, 0, 5);
+	tcase_add_test(t, test_goroutine__without_memory_says_so);
+	tcase_add_test(t, test_goroutine__head_looks_at_nothing);
 	tcase_add_loop_test(t, test_contention__heads_are_those_of_go, 0, 2);
 	tcase_add_loop_test(t, test_contention__while_a_delta_is_taken_everything_is_wanted, 0, 2);
 	tcase_add_test(t, test_contention__a_client_that_goes_away_wants_nothing_any_more);

@@ -1,0 +1,209 @@
+/*
+ * /debug/pprof/goroutine: what Go shows of its goroutines, of threads.  The dump
+ * is made in slices between which the server serves others; a client that goes
+ * away ends it.
+ */
+#include <time.h>
+
+#include "http/handlers.h"
+#include "http/snapshot_route.h"
+#include "http/thread_view.h"
+#include "proto/count_text.h"
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+#define DEBUG_TRACEBACKS 2
+
+/* Scrapers take 16000 samples; with more threads, equal stacks are one without their tids. */
+#define TIDS_MAX 15000
+
+/* A request under way; lives in the exchange's arena. */
+struct request {
+	struct snapshot_query query;
+	struct dump *before; /* of a difference; NULL: none, or it is being made */
+	struct dump *now;    /* being made, or complete */
+	int64_t start_ns;
+};
+
+static struct http_response text_response(void)
+{
+	return (struct http_response){ .status = 200 };
+}
+
+static struct http_response response_of(const struct snapshot_query *q)
+{
+	if (q->debug)
+		return text_response();
+	return snapshot_file(q->has_seconds ? "goroutine-delta" : "goroutine");
+}
+
+static void free_dump(struct dump **d)
+{
+	if (*d)
+		dump_free(*d);
+	*d = NULL;
+}
+
+static void gone(void *arg)
+{
+	struct request *r = arg;
+
+	free_dump(&r->before);
+	free_dump(&r->now);
+}
+
+/* ---- the answer */
+
+static struct profile_head head_of(const struct request *r)
+{
+	return (struct profile_head){
+		.sample_type = { { "goroutine", "count" } },
+		.sample_type_count = 1,
+		.default_sample_type = "",
+		.period_type = { "goroutine", "count" },
+		.period = 1,
+		.time_ns = r->now->start_epoch_ns,
+		.duration_ns = r->before ? sys_now_ns() - r->start_ns : 0,
+	};
+}
+
+/* The stacks of both in one table, so that equal ones are one sample. */
+static bool join_stacks(struct request *r)
+{
+	for (uint32_t i = 0; r->before && i < r->before->count; i++) {
+		struct dump_thread *t = &r->before->thread[i];
+		const struct stack *old;
+		struct stack *s;
+
+		if (t->stack == DUMP_NO_STACK)
+			continue;
+		old = r->before->stacks.list[t->stack];
+		s = stack_table_add(&r->now->stacks, old->pc, old->depth, old->generation);
+		if (!s)
+			return false;
+		s->value[0]++;
+		t->stack = s->index;
+	}
+	return true;
+}
+
+static int fill_view(struct thread_view *v, struct arena *a, const struct request *r,
+		     const struct message *m, const uint32_t *of_stack)
+{
+	uint32_t threads = r->now->count + (r->before ? r->before->count : 0);
+
+	if (thread_view_init(v, a, threads) != 0)
+		return -1;
+	thread_view_add(v, r->now, m, of_stack, 1);
+	if (r->before)
+		thread_view_add(v, r->before, m, of_stack, -1);
+	return 0;
+}
+
+static int write_form(struct arena *a, const struct request *r, struct message *m,
+		      struct thread_view *v, struct bytes *out)
+{
+	const struct thread_list list = { v->entry, v->count };
+	bool with_tids = !r->query.debug && v->count <= TIDS_MAX;
+
+	if (r->query.debug == DEBUG_TRACEBACKS)
+		return threads_text(a, m, &list, thread_view_preface(v, a, r->now), out);
+	if (threads_to_samples(a, &list, with_tids, m) != 0)
+		return -1;
+	return r->query.debug ? count_text(a, m, "goroutine", out) : build_file(a, m, out);
+}
+
+static int build(struct arena *a, struct request *r, struct bytes *out)
+{
+	struct profile_head head = head_of(r);
+	const uint32_t *of_stack;
+	struct thread_view view;
+	struct message m;
+
+	if (!join_stacks(r))
+		return -1;
+	if (build_message_of(a, &r->now->stacks, &head, r->query.detail, &m, &of_stack) != 0)
+		return -1;
+	if (fill_view(&view, a, r, &m, of_stack) != 0)
+		return -1;
+	return write_form(a, r, &m, &view, out);
+}
+
+static void answer(struct http_exchange *x, struct request *r)
+{
+	struct bytes out = { 0 };
+	int failed = build(http_arena(x), r, &out);
+
+	gone(r);
+	if (failed)
+		http_abort(x);
+	else
+		http_finish(x, out.at, out.len);
+}
+
+/* ---- the work */
+
+static bool start_dump(struct request *r)
+{
+	r->now = dump_start(r->query.debug == DEBUG_TRACEBACKS);
+	return r->now != NULL;
+}
+
+/* Between the two dumps of a difference nothing is done. */
+static void wait_for_second(struct http_exchange *x, struct request *r)
+{
+	r->before = r->now;
+	r->now = NULL;
+	http_again(x, r->start_ns + r->query.seconds * NS_PER_SECOND);
+}
+
+static void due(struct http_exchange *x, void *arg)
+{
+	struct request *r = arg;
+	int64_t again;
+
+	if (!r->now && !start_dump(r)) {
+		gone(r);
+		http_abort(x);
+		return;
+	}
+	again = dump_step(r->now);
+	if (again)
+		http_again(x, again);
+	else if (r->query.has_seconds && !r->before)
+		wait_for_second(x, r);
+	else
+		answer(x, r);
+}
+
+static void start(struct http_exchange *x, const struct snapshot_query *q)
+{
+	struct request *r = arena_alloc(http_arena(x), sizeof(*r));
+	struct http_waiter waiter = { .arg = r, .due = due, .gone = gone };
+	struct http_response head = response_of(q);
+
+	if (r)
+		r->query = *q;
+	if (!r || !start_dump(r)) {
+		http_error(x, 500, "failed to collect profile");
+		return;
+	}
+	r->start_ns = sys_now_ns();
+	waiter.due_ns = r->start_ns;
+	http_begin(x, &head, &waiter);
+}
+
+/* HEAD looks at no thread. */
+void goroutine_route(struct http_exchange *x, const struct http_request *r)
+{
+	struct snapshot_query q;
+	struct http_response head;
+
+	if (!snapshot_query_read(x, r, &q))
+		return;
+	head = response_of(&q);
+	if (slice_equals(r->method, "HEAD"))
+		http_begin(x, &head, NULL);
+	else
+		start(x, &q);
+}

@@ -1,0 +1,366 @@
+#include "http/thread_view.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "sampler/deadlock.h"
+#include "sampler/lock_owner.h"
+#include "sampler/sandbox.h"
+#include "sampler/sys.h"
+#include "shim/cc.h"
+
+/* libc's own frames above the call, inlined ones included. */
+#define LIBC_FRAMES_MAX 8
+
+#define PREFACE_BYTES (64UL << 10)
+
+int thread_view_init(struct thread_view *v, struct arena *a, uint32_t threads)
+{
+	v->entry = arena_array(a, threads, sizeof(*v->entry));
+	v->wait = arena_array(a, threads, sizeof(*v->wait));
+	v->thread = arena_array(a, threads, sizeof(*v->thread));
+	v->count = 0;
+	return v->entry && v->wait && v->thread ? 0 : -1;
+}
+
+/* ---- states */
+
+/* A function of the program may be called anything. */
+static bool is_libc(const struct message *m, const struct message_location *l)
+{
+	const char *path = l->mapping == MESSAGE_NONE ? "" : m->mapping[l->mapping].file;
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+
+	return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-2", 6) == 0 ||
+	       strncmp(name, "libpthread", 10) == 0;
+}
+
+/* By the innermost function of libc that tells; false once enough was looked at. */
+static bool refine(struct wait *w, const struct message *m, const struct message_location *l,
+		   int *left)
+{
+	if (!is_libc(m, l))
+		return false;
+	for (uint32_t k = 0; k < l->line_count; k++) {
+		if (wait_refine(w, m->function[l->line[k].function].name) || --*left == 0)
+			return false;
+	}
+	return true;
+}
+
+static struct wait wait_of(const struct dump_thread *t, const struct message *m, uint32_t sample)
+{
+	const struct message_sample *s = &m->sample[sample];
+	struct wait w = wait_of_call(&t->call);
+	int left = LIBC_FRAMES_MAX;
+
+	for (uint32_t i = 0; w.kind == WAIT_FUTEX && i < s->location_count; i++)
+		if (!refine(&w, m, &m->location[s->location[i]], &left))
+			break;
+	return w;
+}
+
+static void set_state(struct thread_view *v, uint32_t i, const struct message *m)
+{
+	const struct dump_thread *t = v->thread[i];
+	struct thread_entry *e = &v->entry[i];
+
+	switch (t->how) {
+	case DUMP_WAITING:
+	case DUMP_UNREADABLE:
+		v->wait[i] = wait_of(t, m, e->sample);
+		e->state = "waiting";
+		e->reason = v->wait[i].reason;
+		break;
+	case DUMP_RAN:
+	case DUMP_NO_TICK:
+		e->state = "running";
+		break;
+	case DUMP_KERNEL:
+		e->state = "kernel thread";
+		break;
+	default:
+		e->reason = wait_of_wchan(t->wchan);
+		e->state = e->reason ? "waiting" : "unknown";
+		break;
+	}
+}
+
+static void add(struct thread_view *v, const struct dump_thread *t, const struct message *m,
+		uint32_t sample, int weight)
+{
+	uint32_t i = v->count++;
+
+	v->thread[i] = t;
+	v->entry[i] = (struct thread_entry){ .tid = t->tid,
+					     .weight = weight,
+					     .sample = sample,
+					     .name = t->name,
+					     .idle_ns = t->idle_ns };
+	set_state(v, i, m);
+}
+
+void thread_view_add(struct thread_view *v, const struct dump *d, const struct message *m,
+		     const uint32_t *of_stack, int weight)
+{
+	for (uint32_t i = 0; i < d->count; i++) {
+		const struct dump_thread *t = &d->thread[i];
+
+		if (t->stack != DUMP_NO_STACK && of_stack[t->stack] != MESSAGE_NONE)
+			add(v, t, m, of_stack[t->stack], weight);
+	}
+}
+
+/* ---- locks */
+
+static uint32_t find_tid(const struct thread_view *v, int tid)
+{
+	uint32_t lo = 0, hi = v->count;
+
+	while (lo < hi) {
+		uint32_t middle = lo + (hi - lo) / 2;
+
+		if (v->entry[middle].tid < tid)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	return lo < v->count && v->entry[lo].tid == tid ? lo : DEADLOCK_NONE;
+}
+
+/* Of this process or another; threads that are no process are found by name there too. */
+static bool exists(int tid)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+	int fd;
+
+	text_str(&t, "/proc/");
+	text_i64(&t, tid);
+	text_str(&t, "/comm");
+	fd = sys_open_read(path);
+	if (fd >= 0)
+		sys_close(fd);
+	return fd != -ENOENT;
+}
+
+static bool has_owner(const struct wait *w)
+{
+	return w->kind == WAIT_MUTEX || w->kind == WAIT_RWLOCK || w->kind == WAIT_JOIN;
+}
+
+/* A number there that is no thread's is an owner that is gone, unless it cannot be one at all. */
+static void find_owner(struct thread_view *v, uint32_t i)
+{
+	struct thread_entry *e = &v->entry[i];
+	struct lock_owner o;
+
+	if (v->thread[i]->how != DUMP_WAITING || !has_owner(&v->wait[i]))
+		return;
+	o = lock_owner_read(&v->wait[i], &v->thread[i]->call);
+	e->lock = o.lock;
+	e->is_shared = o.is_shared;
+	e->hopeless = o.hopeless;
+	if (o.tid <= 0)
+		return;
+	e->owner = o.tid;
+	e->owner_is_gone = find_tid(v, o.tid) == DEADLOCK_NONE && !exists(o.tid);
+}
+
+/* A wait with a time limit ends by itself. */
+static uint32_t next_of(const struct thread_view *v, uint32_t i)
+{
+	return v->entry[i].owner && !v->wait[i].timed ? find_tid(v, v->entry[i].owner)
+						      : DEADLOCK_NONE;
+}
+
+/*
+ * The dump looked at one thread after the other.  A second look that finds all of
+ * a circle as they were means that they have waited for each other all the time
+ * in between.
+ */
+static bool still_waits(const struct thread_view *v, uint32_t i, int dir)
+{
+	const struct dump_thread *t = v->thread[i];
+	struct lock_owner now = lock_owner_read(&v->wait[i], &t->call);
+	struct task_reader r;
+	struct task_call call = task_reader_open(&r, dir, t->tid);
+
+	task_reader_close(&r);
+	return now.tid == v->entry[i].owner && task_call_is_same(&call, &t->call);
+}
+
+static bool is_confirmed(const struct thread_view *v, uint32_t first, const uint32_t *next, int dir)
+{
+	uint32_t i = first;
+
+	do {
+		if (!still_waits(v, i, dir))
+			return false;
+		i = next[i];
+	} while (i != first);
+	return true;
+}
+
+/* ---- sentences */
+
+static void write_name(struct text *t, const struct thread_entry *e)
+{
+	text_i64(t, e->tid);
+	if (!*e->name)
+		return;
+	text_str(t, " (");
+	for (const char *c = e->name; *c; c++)
+		text_char(t, (unsigned char)*c < ' ' ? '?' : *c);
+	text_char(t, ')');
+}
+
+static void write_lock(struct text *t, const struct thread_view *v, uint32_t i)
+{
+	if (v->wait[i].kind == WAIT_JOIN) {
+		text_str(t, "waits for the end of thread ");
+		return;
+	}
+	text_str(t, v->wait[i].kind == WAIT_MUTEX ? "waits for mutex 0x" : "waits for rwlock 0x");
+	text_hex(t, v->entry[i].lock);
+	text_str(t, " held by thread ");
+}
+
+static void write_circle(struct text *t, const struct thread_view *v, uint32_t first,
+			 const uint32_t *next)
+{
+	uint32_t i = first;
+
+	text_str(t, "# DEADLOCK: ");
+	do {
+		text_str(t, i == first ? "thread " : ", which ");
+		if (i == first)
+			write_name(t, &v->entry[i]);
+		text_str(t, i == first ? " " : "");
+		write_lock(t, v, i);
+		i = next[i];
+		write_name(t, &v->entry[i]);
+	} while (i != first);
+	text_char(t, '\n');
+}
+
+static void write_circles(struct text *t, const struct thread_view *v, const uint32_t *next,
+			  uint32_t *circle, int dir)
+{
+	uint32_t found = deadlock_find(next, v->count, circle), told = 0;
+
+	for (uint32_t i = 0; told < found && i < v->count; i++) {
+		if (circle[i] != told)
+			continue;
+		if (is_confirmed(v, i, next, dir))
+			write_circle(t, v, i, next);
+		told++;
+	}
+}
+
+static void write_gone(struct text *t, const struct thread_view *v, int dir)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (!v->entry[i].owner_is_gone || v->wait[i].timed || !still_waits(v, i, dir))
+			continue;
+		text_str(t, "# DEADLOCK: thread ");
+		write_name(t, &v->entry[i]);
+		text_char(t, ' ');
+		write_lock(t, v, i);
+		text_i64(t, v->entry[i].owner);
+		text_str(t, v->entry[i].is_shared
+				    ? ", which does not exist (in this pid namespace)\n"
+				    : ", which does not exist any more\n");
+	}
+}
+
+static void write_hopeless(struct text *t, const struct thread_view *v)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (!v->entry[i].hopeless)
+			continue;
+		text_str(t, "# DEADLOCK: thread ");
+		write_name(t, &v->entry[i]);
+		text_str(t,
+			 " asked for a mutex and the kernel answered that this is a deadlock; it "
+			 "waits for ever\n");
+	}
+}
+
+static uint32_t count_how(const struct dump *d, enum dump_how how)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->count; i++)
+		n += d->thread[i].how == how;
+	return n;
+}
+
+static void write_count(struct text *t, uint32_t n, const char *what)
+{
+	if (!n)
+		return;
+	text_str(t, "# ");
+	text_u64(t, n);
+	text_str(t, what);
+	text_char(t, '\n');
+}
+
+static const char *why_refused(const struct dump *d)
+{
+	if (d->no_proc)
+		return " threads without a stack: they did not run, and only /proc says where they "
+		       "wait";
+	return " threads without a stack: the kernel does not say where they wait, because the "
+	       "program gave up privileges";
+}
+
+static const char *why_no_tick(void)
+{
+	if (sandbox_is_noted())
+		return " threads without a stack: they ran, and are not interrupted because the "
+		       "program has a system-call filter";
+	return " threads without a stack: they ran, or moved, and no tick met them in time";
+}
+
+static void write_unseen(struct text *t, const struct dump *d)
+{
+	if (d->no_proc)
+		text_str(t, "# /proc is not there: other threads than these may exist\n");
+	write_count(t, count_how(d, DUMP_REFUSED), why_refused(d));
+	write_count(t, count_how(d, DUMP_NO_TICK), why_no_tick());
+	write_count(t, count_how(d, DUMP_UNREADABLE),
+		    " threads without a stack: it could not be read");
+	write_count(t, d->unlisted, " threads left out: there are more than a dump holds");
+}
+
+static void write_deadlocks(struct text *t, const struct thread_view *v, struct arena *a)
+{
+	uint32_t *next = arena_array(a, v->count, sizeof(*next));
+	uint32_t *circle = arena_array(a, v->count, sizeof(*circle));
+	int dir = sys_open_read("/proc/self/task");
+
+	for (uint32_t i = 0; next && i < v->count; i++)
+		next[i] = next_of(v, i);
+	if (next && circle && dir >= 0) {
+		write_circles(t, v, next, circle, dir);
+		write_gone(t, v, dir);
+		write_hopeless(t, v);
+	}
+	if (dir >= 0)
+		sys_close(dir);
+}
+
+const char *thread_view_preface(struct thread_view *v, struct arena *a, const struct dump *d)
+{
+	struct text t = { .at = arena_alloc(a, PREFACE_BYTES), .size = PREFACE_BYTES };
+
+	if (!t.at)
+		return "";
+	for (uint32_t i = 0; i < v->count; i++)
+		find_owner(v, i);
+	write_deadlocks(&t, v, a);
+	write_unseen(&t, d);
+	return t.at;
+}

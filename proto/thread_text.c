@@ -1,0 +1,183 @@
+/*
+ * Go's traceback form, for people and for the programs that read it (gostackparse,
+ * panicparse): an integer id, a state without comma, function names without
+ * parentheses of their own, and a path with a line behind each.
+ */
+#include <string.h>
+
+#include "proto/threads.h"
+#include "shim/cc.h"
+
+#define LARGEST_TEXT_BYTES (32UL << 20)
+#define NS_PER_MINUTE	   (60 * 1000000000LL)
+#define FRAMES_MAX	   100 /* Go's limit for one goroutine */
+
+struct writer {
+	struct text *text;
+	const struct message *message;
+};
+
+/* Whatever would end the text early for a reader becomes something that does not. */
+static void write_clean(struct text *t, const char *s, const char *from, const char *to)
+{
+	for (; *s; s++) {
+		const char *bad = strchr(from, *s);
+
+		text_char(t, (unsigned char)*s < ' ' ? '?' : bad ? to[bad - from] : *s);
+	}
+}
+
+static void write_holder(struct text *t, const struct thread_entry *e)
+{
+	if (e->lock) {
+		text_str(t, " 0x");
+		text_hex(t, e->lock);
+	}
+	if (!e->owner)
+		return;
+	text_str(t, e->lock ? " held by " : " of ");
+	text_i64(t, e->owner);
+	text_str(t, e->owner_is_gone ? " which is gone" : "");
+}
+
+/* goroutine 4711 [mutex wait 0x55d0 held by 4712 labels:{"thread": "worker"}, 5 minutes]: */
+static void write_header(struct text *t, const struct thread_entry *e)
+{
+	text_str(t, "goroutine ");
+	text_i64(t, e->tid);
+	text_str(t, " [");
+	text_str(t, e->reason ? e->reason : e->state);
+	write_holder(t, e);
+	if (*e->name) {
+		text_str(t, " labels:{\"thread\": \"");
+		write_clean(t, e->name, ",[]{}\"\\", ".()()''");
+		text_str(t, "\"}");
+	}
+	if (e->idle_ns >= NS_PER_MINUTE) {
+		text_str(t, ", ");
+		text_i64(t, e->idle_ns / NS_PER_MINUTE);
+		text_str(t, " minutes");
+	}
+	text_str(t, "]:\n");
+}
+
+static const char *path_of(const struct writer *w, const struct message_location *l,
+			   const struct message_function *f)
+{
+	if (*f->file)
+		return f->file;
+	if (l->mapping != MESSAGE_NONE && *w->message->mapping[l->mapping].file)
+		return w->message->mapping[l->mapping].file;
+	return "[unknown]";
+}
+
+static uint64_t offset_of(const struct writer *w, const struct message_location *l)
+{
+	return l->mapping == MESSAGE_NONE ? 0 : l->address - w->message->mapping[l->mapping].start;
+}
+
+static void write_frame(const struct writer *w, const struct message_location *l,
+			const struct message_line *line)
+{
+	const struct message_function *f = &w->message->function[line->function];
+
+	write_clean(w->text, f->name, "()", "{}");
+	text_str(w->text, "(...)\n\t");
+	write_clean(w->text, path_of(w, l, f), "", "");
+	text_char(w->text, ':');
+	text_i64(w->text, line->line);
+	text_str(w->text, " +0x");
+	text_hex(w->text, offset_of(w, l));
+	text_char(w->text, '\n');
+}
+
+static void write_stack(const struct writer *w, const struct message_sample *s)
+{
+	uint32_t frames = 0;
+
+	for (uint32_t i = 0; i < s->location_count; i++) {
+		const struct message_location *l = &w->message->location[s->location[i]];
+
+		for (uint32_t k = 0; k < l->line_count; k++, frames++)
+			if (frames < FRAMES_MAX)
+				write_frame(w, l, &l->line[k]);
+	}
+	if (frames > FRAMES_MAX)
+		text_str(w->text, "...additional frames elided...\n");
+}
+
+static void write_all(const struct writer *w, const struct thread_list *l, const char *preface)
+{
+	text_str(w->text, preface);
+	if (*preface)
+		text_char(w->text, '\n');
+	for (uint32_t i = 0; i < l->count; i++) {
+		if (i)
+			text_char(w->text, '\n');
+		write_header(w->text, &l->entry[i]);
+		write_stack(w, &w->message->sample[l->entry[i].sample]);
+	}
+}
+
+/* More than the text of one frame takes beside its texts. */
+#define FRAME_ROOM  64
+#define HEADER_ROOM 256
+
+static size_t frames_room(const struct writer *w, const struct message_location *l)
+{
+	size_t room = 0;
+
+	for (uint32_t k = 0; k < l->line_count; k++) {
+		const struct message_function *f = &w->message->function[l->line[k].function];
+
+		room += strlen(f->name) + strlen(path_of(w, l, f)) + FRAME_ROOM;
+	}
+	return room;
+}
+
+static size_t stack_room(const struct writer *w, const struct message_sample *s)
+{
+	size_t room = HEADER_ROOM;
+
+	for (uint32_t i = 0; i < s->location_count; i++)
+		room += frames_room(w, &w->message->location[s->location[i]]);
+	return room;
+}
+
+static size_t room_for_all(const struct writer *w, const struct thread_list *l, const char *preface)
+{
+	size_t room = strlen(preface) + HEADER_ROOM;
+
+	for (uint32_t i = 0; i < l->count; i++)
+		room += stack_room(w, &w->message->sample[l->entry[i].sample]);
+	return room;
+}
+
+/* Go's dump is cut at 64 MiB without a word; ours says so, after the last whole line. */
+static void mark_cut(struct text *t)
+{
+	static const char mark[] =
+		"\n# The dump is longer than this text may be; it is cut here.\n";
+
+	t->len = t->len > sizeof(mark) ? t->len - sizeof(mark) : 0;
+	while (t->len && t->at[t->len - 1] != '\n')
+		t->len--;
+	text_str(t, mark);
+}
+
+int threads_text(struct arena *a, const struct message *m, const struct thread_list *l,
+		 const char *preface, struct bytes *out)
+{
+	struct text t = { 0 };
+	struct writer w = { &t, m };
+
+	t.size = MIN(room_for_all(&w, l, preface), LARGEST_TEXT_BYTES);
+	t.at = arena_alloc(a, t.size);
+	if (!t.at)
+		return -1;
+	write_all(&w, l, preface);
+	if (t.cut)
+		mark_cut(&t);
+	*out = (struct bytes){ (const uint8_t *)t.at, t.len };
+	return 0;
+}
