@@ -474,6 +474,11 @@ def test_python_shows_who_waits_for_its_lock():
         same('python ends well', t.finish().code, 0)
 
 
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(('127.0.0.1', port)) == 0
+
+
 def hammer(port, stop):
     """One hot item, read and written by everybody."""
     request = b'get hot\r\n' * 30 + b'set hot 0 0 100\r\n' + b'x' * 100 + b'\r\n'
@@ -491,7 +496,8 @@ def test_memcached_with_one_hot_item():
     port, stop = harness.free_port(), threading.Event()
     user = ['-u', 'root'] if os.geteuid() == 0 else []
     with Locks(shutil.which('memcached'), '-l', '127.0.0.1', '-p', port, '-t', 4, *user) as t:
-        if not check('memcached: the shim answers', t.wait_ready()):
+        if not check('memcached: it and the shim answer', t.wait_ready() and
+                     harness.poll(lambda: listens(port))):
             return
         clients = [threading.Thread(target=hammer, args=(port, stop)) for _ in range(6)]
         for c in clients:
