@@ -42,7 +42,7 @@ struct waiters_slot {
 	const void *lock;
 } __attribute__((aligned(64)));
 
-uint16_t waiters_filter[WAITERS_FILTER];
+uint64_t waiters_filter[WAITERS_FILTER];
 
 static struct waiters_slot slots[SLOTS];
 

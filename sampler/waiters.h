@@ -19,11 +19,14 @@
 
 #define WAITERS_FILTER 4096 /* one entry for every 8 bytes of address, modulo 32 KiB */
 
-extern uint16_t waiters_filter[WAITERS_FILTER] __attribute__((visibility("hidden")));
+extern uint64_t waiters_filter[WAITERS_FILTER] __attribute__((visibility("hidden")));
 
-static inline uint16_t *waiters_entry(const void *lock)
+/* Bits 3 to 14 of the address are the entry's offset already: no shift in an unlock. */
+static inline uint64_t *waiters_entry(const void *lock)
 {
-	return &waiters_filter[(uint64_t)lock >> 3 & (WAITERS_FILTER - 1)];
+	uint64_t offset = (uint64_t)lock & (sizeof(waiters_filter) - sizeof(*waiters_filter));
+
+	return (uint64_t *)((char *)waiters_filter + offset);
 }
 
 /* False: certainly nobody waits at `lock`. */

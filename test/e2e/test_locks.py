@@ -9,7 +9,9 @@ import json
 import math
 import os
 import shutil
+import socket
 import subprocess
+import threading
 
 import harness
 import pprof_reader
@@ -393,6 +395,128 @@ def test_rust():
     program = compiled('waits_rust.rs', RUST, 'rustc', '-O', '-g')
     waits_of(program, dict.fromkeys(('wait_mutex', 'wait_rwlock', 'wait_condvar', 'wait_park'),
                                     'futex_wait'))
+
+
+# ---- versions of functions
+
+OLD_CONDITIONS = """
+#include <pthread.h>
+#include <stdio.h>
+#define OLD(f) __asm__(".symver " #f "," #f "@GLIBC_2.2.5");
+OLD(pthread_cond_init) OLD(pthread_cond_wait) OLD(pthread_cond_timedwait)
+OLD(pthread_cond_signal) OLD(pthread_cond_broadcast) OLD(pthread_cond_destroy)
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static struct { void *p; char fence[8]; } small = { 0, "unharmed" };  /* a pointer, in those days */
+static int turn;
+static void *play(void *arg) {
+    pthread_cond_t *c = (pthread_cond_t *)&small.p;
+    for (int i = 0; i < 2000; i++) {
+        pthread_mutex_lock(&m);
+        while (turn != (arg != 0)) pthread_cond_wait(c, &m);
+        turn = !turn;
+        pthread_cond_broadcast(c);
+        pthread_mutex_unlock(&m);
+    }
+    return 0;
+}
+int main(void) {
+    pthread_t t[2];
+    pthread_cond_init((pthread_cond_t *)&small.p, 0);
+    for (long i = 0; i < 2; i++) pthread_create(&t[i], 0, play, (void *)i);
+    for (int i = 0; i < 2; i++) pthread_join(t[i], 0);
+    printf("%.8s\\n", small.fence);
+    return 0;
+}
+"""
+
+
+def test_the_older_conditions_stay_the_older_ones():
+    """A condition of GLIBC_2.2.5 is a pointer; the newer functions would write over its end."""
+    program = compiled('old_conditions.c', OLD_CONDITIONS, 'gcc', '-O1', '-pthread', '-w')
+    expected = harness.plain(program)
+    same('it runs', expected.seen(), ('status 0', 'unharmed\n', ''))
+    with Locks(program, env=EXACT) as t:
+        same('with the shim', t.finish().seen(), expected.seen())
+
+
+# ---- real programs
+
+GIL = """
+import sys, threading
+def work():
+    while not over: sum(range(1000))
+over = False
+threads = [threading.Thread(target=work) for _ in range(4)]
+for t in threads: t.start()
+print('ready', flush=True)
+sys.stdin.readline()
+over = True
+for t in threads: t.join()
+"""
+
+
+def test_python_shows_who_waits_for_its_lock():
+    """Four threads, and one global interpreter lock."""
+    with Locks(shutil.which('python3'), '-c', GIL) as t:
+        if not check('python: the shim answers', t.wait_ready() and t.wait_for('ready')):
+            return
+        # every thread but one waits all the time; how often it shows depends on the machine
+        p = None
+        for _ in range(10):
+            p = t.profile('block?seconds=1', True)
+            if p.flat('delay')['pthread_cond_timedwait'] > 1e9:
+                break
+        check('python: it waits for the interpreter lock',
+              p.flat('delay')['pthread_cond_timedwait'] > 1e9, p.flat('delay').most_common(3))
+        check('python: the evaluation loop is who waits', p.cum('delay').get(
+            '_PyEval_EvalFrameDefault', 0) > 0.5e9, p.cum('delay').most_common(12))
+        t.say()
+        same('python ends well', t.finish().code, 0)
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(('127.0.0.1', port)) == 0
+
+
+def hammer(port, stop):
+    """One hot item, read and written by everybody."""
+    request = b'get hot\r\n' * 30 + b'set hot 0 0 100\r\n' + b'x' * 100 + b'\r\n'
+    with socket.create_connection(('127.0.0.1', port)) as s:
+        while not stop.is_set():
+            s.sendall(request)
+            got = b''
+            while not got.endswith(b'STORED\r\n'):
+                got += s.recv(65536)
+
+
+def test_memcached_with_one_hot_item():
+    if not shutil.which('memcached'):
+        return skip('memcached', 'not installed')
+    port, stop = harness.free_port(), threading.Event()
+    user = ['-u', 'root'] if os.geteuid() == 0 else []
+    with Locks(shutil.which('memcached'), '-l', '127.0.0.1', '-p', port, '-t', 4, *user) as t:
+        if not check('memcached: it and the shim answer', t.wait_ready() and
+                     harness.poll(lambda: listens(port))):
+            return
+        clients = [threading.Thread(target=hammer, args=(port, stop)) for _ in range(6)]
+        for c in clients:
+            c.start()
+        found = {}
+        for _ in range(15):  # until there was contention, which is up to the machine
+            for path in ('block', 'mutex'):
+                p = t.profile(path + '?seconds=1', True)
+                leaf = 'pthread_mutex_lock' if path == 'block' else 'pthread_mutex_unlock'
+                callers = {s.stack[1] for s in p.samples if s.stack[0] == leaf}
+                found.setdefault(path, set()).update(callers)
+            if all(found.values()):
+                break
+        stop.set()
+        for c in clients:
+            c.join()
+        for path, callers in found.items():
+            check(f'memcached: {path} names the user of the lock',
+                  callers and all('lock' not in c and 'libc' not in c for c in callers), callers)
 
 
 if __name__ == '__main__':
