@@ -55,7 +55,7 @@ objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 SHIM_OBJ = $(call objects,shim/*.[cS])
 CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
 HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c)) \
-	   $(addprefix shim/,settings.o pattern.o lookup.o)
+	   $(addprefix shim/,settings.o pattern.o lookup.o filter.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -178,7 +178,7 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(BUILD)/fuzz/libpprofshi
 deps: ## Install what building, testing and developing need (Debian)
 	@.ci/deps.sh all
 
-need-build need-test need-demo need-dev:
+need-build need-test need-demo need-dev need-ab:
 	@.ci/deps.sh $(@:need-%=%)
 
 test: need-test all $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
@@ -191,7 +191,10 @@ e2e: need-test all $(FIXTURES) ## Run the end-to-end tests
 	@.ci/tests.sh $(E2E)
 
 storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
-	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=7200 .ci/tests.sh $(STORM)
+	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=14400 .ci/tests.sh $(STORM)
+
+ab: need-ab all ## Run real programs' own tests with and without the shim, and compare
+	@test/ab/ab.py $(SUITES)
 
 gates: all ## Check the finished library: exports, imports, TLS, notes, banned symbols
 	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO)
@@ -239,21 +242,30 @@ pprof-heap: ## Fetch what is allocated now and open it (PPROF_PORT=6060, ADMIN_K
 pprof-allocs: ## Fetch all past allocations and open them (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh allocs allocs
 
+pprof-block: ## Record all waits for a while and open them (SECONDS=10 PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh block block 'seconds=$(or $(SECONDS),10)'
+
+pprof-mutex: ## Record who keeps others waiting for a while and open it (SECONDS=10 PPROF_PORT=6060, ADMIN_KEY)
+	@.ci/pprof-fetch.sh mutex mutex 'seconds=$(or $(SECONDS),10)'
+
 pprof-goroutines: ## Fetch the stacks of all threads and open them (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh goroutines goroutine
 
 pprof-threads: ## Print the stacks of all threads, deadlocks first (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh threads goroutine debug=2
 
-bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs
+bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers (half an hour)
 	@.ci/bench.sh $(BENCH)
 
-bench-quick: all $(BENCH) $(FIXTURES) ## The same in a minute or two
+bench-quick: all $(BENCH) $(FIXTURES) ## The same in three minutes
 	@QUICK=1 .ci/bench.sh $(BENCH)
+
+bench-readme: ## Write the results of the last make bench into README.md and docs/bench.svg
+	python3 bench/table.py --readme $(BUILD)/bench/results.jsonl
 
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all deps need-build need-test need-demo need-dev test unit e2e storm gates asan ubsan fuzz \
-	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs \
-	pprof-goroutines pprof-threads bench bench-quick help
+.PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan fuzz \
+	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
+	pprof-mutex pprof-goroutines pprof-threads bench bench-quick bench-readme help

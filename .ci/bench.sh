@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the benchmarks: bench/run.sh when there is one, else each program named.
-# QUICK=1 asks for a minute or two in all.
+# QUICK=1 asks for three minutes in all.
 #
 # usage: BUILD=build .ci/bench.sh PROGRAM...
 set -eu

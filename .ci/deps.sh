@@ -3,17 +3,22 @@
 # Debian and its relatives.  When everything is there it prints nothing and is
 # done in a blink, so that every make target can call it.
 #
-# usage: .ci/deps.sh build|test|demo|dev|all
+# usage: .ci/deps.sh build|test|demo|dev|bench|ab|all
 set -eu
 
 # One need per word: a package, or package=command when any other provider of
-# the command will do (another Go, another nginx).
+# the command will do (another Go, another nginx), or package? when tests do
+# without it where the archive has none of that name.
 BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake libtool pkg-config=pkg-config
 protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
-TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc"
-BENCH="g++ valgrind golang-go=go python3=python3 $SERVERS libgoogle-perftools4"
+OTHERS='luajit? libeatmydata1? libfaketime? libjemalloc2? libmimalloc2.0? libgoogle-perftools4?'
+TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc $OTHERS"
+BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
+libmemcached-tools=memcaslap postgresql=pgbench libgoogle-perftools4 libjemalloc2 heaptrack
+linux-perf=perf"
+AB="$SERVERS tcl=tclsh sqlite3 stress-ng libpython3-testsuite postgresql postgresql-server-dev-all"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
 # Servers and their tools live here, and not every user's PATH says so.
@@ -31,8 +36,9 @@ needs_of() {
 	demo) echo "$BUILD $DEMO" ;;
 	dev) echo "$BUILD $DEV" ;;
 	bench) echo "$BUILD $BENCH" ;;
+	ab) echo "$BUILD $TEST $AB" ;;
 	all) echo "$BUILD $TEST $DEV" ;;
-	*) die "usage: deps.sh build|test|demo|dev|bench|all" ;;
+	*) die "usage: deps.sh build|test|demo|dev|bench|ab|all" ;;
 	esac
 }
 
@@ -41,10 +47,18 @@ packages_of() {
 	for need in $(needs_of "$1"); do
 		case $need in
 		*=*) command -v "${need#*=}" >/dev/null || echo "${need%%=*}" ;;
+		*\?) known "${need%\?}" ;;
 		clang-runtime) clang_runtime_package ;;
 		*) echo "$need" ;;
 		esac
 	done
+}
+
+# The package, if it is there or can be had.
+known() {
+	if dpkg-query -W "$1" >/dev/null 2>&1 || apt-cache show "$1" >/dev/null 2>&1; then
+		echo "$1"
+	fi
 }
 
 # Sanitizers and the fuzzer come in a package named after clang's version.
@@ -132,6 +146,8 @@ install_missing() {
 	allow_services
 	retire redis-server redis-server redis-server
 	retire nginx-light nginx nginx
+	retire memcached memcached memcached
+	retire postgresql postgresql postgres
 }
 
 group=${1:-all}

@@ -6,7 +6,7 @@ and get the same short batches in turn, in an order that is drawn anew each time
 a ratio is taken of the two batches of one turn.  They are started again for each
 round, because where a process lies in memory matters more than what is measured.
 
-usage: heap.py [PART...]   instructions pair peers sample live
+usage: heap.py [PART...]   instructions pair peers sample live server
 """
 
 import glob
@@ -17,7 +17,8 @@ import statistics
 import subprocess
 import sys
 
-from measure import BUILD, environment, find_library, free_port, report, rounds, with_shim
+from measure import (BUILD, cpu_ns, environment, fetch, find_library, free_port, report, rounds,
+                     with_shim)
 
 PROGRAM = f"{BUILD}/bench/heap"
 TURNS = 15  # in each round
@@ -198,43 +199,51 @@ def measure_sample():
                2000 if frames == 30 else None)
 
 
-def live_samples(ns, samples, what):
-    for batch, found in ns.items():
-        report(f"malloc+free {batch}, {samples} live samples{what}",
-               ratios(found, "pprofshim", "base"), "ratio", 1.10 if not what else None)
+LIVE_BATCHES = ("pair, 1 thread", "mixed sizes, 1 thread")
+
+
+def tell_live(medians, unit, note):
+    """`medians`: {batch: [(live samples, ratios)]}"""
+    for batch, points in medians.items():
+        way = "; ".join(f"{n}: {statistics.median(r):.3g}" for n, r in points)
+        report(f"malloc+free {batch}, {points[-1][0]} live samples", points[-1][1], unit, None,
+               f"{way}; {note}")
 
 
 def measure_spread_out():
     """Blocks of 64 KiB at that rate: as far apart as those of a heap of 100 GB, to the filter."""
     workers = {"base": Worker(environment()), "pprofshim": Worker(shim(65536))}
+    points = {batch: [] for batch in LIVE_BATCHES}
     have = 0
     for samples in (0, 1000, 10000, 50000, 200000):
-        more = int((samples - have) / 0.632)
-        have = samples
         for worker in workers.values():
-            worker.do(f"keep {more} 65000")
-        ns = {batch: {} for batch in ("pair, 1 thread", "mixed sizes, 1 thread")}
-        for batch, found in ns.items():
+            worker.do(f"keep {int((samples - have) / 0.632)} 65000")
+        have = samples
+        for batch in LIVE_BATCHES:
+            found = {}
             take_turns(workers, BATCHES[batch], 2, {})
             take_turns(workers, BATCHES[batch], rounds(30), found)
-        live_samples(ns, samples, "")
+            points[batch].append((samples, ratios(found, "pprofshim", "base")))
     for worker in workers.values():
         worker.end()
+    tell_live(points, "ratio", "a sample in 64 KiB, eight times as many as by default")
 
 
 def measure_dense():
     """Blocks of 1 KiB at that rate, every other one freed: samples on every page that is used."""
     workers = {"base": Worker(shim(1024)), "pprofshim": Worker(shim(1024))}
+    batch, points = "mixed sizes, 1 thread", []
     for samples in (10000, 200000):
         workers["pprofshim"].do(f"keep {int(2 * samples / 0.632)} 1000")
         workers["pprofshim"].do("holes")
-        ns = {"mixed sizes, 1 thread": {}}
-        take_turns(workers, BATCHES["mixed sizes, 1 thread"], 2, {})
-        take_turns(workers, BATCHES["mixed sizes, 1 thread"], rounds(30), ns["mixed sizes, 1 thread"])
-        live_samples(ns, samples, ", 1 in 1 KiB, over none live")
+        found = {}
+        take_turns(workers, BATCHES[batch], 2, {})
+        take_turns(workers, BATCHES[batch], rounds(30), found)
+        points.append((samples, ratios(found, "pprofshim", "base")))
         workers["pprofshim"].do("drop")
     for worker in workers.values():
         worker.end()
+    tell_live({batch + ", 1 in 1 KiB": points}, "ratio", "over none live")
 
 
 def measure_live():
@@ -242,13 +251,52 @@ def measure_live():
     measure_dense()
 
 
+# ---- a server that allocates a lot
+
+def cost_of_sample():
+    """ns, 30 frames deep, its free included."""
+    ns = {}
+    workers = {"plain": Worker(environment()), "sampled": Worker(shim(8))}
+    take_turns(workers, "deep 30 500", 2, {})
+    take_turns(workers, "deep 30 500", TURNS, ns)
+    for worker in workers.values():
+        worker.end()
+    return statistics.median(ns["sampled"]) - statistics.median(ns["plain"])
+
+
+def samples_of(port):
+    page = fetch(port, "shim").decode()
+    return int(re.search(r"^heap_samples (\d+)", page, re.M).group(1))
+
+
+def measure_server():
+    """Too little for two servers to show it: samples are counted, and their cost is known."""
+    port, env = free_port(), shim()
+    server = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--loglevel",
+                               "warning"], env=env, stdout=subprocess.DEVNULL)
+    try:
+        samples_of(env["PPROF_PORT"])  # it is up
+        before, cpu = samples_of(env["PPROF_PORT"]), cpu_ns(server.pid)
+        subprocess.run(["redis-benchmark", "-p", str(port), "-t", "set,lpush", "-d", "1000", "-P",
+                        "16", "-n", "200000", "-r", "100000", "-q"], check=True, timeout=120,
+                       stdout=subprocess.DEVNULL)
+        cpu = cpu_ns(server.pid) - cpu
+        samples = samples_of(env["PPROF_PORT"]) - before
+    finally:
+        server.terminate()
+        server.wait()
+    report("heap samples of redis that stores 1 KB values", 100 * samples * cost_of_sample() / cpu,
+           "% of CPU", 0.3, f"{samples} samples in {cpu / 1e9:.1f} s of CPU time")
+
+
 PARTS = {"instructions": measure_instructions, "pair": measure_pair, "peers": measure_peers,
-         "sample": measure_sample, "live": measure_live}
+         "sample": measure_sample, "live": measure_live, "server": measure_server}
 
 
 def main():
     random.seed(1)
-    for name in sys.argv[1:] or PARTS:
+    quick = [name for name in PARTS if name != "live"]
+    for name in sys.argv[1:] or (quick if os.environ.get("QUICK") else PARTS):
         PARTS[name]()
 
 

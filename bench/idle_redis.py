@@ -20,8 +20,7 @@ import tempfile
 import time
 
 from measure import (Profile, cpu_ns, environment, find_gperftools, find_listener,
-                     free_port, private_kib,
-                     report, rounds, thread_cpu_ns, with_gperftools, with_shim)
+                     free_port, private_kib, report, rounds, thread_cpu_ns, with_gperftools, with_shim)
 
 CONNECTIONS = 20
 TURNS = 150  # of each server, for one ratio
@@ -149,7 +148,7 @@ def measure_cpu(folder):
     compared = ways(folder)
     ratios = {name: [] for name in compared}
     costs = []
-    for _ in range(rounds(18)):
+    for _ in range(2 if os.environ.get("QUICK") else 18):
         one_round(compared, ratios, costs)
     report("redis, without a profiler, CPU", [c / 1e3 for c in costs], "us/request")
     for name, (_, budget) in compared.items():
@@ -164,9 +163,18 @@ def switches(server, tid):
 
 
 def measure_wakeups(server):
+    """Nobody profiles; the server has met most of what it does."""
+    seconds = 3 if os.environ.get("QUICK") else 10
+    server.turns(2000)
     before = switches(server, server.listener)
-    server.turns(1000)
-    report("listener, idle, under load", switches(server, server.listener) - before, "switches", 0)
+    time.sleep(seconds)
+    report("listener, idle, wake-ups", switches(server, server.listener) - before, "switches", 0,
+           f"in {seconds} s without requests")
+    before, until = switches(server, server.listener), time.monotonic() + seconds
+    while time.monotonic() < until:
+        server.turns(10)
+    report("listener, idle, wake-ups under load", switches(server, server.listener) - before,
+           "switches", None, f"in {seconds} s; each for an allocation from a stack not met before")
 
 
 def measure_listener(hz):
@@ -209,7 +217,7 @@ def memory_of_pair():
 
 
 def measure_memory():
-    pairs = list(zip(*(memory_of_pair() for _ in range(rounds(9)))))
+    pairs = list(zip(*(memory_of_pair() for _ in range(rounds(5)))))
     note = "more than a server without the shim; their own allocators differ a little too"
     report("private memory, idle", pairs[0], "MiB", 1, note)
     report("private memory, profile at 1000 Hz", pairs[1], "MiB", 32)

@@ -113,6 +113,20 @@ def private_kib(pid):
     return sum(int(fields[k].split()[0]) for k in ("Private_Clean", "Private_Dirty"))
 
 
+def fetch(port, page):
+    """The body of a page of the shim's; it may not be up yet."""
+    for _ in range(500):
+        c = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        try:
+            c.request("GET", f"/debug/pprof/{page}", headers={"Authorization": f"Bearer {KEY}"})
+            return c.getresponse().read()
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+        finally:
+            c.close()
+    raise RuntimeError("the shim does not answer")
+
+
 class Profile:
     """A CPU profile of a shim; open() returns when sampling has begun."""
 

@@ -1,13 +1,24 @@
 #!/usr/bin/env python3
-"""The results of one run as a table, the worst first.
+"""The results of one run as tables, the worst first.
 
-usage: table.py RESULTS.jsonl
+usage: table.py RESULTS.jsonl             on the terminal
+       table.py --readme RESULTS.jsonl    into README.md, and the plot into docs/bench.svg
 """
 
 import json
 import sys
 
-VERDICTS = {"pass": "PASS", "short": "SHORT", "unclear": "unclear", "-": ""}
+import budgets
+import plot
+
+VERDICTS = {"pass": "pass", "short": "FALLS SHORT", "unclear": "unclear", "-": ""}
+BEGIN, END = "<!-- bench: begin; made by `make bench-readme` -->\n", "<!-- bench: end -->\n"
+
+
+def load(path):
+    with open(path) as f:
+        head, *results = [json.loads(text) for text in f]
+    return head, results
 
 
 def number(x):
@@ -20,31 +31,97 @@ def between(r):
     return "" if r["lo"] == r["hi"] else f"{number(r['lo'])} to {number(r['hi'])}"
 
 
-def share_of_budget(r):
-    return r["value"] / r["budget"] if r["budget"] else r["value"]
-
-
 def line(r):
     budget = number(r["budget"]) if "budget" in r else ""
-    return (f"{r['name']:50} {number(r['value']):>7} {r['unit']:12} {between(r):>17} "
-            f"{budget:>6} {VERDICTS[r['verdict']]:8} {r['note']}").rstrip()
+    return (f"{r['name']:56} {number(r['value']):>7} {r['unit']:13} {between(r):>17} "
+            f"{budget:>6} {VERDICTS[r['verdict']]:11} {r['note']}").rstrip()
 
 
-def main():
-    with open(sys.argv[1]) as f:
-        lines = [json.loads(text) for text in f]
-    head = lines.pop(0)
+def budget_line(budget, r):
+    if not r:
+        return f"{budget.what:42} {budget.limit:>14}   not measured"
+    value = f"{number(r['value'])} {r['unit']}"
+    return (f"{budget.what:42} {budget.limit:>14}   {value:20} {VERDICTS[r['verdict']]:11} "
+            f"{r['name']}")
+
+
+def print_tables(head, results):
     for key, value in head.items():
         print(f"{key + ':':10} {value}")
     print("\nEach value is a median; 19 of 20 repetitions would find it in the range beside it.")
-    print("Times are CPU time unless called wall.\n")
-    print(f"{'what':50} {'value':>7} {'unit':12} {'range':>17} {'budget':>6}")
-    for r in sorted((r for r in lines if "budget" in r), key=share_of_budget, reverse=True):
+    print("Times are CPU time unless called wall.  A ratio is to the same without the shim.\n")
+    print(f"{'what':56} {'value':>7} {'unit':13} {'range':>17} {'budget':>6}")
+    for r in sorted((r for r in results if "budget" in r), key=budgets.severity, reverse=True):
         print(line(r))
     print("\nWithout a budget, for comparison:")
-    for r in lines:
+    for r in results:
         if "budget" not in r:
             print(line(r))
+    print("\nEach budget, by the worst of its results:")
+    for budget, r in budgets.judged(results):
+        print(budget_line(budget, r))
+
+
+# ---- README
+
+UNITS = {"ratio": "times", "us more": "us", "ns more": "ns", "instr. more": "more", "% off": "%",
+         "% of CPU": "% CPU", "switches": ""}
+
+
+def budget_row(budget, r):
+    if not r:
+        return f"| {budget.what} | {budget.limit} | not measured | |"
+    value = f"{number(r['value'])} {UNITS.get(r['unit'], r['unit'])}".strip()
+    spread = f" ({between(r)})" if between(r) else ""
+    return f"| {budget.what} | {budget.limit} | {value}{spread} | {VERDICTS[r['verdict']].lower()} |"
+
+
+def peer_rows(results):
+    by_name = {r["name"]: r for r in results}
+    for who, pair, mixed in plot.PEERS:
+        cells = [number(by_name[n]["value"]) if n in by_name else "" for n in (pair, mixed)]
+        if any(cells):
+            yield f"| {who} | {cells[0]} | {cells[1]} |"
+
+
+def readme_text(head, results):
+    rows = "\n".join(budget_row(b, r) for b, r in budgets.judged(results))
+    peers = "\n".join(peer_rows(results))
+    return f"""Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}.
+The worst first; a ratio is to the same program without the profiler, side by side.
+In brackets: where 19 of 20 repetitions would find the median.
+
+| what | at most | measured | |
+| --- | --- | --- | --- |
+{rows}
+
+What recording allocations costs, in times of the same allocator alone (one thread):
+
+| | one size | mixed sizes |
+| --- | --- | --- |
+{peers}
+
+![the same as a plot](docs/bench.svg)
+"""
+
+
+def write_readme(head, results):
+    with open("README.md") as f:
+        text = f.read()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    with open("README.md", "w") as f:
+        f.write(before + BEGIN + readme_text(head, results) + END + after)
+    with open("docs/bench.svg", "w") as f:
+        f.write(plot.svg(head, results))
+
+
+def main():
+    head, results = load(sys.argv[-1])
+    if "--readme" in sys.argv:
+        write_readme(head, results)
+    else:
+        print_tables(head, results)
 
 
 main()

@@ -17,7 +17,7 @@ from measure import (BUILD, Profile, environment, find_gperftools, free_port, re
 
 PERIOD_NS = 1e7  # at 100 Hz
 PROGRAM = f"{BUILD}/bench/truth"
-SECONDS = 10 if os.environ.get("QUICK") else 20
+SECONDS = 8 if os.environ.get("QUICK") else 15
 
 
 def start(env):
@@ -105,7 +105,7 @@ def measure(folder, library):
     found = {"shim": []}
     if library:
         found["gperftools"] = []
-    for _ in range(rounds(9)):
+    for _ in range(rounds(4)):
         found["shim"].append(run_shim(folder, 100))
         if library:
             found["gperftools"].append(run_gperftools(folder, 100, library))

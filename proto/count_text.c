@@ -27,14 +27,16 @@ static void write_count(struct text *t, const int64_t *value)
 	text_i64(t, value[0]);
 }
 
-/* Readers of this form know no other mark of a memory map. */
-#define MAP_MARK "--- Memory map: ---"
+/* Readers of this form know no other line before a memory map. */
+#define MAPS_TITLE "--- Memory map: ---"
 
 int count_text(struct arena *a, const struct message *m, const char *name, struct bytes *out)
 {
-	static const struct legacy_form goroutine = { 0, write_goroutine_total, write_count },
-					threadcreate = { 0, write_threadcreate_total, write_count };
+	static const struct legacy_form goroutine = { 0, MAPS_TITLE, write_goroutine_total,
+						      write_count },
+					threadcreate = { 0, MAPS_TITLE, write_threadcreate_total,
+							 write_count };
 	bool is_goroutine = strcmp(name, "goroutine") == 0;
 
-	return legacy_text_marked(a, m, is_goroutine ? &goroutine : &threadcreate, MAP_MARK, out);
+	return legacy_text(a, m, is_goroutine ? &goroutine : &threadcreate, out);
 }

@@ -24,8 +24,8 @@ static void write_header(struct text *t, const int64_t *sum)
 
 int heap_text(struct arena *a, const struct message *m, struct bytes *out)
 {
-	static const struct legacy_form form = { HEAP_VALUE_INUSE_BYTES, write_header,
-						 write_values };
+	static const struct legacy_form form = { HEAP_VALUE_INUSE_BYTES,
+						 "MAPPED_LIBRARIES:", write_header, write_values };
 
 	return legacy_text(a, m, &form, out);
 }

@@ -87,14 +87,14 @@ static void write_frames(struct text *t, const struct message *m, const struct m
 }
 
 /* Lets pprof find files and offsets behind the addresses. */
-static void write_maps(struct text *t, const char *mark)
+static void write_maps(struct text *t, const char *title)
 {
 	int fd = sys_open_read("/proc/self/maps");
 	char piece[4096];
 	long n;
 
 	text_char(t, '\n');
-	text_str(t, mark);
+	text_str(t, title);
 	text_char(t, '\n');
 	if (fd < 0)
 		return;
@@ -104,7 +104,7 @@ static void write_maps(struct text *t, const char *mark)
 }
 
 static void write_all(struct text *t, const struct message *m, const struct legacy_form *form,
-		      const uint32_t *order, const char *map_mark)
+		      const uint32_t *order)
 {
 	int64_t sum[MESSAGE_VALUES_MAX];
 
@@ -119,7 +119,7 @@ static void write_all(struct text *t, const struct message *m, const struct lega
 		write_labels(t, s);
 		write_frames(t, m, s);
 	}
-	write_maps(t, map_mark);
+	write_maps(t, form->maps_title);
 }
 
 /* Largest first: shell sort, which needs no memory and no recursion. */
@@ -151,8 +151,8 @@ static uint32_t *make_order(struct arena *a, const struct message *m, int by)
 	return order;
 }
 
-int legacy_text_marked(struct arena *a, const struct message *m, const struct legacy_form *form,
-		       const char *map_mark, struct bytes *out)
+int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
+		struct bytes *out)
 {
 	uint32_t *order = make_order(a, m, form->order_by);
 
@@ -161,16 +161,10 @@ int legacy_text_marked(struct arena *a, const struct message *m, const struct le
 
 		if (!t.at)
 			return -1;
-		write_all(&t, m, form, order, map_mark);
+		write_all(&t, m, form, order);
 		*out = (struct bytes){ (const uint8_t *)t.at, t.len };
 		if (!t.cut)
 			return 0;
 	}
 	return order ? 0 : -1;
-}
-
-int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
-		struct bytes *out)
-{
-	return legacy_text_marked(a, m, form, "MAPPED_LIBRARIES:", out);
 }

@@ -13,6 +13,8 @@
 /* What tells the kinds of profile apart. */
 struct legacy_form {
 	int order_by; /* which value: largest first */
+	/* The line before the memory map, which for some kinds must also end the stacks. */
+	const char *maps_title;
 	/* The line or lines before the stacks; `sum` adds up the values of all. */
 	void (*write_header)(struct text *t, const int64_t *sum);
 	/* The start of a stack's line, up to the blank before " @". */
@@ -25,9 +27,5 @@ struct legacy_form {
  */
 int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
 		struct bytes *out);
-
-/* The same with another line before the memory map: readers of counts know no other. */
-int legacy_text_marked(struct arena *a, const struct message *m, const struct legacy_form *form,
-		       const char *map_mark, struct bytes *out);
 
 #endif

@@ -299,3 +299,11 @@ void carrier_use_alternate_stacks(void)
 	now.flags |= SA_ONSTACK;
 	kernel_action(sig, &now, NULL);
 }
+
+void carrier_retire(void)
+{
+	const struct kernel_action ignore = { .handler = (void *)SIG_IGN };
+
+	if (carrier_signal() && is_ours_now(carrier_signal()))
+		kernel_action(carrier_signal(), &ignore, NULL);
+}

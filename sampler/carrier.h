@@ -40,6 +40,12 @@ int carrier_acquire(const char **why);
 void carrier_use_alternate_stacks(void);
 
 /*
+ * No tick reaches anybody from now on, those that wait included: the kernel
+ * ignores the signal.  Context: hook.
+ */
+void carrier_retire(void);
+
+/*
  * The signal that carries ticks, 0 before the first profile.  From the moment it
  * is chosen the target's wishes for it are kept here, a moment before our handler
  * is in place.  Context: any role.

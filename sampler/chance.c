@@ -52,10 +52,15 @@ static bool draw(struct odds odds)
 	return (uint64_t)((unsigned __int128)weight_random() * odds.of >> 64) < odds.hits;
 }
 
+bool chance_is_certain(struct chance *c)
+{
+	return atomic_load_explicit(&c->rate, memory_order_relaxed) <= 1 ||
+	       atomic_load_explicit(&c->everything, memory_order_relaxed) > 0;
+}
+
 bool chance_take(struct chance *c, struct odds *odds, int64_t now_ns)
 {
-	if (atomic_load_explicit(&c->rate, memory_order_relaxed) <= 1 ||
-	    atomic_load_explicit(&c->everything, memory_order_relaxed) > 0) {
+	if (chance_is_certain(c)) {
 		*odds = (struct odds){ 1, 1 };
 		return true;
 	}

@@ -39,6 +39,9 @@ struct chance {
  */
 bool chance_take(struct chance *c, struct odds *odds, int64_t now_ns);
 
+/* Everything is recorded at present. */
+bool chance_is_certain(struct chance *c);
+
 /* By what factor the odds are reduced at present. */
 uint64_t chance_coarser(struct chance *c);
 

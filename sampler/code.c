@@ -18,24 +18,31 @@ static struct {
 	bool is_kept;
 } code;
 
-static void forget_ranges(const struct module *m)
+/* Whether rows had been learned there. */
+static bool forget_ranges(const struct module *m)
 {
+	bool any = false;
+
 	for (uint32_t i = 0; i < m->range_count; i++)
-		learn_forget(m->range[i].start, m->range[i].limit);
+		any |= learn_forget(m->range[i].start, m->range[i].limit);
+	return any;
 }
 
 /* Rows learned at addresses that a module came to or went from are of something else. */
 static void forget_changes(void)
 {
-	bool went = code.generation != modules_generation();
+	bool went = code.generation != modules_generation(), was_met = false;
 
 	for (size_t i = 0; i < modules_count(); i++) {
 		const struct module *m = module_at(i);
 
-		if (i >= code.modules_known ||
-		    (went && m->died > code.generation && m->died != UINT32_MAX))
+		if (went && m->died > code.generation && m->died != UINT32_MAX)
 			forget_ranges(m);
+		else if (i >= code.modules_known)
+			was_met |= forget_ranges(m);
 	}
+	if (was_met)
+		modules_renew(code.modules_known);
 	code.modules_known = modules_count();
 	code.generation = modules_generation();
 }
@@ -56,7 +63,7 @@ bool code_refresh(void)
 	if (changed)
 		forget_changes();
 	/* release: who sees that we caught up does not see the old rows */
-	if (at_rest && loader_is_at_rest())
+	if (at_rest && modules_are_current() && loader_is_at_rest())
 		atomic_store_explicit(&code.caught_up, unloads, memory_order_release);
 	return changed;
 }

@@ -35,17 +35,17 @@ static struct profile {
 
 /* ---- recording */
 
-static void record(struct profile *p, int64_t delay_ns, struct odds odds, uint64_t leaf,
-		   struct frame_regs caller)
+static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
+		   uint64_t leaf, struct frame_regs caller)
 {
 	struct site *s = site_at(p->sites, leaf, caller);
 
-	site_add(s, COUNT, odds_weigh(odds, WEIGHT_ONE));
+	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
 	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
 	counter_add(p->samples, 1);
 }
 
-void wait_begins(struct wait *w, const void *lock)
+void wait_begins(struct lock_wait *w, const void *lock)
 {
 	w->start_ns = monotonic_ns();
 	w->lock = lock;
@@ -57,10 +57,10 @@ static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct
 	struct odds odds = { (uint64_t)waited_ns, block_rate() };
 
 	if (chance_take(&block.chance, &odds, now_ns))
-		record(&block, waited_ns, odds, leaf, caller);
+		record(&block, 1, waited_ns, odds, leaf, caller);
 }
 
-void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
 {
 	int64_t now_ns = monotonic_ns();
 
@@ -72,11 +72,17 @@ void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_re
 		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
 }
 
-int64_t unlock_begins(const void *lock)
+/* Everything counts, or this is worth a look. */
+static bool wants_charge(const void *lock)
 {
-	int64_t now_ns = mutex_fraction() ? monotonic_ns() : 0;
+	return chance_is_certain(&mutex.chance) || waiters_worth_charging(lock);
+}
 
-	return now_ns ? waiters_charge(lock, now_ns) : 0;
+struct waiters_due unlock_begins(const void *lock)
+{
+	int64_t now_ns = mutex_fraction() && wants_charge(lock) ? monotonic_ns() : 0;
+
+	return now_ns ? waiters_charge(lock, now_ns) : (struct waiters_due){ 0 };
 }
 
 /* The better of two chances: one in `fraction`, or by length. */
@@ -88,12 +94,12 @@ static struct odds mutex_odds(int64_t delay_ns)
 	return by_length.of / one_in.of < by_length.hits ? by_length : one_in;
 }
 
-void unlock_ends(int64_t delay_ns, uint64_t leaf, struct frame_regs caller)
+void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
 {
-	struct odds odds = mutex_odds(delay_ns);
+	struct odds odds = mutex_odds(due.delay_ns);
 
 	if (chance_take(&mutex.chance, &odds, monotonic_ns()))
-		record(&mutex, delay_ns, odds, leaf, caller);
+		record(&mutex, due.waits, due.delay_ns, odds, leaf, caller);
 }
 
 /* ---- rates */

@@ -15,6 +15,7 @@
 
 #include "sampler/learn.h"
 #include "sampler/stacks.h"
+#include "sampler/waiters.h"
 
 #define BLOCK_RATE_DEFAULT     100000 /* ns */
 #define BLOCK_RATE_MAX	       100000000000
@@ -25,29 +26,30 @@
 enum contention_value { CONTENTION_VALUE_COUNT, CONTENTION_VALUE_NS };
 
 /* A wait under way; lives on the waiting thread's stack. */
-struct wait {
+struct lock_wait {
 	int64_t start_ns;
 	const void *lock;
 	struct waiters_slot *slot;
 };
 
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
-void wait_begins(struct wait *w, const void *lock);
+void wait_begins(struct lock_wait *w, const void *lock);
 
 /*
  * It is over.  `leaf` (PSEUDO_CALL) was called by `caller`; `counts` is false
  * when the thread has not waited after all.  Context: hook.
  */
-void wait_ends(const struct wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
 
 /*
- * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it costs
- * those who wait, in ns; 0: nobody.  Context: hook, the thread that holds it.
+ * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has
+ * cost those who wait; delay_ns 0: nothing to tell.  Context: hook, the thread that
+ * holds it.
  */
-int64_t unlock_begins(const void *lock);
+struct waiters_due unlock_begins(const void *lock);
 
 /* It has been.  `lock` itself may be gone by now.  Context: hook. */
-void unlock_ends(int64_t delay_ns, uint64_t leaf, struct frame_regs caller);
+void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
 
 /*
  * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so

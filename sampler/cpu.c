@@ -37,7 +37,7 @@ static struct {
 	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
 	int64_t give_back_ns; /* when, once closed */
-	const char *disabled; /* why no profile will ever be taken, NULL */
+	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
 	const char *refusal;  /* why the last start failed, NULL */
 	struct walk walk;     /* too large for the stack */
 } cpu;
@@ -147,8 +147,11 @@ static int64_t period_of(int hz)
 
 static bool get_memory(void)
 {
-	if (!cpu.holds_memory && ring_init(&cpu.ring, RING_BYTES) != 0)
+	if (cpu.holds_memory)
+		return true;
+	if (ring_init(&cpu.ring, RING_BYTES) != 0)
 		return false;
+	ring_touch(&cpu.ring);
 	cpu.holds_memory = true;
 	return true;
 }

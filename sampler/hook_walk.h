@@ -24,4 +24,13 @@ struct hook_walk {
  */
 bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w);
 
+/*
+ * The caller of the function that says this: of the hook that it stands in, or
+ * that jumped to it.  A macro, because it is about that function.
+ */
+#define CALLER()                                                                                   \
+	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
+			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
+			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
+
 #endif

@@ -393,10 +393,10 @@ bool learn_step_captured(uint32_t frames, struct frame_regs *out)
 	return job.ok;
 }
 
-void learn_forget(uint64_t start, uint64_t limit)
+bool learn_forget(uint64_t start, uint64_t limit)
 {
-	rows_forget(start, limit);
 	peek_forget();
+	return rows_forget(start, limit);
 }
 
 void learn_release(void)

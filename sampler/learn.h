@@ -39,8 +39,9 @@ void learn_start_capture(const struct capture *c);
  */
 bool learn_step_captured(uint32_t frames, struct frame_regs *out);
 
-/* Rows of a range that was unloaded, and tables cached from it, are gone. */
-void learn_forget(uint64_t start, uint64_t limit);
+/* Rows of a range that changed, and tables cached from it, are gone.  Whether there were any rows.
+ */
+bool learn_forget(uint64_t start, uint64_t limit);
 
 /* libunwind's space is not there; the rows are.  Context: child. */
 void learn_after_fork(void);

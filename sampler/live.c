@@ -4,13 +4,14 @@
 #include <stddef.h>
 
 #include "sampler/counters.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
 /*
- * 4096 slots, 32 Ki, 256 Ki and 1 Mi: 41 MiB in all, touched as they fill.  All of
- * 400,000 samples find a place, which at 512 KiB are 200 GB of heap, and 998 of
- * 1000 of 600,000.
+ * 4096 slots, 32 Ki, 256 Ki and 1 Mi: 41 MiB in all, touched as they fill.  Half a
+ * million samples all find room, which at 512 KiB are 250 GB of heap; of a million
+ * three in a thousand do not.
  */
 #define LEVELS 4
 static const uint8_t level_bits[LEVELS] = { 9, 12, 15, 17 }; /* log2 of its buckets */
@@ -56,18 +57,16 @@ static struct bucket *home_in(struct bucket *buckets, int i, uint64_t addr)
 	return &buckets[addr * 0x9e3779b97f4a7c15ULL >> (64 - level_bits[i])];
 }
 
-static struct bucket *make_level(int i)
+/* False without memory. */
+static bool make_level(int i)
 {
 	size_t bytes = buckets_in(i) * sizeof(struct bucket);
-	struct bucket *fresh = sys_map_kept(bytes), *seen = NULL;
+	struct bucket *fresh = sandbox_is_noted() ? NULL : sys_map_kept(bytes), *seen = NULL;
 
-	if (!fresh)
-		return NULL;
-	if (atomic_compare_exchange_strong_explicit(&level[i], &seen, fresh, memory_order_acq_rel,
-						    memory_order_acquire))
-		return fresh;
-	sys_unmap_kept(fresh, bytes); /* another thread was faster */
-	return seen;
+	if (fresh && !atomic_compare_exchange_strong_explicit(
+			     &level[i], &seen, fresh, memory_order_acq_rel, memory_order_acquire))
+		sys_unmap_kept(fresh, bytes); /* another thread was faster */
+	return fresh;
 }
 
 static struct bucket *buckets_of(int i)
@@ -93,17 +92,30 @@ static bool put(struct bucket *b, uint64_t addr, const struct live_block *block)
 	return false;
 }
 
+static bool put_in(int i, const void *p, const struct live_block *block)
+{
+	struct bucket *buckets = buckets_of(i);
+
+	return buckets && put(home_in(buckets, i, (uint64_t)p), (uint64_t)p, block);
+}
+
+/* Into the largest level that there is: most of what is looked for is found there at once. */
+static bool put_in_any(const void *p, const struct live_block *block)
+{
+	for (int i = LEVELS - 1; i >= 0; i--)
+		if (put_in(i, p, block))
+			return true;
+	for (int i = 0; i < LEVELS; i++)
+		if (!buckets_of(i) && make_level(i) && put_in(i, p, block))
+			return true;
+	return false;
+}
+
 bool live_add(const void *p, struct live_block block)
 {
-	for (int i = 0; i < LEVELS; i++) {
-		struct bucket *buckets = buckets_of(i);
-
-		if (!buckets)
-			buckets = make_level(i);
-		if (buckets && put(home_in(buckets, i, (uint64_t)p), (uint64_t)p, &block)) {
-			filter_change(p, 1);
-			return true;
-		}
+	if (put_in_any(p, &block)) {
+		filter_change(p, 1);
+		return true;
 	}
 	counter_add(COUNTER_HEAP_LIVE_DROPPED, 1);
 	return false;
@@ -130,7 +142,7 @@ bool live_remove(const void *p, struct live_block *out)
 {
 	if ((uint64_t)p <= BUSY) /* free(NULL) may get here, and empty slots read like that */
 		return false;
-	for (int i = 0; i < LEVELS; i++) {
+	for (int i = LEVELS - 1; i >= 0; i--) {
 		struct bucket *buckets = buckets_of(i);
 
 		if (buckets && take(home_in(buckets, i, (uint64_t)p), (uint64_t)p, out)) {

@@ -37,6 +37,7 @@ static struct {
 	size_t count, index_count;
 	atomic_uint generation;	       /* written by the listener, read by hooks too */
 	atomic_bool changing;	       /* a child that is forked now has half a table */
+	bool believed;		       /* the last refresh found the loader's list at rest */
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
@@ -261,6 +262,7 @@ static bool refresh(void)
 		return false;
 	memset(&r, 0, sizeof(r));
 	read_namespaces(&r);
+	table.believed = !r.incomplete;
 	if (r.incomplete)
 		return false;
 	went = bury_missing(&r);
@@ -277,9 +279,22 @@ bool modules_refresh(void)
 	bool changed;
 
 	atomic_store(&table.changing, true);
+	table.believed = false;
 	changed = refresh();
 	atomic_store(&table.changing, false);
 	return changed;
+}
+
+void modules_renew(size_t first)
+{
+	table.generation++;
+	for (size_t i = first; i < table.count; i++)
+		table.module[i]->born = table.generation;
+}
+
+bool modules_are_current(void)
+{
+	return table.believed;
 }
 
 uint32_t modules_generation(void)

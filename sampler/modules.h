@@ -63,6 +63,15 @@ void modules_init(void);
  */
 bool modules_refresh(void);
 
+/*
+ * A new generation, in which the modules from `first` on begin: addresses in them
+ * that were met before are of something that came and went unseen.
+ */
+void modules_renew(size_t first);
+
+/* Whether the last refresh saw all there is; false if the list was being changed meanwhile. */
+bool modules_are_current(void);
+
 /* Context: any role. */
 uint32_t modules_generation(void);
 

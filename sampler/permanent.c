@@ -1,6 +1,7 @@
 #include "sampler/permanent.h"
 
 #include "sampler/counters.h"
+#include "sampler/sandbox.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
@@ -30,7 +31,7 @@ static bool add_chunk(struct permanent *p, struct permanent_chunk *full)
 	if (atomic_fetch_add_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed) + CHUNK_BYTES >
 	    p->limit)
 		goto refuse;
-	c = sys_map_kept(CHUNK_BYTES);
+	c = sandbox_is_noted() ? NULL : sys_map_kept(CHUNK_BYTES);
 	if (!c)
 		goto refuse;
 	atomic_init(&c->used, HEADER_BYTES);

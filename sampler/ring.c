@@ -35,6 +35,16 @@ int ring_init_kept(struct ring *r, size_t size)
 	return start(r, size, sys_map_kept(size));
 }
 
+/* Not for every handful of records; more than the largest one, so that a producer
+ * that meets the new head with the old tail still finds room. */
+#define REWIND_FROM(r) ((r)->size / 4)
+
+void ring_touch(struct ring *r)
+{
+	for (uint64_t at = 0; at < REWIND_FROM(r); at += PAGE_BYTES)
+		*(volatile uint8_t *)(r->bytes + at) = 0;
+}
+
 void ring_release(struct ring *r)
 {
 	if (r->bytes)
@@ -145,10 +155,6 @@ uint64_t ring_used(struct ring *r)
 	return atomic_load_explicit(&r->head, memory_order_relaxed) -
 	       atomic_load_explicit(&r->tail, memory_order_relaxed);
 }
-
-/* Not for every handful of records; more than the largest one, so that a producer
- * that meets the new head with the old tail still finds room. */
-#define REWIND_FROM(r) ((r)->size / 4)
 
 void ring_rewind(struct ring *r)
 {

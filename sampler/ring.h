@@ -36,6 +36,13 @@ int ring_init_kept(struct ring *r, size_t size);
  */
 void ring_mend(struct ring *r);
 
+/*
+ * Has the kernel map what is used up to a rewind, a quarter of the ring, so that
+ * no producer faults there.  Right after ring_init(), before there is a producer.  Context:
+ * listener.
+ */
+void ring_touch(struct ring *r);
+
 /* Context: listener, when no producer can be inside. */
 void ring_release(struct ring *r);
 

@@ -395,6 +395,30 @@ static void unpark_self(void)
 		timer_unpark(t);
 }
 
+/* Takes what waits for this thread; what is no tick of ours is queued again. */
+static void take_pending(int signal)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t mask = bit_of(signal);
+	siginfo_t info;
+
+	if (sys_call4(SYS_rt_sigtimedwait, (long)&mask, (long)&info, (long)&at_once,
+		      sizeof(mask)) != signal)
+		return;
+	if (info.si_code != SI_TIMER || !thread_from_cookie(info.si_value.sival_ptr))
+		sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
+}
+
+static void postpone_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (!t || atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ARMED)
+		return;
+	timer_postpone(t);
+	take_pending(carrier());
+}
+
 /*
  * A filtered thread makes no call of ours: the listener will find it.  Its timer
  * then goes on while it blocks the signal, and the next scan stops it.
@@ -428,4 +452,9 @@ void roster_thread_blocks(void)
 void roster_thread_unblocks(void)
 {
 	while_open(unpark_self);
+}
+
+void roster_thread_jumps(void)
+{
+	while_open(postpone_self);
 }

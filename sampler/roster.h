@@ -73,4 +73,11 @@ void roster_thread_ends(void);
 void roster_thread_blocks(void);
 void roster_thread_unblocks(void);
 
+/*
+ * The calling thread is about to unblock the carrier where there may be no room
+ * for a handler: no tick comes for a moment, and one that waits is dropped (its
+ * time is in [unsampled]).  Context: hook.
+ */
+void roster_thread_jumps(void);
+
 #endif

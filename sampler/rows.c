@@ -2,7 +2,6 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "sampler/counters.h"
 #include "sampler/sys.h"
@@ -147,7 +146,7 @@ static void empty(struct table *old)
 {
 	uint64_t slots = old->mask + 1;
 
-	sys_call3(SYS_madvise, (long)old, (long)table_bytes(slots), MADV_DONTNEED);
+	sys_discard(old, table_bytes(slots));
 }
 
 static struct table *open_table(int i)
@@ -208,9 +207,10 @@ void rows_add(uint64_t pc, struct row row)
 		counter_add(COUNTER_ROWS_DROPPED_TABLE_FULL, 1);
 }
 
-void rows_forget(uint64_t start, uint64_t limit)
+bool rows_forget(uint64_t start, uint64_t limit)
 {
 	struct table *t = table_now();
+	bool any = false;
 
 	for (uint64_t i = 0; t && i <= t->mask; i++) {
 		uint64_t pc = key_of(&t->slot[i]);
@@ -218,8 +218,10 @@ void rows_forget(uint64_t start, uint64_t limit)
 		if (pc > FORGOTTEN && pc >= start && pc < limit) {
 			atomic_store_explicit(&t->slot[i].pc, FORGOTTEN, memory_order_release);
 			used--;
+			any = true;
 		}
 	}
+	return any;
 }
 
 uint32_t rows_count(void)

@@ -42,7 +42,7 @@ struct row rows_find(uint64_t pc);
 void rows_add(uint64_t pc, struct row row);
 
 /* Forgets every row of [start, limit): its module went.  Context: listener. */
-void rows_forget(uint64_t start, uint64_t limit);
+bool rows_forget(uint64_t start, uint64_t limit);
 
 uint32_t rows_count(void);
 

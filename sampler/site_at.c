@@ -9,6 +9,7 @@
 #include "sampler/hook_walk.h"
 #include "sampler/modules.h"
 #include "sampler/ring.h"
+#include "sampler/sandbox.h"
 #include "sampler/wake.h"
 #include "sampler/walk.h"
 #include "shim/cc.h"
@@ -37,6 +38,8 @@ static bool make_ring(struct lazy_ring *r, size_t bytes)
 {
 	int state = 0;
 
+	if (sandbox_is_noted()) /* a filtered thread maps nothing */
+		return atomic_load(&r->state) == 2;
 	if (!atomic_compare_exchange_strong(&r->state, &state, 1))
 		return state == 2;
 	if (ring_init_kept(&r->ring, bytes) != 0) {
@@ -119,19 +122,46 @@ static uint32_t limited(struct walk *w)
 	return SITE_DEPTH_MAX;
 }
 
+/*
+ * What was loaded since is in the table as well.  If the loader was at work when
+ * we looked, something may have come that goes before we look again, and what is
+ * then found at its address would give it a name.
+ */
+static bool knows_all_code(void)
+{
+	return code_is_fresh() && modules_are_current();
+}
+
+static bool has_foreign_code(const struct walk *w)
+{
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (w->pc[i] >= PSEUDO_LIMIT && !module_find(w->pc[i], modules_generation()))
+			return true;
+	}
+	return false;
+}
+
+/* An object that came after our last look is no code of anybody's until we look again. */
+static void walk_known(const struct capture *c)
+{
+	if (!knows_all_code())
+		code_refresh();
+	walk_capture(c, &way.walk);
+	if (has_foreign_code(&way.walk) && code_refresh())
+		walk_capture(c, &way.walk);
+}
+
 static struct site *site_of_capture(const struct capture *c)
 {
 	static const uint64_t unknown = PSEUDO_UNKNOWN;
 	uint32_t depth;
 
-	if (!code_is_fresh())
-		code_refresh();
-	walk_capture(c, &way.walk);
+	walk_known(c);
 	if (c->site_leaf)
 		put_leaf(&way.walk, c->site_leaf);
 	depth = limited(&way.walk);
 	/* Something was unloaded since: an address may be of what came after it. */
-	if (c->site->generation != code_unloads() || !code_is_fresh()) {
+	if (c->site->generation != code_unloads() || !knows_all_code()) {
 		counter_add(c->sites->unknown, 1);
 		return site_of(c->sites, &unknown, 1, 0);
 	}

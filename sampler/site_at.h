@@ -10,12 +10,6 @@
 #include "sampler/sites.h"
 #include "sampler/stacks.h"
 
-/* The registers of whoever called the function that says this. */
-#define CALLER_REGS()                                                                              \
-	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
-			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
-			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
-
 /*
  * The site of a call from `caller` (pc is a return address).  `leaf` is the
  * pseudo frame that names what was called; 0: the caller is the leaf.  Never

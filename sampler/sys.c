@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 
 static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
@@ -59,6 +60,31 @@ static void advise(void *p, size_t bytes)
 		sys_call3(SYS_madvise, (long)p, (long)bytes, wishes[i]);
 }
 
+static atomic_bool is_locked;
+
+void sys_note_locked(bool locked)
+{
+	atomic_store_explicit(&is_locked, locked, memory_order_relaxed);
+}
+
+static void unlock(void *p, size_t bytes)
+{
+	sys_call3(SYS_munlock, (long)p, (long)bytes, 0);
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED);
+}
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+/* Locked pages: newer kernels give them back too; in older ones they stay. */
+void sys_discard(void *p, size_t bytes)
+{
+	if (sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED) != 0 &&
+	    sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED_LOCKED) != 0)
+		memset(p, 0, bytes);
+}
+
 void *sys_map(size_t bytes)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -67,6 +93,8 @@ void *sys_map(size_t bytes)
 	if (sys_failed(p))
 		return NULL;
 	advise((void *)p, bytes);
+	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
+		unlock((void *)p, bytes);
 	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 	return (void *)p;
 }

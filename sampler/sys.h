@@ -138,6 +138,15 @@ void sys_unmap(void *p, size_t bytes);
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
 
+/* The pages are given back and read as zero from now on. */
+void sys_discard(void *p, size_t bytes);
+
+/*
+ * Whether the kernel makes every new mapping of this process resident at once
+ * (mlockall): then ours are let go of as they are made.  Context: hook.
+ */
+void sys_note_locked(bool locked);
+
 /* In a forked child: only what is kept is mapped.  Context: child. */
 void sys_after_fork(void);
 

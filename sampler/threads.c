@@ -65,7 +65,7 @@ void threads_after_fork(void)
 void threads_close(void)
 {
 	threads_after_fork(); /* the same, but for the pages */
-	sys_call3(SYS_madvise, (long)records(), (long)REGION_BYTES, MADV_DONTNEED);
+	sys_discard(records(), REGION_BYTES);
 }
 
 struct thread *thread_from_cookie(const void *cookie)

@@ -170,3 +170,8 @@ void timer_unpark(struct thread *t)
 {
 	set(t, MAX(t->parked_left_ns, 1), t->period_ns, NULL);
 }
+
+void timer_postpone(struct thread *t)
+{
+	set(t, t->period_ns, t->period_ns, NULL);
+}

@@ -43,6 +43,9 @@ void timers_after_fork(void);
 void timer_park(struct thread *t);
 void timer_unpark(struct thread *t);
 
+/* No tick of this thread within the next period of its CPU time.  Context: hook. */
+void timer_postpone(struct thread *t);
+
 /* CPU time of one thread of this process in ns, -1 if it is gone. */
 int64_t thread_cpu_ns(int tid);
 

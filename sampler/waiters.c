@@ -1,7 +1,7 @@
 /*
  * One slot for each lock that somebody waits at.  All about its waiters is in 16
- * bytes that change at once: how many there are, a base time, and the sum of
- * their starts relative to the base.  So a lock with a thousand waiters costs an
+ * bytes that change at once: how many there are, how many have gone, a base time,
+ * and the sum of their starts relative to the base.  So a lock with a thousand waiters costs an
  * unlock no more than one with a single waiter, and no thread ever waits for
  * another one here.
  *
@@ -20,17 +20,25 @@
 #define SLOTS  1024
 #define WINDOW 8 /* slots that a lock may be in */
 
+/* struct state.packed: sum of (start - base) in units of 16 ns, gone, waiters. */
 #define COUNT_BITS 16
+#define GONE_BITS  10
+#define UNIT_NS	   16
 #define BUSY	   0xffffU /* in place of the number of waiters */
-#define SUM_MAX	   (UINT64_MAX >> COUNT_BITS)
+#define GONE_MAX   ((1U << GONE_BITS) - 1)
+#define SUM_MAX	   (UINT64_MAX >> (COUNT_BITS + GONE_BITS)) /* 73 minutes of waiting */
+
+/* Ticks of the processor's clock, about 25 us. */
+#define WORTH_TICKS (1UL << 16)
 
 struct state {
 	uint64_t base_ns; /* last charge, or first arrival after the slot was empty */
-	uint64_t packed;  /* sum of (start - base) << 16 | waiters */
+	uint64_t packed;
 } __attribute__((aligned(16)));
 
 struct waiters_slot {
 	struct state state;
+	uint64_t base_ticks; /* base_ns by the processor's clock; only a hint */
 	const void *lock;
 } __attribute__((aligned(64)));
 
@@ -64,20 +72,31 @@ static unsigned count_of(struct state s)
 	return s.packed & BUSY;
 }
 
-static uint64_t sum_of(struct state s)
+static unsigned gone_of(struct state s)
 {
-	return s.packed >> COUNT_BITS;
+	return s.packed >> COUNT_BITS & GONE_MAX;
 }
 
-static struct state pack(uint64_t base_ns, unsigned count, uint64_t sum)
+static uint64_t sum_of(struct state s)
 {
-	return (struct state){ base_ns, MIN(sum, SUM_MAX) << COUNT_BITS | count };
+	return s.packed >> (COUNT_BITS + GONE_BITS);
+}
+
+static struct state pack(uint64_t base_ns, unsigned count, unsigned gone, uint64_t sum)
+{
+	return (struct state){ base_ns, MIN(sum, SUM_MAX) << (COUNT_BITS + GONE_BITS) |
+						MIN(gone, GONE_MAX) << COUNT_BITS | count };
 }
 
 /* What a waiter that started then adds to the sum. */
 static uint64_t since_base(struct state s, int64_t start_ns)
 {
-	return (uint64_t)start_ns > s.base_ns ? (uint64_t)start_ns - s.base_ns : 0;
+	return (uint64_t)start_ns > s.base_ns ? ((uint64_t)start_ns - s.base_ns) / UNIT_NS : 0;
+}
+
+static void set_base_ticks(struct waiters_slot *slot)
+{
+	__atomic_store_n(&slot->base_ticks, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
 }
 
 /* ---- slots */
@@ -104,9 +123,12 @@ static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
 
 		if (!is_of(slot, lock) || n >= BUSY - 1)
 			return false;
-		to = n ? pack(seen.base_ns, n + 1, sum_of(seen) + since_base(seen, start_ns))
-		       : pack((uint64_t)start_ns, 1, 0);
+		to = n ? pack(seen.base_ns, n + 1, gone_of(seen),
+			      sum_of(seen) + since_base(seen, start_ns))
+		       : pack((uint64_t)start_ns, 1, 0, 0);
 	} while (!swap(&slot->state, &seen, to));
+	if (count_of(to) == 1)
+		set_base_ticks(slot);
 	return true;
 }
 
@@ -117,11 +139,12 @@ static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start
 
 	if (count_of(seen) != 0)
 		return false;
-	busy = pack(seen.base_ns, BUSY, 0);
+	busy = pack(seen.base_ns, BUSY, 0, 0);
 	if (!swap(&slot->state, &seen, busy))
 		return false;
 	__atomic_store_n(&slot->lock, lock, __ATOMIC_RELEASE);
-	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0)))
+	set_base_ticks(slot);
+	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0, 0)))
 		; /* nobody changes a busy slot: once is enough */
 	return true;
 }
@@ -161,12 +184,28 @@ void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_n
 	do {
 		uint64_t sum = sum_of(seen), mine = since_base(seen, start_ns);
 
-		to = pack(seen.base_ns, count_of(seen) - 1, sum > mine ? sum - mine : 0);
+		to = pack(seen.base_ns, count_of(seen) - 1, gone_of(seen) + 1,
+			  sum > mine ? sum - mine : 0);
 	} while (!swap(&slot->state, &seen, to));
 	__atomic_fetch_sub(waiters_entry(lock), 1, __ATOMIC_RELAXED);
 }
 
-static int64_t charge(struct waiters_slot *slot, const void *lock, int64_t now_ns)
+bool waiters_worth_charging(const void *lock)
+{
+	uint64_t now = __builtin_ia32_rdtsc();
+
+	for (unsigned k = 0; k < WINDOW; k++) {
+		struct waiters_slot *slot = slot_at(lock, k);
+		uint64_t base = __atomic_load_n(&slot->base_ticks, __ATOMIC_RELAXED);
+		unsigned n = __atomic_load_n(&slot->state.packed, __ATOMIC_RELAXED) & BUSY;
+
+		if (is_of(slot, lock) && n && (now - base) >= WORTH_TICKS / n)
+			return true;
+	}
+	return false;
+}
+
+static struct waiters_due charge(struct waiters_slot *slot, const void *lock, int64_t now_ns)
 {
 	struct state seen = peek(&slot->state);
 	uint64_t due;
@@ -175,22 +214,30 @@ static int64_t charge(struct waiters_slot *slot, const void *lock, int64_t now_n
 		unsigned n = count_of(seen);
 
 		if (!is_of(slot, lock) || n == 0 || n == BUSY || (uint64_t)now_ns <= seen.base_ns)
-			return 0;
+			return (struct waiters_due){ 0 };
 		due = n * ((uint64_t)now_ns - seen.base_ns);
-		due = due > sum_of(seen) ? due - sum_of(seen) : 0;
-	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0)));
-	return (int64_t)due;
+		due -= MIN(due, sum_of(seen) * UNIT_NS);
+	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0, 0)));
+	set_base_ticks(slot);
+	return (struct waiters_due){ (int64_t)due, MAX(gone_of(seen), 1) };
 }
 
 /* Two threads that came first at once may have taken a slot each. */
-int64_t waiters_charge(const void *lock, int64_t now_ns)
+struct waiters_due waiters_charge(const void *lock, int64_t now_ns)
 {
-	int64_t due = 0;
+	struct waiters_due all = { 0 };
 
-	for (unsigned k = 0; k < WINDOW; k++)
-		if (is_of(slot_at(lock, k), lock))
-			due += charge(slot_at(lock, k), lock, now_ns);
-	return due;
+	for (unsigned k = 0; k < WINDOW; k++) {
+		struct waiters_slot *slot = slot_at(lock, k);
+
+		if (is_of(slot, lock)) {
+			struct waiters_due due = charge(slot, lock, now_ns);
+
+			all.delay_ns += due.delay_ns;
+			all.waits += due.waits;
+		}
+	}
+	return all;
 }
 
 void waiters_after_fork(void)

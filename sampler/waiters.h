@@ -4,8 +4,8 @@
  * Only a thread that found a lock taken writes here.  An unlock looks at the
  * filter, which nearly always says "nobody"; when somebody may be there,
  * waiters_charge() tells how long all of them waited since the last charge.
- * So each moment of each wait is charged once, to the unlock that ended the
- * hold it was spent on.
+ * So each moment of each wait is charged once, to the unlock that ended the hold
+ * it was spent on.
  *
  * Locks are addresses here and nothing more: their memory is never read.
  *
@@ -44,10 +44,23 @@ struct waiters_slot *waiters_add(const void *lock, int64_t start_ns);
 /* It waits no longer.  `slot` and `start_ns` are those of its waiters_add(). */
 void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns);
 
+/*
+ * In one look, without reading a clock that costs: whether what there is to be
+ * charged at `lock` is worth it, about 25 us of waiting.  Less stays for a later
+ * unlock, so nothing is lost, and an unlock is charged with a chance that grows
+ * with what it has cost.
+ */
+bool waiters_worth_charging(const void *lock);
+
+struct waiters_due {
+	int64_t delay_ns; /* how long all waited, beyond what was charged before */
+	uint64_t waits;	  /* how many waits have ended since; at least 1 */
+};
+
+/* Charges those who wait at `lock` until `now_ns`.  delay_ns 0: nobody does. */
+struct waiters_due waiters_charge(const void *lock, int64_t now_ns);
+
 /* Who waited was left behind.  While nobody is added.  Context: child. */
 void waiters_after_fork(void);
-
-/* How long all that wait at `lock` have waited until `now_ns`, beyond what was charged before. */
-int64_t waiters_charge(const void *lock, int64_t now_ns);
 
 #endif

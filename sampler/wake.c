@@ -41,7 +41,8 @@ void wake_clear(int fd)
 		return;
 	while (sys_read(fd, &info, sizeof(info)) > 0)
 		;
-	atomic_store_explicit(&on_its_way, false, memory_order_release);
+	/* seq_cst: who finds a signal on its way still says what it has to say before we look */
+	atomic_store(&on_its_way, false);
 }
 
 void wake(void)

@@ -1,11 +1,25 @@
 #include "sampler/weight.h"
 
-#include "sampler/sys.h"
+#include <stdatomic.h>
+
 #include "shim/cc.h"
 
 /* Numbers with 32 binary places. */
 #define ONE (1ULL << 32)
 #define LN2 2977044472ULL /* ln 2 * 2^32 */
+
+/* Differs from thread to thread, and, by where the loader put us, from run to run; no system call.
+ */
+static uint64_t seed(const void *thread_local)
+{
+	static atomic_uint_fast64_t seeds;
+	uint64_t x = (uint64_t) thread_local +
+		     atomic_fetch_add_explicit(&seeds, 0x9e3779b97f4a7c15UL, memory_order_relaxed);
+
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9UL;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebUL;
+	return (x ^ x >> 31) | 1;
+}
 
 /* xorshift64*, one state a thread; fair bits are all that is asked of it. */
 uint64_t weight_random(void)
@@ -13,7 +27,7 @@ uint64_t weight_random(void)
 	static __thread uint64_t x;
 
 	if (UNLIKELY(!x))
-		x = (uint64_t)sys_now_ns() * 0x9e3779b97f4a7c15UL + (uint64_t)sys_gettid();
+		x = seed(&x);
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "sampler/heap.h"
+#include "sampler/hook_walk.h"
 #include "shim/cc.h"
 #include "shim/child.h"
 #include "shim/life.h"
@@ -68,15 +69,6 @@ static COLD void find_all(void)
 #undef X
 	next_free = (void (*)(void *))lookup_next("free");
 }
-
-/*
- * The function that asked for memory: the hook jumped here, so our return
- * address is its.  A macro, because it is about the function it stands in.
- */
-#define CALLER()                                                                                   \
-	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
-			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
-			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
 
 static bool is_recorded(void)
 {

@@ -1,6 +1,7 @@
 #include "shim/child.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -27,6 +28,7 @@
 /* While somebody else has the port. */
 #define FIRST_PAUSE_NS	 NS_PER_SECOND
 #define LONGEST_PAUSE_NS (64 * NS_PER_SECOND)
+#define FOR_EVER	 (INT64_MAX / 2)
 
 /* Inherited by children, and then theirs. */
 static struct {
@@ -34,7 +36,7 @@ static struct {
 	int holder;	 /* the last of us that had a listener */
 	int forker;	 /* the last of us that called fork */
 	int parent;	 /* the forker that this process is a child of */
-	int noted_pid;	 /* of the process that `parent` is about */
+	int noted_pid;	 /* of the process that `parent` is of */
 	int predecessor; /* holder before this process became it */
 	int64_t entered_ns;
 	_Atomic int64_t next_try_ns;
@@ -46,6 +48,7 @@ void child_init(void)
 {
 	child.holder = sys_getpid();
 	child.forker = child.holder;
+	child.noted_pid = child.holder;
 	child.enabled = true;
 }
 
@@ -61,23 +64,25 @@ int child_predecessor(void)
 
 /* ---- fork */
 
-static void note_parent(void)
+/* Once in each process, before it forks or takes over: who forked it is in what it inherited. */
+static void note_parent(int pid)
 {
-	life_note_pid();
+	if (child.noted_pid == pid)
+		return;
+	child.noted_pid = pid;
 	child.parent = child.forker;
-	child.noted_pid = sys_getpid();
 }
 
+/* Written only when it changes: after a fork the page would have to be copied. */
 void child_before_fork(void)
 {
-	if (child.enabled && !life_is_borrowed())
-		child.forker = sys_getpid();
-}
+	int pid = sys_getpid();
 
-void child_after_fork(bool is_child)
-{
-	if (is_child && child.enabled)
-		note_parent();
+	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) ||
+	    life_is_borrowed())
+		return;
+	note_parent(pid);
+	child.forker = pid;
 }
 
 /* ---- first look */
@@ -109,8 +114,8 @@ static enum life enter(void)
 {
 	if (!child.enabled || sandbox_is_noted() || !life_move(LIFE_WIPED, LIFE_ENTERING))
 		return life_now();
-	if (child.noted_pid != sys_getpid())
-		note_parent();
+	life_note_pid();
+	note_parent(sys_getpid());
 	put_in_order();
 	life_move(LIFE_ENTERING, LIFE_YOUNG);
 	return LIFE_YOUNG;
@@ -157,6 +162,45 @@ bool child_keeps_watch(void)
 {
 	return state() == LIFE_YOUNG && !sandbox_is_noted() && !life_is_borrowed() &&
 	       sys_now_ns() - child.entered_ns < YOUNG_NS && !parent_is_gone();
+}
+
+/* ---- signal handlers */
+
+const uint64_t child_no_handler = 0;
+
+static bool has_handler(int sig)
+{
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} act;
+
+	return sys_call4(SYS_rt_sigaction, sig, 0, (long)&act, sizeof(act.mask)) == 0 &&
+	       act.handler > 1; /* SIG_DFL, SIG_IGN */
+}
+
+static bool is_on_alternate_stack(void)
+{
+	stack_t stack;
+
+	return sys_call3(SYS_sigaltstack, 0, (long)&stack, 0) == 0 && stack.ss_flags & SS_ONSTACK;
+}
+
+/* While a handler runs its signal is blocked, as long as the program does not ask otherwise. */
+static bool may_be_in_handler(const uint64_t *blocked)
+{
+	uint64_t mask = 0;
+
+	if (blocked == &child_no_handler)
+		return false;
+	if (blocked)
+		mask = *blocked;
+	else
+		sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
+	for (; mask; mask &= mask - 1) {
+		if (has_handler(__builtin_ctzll(mask) + 1))
+			return true;
+	}
+	return is_on_alternate_stack();
 }
 
 /* ---- taking over */
@@ -234,6 +278,21 @@ static bool may_succeed(void)
 	return (now == LIFE_YOUNG || now == LIFE_WORKER) && may_act();
 }
 
+/* To ask for the parent costs half an empty epoll_wait; an old worker does so at every eighth. */
+static bool is_turn_to_look(void)
+{
+	static atomic_uint calls;
+
+	if (state() != LIFE_WORKER)
+		return true;
+	return atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) % 8 == 0;
+}
+
+static bool may_unpark(void)
+{
+	return may_act() && sys_now_ns() >= child.next_try_ns;
+}
+
 static bool is_time(void)
 {
 	int64_t now = sys_now_ns();
@@ -243,12 +302,15 @@ static bool is_time(void)
 	return now >= child.next_try_ns;
 }
 
-void child_chance(void)
+void child_chance(const uint64_t *blocked)
 {
-	if (life_now() == LIFE_PARKED)
-		child_unpark();
-	else if (may_succeed() && parent_is_gone() && is_time())
+	if (life_now() == LIFE_PARKED) {
+		if (may_unpark() && !may_be_in_handler(blocked))
+			start_listener(FOR_EVER);
+	} else if (is_turn_to_look() && parent_is_gone() && may_succeed() && is_time() &&
+		   !may_be_in_handler(blocked)) {
 		start_listener(0);
+	}
 }
 
 void child_succeed(void)
@@ -274,6 +336,6 @@ void child_park(void)
 
 void child_unpark(void)
 {
-	if (life_now() == LIFE_PARKED && may_act() && sys_now_ns() >= child.next_try_ns)
-		start_listener(INT64_MAX / 2);
+	if (life_now() == LIFE_PARKED && may_unpark())
+		start_listener(FOR_EVER);
 }

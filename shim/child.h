@@ -19,6 +19,7 @@
 #define SHIM_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Children of this process may take over from now on.  Context: init. */
 void child_init(void);
@@ -32,8 +33,16 @@ bool child_records(void);
 /* At every sampled allocation of a child: looks whether it has become a worker.  Context: hook. */
 void child_settle(void);
 
-/* A safe point: starts a listener if it is this process's turn.  Context: hook. */
-void child_chance(void);
+/*
+ * A safe point: starts a listener if it is this process's turn.  `blocked` is the
+ * thread's signal mask, NULL: to be looked up.  Most of these calls may be made by a
+ * signal handler, which may have interrupted malloc: so nothing is started while
+ * a signal is blocked that has a handler, or on an alternate stack.  A call that no
+ * handler makes passes child_no_handler.
+ * Context: hook.
+ */
+void child_chance(const uint64_t *blocked);
+extern const uint64_t child_no_handler;
 
 /* The same for a child whose parent ends by itself, in this moment.  Context: hook. */
 void child_succeed(void);
@@ -52,12 +61,11 @@ bool child_keeps_watch(void);
  */
 void child_park(void);
 
-/* The listener that was parked is started again now.  Context: hook, at a safe point. */
+/* The listener that was parked is started again now.  Context: hook, not in a signal handler. */
 void child_unpark(void);
 
-/* Around fork().  Context: hook. */
+/* Before fork(): its child will know whose it is.  Context: hook. */
 void child_before_fork(void);
-void child_after_fork(bool is_child);
 
 /* The pid of the process that served before this one, 0 if none did.  Context: listener. */
 int child_predecessor(void);

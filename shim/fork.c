@@ -46,14 +46,10 @@ static bool is_sampled(void)
 
 EXPORT pid_t fork(void)
 {
-	pid_t pid;
-
 	if (sandbox_is_noted())
 		return real()->fork();
 	child_before_fork();
-	pid = is_sampled() ? fork_sampled() : real()->fork();
-	child_after_fork(pid == 0);
-	return pid;
+	return is_sampled() ? fork_sampled() : real()->fork();
 }
 
 /* What returns from it is the child of a process that ended on purpose. */
@@ -61,7 +57,8 @@ EXPORT int daemon(int nochdir, int noclose)
 {
 	int err;
 
-	child_before_fork();
+	if (!sandbox_is_noted())
+		child_before_fork();
 	err = real()->daemon(nochdir, noclose);
 	if (err == 0 && life_is_child())
 		child_succeed();

@@ -37,7 +37,7 @@ OUR_FRAME long pprofshim_futex(long number, long word, long operation, long valu
 			       long word2, long value3)
 {
 	long (*next)(long, ...) = (long (*)(long, ...))pprofshim_next_syscall;
-	struct wait w;
+	struct lock_wait w;
 	long result;
 
 	if (locks_left_behind())

@@ -144,6 +144,8 @@ static int64_t tick(int64_t now_ns)
 	int64_t again;
 
 	wake_clear(listener.wake_fd);
+	if (listener.stop) /* after the clearing: who stops us may have found a signal on its way */
+		return now_ns;
 	again = listener.service->tick(now_ns);
 
 	if (last_thread_should_go(now_ns, &again)) {
@@ -157,8 +159,10 @@ static int64_t tick(int64_t now_ns)
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
+	int wake_fd;
 
-	listener.wake_fd = MAX(wake_open(), 0);
+	wake_fd = wake_open();
+	listener.wake_fd = MAX(wake_fd, 0);
 	service.tick = tick;
 	service.wake_fd = listener.wake_fd;
 	peek_new_descriptors();

@@ -8,7 +8,7 @@ static bool has_waited(int err)
 
 static OUR_FRAME COLD int contended_lock(mtx_t *m)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())
@@ -19,16 +19,19 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 	return err;
 }
 
-OUR_FRAME int watched_mtx_lock(mtx_t *m)
+EXPORT OUR_FRAME int mtx_lock(mtx_t *m)
 {
-	int err = next_lock.mtx_trylock(m);
+	int err;
 
-	return LIKELY(err != thrd_busy) ? err : contended_lock(m);
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+		return next_lock.mtx_lock(m);
+	err = next_lock.mtx_trylock(m);
+	return err != thrd_busy ? err : contended_lock(m);
 }
 
 static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *until)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
 	if (locks_left_behind())
@@ -39,27 +42,30 @@ static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *u
 	return err;
 }
 
-OUR_FRAME int watched_mtx_timedlock(mtx_t *m, const struct timespec *until)
+EXPORT OUR_FRAME int mtx_timedlock(mtx_t *m, const struct timespec *until)
 {
-	int err = next_lock.mtx_trylock(m);
+	int err;
 
-	return LIKELY(err != thrd_busy) ? err : contended_timedlock(m, until);
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+		return next_lock.mtx_timedlock(m, until);
+	err = next_lock.mtx_trylock(m);
+	return err != thrd_busy ? err : contended_timedlock(m, until);
 }
 
 static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
 {
-	int64_t delay = 0;
+	struct waiters_due due = { 0 };
 	int err;
 
 	if (!locks_left_behind() && lock_mutex_releases((const pthread_mutex_t *)m))
-		delay = unlock_begins(m);
+		due = unlock_begins(m);
 	err = next_lock.mtx_unlock(m);
-	if (delay && err == thrd_success)
-		unlock_ends(delay, PSEUDO_CALL_mtx_unlock, CALLER());
+	if (due.delay_ns && err == thrd_success)
+		unlock_ends(due, PSEUDO_CALL_mtx_unlock, CALLER());
 	return err;
 }
 
-OUR_FRAME int watched_mtx_unlock(mtx_t *m)
+EXPORT OUR_FRAME int mtx_unlock(mtx_t *m)
 {
 	if (LIKELY(!waiters_maybe(m)))
 		return next_lock.mtx_unlock(m);

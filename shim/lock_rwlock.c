@@ -31,7 +31,7 @@ static bool has_waited(int err)
 #define X(try, name, parameters, arguments, is_plain)                                              \
 	static OUR_FRAME COLD int contended_##name parameters                                      \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
 		if (locks_left_behind())                                                           \
@@ -42,11 +42,11 @@ static bool has_waited(int err)
 		return err;                                                                        \
 	}                                                                                          \
                                                                                                    \
-	OUR_FRAME int watched_pthread_rwlock_##name parameters                                     \
+	EXPORT OUR_FRAME int pthread_rwlock_##name parameters                                      \
 	{                                                                                          \
 		int err;                                                                           \
                                                                                                    \
-		if (UNLIKELY(!(is_plain)))                                                         \
+		if (UNLIKELY(!locks_watched || !(is_plain)))                                       \
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		err = next_lock.pthread_rwlock_##try(l);                                           \
 		return LIKELY(err != EBUSY) ? err : contended_##name arguments;                    \
@@ -77,18 +77,18 @@ static bool releases(const pthread_rwlock_t *l)
 
 static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 {
-	int64_t delay = 0;
+	struct waiters_due due = { 0 };
 	int err;
 
 	if (!locks_left_behind() && releases(l))
-		delay = unlock_begins(l);
+		due = unlock_begins(l);
 	err = next_lock.pthread_rwlock_unlock(l);
-	if (delay && err == 0)
-		unlock_ends(delay, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
+	if (due.delay_ns && err == 0)
+		unlock_ends(due, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
 	return err;
 }
 
-OUR_FRAME int watched_pthread_rwlock_unlock(pthread_rwlock_t *l)
+EXPORT OUR_FRAME int pthread_rwlock_unlock(pthread_rwlock_t *l)
 {
 	if (LIKELY(!waiters_maybe(l)))
 		return next_lock.pthread_rwlock_unlock(l);

@@ -8,25 +8,30 @@
 
 #include "shim/locks.h"
 
+static bool is_watched(void)
+{
+	return locks_watched & LOCKS_BLOCK;
+}
+
 /* A condition wait gives its mutex up; the unlock is its caller's. */
 static void swap_begins(const pthread_mutex_t *m, uint64_t leaf, struct frame_regs caller)
 {
-	int64_t delay;
+	struct waiters_due due;
 
 	if (LIKELY(!waiters_maybe(m)) || !lock_mutex_releases(m))
 		return;
-	delay = unlock_begins(m);
-	if (delay)
-		unlock_ends(delay, leaf, caller);
+	due = unlock_begins(m);
+	if (due.delay_ns)
+		unlock_ends(due, leaf, caller);
 }
 
 #define CONDITION(name, parameters, arguments, timed_out, mutex)                                   \
-	OUR_FRAME int watched_##name parameters                                                    \
+	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
-		if (locks_left_behind())                                                           \
+		if (!locks_watched || locks_left_behind())                                         \
 			return next_lock.name arguments;                                           \
 		swap_begins(mutex, PSEUDO_CALL_##name, CALLER());                                  \
 		wait_begins(&w, NULL);                                                             \
@@ -49,21 +54,10 @@ CONDITION(cnd_timedwait, (cnd_t * c, mtx_t *m, const struct timespec *until), (c
 
 /* ---- semaphores */
 
-/*
- * As the real ones begin: they look for a cancellation, then whether there is
- * something to take.  errno stays as it was when there is not.
- */
-static OUR_FRAME bool take(sem_t *s)
+/* What it holds is in its first word; 0: there is nothing to take, so far. */
+static bool is_empty(const sem_t *s)
 {
-	int saved = errno;
-	bool taken;
-
-	if (next_lock.pthread_testcancel)
-		next_lock.pthread_testcancel();
-	taken = next_lock.sem_trywait(s) == 0;
-	if (!taken)
-		errno = saved;
-	return taken;
+	return __atomic_load_n((const unsigned *)s, __ATOMIC_RELAXED) == 0;
 }
 
 /* Interrupted or late, it has waited all the same. */
@@ -72,39 +66,39 @@ static bool has_waited(int result)
 	return result == 0 || errno == ETIMEDOUT || errno == EINTR;
 }
 
-#define SEMAPHORE(name, parameters, arguments, is_plain)                                           \
-	OUR_FRAME int watched_##name parameters                                                    \
+#define SEMAPHORE(name, parameters, arguments)                                                     \
+	static OUR_FRAME COLD int empty_##name parameters                                          \
 	{                                                                                          \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
 		int result;                                                                        \
                                                                                                    \
-		if (UNLIKELY(!(is_plain)))                                                         \
-			return next_lock.name arguments;                                           \
-		if (LIKELY(take(s)))                                                               \
-			return 0;                                                                  \
-		if (locks_left_behind())                                                           \
+		if (!is_watched() || locks_left_behind())                                          \
 			return next_lock.name arguments;                                           \
 		wait_begins(&w, NULL);                                                             \
 		result = next_lock.name arguments;                                                 \
 		wait_ends(&w, has_waited(result), PSEUDO_CALL_##name, CALLER());                   \
 		return result;                                                                     \
+	}                                                                                          \
+                                                                                                   \
+	EXPORT OUR_FRAME int name parameters                                                       \
+	{                                                                                          \
+		return LIKELY(!is_empty(s)) ? next_lock.name arguments : empty_##name arguments;   \
 	}
 
-SEMAPHORE(sem_wait, (sem_t * s), (s), true)
-SEMAPHORE(sem_timedwait, (sem_t * s, const struct timespec *until), (s, until),
-	  is_plain_deadline(CLOCK_REALTIME, until))
+SEMAPHORE(sem_wait, (sem_t * s), (s))
+SEMAPHORE(sem_timedwait, (sem_t * s, const struct timespec *until), (s, until))
 SEMAPHORE(sem_clockwait, (sem_t * s, clockid_t clock, const struct timespec *until),
-	  (s, clock, until), is_plain_deadline(clock, until))
+	  (s, clock, until))
 
 /* ---- barriers */
 
 /* The last thread to arrive is told so: it has not waited. */
-OUR_FRAME int watched_pthread_barrier_wait(pthread_barrier_t *b)
+EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (!is_watched() || locks_left_behind())
 		return next_lock.pthread_barrier_wait(b);
 	wait_begins(&w, NULL);
 	err = next_lock.pthread_barrier_wait(b);
@@ -115,11 +109,14 @@ OUR_FRAME int watched_pthread_barrier_wait(pthread_barrier_t *b)
 /* ---- ends of threads */
 
 #define JOIN(name, parameters, arguments)                                                          \
-	OUR_FRAME int watched_##name parameters                                                    \
+	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
-		int err = next_lock.pthread_tryjoin_np(thread, result);                            \
-		struct wait w;                                                                     \
+		struct lock_wait w;                                                                \
+		int err;                                                                           \
                                                                                                    \
+		if (!is_watched())                                                                 \
+			return next_lock.name arguments;                                           \
+		err = next_lock.pthread_tryjoin_np(thread, result);                                \
 		if (err != EBUSY)                                                                  \
 			return err;                                                                \
 		if (locks_left_behind())                                                           \
@@ -138,12 +135,12 @@ JOIN(pthread_clockjoin_np,
      (thread, result, clock, until))
 
 /* There is no try of this kind; what returns at once has hardly waited. */
-OUR_FRAME int watched_thrd_join(thrd_t thread, int *result)
+EXPORT OUR_FRAME int thrd_join(thrd_t thread, int *result)
 {
-	struct wait w;
+	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (!is_watched() || locks_left_behind())
 		return next_lock.thrd_join(thread, result);
 	wait_begins(&w, NULL);
 	err = next_lock.thrd_join(thread, result);

@@ -7,12 +7,9 @@
 #include "shim/life.h"
 #include "shim/lookup.h"
 
-struct lock_functions next_lock;
+unsigned locks_watched; /* nobody, before the constructor has read the settings */
 
-#define WATCH_BLOCK 1U
-#define WATCH_MUTEX 2U
-
-static atomic_uint watch; /* nothing before the constructor has read the settings */
+static unsigned wanted; /* what is watched when we are not left behind */
 
 static int locks_no_semaphore(void)
 {
@@ -21,114 +18,93 @@ static int locks_no_semaphore(void)
 }
 
 /*
- * Where each exported function jumps to.  At first to one that finds the real
- * ones, so that the way there need not ask whether we are ready.
+ * Each starts as a function that finds the real ones and then calls its own, so
+ * that nobody need ask whether we are ready.
  */
 #define X(name, type, parameters, ...) static COLD type first_##name parameters;
 LOCK_FUNCTIONS(X)
 #undef X
 
-static struct {
-#define X(name, type, parameters, ...) type(*name) parameters;
-	LOCK_FUNCTIONS(X)
-#undef X
-} entry = {
+struct lock_functions next_lock = {
 #define X(name, ...) .name = first_##name,
 	LOCK_FUNCTIONS(X)
 #undef X
 };
 
-static void find_all(void)
-{
-#define X(name, type, parameters, ...) next_lock.name = (type(*) parameters)lookup_next(#name);
-	LOCK_FUNCTIONS(X)
-	LOCK_HELPERS(X)
-#undef X
-}
+static void find_all(void);
 
-static bool is_wanted(enum lock_role role, unsigned what)
-{
-	switch (role) {
-	case LOCK_TAKES:
-	case LOCK_SWAPS:
-		return what != 0;
-	case LOCK_RELEASES:
-		return what & WATCH_MUTEX;
-	case LOCK_WAITS:
-		break;
-	}
-	return what & WATCH_BLOCK;
-}
-
-/* No real function: perhaps it was loaded since; where libpthread is a library of its own it may
- * be. */
-static void aim(unsigned what);
-
-#define X(name, type, parameters, arguments, role, helper, absent)                                 \
+/*
+ * This libc has none.  Perhaps a library that does was loaded since: threads were
+ * one of their own before glibc 2.34.
+ */
+#define X(name, type, parameters, arguments, absent)                                               \
 	static COLD type missing_##name parameters                                                 \
 	{                                                                                          \
 		find_all();                                                                        \
-		aim(atomic_load(&watch));                                                          \
-		return next_lock.name ? next_lock.name arguments : (type)(absent);                 \
+		return next_lock.name == missing_##name ? (absent) : next_lock.name arguments;     \
 	}
 LOCK_FUNCTIONS(X)
 #undef X
 
-static void aim(unsigned what)
-{
-#define X(name, type, parameters, arguments, role, helper, absent)                                 \
-	__atomic_store_n(&entry.name,                                                              \
-			 !next_lock.name			     ? missing_##name              \
-			 : is_wanted(role, what) && next_lock.helper ? watched_##name              \
-								     : next_lock.name,             \
-			 __ATOMIC_RELEASE);
-	LOCK_FUNCTIONS(X)
+#define X(name, type, parameters, absent)                                                          \
+	static COLD type missing_##name parameters                                                 \
+	{                                                                                          \
+		return absent;                                                                     \
+	}
+LOCK_HELPERS(X)
 #undef X
-	futex_watch(what & WATCH_BLOCK);
-}
 
-/* Any thread may come first, and the constructor may change its mind meanwhile. */
-static void start(void)
-{
-	unsigned what;
-
-	find_all();
-	do
-		aim(what = atomic_load(&watch));
-	while (what != atomic_load(&watch));
+static void find_all(void){
+#define X(name, type, parameters, ...)                                                             \
+	{                                                                                          \
+		type(*found) parameters = (type(*) parameters)lookup_next(#name);                  \
+                                                                                                   \
+		__atomic_store_n(&next_lock.name, found ? found : missing_##name,                  \
+				 __ATOMIC_RELEASE);                                                \
+	}
+	LOCK_FUNCTIONS(X) LOCK_HELPERS(X)
+#undef X
 }
 
 #define X(name, type, parameters, arguments, ...)                                                  \
 	static COLD type first_##name parameters                                                   \
 	{                                                                                          \
-		start();                                                                           \
-		return entry.name arguments;                                                       \
-	}                                                                                          \
-                                                                                                   \
-	EXPORT type name parameters                                                                \
-	{                                                                                          \
-		return entry.name arguments;                                                       \
+		find_all();                                                                        \
+		return next_lock.name arguments;                                                   \
 	}
 LOCK_FUNCTIONS(X)
 #undef X
 
-void locks_watch(bool block, bool mutex)
+	/* A libc whose threads are not there yet cannot be asked whether a lock is taken. */
+	static bool can_watch(void)
 {
-	atomic_store(&watch, (block ? WATCH_BLOCK : 0) | (mutex ? WATCH_MUTEX : 0));
-	start();
+	return next_lock.pthread_mutex_trylock != missing_pthread_mutex_trylock;
+}
+
+static void set_watched(unsigned what)
+{
+	__atomic_store_n(&locks_watched, what, __ATOMIC_RELEASE);
+	futex_watch(what & LOCKS_BLOCK);
+}
+
+void locks_watch(unsigned what)
+{
+	find_all();
+	wanted = can_watch() ? what : 0;
+	set_watched(wanted);
 }
 
 bool locks_left_behind(void)
 {
 	if (!life_is_child())
 		return false;
-	aim(0);
-	if (!life_is_child()) /* over in this moment, and aimed before us */
+	set_watched(0);
+	if (!life_is_child()) /* over in this moment, and set before us */
 		locks_watch_again();
 	return true;
 }
 
 void locks_watch_again(void)
 {
-	aim(atomic_load(&watch));
+	set_watched(wanted);
 }

@@ -154,6 +154,15 @@ void *lookup_next(const char *name)
 	return NULL;
 }
 
+bool lookup_has_object(const char *part)
+{
+	for (const struct link_map *l = _r_debug.r_map; l; l = l->l_next) {
+		if (strstr(l->l_name, part))
+			return true;
+	}
+	return false;
+}
+
 void *lookup_vdso(const char *name)
 {
 	uint64_t start = getauxval(AT_SYSINFO_EHDR);

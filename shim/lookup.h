@@ -15,6 +15,9 @@ void *lookup_next(const char *name);
 /* Whether an object that comes before ours in search order defines `name`. */
 bool lookup_comes_earlier(const char *name);
 
+/* An object whose path holds `part` is loaded.  Context: init. */
+bool lookup_has_object(const char *part);
+
 /* A function of the vdso, or NULL; the vdso has no thread-local or lazy state. */
 void *lookup_vdso(const char *name);
 

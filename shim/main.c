@@ -211,7 +211,7 @@ static void start(int argc, char **argv)
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_watch(block_rate(), mutex_fraction());
+	locks_watch((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
@@ -246,6 +246,27 @@ static bool was_preloaded(void)
 	return real()->pthread_create;
 }
 
+static bool is_defined(const char *name)
+{
+	return lookup_comes_earlier(name) || lookup_next(name);
+}
+
+/*
+ * Valgrind runs all threads in one process with descriptors of its own, which
+ * our thread would close.  Sanitizers know every thread and every allocation.
+ */
+static bool is_watched(void)
+{
+	if (lookup_has_object("/vgpreload_"))
+		tell_user("the program runs under valgrind");
+	else if (is_defined("__asan_init") || is_defined("__tsan_init") ||
+		 is_defined("__msan_init"))
+		tell_user("the program is built with a sanitizer");
+	else
+		return false;
+	return true;
+}
+
 /* False: the shim stays dormant. */
 static bool read_settings(char **environment)
 {
@@ -276,7 +297,8 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (was_preloaded() && read_settings(environment) && can_tell_forks() && heed_filter())
+	if (was_preloaded() && read_settings(environment) && !is_watched() && can_tell_forks() &&
+	    heed_filter())
 		start(argc, argv);
 	else
 		heap_turn_off();

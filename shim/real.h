@@ -36,6 +36,10 @@
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
 	X(signal, sighandler_t, (int, sighandler_t))                                               \
 	X(bsd_signal, sighandler_t, (int, sighandler_t))                                           \
+	X(siglongjmp, void, (struct __jmp_buf_tag *, int))                                         \
+	X(longjmp, void, (struct __jmp_buf_tag *, int))                                            \
+	X(_longjmp, void, (struct __jmp_buf_tag *, int))                                           \
+	X(__longjmp_chk, void, (struct __jmp_buf_tag *, int))                                      \
 	X(sysv_signal, sighandler_t, (int, sighandler_t))                                          \
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \
 	X(sigignore, int, (int))                                                                   \
@@ -63,6 +67,8 @@
 	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	X(sleep, unsigned, (unsigned))                                                             \
 	X(usleep, int, (useconds_t))                                                               \
+	X(mlockall, int, (int))                                                                    \
+	X(munlockall, int, (void))                                                                 \
 	X(setns, int, (int, int))                                                                  \
 	X(unshare, int, (int))                                                                     \
 	X(capset, int, (void *, const void *))                                                     \

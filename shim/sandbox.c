@@ -8,17 +8,29 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 
+#include "sampler/carrier.h"
+#include "sampler/cpu.h"
 #include "sampler/sandbox.h"
 #include "shim/cc.h"
 #include "shim/child.h"
+#include "shim/filter.h"
 #include "shim/life.h"
 #include "shim/listener.h"
 #include "shim/real.h"
 
-static void filter_comes(bool for_all_threads)
+/* Under a filter without rt_sigreturn a tick would be the last thing that happens. */
+static void stop_ticks(void)
+{
+	cpu_disable("a system-call filter of the program forbids signal handlers to return");
+	carrier_retire();
+}
+
+static void filter_comes(bool for_all_threads, const struct sock_fprog *program)
 {
 	if (life_is_borrowed())
 		return;
+	if (!filter_lets_handlers_return(program))
+		stop_ticks();
 	if (for_all_threads)
 		listener_end();
 	else
@@ -44,19 +56,21 @@ EXPORT int prctl(int option, ...)
 		arg[i] = va_arg(list, unsigned long);
 	va_end(list);
 	if (UNLIKELY(option == PR_SET_SECCOMP))
-		filter_comes(false);
+		filter_comes(false, arg[0] == SECCOMP_MODE_FILTER ? (void *)arg[1] : NULL);
 	else if (UNLIKELY(confines_thread(option)))
 		child_park();
 	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
 }
 
-/* Called by syscall_x86_64.S before it makes seccomp(operation, flags, ...). */
-void pprofshim_before_seccomp(unsigned operation, unsigned flags);
+/* Called by syscall_x86_64.S before it makes seccomp(operation, flags, program). */
+void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct sock_fprog *program);
 
-void pprofshim_before_seccomp(unsigned operation, unsigned flags)
+void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct sock_fprog *program)
 {
-	if (operation == SECCOMP_SET_MODE_STRICT || operation == SECCOMP_SET_MODE_FILTER)
-		filter_comes(flags & SECCOMP_FILTER_FLAG_TSYNC);
+	if (operation == SECCOMP_SET_MODE_STRICT)
+		filter_comes(false, NULL);
+	if (operation == SECCOMP_SET_MODE_FILTER)
+		filter_comes(flags & SECCOMP_FILTER_FLAG_TSYNC, program);
 }
 
 /* Where syscall_x86_64.S jumps to: at first to the code that calls the next function. */

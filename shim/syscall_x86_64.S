@@ -68,6 +68,7 @@ syscall:
 1:	SAVE
 	movl %esi, %edi
 	movl %edx, %esi
+	movq %rcx, %rdx
 	call pprofshim_before_seccomp
 	RESTORE
 	jmpq *pprofshim_next_syscall(%rip)

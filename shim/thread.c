@@ -11,6 +11,7 @@
 
 #include "sampler/births.h"
 #include "sampler/heap.h"
+#include "sampler/hook_walk.h"
 #include "sampler/own_stack.h"
 #include "sampler/roster.h"
 #include "sampler/site_at.h"
@@ -120,9 +121,9 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 			  void *arg)
 {
 	if (life_is_child())
-		child_chance();
+		child_chance(&child_no_handler);
 	if (is_wanted() && (!life_is_child() || child_records()))
-		return create_wrapped(thread, attr, fn, arg, CALLER_REGS());
+		return create_wrapped(thread, attr, fn, arg, CALLER());
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 

@@ -30,7 +30,8 @@
 struct vigil {
 	uint64_t let_through; /* the mask during the wait */
 	uint64_t before;
-	int64_t piece_ns; /* FOREVER: the last one */
+	const uint64_t *blocked; /* for child_chance() */
+	int64_t piece_ns;	 /* FOREVER: the last one */
 };
 
 static void set_mask(const uint64_t *mask, uint64_t *old)
@@ -46,6 +47,7 @@ static void begin_vigil(struct vigil *v, const sigset_t *mask)
 	v->piece_ns = FIRST_PIECE_NS;
 	set_mask(&all, &v->before);
 	v->let_through = v->before;
+	v->blocked = mask ? &child_no_handler : &v->before;
 	if (mask) /* libc's set begins with the kernel's */
 		memcpy(&v->let_through, mask, sizeof(v->let_through));
 }
@@ -67,7 +69,7 @@ static bool go_on(struct vigil *v)
 {
 	if (v->piece_ns == FOREVER)
 		return false;
-	child_chance();
+	child_chance(v->blocked);
 	v->piece_ns = child_keeps_watch() ? MIN(2 * v->piece_ns, LONGEST_PIECE_NS) : FOREVER;
 	return true;
 }
@@ -166,7 +168,14 @@ static COLD NOINLINE int select_in_pieces(int count, fd_set *in, fd_set *out, fd
 /* A place to take the port over, and whether the wait that comes is to be cut in pieces. */
 static NOINLINE bool look(bool is_endless)
 {
-	child_chance();
+	child_chance(NULL);
+	return is_endless && child_keeps_watch();
+}
+
+/* The same in a call that brings a mask: no signal handler makes it. */
+static NOINLINE bool look_masked(const sigset_t *mask, bool is_endless)
+{
+	child_chance(mask ? &child_no_handler : NULL);
 	return is_endless && child_keeps_watch();
 }
 
@@ -180,7 +189,7 @@ EXPORT int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 EXPORT int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
-	if (IS_CHILD && look(timeout < 0))
+	if (IS_CHILD && look_masked(mask, timeout < 0))
 		return epoll_in_pieces(fd, events, max, mask);
 	return real()->epoll_pwait(fd, events, max, timeout, mask);
 }
@@ -195,20 +204,15 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		 const sigset_t *mask)
 {
-	if (IS_CHILD && look(!timeout))
+	if (IS_CHILD && look_masked(mask, !timeout))
 		return poll_in_pieces(fds, count, mask);
 	return real()->ppoll(fds, count, timeout, mask);
 }
 
-/* Programs with more than FD_SETSIZE descriptors bring larger sets than ours. */
-static bool may_select_in_pieces(int count, bool is_endless)
-{
-	return look(is_endless) && count <= FD_SETSIZE;
-}
-
 EXPORT int select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
-	if (IS_CHILD && may_select_in_pieces(count, !timeout))
+	/* programs with more descriptors bring larger sets than ours */
+	if (IS_CHILD && look(!timeout && count <= FD_SETSIZE))
 		return select_in_pieces(count, in, out, other, NULL);
 	return real()->select(count, in, out, other, timeout);
 }
@@ -216,7 +220,7 @@ EXPORT int select(int count, fd_set *in, fd_set *out, fd_set *other, struct time
 EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 		   const struct timespec *timeout, const sigset_t *mask)
 {
-	if (IS_CHILD && may_select_in_pieces(count, !timeout))
+	if (IS_CHILD && look_masked(mask, !timeout && count <= FD_SETSIZE))
 		return select_in_pieces(count, in, out, other, mask);
 	return real()->pselect(count, in, out, other, timeout, mask);
 }
@@ -224,7 +228,7 @@ EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 /* Both return only with EINTR, as a wait for nothing does. */
 EXPORT int sigsuspend(const sigset_t *mask)
 {
-	if (IS_CHILD && look(true))
+	if (IS_CHILD && look_masked(mask, true))
 		return poll_in_pieces(NULL, 0, mask);
 	return real()->sigsuspend(mask);
 }
@@ -259,7 +263,7 @@ EXPORT int pause(void)
 	EXPORT type name parameters                                                                \
 	{                                                                                          \
 		if (IS_CHILD)                                                                      \
-			child_chance();                                                            \
+			child_chance(NULL);                                                        \
 		return real()->name arguments;                                                     \
 	}
 OTHER_WAITS(X)

@@ -3,8 +3,8 @@
 
 usage: test/ab/ab.py [SUITE...]      suites: the files test/ab/suite_*.py
 
-Each suite runs once without us and once under us, the latter while clients fetch
-every profile of every process that answers, all the time.  A test whose outcome
+Each suite runs once without us and once under us, the latter with every allocation
+and every wait recorded, while clients fetch every profile of every process that answers, all the time.  A test whose outcome
 differs runs again, up to AGAIN times each way:
 
   DIFFERENT   without us it always ended one way, under us never that way
@@ -23,7 +23,7 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../e2e')]
 
-from everything import Everything  # noqa: E402
+from everything import HIGHEST, Everything  # noqa: E402
 from harness import KEY, ROOT, SHIM  # noqa: E402
 
 AGAIN = 3
@@ -56,8 +56,8 @@ class Side:
         if self.shim:
             lines += ['port=$((10000 + $$ % 9000))',
                       "echo $port >>'%s'" % self.ports_file,
-                      "exec env LD_PRELOAD='%s' ADMIN_KEY=%s PPROF_PORT=$port "
-                      "'%s' \"$@\"" % (SHIM, KEY, program)]
+                      "exec env LD_PRELOAD='%s' ADMIN_KEY=%s PPROF_PORT=$port %s '%s' \"$@\"" % (
+                          SHIM, KEY, ' '.join('%s=%s' % x for x in HIGHEST.items()), program)]
         else:
             lines += ["exec env '%s' \"$@\"" % program]
         if os.path.lexists(at):

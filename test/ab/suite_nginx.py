@@ -180,7 +180,7 @@ def upgrade(s):
     """Another binary takes over the sockets; only a daemon can."""
     found, old = {}, s.pid()
     s.kill(signal.SIGUSR2)
-    found['new master'] = bool(until(lambda: s.pid() not in (0, old) and s.workers()))
+    found['new master'] = bool(until(lambda: s.pid() not in (0, old) and len(s.workers()) == 2))
     s.kill(signal.SIGWINCH, old)
     s.kill(signal.SIGQUIT, old)
     found['the old one ends'] = bool(until(lambda: not title(old)))

@@ -15,6 +15,8 @@ import time
 from harness import KEY
 
 CLIENTS = 3
+# Every allocation, every wait, every unlock that let another go on.
+HIGHEST = {'PPROF_HEAP_RATE': '1', 'PPROF_BLOCK_RATE': '1', 'PPROF_MUTEX_FRACTION': '1'}
 CPU = 'profile?seconds=1&hz=1000'
 
 

@@ -39,7 +39,10 @@ EXPECTED = [
     ("docs/PROFILING.md", "-base heap1", r"inuse_space(?s:.*)remember_forever"),
     ("docs/PROFILING.md", "heap?seconds=10", r"inuse_space(?s:.*)remember_forever"),
     ("docs/PROFILING.md", "allocs?seconds=3", r"alloc_space(?s:.*)copy_message"),
-    ("docs/PROFILING.md", "make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
+    ("docs/PROFILING.md", "mutex?seconds=3", r"Type: delay(?s:.*)unlock_room"),
+    ("docs/PROFILING.md", "block?seconds=3", r"Type: delay(?s:.*)pthread_mutex_lock"),
+    ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
+    ("docs/PROFILING.md", "until make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
     ("docs/PROFILING.md", "go tool pprof -tags", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]
@@ -299,7 +302,7 @@ def check_words():
     targets = set(re.findall(r"^([a-z][a-z-]*):.*##", read("Makefile"), re.M))
     for document in DOCUMENTS + ["docs/DESIGN.md"]:
         text = read(document)
-        for name in set(re.findall(r"`((?:cpu|heap|stacks|symbol|dump|threadcreate)_[a-z_]+)`", text)):
+        for name in set(re.findall(r"`((?:cpu|heap|block|mutex|stacks|symbol|dump|threadcreate)_[a-z_]+)`", text)):
             check(f'"{name}"' in counters, f"{document}: counter {name} exists")
         for target in set(re.findall(r"(?:`|^)(?:sudo )?make ([a-z-]+)", text, re.M)):
             check(target in targets, f"{document}: make {target} exists")

@@ -120,7 +120,7 @@ def test_workers():
 
 
 def test_storm():
-    expected = ('status 0', 'forks: many\n', '')
+    expected = ('status 0', 'forks: done\n', '')
     for rate in '1', '65536':
         with Target(FORK, 'storm', seconds(3), env={'PPROF_HEAP_RATE': rate},
                     limit=seconds(3) + 120) as t:

@@ -6,10 +6,11 @@ Seen to fail against:
                  keepcaps or capset; all capabilities kept in our thread after capset alone
   namespaces     the same: unshare and setns of user and mount namespaces failed with EINVAL
 """
+import contextlib
 import os
 
 import harness
-from harness import Profiling, Target, check, plain, poll, run, same, skip
+from harness import Profiling, Target, check, poll, run, same, skip
 
 PRIVILEGES = 'hostile_privileges'
 CONFINED = ['Uid', 'Gid', 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp']
@@ -62,7 +63,7 @@ def judge(name, steps, profiling, answers=True):
     expected, confined = plain_steps(steps)
     with Target(PRIVILEGES, *steps) as t:
         t.wait_ready()
-        with (Profiling(t) if profiling else harness.contextlib.nullcontext()):
+        with (Profiling(t) if profiling else contextlib.nullcontext()):
             t.say()
             t.wait_for('done')
             if answers:

@@ -1,20 +1,17 @@
 #!/usr/bin/env python3
-"""The long version: every hostile program, profiles taken of it all the time, a watchdog.
+"""The long version: every hostile program, everything fetched all the time, a watchdog.
 
     SECONDS=600 test/storm/storm.py [NAME...]
 
 STORM_SECONDS or SECONDS: how long each program runs (default 60).  First each
-hazard test with storms of that length, then every program with four clients at
-once, one of which never waits for its answer, and one of which dumps all threads
-again and again.
+hazard test with storms of that length, then every program with all rates at their
+highest, clients that fetch every endpoint in a loop, and one that never waits for
+its answer.  A program that does not end has its stacks printed.
 """
-import contextlib
-import http.client
 import os
 import subprocess
 import sys
 import threading
-import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
 E2E = os.path.join(HERE, '../e2e')
@@ -22,7 +19,9 @@ os.environ.setdefault('STORM_SECONDS', os.environ.get('SECONDS', '60'))
 sys.path.insert(0, E2E)
 
 import harness  # noqa: E402  (it reads STORM_SECONDS)
-from harness import Profiling, Target, check, plain, same, switch_profiles  # noqa: E402
+import pprof_reader  # noqa: E402
+from everything import CPU, HIGHEST, Everything  # noqa: E402
+from harness import Target, check, plain, same, switch_profiles  # noqa: E402
 
 MS = int(1000 * harness.seconds(60))
 PLUGIN = os.path.join(harness.FIXTURES, 'hostile_throw_plugin.so')
@@ -46,9 +45,13 @@ PROGRAMS = {
     'neighbours': ('hostile_stacks', 'neighbours', MS),
     'jump': ('hostile_stacks', 'jump', MS),
     'signal': ('hostile_stacks', 'signal', MS),
+    'fibers': ('hostile_stacks', 'fibers', MS),
+    'context': ('hostile_stacks', 'context', MS),
+    'onstack': ('hostile_stacks', 'onstack', MS),
     'throw': ('hostile_cxx', 'throw', MS, PLUGIN),
     'cancel': ('hostile_cxx', 'cancel', MS),
     'storm': ('hostile_cxx', 'storm', MS),
+    'unload': ('hostile_cxx', 'unload', MS),
 }
 
 
@@ -61,36 +64,29 @@ def copies():
 
 
 def storm(name):
-    """Profiles that overlap, and profiles that are broken off, until the program ends."""
+    """All endpoints, and profiles that are broken off, until the program ends."""
     program, *args = PROGRAMS[name]
-    if name == 'storm':
+    if name in ('storm', 'unload'):
         args += list(copies())
     short = [a if a != MS else 1500 for a in args]
     expected = plain(program, *short)
-    with Target(program, *args, limit=MS / 1000 * 4 + 60) as t:
+    with Target(program, *args, env=HIGHEST, limit=MS / 1000 * 4 + 60) as t:
         t.wait_ready()
-        with Profiling(t, overlap=2) as p:
+        with Everything(lambda: [t.port]) as e:
             breaker = threading.Thread(target=switch_profiles, daemon=True,
-                                       args=(t, lambda: not p.running, 0.2))
+                                       args=(t, lambda: not e.running, 0.2))
             breaker.start()
-            dumper = threading.Thread(target=dump_threads, daemon=True, args=(t, p))
-            dumper.start()
             t.say()
             result = t.finish()
     different = name in ('fork-exec',)  # its output holds how often
     same('%s: status and output' % name, (result.code, '' if different else result.out),
          (expected.code, '' if different else expected.out))
-    check('%s: profiles came' % name, p.blobs or name == 'exec')
-
-
-def dump_threads(target, profiling):
-    while profiling.running and target.p.poll() is None:
-        for query in 'debug=2&lines=0', 'lines=0', 'debug=1&lines=0':
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                target.fetch('goroutine?' + query)
-            time.sleep(0.3)
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            target.fetch('threadcreate')
+    check('%s: profiles came' % name, CPU in e.bodies or name == 'exec', sorted(e.bodies))
+    for query, body in e.bodies.items():
+        if body[:2] == b'\x1f\x8b' and 'debug' not in query:
+            problems = pprof_reader.parse(body).problems
+            check('%s: %s can be read' % (name, query), not problems, problems[:3])
+    print('%s: %d answers of %d kinds' % (name, e.count, len(e.bodies)), flush=True)
 
 
 def tests():

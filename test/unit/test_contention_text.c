@@ -13,7 +13,7 @@ static const char *const stacks = "2000000 3 @ 0x9 0x401001\n"
 				  "#\t0x401000\twork\t/src/work.c:17\n"
 				  "\n"
 				  "\n"
-				  "MAPPED_LIBRARIES:\n";
+				  "--- Memory map: ---\n";
 
 static const struct message_function functions[] = {
 	{ "pthread_mutex_lock", "pthread_mutex_lock", "", 0 },

@@ -3,10 +3,13 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "sampler/modules.h"
@@ -327,6 +330,66 @@ START_TEST(modules__release_gives_the_memory_back_and_all_is_read_again)
 }
 END_TEST
 
+/* A child forked at rest has the table, and one that was forked in a refresh reads all again. */
+START_TEST(modules__a_forked_child_has_the_table)
+{
+	size_t count = modules_count();
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(!modules_after_fork() || modules_count() != count ||
+		      find_now(setup) != module_at(0) || modules_refresh());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+static atomic_bool refreshing;
+
+static void *refresh_always(void *unused)
+{
+	while (atomic_load(&refreshing))
+		modules_refresh();
+	return unused;
+}
+
+static int status_of_child(uint32_t generation, size_t count)
+{
+	bool kept = modules_after_fork();
+
+	if (kept != (modules_count() == count))
+		return 2;
+	if (modules_refresh() == kept || modules_count() != count)
+		return 3;
+	if (modules_generation() != generation || find_now(setup) != module_at(0))
+		return 4;
+	return kept ? 0 : 1;
+}
+
+START_TEST(modules__a_child_forked_in_a_refresh_reads_all_again)
+{
+	int seen[2] = { 0 };
+	pthread_t thread;
+
+	atomic_store(&refreshing, true);
+	pthread_create(&thread, NULL, refresh_always, NULL);
+	for (int i = 0; i < 2000 && !(seen[0] && seen[1] && i > 50); i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(status_of_child(modules_generation(), modules_count()));
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+		seen[WEXITSTATUS(status)]++;
+	}
+	atomic_store(&refreshing, false);
+	pthread_join(thread, NULL);
+	ck_assert_int_gt(seen[1], 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("modules");
@@ -345,6 +408,8 @@ int main(void)
 	tcase_add_test(t, modules__data_stack_and_nowhere_belong_to_none);
 	tcase_add_test(t, modules__nothing_new_is_nothing_to_tell);
 	tcase_add_test(t, modules__release_gives_the_memory_back_and_all_is_read_again);
+	tcase_add_test(t, modules__a_forked_child_has_the_table);
+	tcase_add_test(t, modules__a_child_forked_in_a_refresh_reads_all_again);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(plugin, setup_plugin, teardown_plugin);
 	tcase_set_timeout(plugin, 60);

@@ -5,6 +5,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "sampler/ring.h"
 #include "shim/cc.h"
@@ -49,6 +52,22 @@ static void expect_front(size_t len, int fill)
 START_TEST(ring__an_empty_ring_has_no_front)
 {
 	ck_assert_ptr_null(ring_front(&ring));
+}
+END_TEST
+
+/* A handler that faults waits for the kernel to clear a page: longer than all it does itself. */
+START_TEST(ring__what_is_used_before_a_rewind_can_be_mapped_beforehand)
+{
+	struct ring large;
+	unsigned char resident[64];
+
+	ck_assert_int_eq(ring_init(&large, sizeof(resident) * PAGE_BYTES), 0);
+	ring_touch(&large);
+	ck_assert_int_eq(mincore(large.bytes, large.size, resident), 0);
+	for (size_t i = 0; i < sizeof(resident); i++)
+		ck_assert_int_eq(resident[i] & 1, i < sizeof(resident) / 4);
+	ck_assert_ptr_null(ring_front(&large));
+	ring_release(&large);
 }
 END_TEST
 
@@ -276,6 +295,83 @@ START_TEST(ring__many_producers_lose_tear_and_reorder_nothing)
 }
 END_TEST
 
+/* ---- forks */
+
+static void *produce_always(void *fill)
+{
+	while (atomic_load(&running))
+		put(8 + (size_t)fill * 40, (int)(size_t)fill);
+	return NULL;
+}
+
+static void *consume_always(void *unused)
+{
+	while (atomic_load(&running)) {
+		if (ring_front(&ring))
+			ring_pop(&ring);
+	}
+	return unused;
+}
+
+/* Every record's bytes are all the same, as put() made them. */
+static bool is_whole(const uint8_t *p)
+{
+	for (size_t i = 1; i < 8 + (size_t)p[0] * 40; i++) {
+		if (p[i] != p[0])
+			return false;
+	}
+	return p[0] >= 1 && p[0] <= 4;
+}
+
+static int status_after_mending(void)
+{
+	const uint8_t *p;
+
+	ring_mend(&ring);
+	while ((p = ring_front(&ring))) {
+		if (!is_whole(p))
+			return 2;
+		ring_pop(&ring);
+	}
+	if (ring_used(&ring))
+		return 3;
+	for (int i = 0; i < 100; i++) {
+		if (!put(100, 9))
+			return 4;
+		p = ring_front(&ring);
+		if (!p || p[0] != 9 || p[99] != 9)
+			return 5;
+		ring_pop(&ring);
+	}
+	return 0;
+}
+
+/* Against a ring that is not mended: 3, at nearly every fork. */
+START_TEST(ring__a_fork_at_any_moment_leaves_whole_records)
+{
+	pthread_t thread[5];
+
+	teardown();
+	ck_assert_int_eq(ring_init_kept(&ring, RING_BYTES), 0);
+	atomic_store(&running, true);
+	for (size_t i = 0; i < 4; i++)
+		pthread_create(&thread[i], NULL, produce_always, (void *)(i + 1));
+	pthread_create(&thread[4], NULL, consume_always, NULL);
+	for (int i = 0; i < 150; i++) {
+		int status = -1;
+		pid_t pid = fork();
+
+		if (pid == 0)
+			_exit(status_after_mending());
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		ck_assert_int_eq(status, 0);
+	}
+	atomic_store(&running, false);
+	for (int i = 0; i < 5; i++)
+		pthread_join(thread[i], NULL);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("ring");
@@ -287,6 +383,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, ring__an_empty_ring_has_no_front);
 	tcase_add_test(t, ring__records_come_out_in_order);
+	tcase_add_test(t, ring__what_is_used_before_a_rewind_can_be_mapped_beforehand);
 	tcase_add_test(t, ring__front_is_the_same_until_it_is_popped);
 	tcase_add_test(t, ring__records_are_aligned_and_zeroed_on_every_lap);
 	tcase_add_test(t, ring__a_record_never_wraps);
@@ -298,6 +395,7 @@ int main(void)
 	tcase_add_test(t, ring__a_refused_record_leaves_nothing_behind);
 	tcase_add_test(t, ring__released_twice_is_released);
 	tcase_add_test(t, ring__many_producers_lose_tear_and_reorder_nothing);
+	tcase_add_test(t, ring__a_fork_at_any_moment_leaves_whole_records);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""Short of something, or watched by somebody: the program does what it does without us (H25, H34, H57, H64, H65, H67, H68, H85).
+
+Each case is run plainly, and under the shim with a profile running; status and
+output must be the same.
+
+Seen to fail against:
+  locked         mappings that stay locked (ours of the first day): 14 MiB more resident in a profile
+  watched        no look for valgrind: its log and its descriptors were closed under it; none
+                 for sanitizers: a thread that they did not know
+  signal queue   a timer for every thread: the program's own timer_create failed
+"""
+import os
+import re
+import resource
+import shutil
+import subprocess
+
+import harness
+from harness import SHIM, Profiling, Target, check, poll, run, same, skip
+
+LIMITS = 'hostile_limits'
+ROOT_ONLY = 'not root'
+
+
+def limit(what, value):
+    return lambda: resource.setrlimit(what, (value, value))
+
+
+def run_profiled(t):
+    """What it did, with a profile running if one can be had."""
+    if not t.wait_ready(1):  # not to be reached from here, or dormant
+        t.say()
+        t.say()
+        return t.finish()
+    with Profiling(t) as p:
+        t.say()
+        t.wait_for('done')
+        poll(lambda: p.blobs or p.refused, 3)
+        t.say()
+        return t.finish()
+
+
+def alike(what, *args, **options):
+    with Target(LIMITS, *args, preload='', **options) as t:
+        t.say()
+        t.say()
+        expected = t.finish()
+    with Target(LIMITS, *args, **options) as t:
+        got = run_profiled(t)
+    check(what + ': as without us', (got.code, got.out) == (expected.code, expected.out),
+          'got %r, expected %r' % (got, expected))
+
+
+def test_memory():
+    alike('40 MiB of address space', 'memory', preexec=limit(resource.RLIMIT_AS, 40 << 20))
+    alike('no locked memory', 'locked', preexec=limit(resource.RLIMIT_MEMLOCK, 0))
+
+
+def memory_of(t):
+    return int(harness.status_field(t.pid, 'VmRSS').split()[0]) / 1024
+
+
+def locked_memory(preload):
+    with Target(LIMITS, 'locked', preload=preload) as t:
+        if preload:
+            t.wait_ready()
+        t.say()
+        t.wait_for('done')
+        idle = memory_of(t)
+        if preload:
+            c = t.open('profile?seconds=1&hz=1000')
+            busy = memory_of(t)
+            c.answer.read()
+            poll(lambda: memory_of(t) < idle + 4, 10)
+            return idle, busy, memory_of(t)
+        return idle, idle, idle
+
+
+def test_locked():
+    if os.geteuid() != 0:
+        return skip('mlockall', ROOT_ONLY)
+    plain_idle = locked_memory('')[0]
+    idle, busy, after = locked_memory(SHIM)
+    # what was there before is locked with the rest: our stack and what was touched
+    check('resident under mlockall, idle', idle - plain_idle < 8, (idle, plain_idle))
+    check('resident under mlockall, in a profile', busy - idle < 8, (busy, idle))
+    check('resident under mlockall, afterwards', after - idle < 4, (after, idle))
+
+
+def test_queue():
+    # the limit counts all processes of a user, so that this is one of its own
+    if os.geteuid() != 0:
+        return skip('signal queue', ROOT_ONLY)
+    # ours takes a quarter at most; here the program needs 8
+    for value in 12, 16:
+        alike('%d queued signals' % value, 'queue',
+              prefix=['setpriv', '--reuid=64124', '--clear-groups', 'prlimit',
+                      '--sigpending=%d' % value])
+
+
+def test_processes():
+    """The program's need is met to the last thread, and ours is one more."""
+    if os.geteuid() != 0:
+        return skip('limits on processes', ROOT_ONLY)
+    user = ['setpriv', '--reuid=64125', '--clear-groups', 'prlimit']
+    for n in 5, 6:
+        alike('%d processes' % n, 'threads', 3, prefix=user + ['--nproc=%d' % n])
+    group = '/sys/fs/cgroup/pids/pprofshim-test-%d' % os.getpid()
+    try:
+        os.mkdir(group)
+    except OSError as e:
+        return skip('pids.max', e)
+    try:
+        for n in 1, 5:
+            with open(group + '/pids.max', 'w') as f:
+                f.write(str(n))
+            enter = ['sh', '-c', 'echo $$ >%s/cgroup.procs && exec "$@"' % group, 'sh']
+            alike('pids.max %d' % n, 'threads', 3, prefix=enter)
+    finally:
+        poll(lambda: not harness.read(group + '/cgroup.procs'), 5)
+        os.rmdir(group)
+
+
+def test_files():
+    for n in 3, 5:
+        alike('%d descriptors' % n, 'memory', preexec=limit(resource.RLIMIT_NOFILE, n))
+
+
+def test_places():
+    if os.geteuid() != 0:
+        return skip('no loopback, chroot', ROOT_ONLY)
+    alike('no loopback', 'burn', 300, prefix=['unshare', '-n'])
+    alike('a pid namespace', 'burn', 300, prefix=['unshare', '-fp', '--mount-proc'])
+    alike('a user namespace', 'burn', 300, prefix=['unshare', '-Ur'])
+
+
+def test_real_time():
+    if os.geteuid() != 0:
+        return skip('real time', ROOT_ONLY)
+    alike('real time', 'fifo')
+    with Target(LIMITS, 'burn', prefix=['chrt', '-f', '10']) as t:
+        t.wait_ready()
+        other = [tid for tid in harness.tasks(t.pid) if tid != t.pid]
+        same('policies', [os.sched_getscheduler(tid) for tid in [t.pid] + other],
+             [os.SCHED_FIFO, os.SCHED_OTHER])
+        t.say()
+        t.say()
+        t.finish()
+
+
+# ---- watched
+
+def test_debuggers():
+    expected = ('status 11', 'done\n', '')
+    with Target(LIMITS, 'burn', 1000) as t:
+        t.wait_ready()
+        with Profiling(t) as p:
+            t.say()
+            for _ in range(2):
+                out = subprocess.run(['gdb', '-nx', '-batch', '-p', str(t.pid), '-ex', 'bt 1',
+                                      '-ex', 'detach'], stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL, text=True, timeout=60).stdout
+                check('gdb attaches', 'detached' in out, out[-300:])
+            t.wait_for('done')
+            t.say()
+            same('with gdb attached during profiles', t.finish().seen(), expected)
+        check('profiles were taken', p.blobs)
+    with Target(LIMITS, 'burn', 500, prefix=['strace', '-f', '-qq', '-o', '/dev/null']) as t:
+        same('under strace', run_profiled(t).seen(), expected)
+
+
+def compiled(compiler, *flags):
+    out = os.path.join(harness.work, 'limits-' + re.sub(r'\W', '', ''.join(flags)))
+    source = os.path.join(harness.ROOT, 'test/fixtures/hostile_limits.c')
+    failed = subprocess.run([compiler, '-I' + harness.ROOT, '-g', '-O1', '-pthread', *flags, '-o',
+                             out, source], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL).returncode
+    return None if failed else out
+
+
+def dormant(what, program, why, *args, **options):
+    with Target(program, *args, preload='', **options) as t:
+        t.say()
+        t.say()
+        expected = t.finish().seen()
+    with Target(program, *args, **options) as t:
+        t.say()
+        t.say()
+        got = t.finish()
+    said = 'pprofshim: %s; profiling is off, the program runs as usual\n' % why
+    same(what + ': as without us', (got.seen()[0], got.out, got.err.replace(said, '')), expected)
+    same(what + ': the reason is told', got.err.count(said), 1)
+
+
+def test_watched():
+    why = 'the program is built with a sanitizer'
+    for compiler, flags in (('clang', '-fsanitize=address'), ('gcc', '-fsanitize=thread')):
+        program = shutil.which(compiler) and compiled(compiler, flags)
+        if program:
+            dormant(compiler + ' ' + flags, program, why, 'threads', 4)
+        else:
+            skip(compiler + ' ' + flags, 'cannot be built here')
+    if shutil.which('valgrind'):
+        dormant('valgrind', LIMITS, 'the program runs under valgrind', 'threads', 4,
+                prefix=['valgrind', '-q', '--error-exitcode=9', '--trace-children=yes'],
+                limit=120)
+    else:
+        skip('valgrind', 'not installed')
+
+
+if __name__ == '__main__':
+    run(test_memory, test_locked, test_queue, test_processes, test_files, test_places,
+        test_real_time, test_debuggers, test_watched)
