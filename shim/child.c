@@ -78,8 +78,7 @@ void child_before_fork(void)
 {
 	int pid = sys_getpid();
 
-	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) ||
-	    life_is_borrowed())
+	if (!child.enabled || (child.forker == pid && child.noted_pid == pid) || life_is_borrowed())
 		return;
 	note_parent(pid);
 	child.forker = pid;
@@ -265,10 +264,14 @@ static void start_listener(int64_t patience_ns)
 	errno = saved;
 }
 
-/* Not in a filtered thread, which makes no call of ours, nor in a vfork child. */
+/*
+ * Not in a filtered thread, which makes no call of ours, nor in a vfork child, nor
+ * when main is gone: nobody would tell the listener when it is the last thread.
+ */
 static bool may_act(void)
 {
-	return !sandbox_is_noted() && !life_is_borrowed() && !listener_is_running();
+	return !sandbox_is_noted() && !life_is_borrowed() && !listener_is_running() &&
+	       !last_thread_is_leaving();
 }
 
 static bool may_succeed(void)
@@ -326,10 +329,10 @@ void child_park(void)
 	int saved = errno;
 
 	if (!child.enabled || sandbox_is_noted() || life_is_borrowed() || !listener_is_running() ||
-	    !seize(NS_PER_SECOND))
+	    last_thread_is_leaving() || !seize(NS_PER_SECOND))
 		return;
-	if (listener_end())
-		life_move(LIFE_WHOLE, LIFE_PARKED);
+	listener_end(); /* or it ends a little later, and is started again all the same */
+	life_move(LIFE_WHOLE, LIFE_PARKED);
 	let_go();
 	errno = saved;
 }

@@ -54,12 +54,17 @@ static int64_t count_threads(void)
  */
 static void main_leaves(void)
 {
-	if (!listener_is_running() || atomic_exchange(&leaving, true))
+	if (atomic_exchange(&leaving, true) || !listener_is_running())
 		return;
 	if (!start_undertaker() || count_threads() == INT64_MAX)
 		listener_stop();
 	atomic_store_explicit(&main_left, true, memory_order_release);
 	listener_wake();
+}
+
+bool last_thread_is_leaving(void)
+{
+	return atomic_load(&leaving);
 }
 
 void last_thread_init(void)

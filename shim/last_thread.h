@@ -29,6 +29,9 @@ void last_thread_note_cancel(uint64_t thread);
  */
 bool last_thread_should_go(int64_t now_ns, int64_t *again_ns);
 
+/* Main has left, or is about to.  Context: hook. */
+bool last_thread_is_leaving(void);
+
 /* This thread is the only one.  Context: child. */
 void last_thread_after_fork(void);
 

@@ -57,9 +57,14 @@ static __thread uint64_t mask_before;
 #define BIT(sig)      (1ULL << ((sig)-1))
 #define FAULTS	      (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
 
+uint64_t listener_signals(void)
+{
+	return ~(GLIBC_SIGNALS | FAULTS);
+}
+
 void listener_block_signals(void)
 {
-	uint64_t mask = ~(GLIBC_SIGNALS | FAULTS);
+	uint64_t mask = listener_signals();
 
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&mask_before, sizeof(mask));
 }

@@ -64,6 +64,7 @@ void listener_wake(void);
  * kept in between, so calls do not nest.
  * Context: init, hook.
  */
+uint64_t listener_signals(void); /* the kernel's mask of them */
 void listener_block_signals(void);
 void listener_restore_signals(void);
 

@@ -127,10 +127,16 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 
+/* In a child too, once its state is in order: later it might start a listener. */
+static bool is_ours(void)
+{
+	return !life_is_child() || child_records() || life_now() > LIFE_ENTERING;
+}
+
 static void note_end(void)
 {
 	thread_ends();
-	if (!life_is_child())
+	if (is_ours())
 		last_thread_note_exit();
 }
 
@@ -145,7 +151,7 @@ void pprofshim_before_exit(void)
 
 EXPORT int pthread_cancel(pthread_t thread)
 {
-	if (!life_is_child())
+	if (is_ours())
 		last_thread_note_cancel(thread);
 	return real()->pthread_cancel(thread);
 }

@@ -18,6 +18,7 @@
 #include "shim/cc.h"
 #include "shim/child.h"
 #include "shim/life.h"
+#include "shim/listener.h"
 #include "shim/real.h"
 
 /* ---- waiting in pieces */
@@ -34,18 +35,12 @@ struct vigil {
 	int64_t piece_ns;	 /* FOREVER: the last one */
 };
 
-static void set_mask(const uint64_t *mask, uint64_t *old)
-{
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)mask, (long)old, sizeof(*mask));
-}
-
 static void begin_vigil(struct vigil *v, const sigset_t *mask)
 {
-	/* glibc's own two, by which it cancels threads, are never blocked */
-	const uint64_t all = ~(3ULL << 31);
-
 	v->piece_ns = FIRST_PIECE_NS;
-	set_mask(&all, &v->before);
+	v->before = listener_signals();
+	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&v->before, (long)&v->before,
+		  sizeof(v->before));
 	v->let_through = v->before;
 	v->blocked = mask ? &child_no_handler : &v->before;
 	if (mask) /* libc's set begins with the kernel's */
@@ -55,8 +50,8 @@ static void begin_vigil(struct vigil *v, const sigset_t *mask)
 /* What the call returns; a thread that was cancelled meanwhile ends here. */
 static int end_vigil(const struct vigil *v, long n)
 {
-	set_mask(&v->before, NULL);
-	if (n == -EINTR)
+	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&v->before, 0, sizeof(v->before));
+	if (n == -EINTR && real()->pthread_testcancel)
 		real()->pthread_testcancel();
 	if (n >= 0)
 		return (int)n;

@@ -5,6 +5,8 @@ Seen to fail against:
   background     dormant children for ever (ours of the first day): no answer; no heap in the child
                  before its listener was there: what it allocated first was missing; no waits in
                  pieces: about one run in thirty of fork and sigsuspend never answered
+  handlers       no look at the signal mask: a thread was to be made inside malloc, and it hung,
+                 in each of six runs
   workers        a listener for every child: two threads in each
   storm          records of CPU timers left out of the child without a wiped copy: SIGSEGV
   interrupted    waits in pieces with signals let through between them: the worker hung
@@ -56,6 +58,11 @@ def seconds_to_answer(t):
     return time.monotonic() - start
 
 
+def burns(blob):
+    cpu = pprof_reader.parse(blob)
+    return cpu.cum('cpu').get('burn_ms', 0) > 0.5 * cpu.total('cpu') > 0
+
+
 def into_background(mode, wait='poll'):
     what = '%s, then %s' % (mode, wait)
     with Target(FORK, mode, wait, env={'PPROF_HEAP_RATE': '65536'}) as t, \
@@ -79,9 +86,8 @@ def into_background(mode, wait='poll'):
             check('%s: heap of %s' % (what, function),
                   abs(cum.get(function, 0) / 30e6 - 1) < 0.25, cum)
         if wait == 'busy':
-            cpu = pprof_reader.parse(t.fetch('profile?seconds=1'))
-            check(what + ': cpu', cpu.cum('cpu').get('burn_ms', 0) > 0.5 * cpu.total('cpu') > 0,
-                  cpu.cum('cpu'))
+            # a second of a crowded machine may have no tick for it
+            check(what + ': cpu', poll(lambda: burns(t.fetch('profile?seconds=1')), 20))
         return took
 
 
@@ -96,6 +102,16 @@ def test_background_often():
     """The child may reach its endless wait before its parent is gone."""
     for i in range(rounds(8)):
         into_background('detach', 'suspend')
+
+
+def test_handlers():
+    """A safe point may be called by a handler that interrupted malloc."""
+    for _ in range(rounds(3)):
+        with Target(FORK, 'reap') as t, ending(lambda: told_pids(t)):
+            t.say()
+            t.finish()
+            check('a daemon whose handler waits goes on', poll(lambda: told_pids(t), 60))
+            check('a daemon whose handler waits answers', poll(t.answers, 10))
 
 
 def test_workers():
@@ -122,8 +138,8 @@ def test_workers():
 def test_storm():
     expected = ('status 0', 'forks: done\n', '')
     for rate in '1', '65536':
-        with Target(FORK, 'storm', seconds(3), env={'PPROF_HEAP_RATE': rate},
-                    limit=seconds(3) + 120) as t:
+        with Target(FORK, 'storm', seconds(2), env={'PPROF_HEAP_RATE': rate},
+                    limit=seconds(2) + 120) as t:
             t.wait_ready()
             with Profiling(t) as p:
                 t.say()
@@ -135,12 +151,12 @@ def test_storm():
 
 
 def test_spawns():
-    with Target(FORK, 'spawn', seconds(3), env={'PPROF_HEAP_RATE': '1'},
-                limit=seconds(3) + 60) as t:
+    with Target(FORK, 'spawn', seconds(2), env={'PPROF_HEAP_RATE': '1'},
+                limit=seconds(2) + 60) as t:
         t.wait_ready()
         with Profiling(t) as p:
             t.say()
-            poll(lambda: t.p.poll() is not None, seconds(3) + 60, 0.1)
+            poll(lambda: t.p.poll() is not None, seconds(2) + 60, 0.1)
             same('children on our memory', t.finish().seen(), ('status 0', 'spawned\n', ''))
         check('profiles were taken', p.blobs)
 
@@ -154,7 +170,7 @@ def test_exec():
 
 
 def test_interrupted():
-    n = rounds(400)
+    n = rounds(200)
     same('waits in pieces are interrupted as whole ones', plain(FORK, 'interrupt', 40).seen(),
          ('status 0', 'worker: 0\n', ''))
     with Target(FORK, 'interrupt', n) as t:
@@ -315,5 +331,5 @@ def test_gunicorn():
 
 
 if __name__ == '__main__':
-    run(test_background, test_background_often, test_workers, test_storm, test_spawns, test_exec,
+    run(test_background, test_background_often, test_handlers, test_workers, test_storm, test_spawns, test_exec,
         test_interrupted, test_nginx, test_redis, test_apache, test_gunicorn)
