@@ -318,13 +318,13 @@ static int64_t arguments_of_call(uint64_t return_address)
 	return 0;
 }
 
-int64_t frame_depth_at(uint64_t start, uint64_t return_address)
+int64_t frame_depth_at(uint64_t start, uint64_t pc, bool is_call)
 {
 	uint8_t code[PROLOGUE_BYTES + 16] = { 0 }; /* an instruction may reach beyond the limit */
-	size_t limit = return_address > start ? MIN(return_address - start, PROLOGUE_BYTES) : 0;
+	size_t limit = pc > start ? MIN(pc - start, PROLOGUE_BYTES) : 0;
 	size_t len = limit ? peek_some(start, code, sizeof(code)) : 0;
 	bool whole = false;
 	int64_t depth = len > limit ? prologue_depth(code, len, limit, &whole) : -1;
 
-	return depth < 0 || whole ? depth : depth + arguments_of_call(return_address);
+	return depth < 0 || whole || !is_call ? depth : depth + arguments_of_call(pc);
 }

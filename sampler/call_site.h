@@ -37,9 +37,10 @@ enum call_fit call_site_fit(uint64_t return_address, uint64_t callee);
 int64_t prologue_depth(const uint8_t *code, size_t len, size_t limit, bool *whole);
 
 /*
- * The same for the function at `start`, for a frame of it whose call returns to
- * `return_address`; arguments on the stack are counted.
+ * The same for the function at `start`, for a frame of it that is at `pc`.  is_call:
+ * there a call returns to, and arguments on the stack are counted; else the thread
+ * itself is there.
  */
-int64_t frame_depth_at(uint64_t start, uint64_t return_address);
+int64_t frame_depth_at(uint64_t start, uint64_t pc, bool is_call);
 
 #endif

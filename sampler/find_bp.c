@@ -100,7 +100,8 @@ static bool search_slice(struct search *s)
 /* A call that can be right, where the prologue says: no need to look further. */
 static bool try_guess(struct search *s)
 {
-	int64_t depth = s->start ? frame_depth_at(s->start, s->pc + 1) : -1;
+	bool is_call = s->pc != CAPTURE_PC(s->capture); /* look-up addresses are one before */
+	int64_t depth = s->start ? frame_depth_at(s->start, s->pc + is_call, is_call) : -1;
 
 	if (depth < 0)
 		return false;

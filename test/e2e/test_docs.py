@@ -42,7 +42,7 @@ EXPECTED = [
     ("docs/PROFILING.md", "mutex?seconds=3", r"Type: delay(?s:.*)unlock_room"),
     ("docs/PROFILING.md", "block?seconds=3", r"Type: delay(?s:.*)pthread_mutex_lock"),
     ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
-    ("docs/PROFILING.md", "make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
+    ("docs/PROFILING.md", "until make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
     ("docs/PROFILING.md", "go tool pprof -tags", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]

@@ -49,12 +49,18 @@ static void on_gone(void *arg)
 	sem_post(&server.gone);
 }
 
+#define SLICES 100
+
 static void on_due(struct http_exchange *x, void *arg)
 {
 	const char *end = arg;
+	int calls = atomic_fetch_add(&server.due_calls, 1);
 
-	atomic_fetch_add(&server.due_calls, 1);
-	if (strcmp(end, "finish") == 0)
+	if (strcmp(end, "slices") == 0 && calls < SLICES)
+		http_again(x, 0);
+	else if (strcmp(end, "for ever") == 0)
+		http_again(x, 0);
+	else if (strcmp(end, "finish") == 0 || strcmp(end, "slices") == 0)
 		http_finish(x, "finished", 8);
 	else if (strcmp(end, "empty") == 0)
 		http_finish(x, NULL, 0);
@@ -96,6 +102,10 @@ static void fake_serve(struct http_exchange *x, const struct http_request *r)
 		begin(x, INT64_MAX, "");
 	else if (strcmp(path, "/soon/finish") == 0)
 		begin(x, 0, "finish");
+	else if (strcmp(path, "/slices") == 0)
+		begin(x, 0, "slices");
+	else if (strcmp(path, "/for-ever") == 0)
+		begin(x, 0, "for ever");
 	else if (strcmp(path, "/soon/empty") == 0)
 		begin(x, 0, "empty");
 	else if (strcmp(path, "/soon/abort") == 0)
@@ -711,6 +721,25 @@ START_TEST(test_server__waiter_finishes_in_chunks)
 }
 END_TEST
 
+START_TEST(test_server__waiter_may_work_in_slices)
+{
+	expect_one(GET("/slices"), 200, "finished");
+	ck_assert_int_eq(server.due_calls, SLICES + 1);
+}
+END_TEST
+
+START_TEST(test_server__others_are_served_between_slices)
+{
+	int fd = dial_and_say(GET("/for-ever"));
+
+	wait_for(&server.began);
+	for (int i = 0; i < 10; i++)
+		expect_one(GET("/other"), 200, "/other");
+	close(fd);
+	wait_for(&server.gone); /* and the client's going ends the work */
+}
+END_TEST
+
 START_TEST(test_server__waiter_finishes_by_closing_in_http_1_0)
 {
 	struct answer a;
@@ -1107,6 +1136,8 @@ static void add_waiting_tests(TCase *t)
 {
 	tcase_add_test(t, test_server__waiter_sends_the_head_at_once);
 	tcase_add_test(t, test_server__waiter_finishes_in_chunks);
+	tcase_add_test(t, test_server__waiter_may_work_in_slices);
+	tcase_add_test(t, test_server__others_are_served_between_slices);
 	tcase_add_test(t, test_server__waiter_finishes_by_closing_in_http_1_0);
 	tcase_add_loop_test(t, test_server__aborted_answer_has_no_last_chunk, 0, 2);
 	tcase_add_test(t, test_server__aborted_answer_of_http_1_0_is_reset);
