@@ -8,13 +8,12 @@ import atexit
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections import namedtuple
 
-from measure import BUILD, LIBRARY, cpu_ns, environment, free_port
+from measure import BUILD, LIBRARY, cpu_ns, environment, free_port, wait_for_port
 
 Burst = namedtuple("Burst", "requests seconds p50 p99 p999")
 QUICK = bool(os.environ.get("QUICK"))
@@ -81,7 +80,7 @@ class Server:
         until = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                wait_for_port(self.port, 5)
                 return self.burst(1)
             except (RuntimeError, OSError):
                 if time.monotonic() > until or self.process.poll() is not None:
