@@ -92,7 +92,7 @@ def measure_threads():
     program, points = under_shim(), []
     for wanted in (1, 1000) if QUICK else (1, 10, 100, 1000, 10000):
         have = program.say(f"threads {wanted}")
-        points.append((have, [profile_ms(program) for _ in range(rounds(3))]))
+        points.append((have, [profile_ms(program) for _ in range(rounds(2) or 1)]))
         if have < wanted:
             print(f"bench: growth: the system allows {have} threads", file=sys.stderr)
             break
@@ -119,7 +119,7 @@ def measure_modules():
                 if not program.say(f"load {next(plugins)}"):
                     raise RuntimeError("a plugin was not loaded")
                 loaded += 1
-            points.append((wanted, [profile_ms(program) for _ in range(rounds(3))]))
+            points.append((wanted, [profile_ms(program) for _ in range(rounds(2) or 1)]))
     profile_series("modules", points)
     program.end()
 

@@ -18,10 +18,11 @@ import subprocess
 import sys
 
 from measure import (BUILD, cpu_ns, environment, fetch, find_library, free_port, report, rounds,
-                     with_shim)
+                     wait_for_port, with_shim)
 
 PROGRAM = f"{BUILD}/bench/heap"
 TURNS = 15  # in each round
+QUICK = bool(os.environ.get("QUICK"))
 NEVER = 1 << 40  # PPROF_HEAP_RATE with which nothing is sampled, though all is counted
 # What each batch is to do, and how it is called.
 BATCHES = {
@@ -135,18 +136,18 @@ def measure_instructions():
         for name, (env, budget) in ways.items():
             report(f"malloc+free {what}, {name}", instructions(env, command, calls) - plain,
                    "instr. more", budget)
-    for frames in (5, 30, 100):
+    for frames in (30,) if QUICK else (5, 30, 100):
         plain = instructions(environment(), f"deep {frames}", 1000)
         more = instructions(shim(8), f"deep {frames}", 1000) - plain
         report(f"heap sample and its free, {frames} frames", more, "instr. more")
 
 
-def measure_ways(ways):
+def measure_ways(ways, batches=BATCHES):
     """{batch: {name: ns of each turn}}, all ways side by side."""
-    found = {batch: {} for batch in BATCHES}
+    found = {batch: {} for batch in batches}
     for _ in range(rounds(9)):
         workers = {name: Worker(env) for name, env in ways.items()}
-        for batch, command in BATCHES.items():
+        for batch, command in batches.items():
             take_turns(workers, command, 2, {})  # stacks are learned, arenas made
             take_turns(workers, command, TURNS, found[batch])
         for worker in workers.values():
@@ -176,7 +177,9 @@ def measure_massif(plain):
 
 def measure_peers():
     ways = peers()
-    found = measure_ways({"plain": environment(), **{name: env for name, (env, _) in ways.items()}})
+    one_thread = {batch: command for batch, command in BATCHES.items() if "1 thread" in batch}
+    found = measure_ways({"plain": environment(), **{name: env for name, (env, _) in ways.items()}},
+                         one_thread if QUICK else BATCHES)
     for batch, ns in found.items():
         for name, (_, base) in ways.items():
             report(f"malloc+free {batch}, {name}", ratios(ns, name, base), "ratio", None,
@@ -275,7 +278,7 @@ def measure_server():
     server = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--loglevel",
                                "warning"], env=env, stdout=subprocess.DEVNULL)
     try:
-        samples_of(env["PPROF_PORT"])  # it is up
+        wait_for_port(port)
         before, cpu = samples_of(env["PPROF_PORT"]), cpu_ns(server.pid)
         subprocess.run(["redis-benchmark", "-p", str(port), "-t", "set,lpush", "-d", "1000", "-P",
                         "16", "-n", "200000", "-r", "100000", "-q"], check=True, timeout=120,
@@ -296,7 +299,7 @@ PARTS = {"instructions": measure_instructions, "pair": measure_pair, "peers": me
 def main():
     random.seed(1)
     quick = [name for name in PARTS if name != "live"]
-    for name in sys.argv[1:] or (quick if os.environ.get("QUICK") else PARTS):
+    for name in sys.argv[1:] or (quick if QUICK else PARTS):
         PARTS[name]()
 
 

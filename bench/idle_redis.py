@@ -148,7 +148,7 @@ def measure_cpu(folder):
     compared = ways(folder)
     ratios = {name: [] for name in compared}
     costs = []
-    for _ in range(2 if os.environ.get("QUICK") else 18):
+    for _ in range(2 if os.environ.get("QUICK") else 12):
         one_round(compared, ratios, costs)
     report("redis, without a profiler, CPU", [c / 1e3 for c in costs], "us/request")
     for name, (_, budget) in compared.items():

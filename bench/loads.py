@@ -8,13 +8,12 @@ import atexit
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from collections import namedtuple
 
-from measure import BUILD, LIBRARY, cpu_ns, environment, free_port
+from measure import BUILD, LIBRARY, cpu_ns, environment, free_port, wait_for_port
 
 Burst = namedtuple("Burst", "requests seconds p50 p99 p999")
 QUICK = bool(os.environ.get("QUICK"))
@@ -34,6 +33,14 @@ def run(*command, **options):
     if done.returncode:
         raise RuntimeError(f"{command[0]} failed: {done.stdout[-500:]}")
     return done.stdout
+
+
+def find(pattern, text):
+    """What the groups of a pattern match; what a tool says changes when it meets trouble."""
+    found = re.search(pattern, text)
+    if not found:
+        raise RuntimeError(f"no {pattern!r} in {text[-300:]!r}")
+    return found.groups()
 
 
 class Server:
@@ -73,7 +80,7 @@ class Server:
         until = time.monotonic() + 20
         while True:
             try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+                wait_for_port(self.port, 5)
                 return self.burst(1)
             except (RuntimeError, OSError):
                 if time.monotonic() > until or self.process.poll() is not None:
@@ -95,14 +102,14 @@ class Server:
 class Redis(Server):
     needs = ("redis-server", "redis-benchmark")
     pipeline = 1
-    requests = 20000
+    requests = 8000
 
     def command(self):
         return ["redis-server", "--port", self.port, "--save", "", "--loglevel", "warning"]
 
     def burst(self, requests=None):
         """GETs, then SETs; latencies are those of both, weighted alike."""
-        n = max(requests, 200) if requests else scaled(self.requests)
+        n = max(requests, 2000) if requests else scaled(self.requests)
         parts = [self.part(kind, n) for kind in ("get", "set")]
         return Burst(2 * n, sum(p[0] for p in parts),
                      *(sum(p[i] for p in parts) / 2 for i in (1, 2, 3)))
@@ -110,7 +117,7 @@ class Redis(Server):
     def part(self, kind, n):
         out = run("redis-benchmark", "-p", self.port, "-t", kind, "-n", n, "-c", 20, "-r", 10000,
                   "-P", self.pipeline, env=environment()).replace("\r", "\n")
-        per_second = float(re.search(r"throughput summary: ([\d.]+)", out).group(1))
+        per_second = float(find(r"throughput summary: ([\d.]+)", out)[0])
         steps = [(float(p), float(ms)) for p, ms in
                  re.findall(r"^([\d.]+)% <= ([\d.]+) milliseconds \(cumulative", out, re.M)]
         return (n / per_second, *(min(ms for p, ms in steps if p >= at) for at in (50, 99, 99.9)))
@@ -118,7 +125,7 @@ class Redis(Server):
 
 class RedisPipelined(Redis):
     pipeline = 16
-    requests = 100000
+    requests = 60000
 
 
 class Nginx(Server):
@@ -148,7 +155,7 @@ server {{ listen 127.0.0.1:{self.port}; root {self.folder}/html; }} }}""")
         # wrk counts in whole seconds
         out = run("wrk", "-t", 1, "-c", 16, "-d", f"{max(1, round(seconds))}s", "-s",
                   f"{self.folder}/tell.lua", f"http://127.0.0.1:{self.port}/", env=environment())
-        n, us, p50, p99, p999 = map(float, re.search(r"took (.*)", out).group(1).split())
+        n, us, p50, p99, p999 = map(float, find(r"took (.*)", out)[0].split())
         if n == 0:
             raise RuntimeError("wrk: no answers")
         return Burst(n, us / 1e6, p50 / 1e3, p99 / 1e3, p999 / 1e3)
@@ -165,7 +172,7 @@ class Memcached(Server):
         n = requests or scaled(40000)
         out = run("memcaslap", "-s", f"127.0.0.1:{self.port}", "-T", 1, "-c", 16, "-x", max(n, 200),
                   env=environment())
-        done, rate = re.search(r"Ops: (\d+) TPS: (\d+)", out).groups()
+        done, rate = find(r"Ops: (\d+) TPS: (\d+)", out)
         return Burst(int(done), int(done) / max(int(rate), 1), None, None, None)
 
 
@@ -208,7 +215,7 @@ class Postgres(Server):
         for name in os.listdir(self.folder):
             if name.startswith("pgbench_log"):
                 os.remove(f"{self.folder}/{name}")
-        rate = float(re.search(r"tps = ([\d.]+)", out).group(1))
+        rate = float(find(r"tps = ([\d.]+)", out)[0])
         return Burst(4 * n, 4 * n / rate, *(ms[min(int(len(ms) * p), len(ms) - 1)]
                                             for p in (0.5, 0.99, 0.999)))
 
@@ -231,10 +238,8 @@ class Chat(Server):
         out = run(f"{BUILD}/fixtures/chat_load", "--port", self.port, "--connections", 64,
                   "--threads", 1, "--seconds", 1, env=environment())
         line = out.strip().splitlines()[-1]
-        found = re.search(r"(\d+) messages in ([\d.]+) s.*p50 ([\d.]+) ms.*p99 ([\d.]+) ms", line)
-        if not found:
-            raise RuntimeError(f"chat_load: {line}")
-        n, seconds, p50, p99 = map(float, found.groups())
+        n, seconds, p50, p99 = map(float, find(
+            r"(\d+) messages in ([\d.]+) s.*p50 ([\d.]+) ms.*p99 ([\d.]+) ms", line))
         return Burst(n, seconds, p50, p99, None)
 
 

@@ -56,6 +56,17 @@ def free_port():
         return s.getsockname()[1]
 
 
+def wait_for_port(port, seconds=30):
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=seconds).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 def environment(**settings):
     """Ours, without what would preload or set up a profiler, and with `settings`."""
     ours = ("LD_PRELOAD", "ADMIN_KEY", "PPROF_", "CPUPROFILE")

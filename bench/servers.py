@@ -9,8 +9,8 @@ shows how much of a ratio is noise.
 
 "all profiles": a CPU profile runs all the time, and in each burst every other
 profile is fetched once.  A burst is shorter than the 10 s in which a scraper
-would do that once, so of what the fetches cost the listener, as much as the burst
-is shorter is taken off.
+would do that once, so what it costs more than a burst with a CPU profile alone
+counts for as much less.  Throughput and latency are told as the burst saw them.
 
 usage: servers.py [SERVER...]
 """
@@ -26,8 +26,8 @@ import threading
 import time
 
 import loads
-from measure import (KEY, Profile, environment, find_gperftools, find_listener, free_port, report,
-                     rounds, thread_cpu_ns, with_gperftools, with_shim)
+from measure import (KEY, Profile, environment, find_gperftools, free_port, report,
+                     with_gperftools, with_shim)
 
 SCRAPE_SECONDS = 10
 PAGES = ("heap", "allocs", "block", "mutex", "goroutine", "threadcreate")
@@ -40,10 +40,6 @@ class Way:
         self.server = cls(env, folder)
         self.shim_port, self.fetches = shim_port, fetches
         self.profile = Profile(shim_port).open(3600, hz) if hz else None
-        self.listener = find_listener(self.server.pid) if shim_port else None
-
-    def listener_ns(self):
-        return thread_cpu_ns(self.server.pid, self.listener) if self.listener else 0
 
     def fetch_all(self):
         for page in PAGES:
@@ -53,15 +49,15 @@ class Way:
             c.close()
 
     def burst(self):
-        """(what the load saw, CPU ns of the server, of which the listener's)"""
-        cpu, listener = self.server.spent_ns(), self.listener_ns()
+        """(what the load saw, CPU ns of the server)"""
+        cpu = self.server.spent_ns()
         fetcher = threading.Thread(target=self.fetch_all) if self.fetches else None
         if fetcher:
             fetcher.start()
         seen = self.server.burst()
         if fetcher:
             fetcher.join()
-        return seen, self.server.spent_ns() - cpu, self.listener_ns() - listener
+        return seen, self.server.spent_ns() - cpu
 
     def stop(self):
         if self.profile:
@@ -107,12 +103,12 @@ def one_round(started, seen):
     order = list(started.items())
     random.shuffle(order)
     found = {name: way.burst() for name, way in order}
-    for name, (burst, cpu, listener) in found.items():
+    cost = {name: cpu / burst.requests for name, (burst, cpu) in found.items()}
+    for name, (burst, _) in found.items():
         if name.startswith("all profiles"):
-            without_fetches = found[name.replace("all profiles,", "profile at")][2]
-            extra = max(listener - without_fetches, 0)
-            cpu -= extra * (1 - min(burst.seconds / SCRAPE_SECONDS, 1))
-        seen[name].append((cpu / burst.requests, burst))
+            base = cost[name.replace("all profiles,", "profile at")]
+            cost[name] = base + (cost[name] - base) * min(burst.seconds / SCRAPE_SECONDS, 1)
+        seen[name].append((cost[name], burst))
 
 
 def ratios(values, base):
@@ -155,7 +151,7 @@ def measure(name, cls, folder):
     started = start(cls, ways, folder)
     seen = {way: [] for way in ways}
     one_round(started, {way: [] for way in ways})  # what is learned once is learned
-    for _ in range(2 if loads.QUICK else 9):
+    for _ in range(2 if loads.QUICK else 7):
         one_round(started, seen)
     for way in started.values():
         way.stop()
@@ -169,7 +165,7 @@ def main():
         folder = tempfile.mkdtemp(prefix="pprofshim-bench.")
         try:
             measure(name, cls, folder)
-        except (RuntimeError, OSError, TimeoutError) as e:
+        except (RuntimeError, OSError) as e:
             print(f"bench: {name}: not measured: {e}", file=sys.stderr)
             main.failed = True
         finally:
