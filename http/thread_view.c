@@ -101,14 +101,24 @@ static void add(struct thread_view *v, const struct dump_thread *t, const struct
 	set_state(v, i, m);
 }
 
+static const struct message_location *creator_of(const struct dump_thread *t,
+						 const struct message *m, const uint32_t *of_stack)
+{
+	uint32_t sample = t->creator == DUMP_NO_STACK ? MESSAGE_NONE : of_stack[t->creator];
+
+	return sample == MESSAGE_NONE ? NULL : &m->location[m->sample[sample].location[0]];
+}
+
 void thread_view_add(struct thread_view *v, const struct dump *d, const struct message *m,
 		     const uint32_t *of_stack, int weight)
 {
 	for (uint32_t i = 0; i < d->count; i++) {
 		const struct dump_thread *t = &d->thread[i];
 
-		if (t->stack != DUMP_NO_STACK && of_stack[t->stack] != MESSAGE_NONE)
-			add(v, t, m, of_stack[t->stack], weight);
+		if (t->stack == DUMP_NO_STACK || of_stack[t->stack] == MESSAGE_NONE)
+			continue;
+		add(v, t, m, of_stack[t->stack], weight);
+		v->entry[v->count - 1].creator = creator_of(t, m, of_stack);
 	}
 }
 

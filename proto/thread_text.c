@@ -77,12 +77,13 @@ static uint64_t offset_of(const struct writer *w, const struct message_location 
 }
 
 static void write_frame(const struct writer *w, const struct message_location *l,
-			const struct message_line *line)
+			const struct message_line *line, const char *after_name)
 {
 	const struct message_function *f = &w->message->function[line->function];
 
 	write_clean(w->text, f->name, "()", "{}");
-	text_str(w->text, "(...)\n\t");
+	text_str(w->text, after_name);
+	text_str(w->text, "\n\t");
 	write_clean(w->text, path_of(w, l, f), "", "");
 	text_char(w->text, ':');
 	text_i64(w->text, line->line);
@@ -100,10 +101,18 @@ static void write_stack(const struct writer *w, const struct message_sample *s)
 
 		for (uint32_t k = 0; k < l->line_count; k++, frames++)
 			if (frames < FRAMES_MAX)
-				write_frame(w, l, &l->line[k]);
+				write_frame(w, l, &l->line[k], "(...)");
 	}
 	if (frames > FRAMES_MAX)
 		text_str(w->text, "...additional frames elided...\n");
+}
+
+static void write_creator(const struct writer *w, const struct thread_entry *e)
+{
+	if (!e->creator)
+		return;
+	text_str(w->text, "created by ");
+	write_frame(w, e->creator, &e->creator->line[0], "");
 }
 
 static void write_all(const struct writer *w, const struct thread_list *l, const char *preface)
@@ -116,6 +125,7 @@ static void write_all(const struct writer *w, const struct thread_list *l, const
 			text_char(w->text, '\n');
 		write_header(w->text, &l->entry[i]);
 		write_stack(w, &w->message->sample[l->entry[i].sample]);
+		write_creator(w, &l->entry[i]);
 	}
 }
 
@@ -148,8 +158,10 @@ static size_t room_for_all(const struct writer *w, const struct thread_list *l, 
 {
 	size_t room = strlen(preface) + HEADER_ROOM;
 
-	for (uint32_t i = 0; i < l->count; i++)
+	for (uint32_t i = 0; i < l->count; i++) {
 		room += stack_room(w, &w->message->sample[l->entry[i].sample]);
+		room += l->entry[i].creator ? frames_room(w, l->entry[i].creator) : 0;
+	}
 	return room;
 }
 

@@ -24,6 +24,7 @@ struct thread_entry {
 	bool owner_is_gone; /* and that thread is not there */
 	bool is_shared;	    /* the lock is, with other processes */
 	bool hopeless;	    /* libc sleeps for ever, because the lock was refused as a deadlock */
+	const struct message_location *creator; /* the call that created it; NULL: not known */
 };
 
 struct thread_list {

@@ -171,6 +171,26 @@ void births_each(void (*fn)(int tid, void *arg), void *arg)
 			fn((int)noted_tid(birth_at(i)), arg);
 }
 
+/* Whose stack is known, or the record that waits for it. */
+static const struct site *site_at_birth(const struct birth *b)
+{
+	struct site *s = atomic_load_explicit(&b->site, memory_order_relaxed);
+	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+
+	return known ? known : s;
+}
+
+void births_each_site(void (*fn)(int tid, uint32_t order, const struct site *s, void *arg),
+		      void *arg)
+{
+	for (uint32_t i = 0; birth_at(i); i++) {
+		uint32_t tid = noted_tid(birth_at(i));
+
+		if (tid)
+			fn((int)tid, birth_at(i)->order, site_at_birth(birth_at(i)), arg);
+	}
+}
+
 /* What is noted, in order of tid; read before the threads are listed. */
 struct list {
 	struct arena arena;
@@ -227,12 +247,8 @@ static void count_pseudo(const struct list *l, uint64_t frame)
 	count_stack(l, &frame, 1, 0);
 }
 
-static void count_site(const struct list *l, const struct birth *b)
+static void count_site(const struct list *l, const struct site *s)
 {
-	struct site *s = atomic_load_explicit(&b->site, memory_order_relaxed);
-	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
-
-	s = known ? known : s;
 	if (s->depth)
 		count_stack(l, s->pc, s->depth, s->generation);
 	else
@@ -248,7 +264,7 @@ static void count_thread(int tid, void *arg)
 		return;
 	if (at < l->count) {
 		l->is_alive[at] = true;
-		count_site(l, birth_at(l->noted[at].value));
+		count_site(l, site_at_birth(birth_at(l->noted[at].value)));
 	} else {
 		count_pseudo(l, tid == sys_getpid() ? PSEUDO_MAIN : PSEUDO_UNKNOWN);
 	}

@@ -36,6 +36,13 @@ void births_after_fork(void);
 /* Calls fn for every thread that is noted, also some that may have ended.  Context: listener. */
 void births_each(void (*fn)(int tid, void *arg), void *arg);
 
+/*
+ * The same with the site that created the thread; of two calls with one tid, the one
+ * with the later order is right.  Context: listener.
+ */
+void births_each_site(void (*fn)(int tid, uint32_t order, const struct site *s, void *arg),
+		      void *arg);
+
 /* Adds every thread but ours to its creator's stack, in value[0].  Context: listener. */
 void births_snapshot(struct stack_table *t);
 

@@ -11,6 +11,7 @@
 #include "sampler/cpu.h"
 #include "sampler/modules.h"
 #include "sampler/sandbox.h"
+#include "sampler/sites.h"
 #include "sampler/sort.h"
 #include "sampler/sys.h"
 #include "sampler/tasks.h"
@@ -88,6 +89,7 @@ static bool take_list(struct work *w, const struct listing *l)
 	for (size_t i = 0; i < l->count; i++)
 		w->dump.thread[i] = (struct dump_thread){ .tid = (int)l->tid[i].key,
 							  .stack = NO_STACK,
+							  .creator = NO_STACK,
 							  .idle_ns = -1 };
 	w->dump.count = (uint32_t)l->count;
 	w->dump.unlisted = (uint32_t)l->unlisted;
@@ -191,10 +193,9 @@ static void look_at(struct work *w, struct dump_thread *t)
 	}
 }
 
-/* The tick may be of a thread that is in the list no more, or settled already. */
-static void tick_seen(void *arg, int tid, const struct walk *walk)
+/* NULL when it is not in the list. */
+static struct dump_thread *find_thread(const struct work *w, int tid)
 {
-	struct work *w = arg;
 	uint32_t lo = 0, hi = w->dump.count;
 
 	while (lo < hi) {
@@ -205,9 +206,33 @@ static void tick_seen(void *arg, int tid, const struct walk *walk)
 		else
 			hi = middle;
 	}
-	if (lo < w->dump.count && w->dump.thread[lo].tid == tid &&
-	    w->dump.thread[lo].how == DUMP_PENDING)
-		settle(w, &w->dump.thread[lo], DUMP_RAN, walk->pc, walk->depth);
+	return lo < w->dump.count && w->dump.thread[lo].tid == tid ? &w->dump.thread[lo] : NULL;
+}
+
+/* The tick may be of a thread that is in the list no more, or settled already. */
+static void tick_seen(void *arg, int tid, const struct walk *walk)
+{
+	struct dump_thread *t = find_thread(arg, tid);
+
+	if (t && t->how == DUMP_PENDING)
+		settle(arg, t, DUMP_RAN, walk->pc, walk->depth);
+}
+
+static void note_creator(int tid, uint32_t order, const struct site *site, void *arg)
+{
+	struct work *w = arg;
+	struct dump_thread *t = find_thread(w, tid);
+	struct stack *s;
+
+	if (!t || !site->depth ||
+	    (t->creator != NO_STACK && (int32_t)(order - t->creator_order) < 0))
+		return;
+	s = stack_table_add(&w->dump.stacks, site->pc, 1, site->generation);
+	if (!s)
+		return;
+	s->value[0]++; /* or it would be left out of the profile */
+	t->creator = s->index;
+	t->creator_order = order;
 }
 
 /*
@@ -338,7 +363,11 @@ static bool start(struct work *w, bool with_times)
 	stack_table_init(&w->dump.stacks, STACKS_BYTES);
 	cpu_watch_open(&w->watch);
 	code_refresh();
-	return blocked_init(&w->blocked) && list_threads(w);
+	if (!blocked_init(&w->blocked) || !list_threads(w))
+		return false;
+	if (with_times)
+		births_each_site(note_creator, w);
+	return true;
 }
 
 struct dump *dump_start(bool with_times)

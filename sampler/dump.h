@@ -38,7 +38,9 @@ struct dump_thread {
 	bool watched;	       /* a tick was asked for */
 	uint32_t stack;	       /* index in dump.stacks.list; DUMP_NO_STACK while pending, or gone */
 	struct task_call call; /* WAITING */
-	int64_t idle_ns;       /* has not run for so long; -1: not known, or not asked */
+	uint32_t creator; /* the call that created it, like `stack`, one frame; with_times only */
+	uint32_t creator_order;
+	int64_t idle_ns; /* has not run for so long; -1: not known, or not asked */
 	char name[TASK_NAME_BYTES];
 	char wchan[32]; /* where the kernel says it sleeps; REFUSED only */
 };
@@ -53,8 +55,8 @@ struct dump {
 };
 
 /*
- * Starts a dump; with_times: also how long each thread has waited, which costs a
- * file more for each.  NULL without memory.
+ * Starts a dump; with_times: also who created each thread, and how long it has
+ * waited, which costs a file more for each.  NULL without memory.
  */
 struct dump *dump_start(bool with_times);
 

@@ -25,7 +25,7 @@ HEADER = re.compile(r'goroutine (\d+) \[([^,\]]+)(?:, (\d+) minutes)?(?:, locked
 FRAME = re.compile(r'[^()]*\([^()]*\)$')
 PLACE = re.compile(r'\t.+:\d+( \+0x[0-9a-f]+)?$')
 
-Thread = collections.namedtuple('Thread', 'tid state minutes name functions')
+Thread = collections.namedtuple('Thread', 'tid state minutes name functions creator')
 
 
 class BadTraceback(Exception):
@@ -42,10 +42,16 @@ def parse_tracebacks(text):
         m = HEADER.match(lines[at])
         if not m:
             raise BadTraceback(f'no header: {lines[at]!r}')
-        at, functions = at + 1, []
+        at, functions, creator = at + 1, [], None
         while at < len(lines) and lines[at]:
             if lines[at] == '...additional frames elided...':
                 at += 1
+                continue
+            if lines[at].startswith('created by '):
+                creator = lines[at][len('created by '):]
+                if at + 1 == len(lines) or not PLACE.match(lines[at + 1]):
+                    raise BadTraceback(f'no place: {lines[at]!r}')
+                at += 2
                 continue
             if not FRAME.match(lines[at]) or at + 1 == len(lines) or \
                     not PLACE.match(lines[at + 1]):
@@ -57,7 +63,8 @@ def parse_tracebacks(text):
             raise BadTraceback('a thread without a frame')
         state, _, label = m[2].partition(' labels:')
         name = json.loads(label)['thread'] if label else ''
-        threads[int(m[1])] = Thread(int(m[1]), state, int(m[3] or 0), name, functions)
+        threads[int(m[1])] = Thread(int(m[1]), state, int(m[3] or 0), name, functions,
+                                    creator)
     return threads
 
 
@@ -455,6 +462,8 @@ def test_threadcreate():
         problems = pprof_reader.check(p)
         check('the profile is sound', not problems, problems[:5])
         same('all threads are there', p.total(), 43)
+        made = [th.creator for th in tracebacks(t)[0].values()]
+        same('the dump says so too', made.count('start_waits'), 40)
         same('by whom', (p.cum()['start_waits'], p.flat()['[main thread]']), (42, 1))
         path = os.path.join(harness.work, 'threadcreate.txt')
         with open(path, 'wb') as f:
