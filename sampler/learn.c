@@ -304,6 +304,8 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 
 	if (module_find(pc, modules_generation()))
 		run(probe, &job);
+	else if (modules_have_come()) /* kept, a hook would follow it at once */
+		return job.row;
 	rows_add(pc, job.row);
 	return job.row;
 }

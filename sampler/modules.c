@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -17,6 +18,9 @@
 /* 4096 modules of 1.4 KiB, and their index. */
 #define TABLE_BYTES (16UL << 20)
 #define NOT_FOUND   SIZE_MAX
+
+/* glibc's limit. */
+#define NAMESPACES_MAX 16
 
 /* The loader's public record, with the namespaces of glibc 2.35 (r_version 2) behind it. */
 struct loader_list {
@@ -38,6 +42,8 @@ static struct {
 	atomic_uint generation;	       /* written by the listener, read by hooks too */
 	atomic_bool changing;	       /* a child that is forked now has half a table */
 	bool believed;		       /* the last refresh found the loader's list at rest */
+	uint64_t last[NAMESPACES_MAX]; /* the loader's record of the last object in each */
+	size_t namespace_count;
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
@@ -148,6 +154,8 @@ struct refresh {
 	bool seen[MODULE_MAX];
 	struct module *added[MODULE_MAX];
 	size_t added_count;
+	uint64_t last[NAMESPACES_MAX];
+	size_t namespace_count;
 	bool incomplete; /* the list changed or vanished under us */
 };
 
@@ -165,9 +173,15 @@ static void note_module(struct refresh *r, uint64_t at, const struct link_map *l
 		r->added[r->added_count++] = m;
 }
 
+static void note_last(struct refresh *r, uint64_t last)
+{
+	if (last && r->namespace_count < NAMESPACES_MAX)
+		r->last[r->namespace_count++] = last;
+}
+
 static void read_list(struct refresh *r, uint64_t first, bool is_first_namespace)
 {
-	uint64_t at = first;
+	uint64_t at = first, last = 0;
 
 	for (size_t i = 0; at && i < MODULE_MAX; i++) {
 		struct link_map l;
@@ -177,8 +191,10 @@ static void read_list(struct refresh *r, uint64_t first, bool is_first_namespace
 			return;
 		}
 		note_module(r, at, &l, is_first_namespace && at == first);
+		last = at;
 		at = (uint64_t)l.l_next;
 	}
+	note_last(r, last);
 }
 
 /* The loader's state now; anything but consistent if it cannot be read. */
@@ -265,6 +281,8 @@ static bool refresh(void)
 	table.believed = !r.incomplete;
 	if (r.incomplete)
 		return false;
+	memcpy(table.last, r.last, sizeof(table.last));
+	table.namespace_count = r.namespace_count;
 	went = bury_missing(&r);
 	for (size_t i = 0; i < r.added_count; i++)
 		adopt(r.added[i]);
@@ -283,6 +301,18 @@ bool modules_refresh(void)
 	changed = refresh();
 	atomic_store(&table.changing, false);
 	return changed;
+}
+
+bool modules_have_come(void)
+{
+	for (size_t i = 0; i < table.namespace_count; i++) {
+		uint64_t next = 0;
+
+		peek(table.last[i] + offsetof(struct link_map, l_next), &next, sizeof(next));
+		if (next)
+			return true;
+	}
+	return false;
 }
 
 void modules_renew(size_t first)
@@ -364,6 +394,7 @@ static void forget(void)
 	table.index = NULL;
 	table.count = 0;
 	table.index_count = 0;
+	table.namespace_count = 0;
 }
 
 void modules_release(void)

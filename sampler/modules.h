@@ -64,6 +64,12 @@ void modules_init(void);
 bool modules_refresh(void);
 
 /*
+ * Objects were loaded since the last refresh: the loader puts them behind the last
+ * one of their namespace.  Reads one word for each namespace.
+ */
+bool modules_have_come(void);
+
+/*
  * A new generation, in which the modules from `first` on begin: addresses in them
  * that were met before are of something that came and went unseen.
  */

@@ -3,6 +3,7 @@
  * copy of it.
  */
 #include <check.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "sampler/code.h"
 #include "sampler/counters.h"
 #include "sampler/hook_walk.h"
+#include "sampler/learn.h"
 #include "sampler/modules.h"
 #include "sampler/own_stack.h"
 #include "sampler/ring.h"
@@ -29,12 +31,6 @@ static struct walk walked;
 static struct hook_walk hooked, plain;
 static bool is_whole; /* what hook_walk() said */
 static volatile long keep_frame;
-
-/* The caller of the function this stands in, as shim/alloc.c has it. */
-#define CALLER()                                                                                   \
-	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
-			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
-			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
 
 typedef void (*observer)(struct frame_regs caller);
 
@@ -279,6 +275,22 @@ START_TEST(after_a_dlclose_rows_are_not_used_until_the_listener_has_looked)
 }
 END_TEST
 
+/* The listener meets it first on a copy, and hooks must not learn from it what is not so. */
+START_TEST(code_that_came_since_the_listener_looked_is_not_code_without_rules)
+{
+	void *object = dlopen("libz.so.1", RTLD_NOW);
+	uint64_t pc;
+
+	ck_assert_msg(object != NULL, "%s", dlerror());
+	pc = (uint64_t)dlsym(object, "deflate") + 1;
+	ck_assert_int_eq(learn_row(pc).kind, ROW_NONE);
+	ck_assert_int_eq(rows_find(pc).kind, ROW_UNKNOWN);
+	code_refresh();
+	ck_assert_int_eq(learn_row(pc).kind, ROW_SP);
+	ck_assert_int_eq(rows_find(pc).kind, ROW_SP);
+}
+END_TEST
+
 static void *walk_unknown_stack(void *arg)
 {
 	(void)arg;
@@ -366,6 +378,7 @@ int main(void)
 	tcase_add_test(tc, an_unknown_address_is_left_to_the_listener);
 	tcase_add_test(tc, one_unknown_address_in_the_middle_is_enough);
 	tcase_add_test(tc, after_a_dlclose_rows_are_not_used_until_the_listener_has_looked);
+	tcase_add_test(tc, code_that_came_since_the_listener_looked_is_not_code_without_rules);
 	tcase_add_test(tc, a_stack_whose_bounds_are_not_known_is_left_to_the_listener);
 	tcase_add_test(tc, a_coroutine_is_left_to_the_listener);
 	tcase_add_test(tc, more_frames_than_a_record_keeps_are_cut_and_marked);
