@@ -36,10 +36,10 @@ static struct {
 	bool open;	   /* timers run */
 	bool holds_memory; /* ring, records, rows and modules are there */
 	int64_t next_scan_ns;
-	int64_t give_back_ns; /* when, once closed */
+	int64_t give_back_ns;	      /* when, once closed */
 	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
-	const char *refusal;  /* why the last start failed, NULL */
-	struct walk walk;     /* too large for the stack */
+	const char *refusal;	      /* why the last start failed, NULL */
+	struct walk walk;	      /* too large for the stack */
 } cpu;
 
 void cpu_disable(const char *why)
@@ -92,7 +92,7 @@ static bool modules_may_be_stale(void)
 static void walk(const struct capture *c)
 {
 	walk_capture(c, &cpu.walk);
-	if (modules_may_be_stale() && code_refresh())
+	if ((learn_met_newcomer() || modules_may_be_stale()) && code_refresh())
 		walk_capture(c, &cpu.walk);
 }
 

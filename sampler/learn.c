@@ -298,6 +298,16 @@ static void run(void (*fn)(void *), struct job *job)
 	lib_memory_use(before);
 }
 
+static bool met_newcomer;
+
+bool learn_met_newcomer(void)
+{
+	bool met = met_newcomer;
+
+	met_newcomer = false;
+	return met;
+}
+
 static COLD NOINLINE struct row learn_new(uint64_t pc)
 {
 	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
@@ -305,7 +315,7 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 	if (module_find(pc, modules_generation()))
 		run(probe, &job);
 	else if (modules_have_come()) /* kept, a hook would follow it at once */
-		return job.row;
+		return met_newcomer = true, job.row;
 	rows_add(pc, job.row);
 	return job.row;
 }

@@ -21,6 +21,12 @@
 /* The row for look-up address `pc`, found or learned; never ROW_UNKNOWN. */
 struct row learn_row(uint64_t pc);
 
+/*
+ * Since the last call learn_row() met code that may be of an object loaded since the
+ * last look at the modules: it said ROW_NONE, and a look will tell.
+ */
+bool learn_met_newcomer(void);
+
 /* Where the function that holds `pc` begins, by its unwind data; 0 if that is not known. */
 uint64_t learn_function_start(uint64_t pc);
 

@@ -285,8 +285,10 @@ START_TEST(code_that_came_since_the_listener_looked_is_not_code_without_rules)
 	pc = (uint64_t)dlsym(object, "deflate") + 1;
 	ck_assert_int_eq(learn_row(pc).kind, ROW_NONE);
 	ck_assert_int_eq(rows_find(pc).kind, ROW_UNKNOWN);
+	ck_assert(learn_met_newcomer());
 	code_refresh();
 	ck_assert_int_eq(learn_row(pc).kind, ROW_SP);
+	ck_assert(!learn_met_newcomer());
 	ck_assert_int_eq(rows_find(pc).kind, ROW_SP);
 }
 END_TEST
