@@ -22,6 +22,8 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
+	X(CPU_STARTS_NOT_AWAITED, "cpu_starts_not_awaited",                                        \
+	  "threads that blocked the signal while their timer was being started, for too long")     \
 	X(CARRIER_VISITORS_STUCK, "carrier_visitors_stuck",                                        \
 	  "times the signal was installed beside a call of the program that never returned")       \
 	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \

@@ -2,6 +2,7 @@
 
 #include <signal.h>
 
+#include "sampler/arm.h"
 #include "sampler/capture.h"
 #include "sampler/counters.h"
 #include "sampler/sandbox.h"
@@ -12,7 +13,9 @@
 #include "shim/cc.h"
 
 static struct {
-	atomic_int signal; /* the carrier, 0 while closed */
+	atomic_int signal;  /* the carrier, 0 while closed */
+	atomic_int ticking; /* the same, until the last timer is gone */
+	atomic_int last;    /* the last one, never 0 again */
 	_Atomic int64_t period_ns;
 	atomic_int hooks_inside;	  /* hooks that may be using a record */
 	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
@@ -35,26 +38,7 @@ static int64_t period(void)
 	return atomic_load_explicit(&roster.period_ns, memory_order_relaxed);
 }
 
-/* Leaves a state for another only if nobody else did; the winner owns the timer. */
-static bool move(struct thread *t, int from, int to)
-{
-	return atomic_compare_exchange_strong_explicit(&t->state, &from, to, memory_order_acq_rel,
-						       memory_order_relaxed);
-}
-
 /* ---- arming */
-
-static uint64_t bit_of(int signal)
-{
-	return 1ULL << (signal - 1);
-}
-
-static void count_once(struct thread *t, enum counter c)
-{
-	if (!t->counted)
-		counter_add(c, 1);
-	t->counted = true;
-}
 
 static void take_known_stack(struct thread *t)
 {
@@ -68,84 +52,57 @@ static void take_known_stack(struct thread *t)
 	}
 }
 
-/* The timer may fire before the state says ARMED; the handler does not look at the state. */
-static void arm(struct thread *t)
-{
-	if (timer_start(t, carrier(), period()) != 0)
-		return count_once(t, COUNTER_CPU_TIMERS_REFUSED);
-	if (!move(t, THREAD_UNARMED, THREAD_ARMED))
-		timer_delete_of(t);
-}
-
-static void arm_other(struct thread *t)
-{
-	if (task_blocks_signal(t->tid, carrier()))
-		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
-	else
-		arm(t);
-}
-
 static void adopt(int tid)
 {
 	struct thread *t = thread_claim(tid);
 
 	if (!t)
 		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	if (thread_twin(t))
+		return arm_end(t);
 	take_known_stack(t);
 	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
-	arm_other(t);
+	arm_other(t, carrier(), period());
 }
 
 /* ---- watching */
 
-/*
- * Timers of dumps that are out.  Counted before the thread's mask is looked at,
- * and that is looked at again when the timer runs: so a thread that blocks the
- * signal meanwhile either sees the count in its hook or is seen here.
- */
+/* Timers of dumps that are out.  Counted before a thread's mask is looked at: see arm.h. */
 static atomic_int watched;
 
 bool roster_may_tick(void)
 {
-	return roster_is_open() || atomic_load_explicit(&watched, memory_order_acquire) != 0;
+	return atomic_load_explicit(&roster.ticking, memory_order_acquire) != 0 ||
+	       atomic_load_explicit(&watched, memory_order_acquire) != 0;
 }
 
 /* By the listener, or by the thread itself, whoever comes first. */
 static void end_watch(struct thread *t)
 {
-	int armed = THREAD_ARMED;
-
-	if (!atomic_compare_exchange_strong(&t->state, &armed, THREAD_ENDED))
-		return;
-	timer_delete_of(t);
-	atomic_fetch_sub(&watched, 1);
+	if (arm_end_once(t))
+		atomic_fetch_sub(&watched, 1);
 }
 
 static bool start_watch(struct thread *t, int signal)
 {
 	take_known_stack(t);
-	if (timer_start_once(t, signal) != 0) {
-		thread_recycle(t);
-		return false;
-	}
-	atomic_store_explicit(&t->state, THREAD_ARMED, memory_order_release);
-	return true;
+	if (arm_once(t, signal))
+		return true;
+	thread_recycle(t);
+	return false;
 }
 
 bool roster_watch(int tid, uint32_t watch, int signal)
 {
-	struct thread *t = NULL;
+	struct thread *t;
 
+	atomic_store(&roster.last, signal);
 	atomic_fetch_add(&watched, 1);
-	if (!task_blocks_signal(tid, signal))
-		t = thread_claim_watched(tid, watch);
-	if (!t || !start_watch(t, signal)) {
-		atomic_fetch_sub(&watched, 1);
-		return false;
-	}
-	if (task_blocks_signal(tid, signal))
-		end_watch(t);
-	return true;
+	t = thread_claim_watched(tid, watch);
+	if (t && start_watch(t, signal))
+		return true;
+	atomic_fetch_sub(&watched, 1);
+	return false;
 }
 
 /* A tick may still be on its way, so the record is not anybody else's before the next dump. */
@@ -178,27 +135,19 @@ bool roster_watch_begins(void)
 
 /* ---- ending */
 
-static void end(struct thread *t)
-{
-	int was = atomic_exchange_explicit(&t->state, THREAD_ENDED, memory_order_acq_rel);
-
-	if (was == THREAD_ARMED || was == THREAD_PARKED)
-		timer_delete_of(t);
-}
-
 /* `cpu_ns`: what the thread's clock said last. */
 static void end_at(struct thread *t, int64_t cpu_ns)
 {
 	if (t->newborn)
 		atomic_fetch_add_explicit(&roster.newborn_ended_ns, cpu_ns, memory_order_relaxed);
-	end(t);
+	arm_end(t);
 }
 
 static void end_each(struct thread *t, void *unused)
 {
 	(void)unused;
 	if (!t->watch)
-		end(t);
+		arm_end(t);
 }
 
 /* ---- scanning */
@@ -220,7 +169,6 @@ static struct thread **slot_of(struct scan *s, int tid)
 	return &s->slot[at % SEEN_SLOTS];
 }
 
-/* Two records of one thread: it started and armed itself while we were looking.  One goes. */
 static void index_record(struct thread *t, void *arg)
 {
 	struct thread **slot = slot_of(arg, t->tid);
@@ -230,9 +178,7 @@ static void index_record(struct thread *t, void *arg)
 	t->found = false;
 	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
 		return thread_recycle(t);
-	if (*slot)
-		end(t);
-	else
+	if (!*slot || t->newborn) /* of twins, the thread's own */
 		*slot = t;
 }
 
@@ -247,15 +193,19 @@ static void see_tid(int tid, void *arg)
 		adopt(tid);
 }
 
+/* A mask that was restored by a jump is told to no hook. */
+static void check_parked(struct thread *t, int64_t used_ns)
+{
+	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()))
+		arm_resume(t);
+}
+
 /* It used CPU time and no tick came: does it block the signal, behind our hooks? */
 static void check_armed(struct thread *t, int64_t used_ns)
 {
 	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !task_blocks_signal(t->tid, carrier()))
 		return;
-	if (move(t, THREAD_ARMED, THREAD_UNARMED)) {
-		timer_delete_of(t);
-		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
-	}
+	arm_undo(t);
 }
 
 static void check_record(struct thread *t, void *arg)
@@ -271,8 +221,10 @@ static void check_record(struct thread *t, void *arg)
 		return end_at(t, t->cpu_seen_ns);
 	if (state == THREAD_ARMED)
 		check_armed(t, used);
+	else if (state == THREAD_PARKED)
+		check_parked(t, used);
 	else if (state == THREAD_UNARMED && used > t->period_ns)
-		arm_other(t);
+		arm_other(t, carrier(), period());
 	roster.counts.armed += state == THREAD_ARMED;
 	roster.counts.unarmed += state == THREAD_UNARMED;
 	t->cpu_seen_ns = cpu;
@@ -310,7 +262,9 @@ int roster_open(int signal, int64_t period_ns)
 	timers_budget();
 	roster.listener_tid = sys_gettid();
 	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
+	atomic_store(&roster.last, signal);
 	/* release: hooks that see the signal see the region and the period */
+	atomic_store_explicit(&roster.ticking, signal, memory_order_release);
 	atomic_store_explicit(&roster.signal, signal, memory_order_release);
 	roster_scan();
 	return 0;
@@ -320,6 +274,7 @@ void roster_close(void)
 {
 	atomic_store(&roster.signal, 0);
 	threads_each(end_each, NULL);
+	atomic_store(&roster.ticking, 0);
 }
 
 bool roster_is_quiet(void)
@@ -329,13 +284,13 @@ bool roster_is_quiet(void)
 
 void roster_release(void)
 {
-	threads_each(end_each, NULL); /* who armed itself while we were closing */
 	threads_close();
 }
 
 void roster_after_fork(void)
 {
 	atomic_store(&roster.signal, 0);
+	atomic_store(&roster.ticking, 0);
 	atomic_store(&watched, 0);
 	atomic_store(&roster.hooks_inside, 0);
 	roster.counts = (struct roster_counts){ 0 };
@@ -345,8 +300,8 @@ void roster_after_fork(void)
 
 static void change_period_of(struct thread *t, void *arg)
 {
-	if (!t->watch && atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ARMED)
-		timer_change_period(t, *(const int64_t *)arg);
+	if (!t->watch)
+		arm_change_period(t, *(const int64_t *)arg);
 }
 
 void roster_change_period(int64_t period_ns)
@@ -382,7 +337,16 @@ static bool i_block(int signal)
 	uint64_t mask = 0;
 
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
-	return mask & bit_of(signal);
+	return mask & 1ULL << (signal - 1);
+}
+
+/* The thread's own record stays, so that its hooks know of every timer it has. */
+static void end_twin(const struct thread *t)
+{
+	struct thread *twin = thread_twin(t);
+
+	if (twin)
+		arm_end(twin);
 }
 
 static void start_self(void)
@@ -392,12 +356,15 @@ static void start_self(void)
 	if (!t)
 		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
 	t->newborn = true;
+	end_twin(t);
 	take_known_stack(t);
 	thread_remember_self(t);
-	if (i_block(carrier()))
-		count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	if (i_block(atomic_load(&roster.last)))
+		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 	else
-		arm(t);
+		arm_self(t, atomic_load(&roster.last), period());
+	if (!atomic_load(&roster.signal))
+		arm_end(t); /* roster_close() may not have seen it */
 }
 
 static void end_self(void)
@@ -412,30 +379,26 @@ static void park_self(void)
 {
 	struct thread *t = thread_self();
 
-	if (t && move(t, THREAD_ARMED, THREAD_PARKED))
-		timer_park(t);
+	if (t)
+		arm_park(t);
+}
+
+static void park_self_late(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		arm_park_late(t, atomic_load(&roster.last));
+	else
+		arm_drop_pending(atomic_load(&roster.last)); /* its record has ended */
 }
 
 static void unpark_self(void)
 {
 	struct thread *t = thread_self();
 
-	if (t && move(t, THREAD_PARKED, THREAD_ARMED))
-		timer_unpark(t);
-}
-
-/* Takes what waits for this thread; what is no tick of ours is queued again. */
-static void take_pending(int signal)
-{
-	const struct timespec at_once = { 0, 0 };
-	uint64_t mask = bit_of(signal);
-	siginfo_t info;
-
-	if (sys_call4(SYS_rt_sigtimedwait, (long)&mask, (long)&info, (long)&at_once,
-		      sizeof(mask)) != signal)
-		return;
-	if (info.si_code != SI_TIMER || !thread_from_cookie(info.si_value.sival_ptr))
-		sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
+	if (t)
+		arm_unpark(t);
 }
 
 static void postpone_self(void)
@@ -445,32 +408,36 @@ static void postpone_self(void)
 	if (!t || atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ARMED)
 		return;
 	timer_postpone(t);
-	take_pending(carrier());
+	arm_drop_pending(atomic_load(&roster.last));
 }
 
 /*
  * A filtered thread makes no call of ours: the listener will find it.  Its timer
  * then goes on while it blocks the signal, and the next scan stops it.
  *
- * seq_cst on both words: either we see the roster closed, or roster_is_quiet()
- * sees us inside and the records stay.
+ * seq_cst on both words: either we see it closed, or roster_is_quiet() sees us
+ * inside and the records stay.
  */
-static void while_open(void (*fn)(void))
+static bool while_set(const atomic_int *word, void (*fn)(void))
 {
+	bool does;
+
 	atomic_fetch_add(&roster.hooks_inside, 1);
-	if (atomic_load(&roster.signal) && !sandbox_is_noted())
+	does = atomic_load(word) && !sandbox_is_noted();
+	if (does)
 		fn();
 	atomic_fetch_sub(&roster.hooks_inside, 1);
+	return does;
 }
 
 void roster_thread_starts(void)
 {
-	while_open(start_self);
+	while_set(&roster.signal, start_self);
 }
 
 void roster_thread_ends(void)
 {
-	while_open(end_self);
+	while_set(&roster.ticking, end_self);
 }
 
 static void end_watch_of(struct thread *t, void *tid)
@@ -479,30 +446,45 @@ static void end_watch_of(struct thread *t, void *tid)
 		end_watch(t);
 }
 
+static void end_watch_late_of(struct thread *t, void *tid)
+{
+	if (t->watch && t->tid == *(const int *)tid &&
+	    arm_end_once_late(t, atomic_load(&roster.last)))
+		atomic_fetch_sub(&watched, 1);
+}
+
 /* A dump's tick must not come behind the mask; the dump goes without. */
-static void end_own_watches(void)
+static void end_own_watches(void (*end)(struct thread *t, void *tid))
 {
 	int tid = sys_gettid();
 
 	atomic_fetch_add(&roster.hooks_inside, 1);
 	if (atomic_load(&watched) && !sandbox_is_noted())
-		threads_each(end_watch_of, &tid);
+		threads_each(end, &tid);
 	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 
 void roster_thread_blocks(void)
 {
-	while_open(park_self);
-	if (UNLIKELY(atomic_load_explicit(&watched, memory_order_acquire)))
-		end_own_watches();
+	while_set(&roster.ticking, park_self);
+	if (UNLIKELY(atomic_load(&watched)))
+		end_own_watches(end_watch_of);
+}
+
+void roster_thread_blocked(void)
+{
+	if (!while_set(&roster.ticking, park_self_late) && !sandbox_is_noted())
+		arm_drop_pending(atomic_load(&roster.last)); /* it was open a moment ago */
+	if (UNLIKELY(atomic_load(&watched)))
+		end_own_watches(end_watch_late_of);
 }
 
 void roster_thread_unblocks(void)
 {
-	while_open(unpark_self);
+	while_set(&roster.ticking, unpark_self);
 }
 
 void roster_thread_jumps(void)
 {
-	while_open(postpone_self);
+	while_set(&roster.ticking, postpone_self);
 }

@@ -71,9 +71,12 @@ bool roster_may_tick(void);
 void roster_thread_starts(void);
 void roster_thread_ends(void);
 
-/* Around a change of the calling thread's mask that blocks or unblocks the carrier.  Context: hook.
+/*
+ * Around a change of the calling thread's mask: before it blocks the carrier and
+ * after it did, and after it unblocked it.  Context: hook.
  */
 void roster_thread_blocks(void);
+void roster_thread_blocked(void);
 void roster_thread_unblocks(void);
 
 /*

@@ -2,11 +2,9 @@
  * Who moves a record's state:
  *
  *   FREE -> UNARMED     whoever claims it (thread_claim)
- *   UNARMED -> ARMED    the claimer, once the timer runs
- *   ARMED <-> PARKED    the thread itself, in the signal-mask hooks
- *   any -> ENDED        the thread at its end, or the listener: one exchange decides,
- *                       the winner deletes the timer
  *   ENDED -> FREE       the listener
+ *   all others          the thread itself or the listener, in arm.c: one exchange
+ *                       decides, the winner owns the timer
  */
 #include "sampler/threads.h"
 
@@ -85,7 +83,7 @@ static bool is_live(struct thread *t)
 	return state != THREAD_FREE && state != THREAD_ENDED;
 }
 
-static struct thread *find_tid(int tid)
+static struct thread *find_tid(int tid, const struct thread *but)
 {
 	uint32_t words = atomic_load_explicit(&words_used, memory_order_acquire);
 
@@ -95,7 +93,7 @@ static struct thread *find_tid(int tid)
 		for (; bits; bits &= bits - 1) {
 			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
 
-			if (t->tid == tid && !t->watch && is_live(t))
+			if (t->tid == tid && !t->watch && t != but && is_live(t))
 				return t;
 		}
 	}
@@ -107,8 +105,14 @@ struct thread *thread_self(void)
 	int tid = sys_gettid();
 
 	if (!self || self->tid != tid || !is_live(self))
-		self = find_tid(tid);
+		self = find_tid(tid, NULL);
 	return self;
+}
+
+struct thread *thread_twin(const struct thread *t)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return find_tid(t->tid, t);
 }
 
 void thread_remember_self(struct thread *t)

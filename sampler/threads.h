@@ -16,17 +16,18 @@
 #define THREADS_MAX 32768 /* records; kernel.pid_max's default */
 
 enum thread_state {
-	THREAD_FREE,	/* the record belongs to nobody */
-	THREAD_ARMED,	/* its timer runs */
-	THREAD_PARKED,	/* it blocked the signal through us: its timer is stopped */
-	THREAD_UNARMED, /* known, but without a timer: signal blocked, or refused */
-	THREAD_ENDED,	/* its last tick is past; the listener takes the record back */
+	THREAD_FREE,	 /* the record belongs to nobody */
+	THREAD_ARMED,	 /* its timer runs */
+	THREAD_STARTING, /* somebody is between the system calls that start, change or delete it */
+	THREAD_PARKED,	 /* it blocked the signal through us: its timer, if any, is stopped */
+	THREAD_UNARMED,	 /* known, but without a timer: signal blocked, or refused */
+	THREAD_ENDED,	 /* its last tick is past; the listener takes the record back */
 };
 
 struct thread {
-	atomic_int state; /* enum thread_state; see who moves it in threads.c */
+	atomic_int state; /* enum thread_state; see who moves it in arm.c */
 	int tid;
-	int timer;	   /* kernel timer id, valid while ARMED or PARKED */
+	int timer;	   /* kernel timer id, -1: none */
 	uint32_t watch;	   /* not 0: of a thread dump, for one tick that stands for no time */
 	bool newborn;	   /* it started while it could be sampled from its first instruction */
 	int64_t period_ns; /* CPU time one tick stands for */
@@ -79,6 +80,13 @@ struct thread *thread_claim(int tid);
 /* The same for a thread dump (thread.watch); hooks never take it for their own.  Context: listener.
  */
 struct thread *thread_claim_watched(int tid, uint32_t watch);
+
+/*
+ * Another live record of the same thread, or NULL.  A thread that starts and the
+ * listener may both claim one: of two who ask after they claimed, one at least sees
+ * the other's.  Context: hook, listener.
+ */
+struct thread *thread_twin(const struct thread *t);
 
 /* ENDED: the listener will recycle it.  Context: hook, listener. */
 void thread_end(struct thread *t);

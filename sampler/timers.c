@@ -155,6 +155,7 @@ int timer_change_period(struct thread *t, int64_t period_ns)
 void timer_delete_of(struct thread *t)
 {
 	sys_call3(SYS_timer_delete, t->timer, 0, 0);
+	t->timer = -1;
 	atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
 }
 

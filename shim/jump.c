@@ -27,7 +27,7 @@ static COLD NOINLINE void jump_sampled(const jmp_buf env)
 
 static inline void prepare(const jmp_buf env)
 {
-	if (UNLIKELY(roster_is_open()) && !life_is_child() && !life_is_borrowed())
+	if (UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed())
 		jump_sampled(env);
 }
 

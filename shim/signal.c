@@ -213,6 +213,11 @@ static bool unblocks(int how, const sigset_t *set)
 
 typedef int (*mask_function)(int how, const sigset_t *set, sigset_t *old);
 
+static bool is_sampled(void)
+{
+	return UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed();
+}
+
 static COLD NOINLINE int set_mask_sampled(mask_function fn, int how, const sigset_t *set,
 					  sigset_t *old)
 {
@@ -222,26 +227,38 @@ static COLD NOINLINE int set_mask_sampled(mask_function fn, int how, const sigse
 	if (parked)
 		roster_thread_blocks();
 	err = fn(how, set, old);
+	if (parked && !err)
+		roster_thread_blocked();
 	if (err ? parked : frees)
 		roster_thread_unblocks();
 	return err;
 }
 
-static bool is_sampled(void)
+/* Sampling may have begun while libc was changing the mask. */
+static COLD NOINLINE void settle_mask(int how, const sigset_t *set)
 {
-	return UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed();
+	if (blocks(how, set))
+		roster_thread_blocked();
+}
+
+static inline int set_mask(mask_function fn, int how, const sigset_t *set, sigset_t *old)
+{
+	int err;
+
+	if (is_sampled())
+		return set_mask_sampled(fn, how, set, old);
+	err = fn(how, set, old);
+	if (!err && is_sampled())
+		settle_mask(how, set);
+	return err;
 }
 
 EXPORT int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
 {
-	if (is_sampled())
-		return set_mask_sampled(real()->pthread_sigmask, how, set, old);
-	return real()->pthread_sigmask(how, set, old);
+	return set_mask(real()->pthread_sigmask, how, set, old);
 }
 
 EXPORT int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	if (is_sampled())
-		return set_mask_sampled(real()->sigprocmask, how, set, old);
-	return real()->sigprocmask(how, set, old);
+	return set_mask(real()->sigprocmask, how, set, old);
 }
