@@ -174,4 +174,5 @@ def main():
 
 
 main.failed = False
-main()
+if __name__ == "__main__":
+    main()

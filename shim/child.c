@@ -11,9 +11,11 @@
 #include "sampler/cpu.h"
 #include "sampler/heap.h"
 #include "sampler/learn.h"
+#include "sampler/monotonic.h"
 #include "sampler/sandbox.h"
 #include "sampler/site_at.h"
 #include "sampler/sys.h"
+#include "sampler/turn.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
 #include "shim/last_thread.h"
@@ -41,6 +43,7 @@ static struct {
 	int64_t entered_ns;
 	_Atomic int64_t next_try_ns;
 	_Atomic int64_t pause_ns;
+	struct turns turns;
 	atomic_bool busy; /* a thread starts or ends the listener */
 } child;
 
@@ -105,6 +108,7 @@ static void put_in_order(void)
 	child.entered_ns = sys_now_ns();
 	child.next_try_ns = 0;
 	child.pause_ns = FIRST_PAUSE_NS;
+	child.turns = (struct turns){ 0 };
 	child.busy = false;
 }
 
@@ -281,14 +285,19 @@ static bool may_succeed(void)
 	return (now == LIFE_YOUNG || now == LIFE_WORKER) && may_act();
 }
 
-/* To ask for the parent costs half an empty epoll_wait; an old worker does so at every eighth. */
-static bool is_turn_to_look(void)
-{
-	static atomic_uint calls;
+/*
+ * To ask for the parent costs half an empty epoll_wait, and a wait in pieces five
+ * times as much.  A child that waits 256 times in its first moments has every wait
+ * looked at; one that serves thousands of requests a second does not notice.
+ */
+#define TURN_NS	   (10 * NS_PER_MS)
+#define TURN_BURST 256
 
-	if (state() != LIFE_WORKER)
-		return true;
-	return atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) % 8 == 0;
+bool child_is_to_look(void)
+{
+	int64_t now = monotonic_ns(); /* 0 in a sandbox, where nothing is to be done */
+
+	return now && state() != LIFE_WIPED && turn_take(&child.turns, now, TURN_NS, TURN_BURST);
 }
 
 static bool may_unpark(void)
@@ -310,8 +319,7 @@ void child_chance(const uint64_t *blocked)
 	if (life_now() == LIFE_PARKED) {
 		if (may_unpark() && !may_be_in_handler(blocked))
 			start_listener(FOR_EVER);
-	} else if (is_turn_to_look() && parent_is_gone() && may_succeed() && is_time() &&
-		   !may_be_in_handler(blocked)) {
+	} else if (may_succeed() && parent_is_gone() && is_time() && !may_be_in_handler(blocked)) {
 		start_listener(0);
 	}
 }

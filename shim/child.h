@@ -34,6 +34,12 @@ bool child_records(void);
 void child_settle(void);
 
 /*
+ * Whether this wait is one of those at which a child looks after its parent; most
+ * of a busy child's are not.  Context: hook.
+ */
+bool child_is_to_look(void);
+
+/*
  * A safe point: starts a listener if it is this process's turn.  `blocked` is the
  * thread's signal mask, NULL: to be looked up.  Most of these calls may be made by a
  * signal handler, which may have interrupted malloc: so nothing is started while

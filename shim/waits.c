@@ -23,7 +23,8 @@
 
 /* ---- waiting in pieces */
 
-#define FIRST_PIECE_NS	 (1 * NS_PER_MS)
+/* Longer than the scheduler's tick: a timer that is the next to fire costs microseconds. */
+#define FIRST_PIECE_NS	 (16 * NS_PER_MS)
 #define LONGEST_PIECE_NS (500 * NS_PER_MS)
 #define FOREVER		 INT64_MAX
 
@@ -158,7 +159,7 @@ static COLD NOINLINE int select_in_pieces(int count, fd_set *in, fd_set *out, fd
 
 /* ---- the calls */
 
-#define IS_CHILD UNLIKELY(life_is_child())
+#define LOOKS UNLIKELY(life_is_child()) && child_is_to_look()
 
 /* A place to take the port over, and whether the wait that comes is to be cut in pieces. */
 static NOINLINE bool look(bool is_endless)
@@ -176,7 +177,7 @@ static NOINLINE bool look_masked(const sigset_t *mask, bool is_endless)
 
 EXPORT int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 {
-	if (IS_CHILD && look(timeout < 0))
+	if (LOOKS && look(timeout < 0))
 		return epoll_in_pieces(fd, events, max, NULL);
 	return real()->epoll_wait(fd, events, max, timeout);
 }
@@ -184,14 +185,14 @@ EXPORT int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
 EXPORT int epoll_pwait(int fd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
-	if (IS_CHILD && look_masked(mask, timeout < 0))
+	if (LOOKS && look_masked(mask, timeout < 0))
 		return epoll_in_pieces(fd, events, max, mask);
 	return real()->epoll_pwait(fd, events, max, timeout, mask);
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 {
-	if (IS_CHILD && look(timeout < 0))
+	if (LOOKS && look(timeout < 0))
 		return poll_in_pieces(fds, count, NULL);
 	return real()->poll(fds, count, timeout);
 }
@@ -199,7 +200,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t count, int timeout)
 EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
 		 const sigset_t *mask)
 {
-	if (IS_CHILD && look_masked(mask, !timeout))
+	if (LOOKS && look_masked(mask, !timeout))
 		return poll_in_pieces(fds, count, mask);
 	return real()->ppoll(fds, count, timeout, mask);
 }
@@ -207,7 +208,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeou
 EXPORT int select(int count, fd_set *in, fd_set *out, fd_set *other, struct timeval *timeout)
 {
 	/* programs with more descriptors bring larger sets than ours */
-	if (IS_CHILD && look(!timeout && count <= FD_SETSIZE))
+	if (LOOKS && look(!timeout && count <= FD_SETSIZE))
 		return select_in_pieces(count, in, out, other, NULL);
 	return real()->select(count, in, out, other, timeout);
 }
@@ -215,7 +216,7 @@ EXPORT int select(int count, fd_set *in, fd_set *out, fd_set *other, struct time
 EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 		   const struct timespec *timeout, const sigset_t *mask)
 {
-	if (IS_CHILD && look_masked(mask, !timeout && count <= FD_SETSIZE))
+	if (LOOKS && look_masked(mask, !timeout && count <= FD_SETSIZE))
 		return select_in_pieces(count, in, out, other, mask);
 	return real()->pselect(count, in, out, other, timeout, mask);
 }
@@ -223,14 +224,14 @@ EXPORT int pselect(int count, fd_set *in, fd_set *out, fd_set *other,
 /* Both return only with EINTR, as a wait for nothing does. */
 EXPORT int sigsuspend(const sigset_t *mask)
 {
-	if (IS_CHILD && look_masked(mask, true))
+	if (LOOKS && look_masked(mask, true))
 		return poll_in_pieces(NULL, 0, mask);
 	return real()->sigsuspend(mask);
 }
 
 EXPORT int pause(void)
 {
-	if (IS_CHILD && look(true))
+	if (LOOKS && look(true))
 		return poll_in_pieces(NULL, 0, NULL);
 	return real()->pause();
 }
@@ -257,7 +258,7 @@ EXPORT int pause(void)
 #define X(name, type, parameters, arguments)                                                       \
 	EXPORT type name parameters                                                                \
 	{                                                                                          \
-		if (IS_CHILD)                                                                      \
+		if (LOOKS)                                                                         \
 			child_chance(NULL);                                                        \
 		return real()->name arguments;                                                     \
 	}
