@@ -46,10 +46,15 @@ static void count_one(struct chance *c)
 	counter_add(c->coarsened, 1);
 }
 
-/* hits / of as a uniform number below `of` decides it, exact to 2^-64. */
-static bool draw(struct odds odds)
+/* A uniform number below `of`: hits / of of them are below hits, exact to 2^-64. */
+static uint64_t draw(struct odds odds)
 {
-	return (uint64_t)((unsigned __int128)weight_random() * odds.of >> 64) < odds.hits;
+	return (uint64_t)((unsigned __int128)weight_random() * odds.of >> 64);
+}
+
+static void halve(struct chance *c, struct odds *odds)
+{
+	odds->of <<= atomic_load_explicit(&c->halvings, memory_order_relaxed);
 }
 
 bool chance_is_certain(struct chance *c)
@@ -65,11 +70,23 @@ bool chance_take(struct chance *c, struct odds *odds, int64_t now_ns)
 		return true;
 	}
 	look_at_clock(c, now_ns);
-	odds->of <<= atomic_load_explicit(&c->halvings, memory_order_relaxed);
-	if (odds->hits < odds->of && !draw(*odds))
+	halve(c, odds);
+	if (odds->hits < odds->of && draw(*odds) >= odds->hits)
 		return false;
 	count_one(c);
 	return true;
+}
+
+uint64_t chance_draw(struct chance *c, struct odds *odds)
+{
+	halve(c, odds);
+	return draw(*odds);
+}
+
+void chance_recorded(struct chance *c, int64_t now_ns)
+{
+	look_at_clock(c, now_ns);
+	count_one(c);
 }
 
 uint64_t odds_weigh(struct odds odds, uint64_t n)

@@ -39,6 +39,15 @@ struct chance {
  */
 bool chance_take(struct chance *c, struct odds *odds, int64_t now_ns);
 
+/*
+ * The same for an event whose hits are not known yet, to be drawn where there is
+ * time for it: what it has to exceed to be recorded; odds->of becomes what it was.
+ */
+uint64_t chance_draw(struct chance *c, struct odds *odds);
+
+/* An event was recorded without chance_take().  `now_ns` tells seconds apart. */
+void chance_recorded(struct chance *c, int64_t now_ns);
+
 /* Everything is recorded at present. */
 bool chance_is_certain(struct chance *c);
 

@@ -45,11 +45,16 @@ static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct o
 	counter_add(p->samples, 1);
 }
 
+void wait_goes_on(struct lock_wait *w, const void *lock)
+{
+	w->lock = lock;
+	w->slot = lock && w->start_ns && mutex_fraction() ? waiters_add(lock, w->start_ns) : NULL;
+}
+
 void wait_begins(struct lock_wait *w, const void *lock)
 {
 	w->start_ns = monotonic_ns();
-	w->lock = lock;
-	w->slot = lock && w->start_ns && mutex_fraction() ? waiters_add(lock, w->start_ns) : NULL;
+	wait_goes_on(w, lock);
 }
 
 static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct frame_regs caller)
@@ -71,6 +76,55 @@ void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct fra
 	else if (counts && block_rate())
 		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
 }
+
+/* ---- brief waits */
+
+/* A futex call that need not sleep takes as long. */
+#define BRIEF_NS 300
+
+static void draw_early(struct lock_wait *w)
+{
+	struct odds odds = { 0, block_rate() ? block_rate() : BLOCK_RATE_DEFAULT };
+
+	w->draw = chance_draw(&block.chance, &odds);
+	w->of = odds.of;
+}
+
+void wait_looks(struct lock_wait *w)
+{
+	w->start_ns = monotonic_ns();
+	w->now_ns = w->start_ns;
+	if (chance_is_certain(&block.chance) || chance_is_certain(&mutex.chance))
+		w->now_ns += BRIEF_NS; /* no look */
+	else
+		draw_early(w);
+}
+
+bool wait_looks_again(struct lock_wait *w)
+{
+	if (!w->start_ns || w->now_ns - w->start_ns >= BRIEF_NS)
+		return false;
+	__builtin_ia32_pause();
+	w->now_ns = monotonic_ns();
+	return true;
+}
+
+void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller)
+{
+	int64_t now_ns = monotonic_ns();
+	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->of };
+
+	if (LIKELY(w->draw >= odds.hits))
+		return;
+	if (block_rate()) {
+		chance_recorded(&block.chance, now_ns);
+		record(&block, 1, (int64_t)odds.hits, odds, leaf, caller);
+	}
+	if (mutex_fraction())
+		counter_add(COUNTER_MUTEX_WAITS_BRIEF, odds_weigh(odds, 1));
+}
+
+/* ---- unlocks */
 
 /* Everything counts, or this is worth a look. */
 static bool wants_charge(const void *lock)

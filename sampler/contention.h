@@ -30,7 +30,33 @@ struct lock_wait {
 	int64_t start_ns;
 	const void *lock;
 	struct waiters_slot *slot;
+
+	int64_t now_ns; /* of the last look */
+	uint64_t draw, of;
 };
+
+/*
+ * Before the real wait: whether the lock is left in the next 0.3 us.  The time of a
+ * futex call that finds it free after all; and nothing that other threads read is
+ * written, which would cost them more than such a wait takes.  No looks are taken
+ * while everything is recorded.
+ *
+ *	wait_looks(&w);
+ *	while (wait_looks_again(&w))
+ *		if (it is ours now)
+ *			return wait_was_brief(&w, leaf, caller);
+ *	wait_goes_on(&w, lock);
+ *
+ * Context: hook.
+ */
+void wait_looks(struct lock_wait *w);
+bool wait_looks_again(struct lock_wait *w);
+
+/* It was ours at the last look.  No unlock is charged with it (mutex_waits_brief). */
+void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
+
+/* As wait_begins(), since the first look. */
+void wait_goes_on(struct lock_wait *w, const void *lock);
 
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
 void wait_begins(struct lock_wait *w, const void *lock);

@@ -86,6 +86,8 @@
 	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
 	X(MUTEX_WAITERS_UNSEEN, "mutex_waiters_unseen",                                            \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \
+	  "waits below 0.3 us, an estimate: in block, but no unlock was charged with them")        \
 	X(WAITS_NOT_TIMED, "waits_not_timed",                                                      \
 	  "waits not recorded: in a sandbox, on a machine whose clock is a system call")           \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \

@@ -113,6 +113,18 @@ static bool is_of(const struct waiters_slot *slot, const void *lock)
 	return __atomic_load_n(&slot->lock, __ATOMIC_ACQUIRE) == lock;
 }
 
+/* The filter counts slots with waiters: what a crowd has in common changes once. */
+static void first_arrived(struct waiters_slot *slot, const void *lock)
+{
+	set_base_ticks(slot);
+	__atomic_fetch_add(waiters_entry(lock), 1, __ATOMIC_RELAXED);
+}
+
+static void last_left(const void *lock)
+{
+	__atomic_fetch_sub(waiters_entry(lock), 1, __ATOMIC_RELAXED);
+}
+
 /* One more at a slot that has this lock already. */
 static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
 {
@@ -128,7 +140,7 @@ static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
 		       : pack((uint64_t)start_ns, 1, 0, 0);
 	} while (!swap(&slot->state, &seen, to));
 	if (count_of(to) == 1)
-		set_base_ticks(slot);
+		first_arrived(slot, lock);
 	return true;
 }
 
@@ -143,9 +155,9 @@ static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start
 	if (!swap(&slot->state, &seen, busy))
 		return false;
 	__atomic_store_n(&slot->lock, lock, __ATOMIC_RELEASE);
-	set_base_ticks(slot);
 	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0, 0)))
 		; /* nobody changes a busy slot: once is enough */
+	first_arrived(slot, lock);
 	return true;
 }
 
@@ -170,9 +182,7 @@ struct waiters_slot *waiters_add(const void *lock, int64_t start_ns)
 {
 	struct waiters_slot *slot = find_slot(lock, start_ns);
 
-	if (slot)
-		__atomic_fetch_add(waiters_entry(lock), 1, __ATOMIC_RELAXED);
-	else
+	if (!slot)
 		counter_add(COUNTER_MUTEX_WAITERS_UNSEEN, 1);
 	return slot;
 }
@@ -187,20 +197,29 @@ void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_n
 		to = pack(seen.base_ns, count_of(seen) - 1, gone_of(seen) + 1,
 			  sum > mine ? sum - mine : 0);
 	} while (!swap(&slot->state, &seen, to));
-	__atomic_fetch_sub(waiters_entry(lock), 1, __ATOMIC_RELAXED);
+	if (count_of(to) == 0)
+		last_left(lock);
+}
+
+static bool has_waiters(const struct waiters_slot *slot)
+{
+	return (__atomic_load_n(&slot->state.packed, __ATOMIC_RELAXED) & BUSY) != 0;
+}
+
+static bool is_old(const struct waiters_slot *slot)
+{
+	uint64_t base = __atomic_load_n(&slot->base_ticks, __ATOMIC_RELAXED);
+
+	return __builtin_ia32_rdtsc() - base >= WORTH_TICKS;
 }
 
 bool waiters_worth_charging(const void *lock)
 {
-	uint64_t now = __builtin_ia32_rdtsc();
-
 	for (unsigned k = 0; k < WINDOW; k++) {
-		struct waiters_slot *slot = slot_at(lock, k);
-		uint64_t base = __atomic_load_n(&slot->base_ticks, __ATOMIC_RELAXED);
-		unsigned n = __atomic_load_n(&slot->state.packed, __ATOMIC_RELAXED) & BUSY;
+		const struct waiters_slot *slot = slot_at(lock, k);
 
-		if (is_of(slot, lock) && n && (now - base) >= WORTH_TICKS / n)
-			return true;
+		if (is_of(slot, lock))
+			return has_waiters(slot) && is_old(slot);
 	}
 	return false;
 }

@@ -49,9 +49,9 @@ void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_n
 
 /*
  * In one look, without reading a clock that costs: whether what there is to be
- * charged at `lock` is worth it, about 25 us of waiting.  Less stays for a later
- * unlock, so nothing is lost, and an unlock is charged with a chance that grows
- * with what it has cost.
+ * charged at `lock` is worth it: about 25 us of it, whoever waits.  Less stays for a
+ * later unlock, so nothing is lost, and an unlock is charged with a chance that
+ * grows with how long the lock was held.
  */
 bool waiters_worth_charging(const void *lock);
 

@@ -6,6 +6,18 @@ static bool has_waited(int err)
 	return err == thrd_success || err == thrd_timedout;
 }
 
+static int look_for_a_while(mtx_t *m, struct lock_wait *w)
+{
+	int err = thrd_busy;
+
+	wait_looks(w);
+	while (err == thrd_busy && wait_looks_again(w)) {
+		if (lock_is_free((const pthread_mutex_t *)m))
+			err = next_lock.mtx_trylock(m);
+	}
+	return err;
+}
+
 static OUR_FRAME COLD int contended_lock(mtx_t *m)
 {
 	struct lock_wait w;
@@ -13,7 +25,12 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 
 	if (locks_left_behind())
 		return next_lock.mtx_lock(m);
-	wait_begins(&w, m);
+	err = look_for_a_while(m, &w);
+	if (err != thrd_busy) {
+		wait_was_brief(&w, PSEUDO_CALL_mtx_lock, CALLER());
+		return err;
+	}
+	wait_goes_on(&w, m);
 	err = next_lock.mtx_lock(m);
 	wait_ends(&w, has_waited(err), PSEUDO_CALL_mtx_lock, CALLER());
 	return err;

@@ -6,7 +6,8 @@
  * If not, the real trylock: it does what the real lock would do at once, for every
  * kind of mutex, and only EBUSY means that somebody else has it.  (EBUSY is also
  * what an error-checking mutex of the caller's own says; then the real lock says
- * EDEADLK, and that was no wait.)  Then the one real call, timed.
+ * EDEADLK, and that was no wait.)  Then a few more looks, see contention.h, and
+ * the one real call, timed.
  */
 #include "shim/locks.h"
 
@@ -16,6 +17,19 @@ static bool has_waited(int err)
 	return err == 0 || err == ETIMEDOUT || err == EOWNERDEAD || err == ENOTRECOVERABLE;
 }
 
+/* What the try-lock said, EBUSY for as long as somebody else has it. */
+static int look_for_a_while(pthread_mutex_t *m, struct lock_wait *w)
+{
+	int err = EBUSY;
+
+	wait_looks(w);
+	while (err == EBUSY && wait_looks_again(w)) {
+		if (lock_is_free(m))
+			err = next_lock.pthread_mutex_trylock(m);
+	}
+	return err;
+}
+
 static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 {
 	struct lock_wait w;
@@ -23,7 +37,12 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 
 	if (locks_left_behind())
 		return next_lock.pthread_mutex_lock(m);
-	wait_begins(&w, m);
+	err = look_for_a_while(m, &w);
+	if (err != EBUSY) {
+		wait_was_brief(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
+		return err;
+	}
+	wait_goes_on(&w, m);
 	err = next_lock.pthread_mutex_lock(m);
 	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
 	return err;

@@ -89,6 +89,28 @@ START_TEST(sums_of_shorter_ones_are_right_on_average)
 END_TEST
 
 /* Half of Go's rule of the block profile: a short wait that is taken adds `rate` ns. */
+/* The same, drawn before the length is known. */
+START_TEST(sums_are_right_when_it_is_drawn_before)
+{
+	uint64_t length = lengths[_i];
+	double p = (double)length / 1000, total = 0;
+	double sd = sqrt(EVENTS * (1 - p) / p) * (double)length;
+
+	for (int i = 0; i < EVENTS; i++) {
+		struct odds odds = { 0, 1000 };
+		uint64_t draw = chance_draw(&chance, &odds);
+
+		odds.hits = length;
+		if (draw >= length)
+			continue;
+		total += (double)odds_weigh(odds, length);
+		chance_recorded(&chance, quiet_time());
+	}
+	ck_assert_msg(fabs(total - (double)length * EVENTS) <= 6 * sd, "%.0f of %.0f", total,
+		      (double)length * EVENTS);
+}
+END_TEST
+
 START_TEST(a_short_wait_that_is_taken_adds_the_rate)
 {
 	for (uint64_t length = 1; length < 1000; length++)
@@ -197,6 +219,8 @@ int main(void)
 	tcase_add_test(t, while_everything_is_wanted_everything_counts_once);
 	tcase_add_test(t, what_reaches_the_rate_is_never_missed);
 	tcase_add_loop_test(t, sums_of_shorter_ones_are_right_on_average, 0,
+			    (int)(sizeof(lengths) / sizeof(*lengths)));
+	tcase_add_loop_test(t, sums_are_right_when_it_is_drawn_before, 0,
 			    (int)(sizeof(lengths) / sizeof(*lengths)));
 	tcase_add_test(t, a_short_wait_that_is_taken_adds_the_rate);
 	tcase_add_test(t, a_storm_is_thinned_and_its_sum_stays_right);

@@ -109,6 +109,20 @@ START_TEST(waits_that_ended_are_counted_with_the_next_charge)
 }
 END_TEST
 
+START_TEST(the_filter_falls_with_the_last_of_a_crowd)
+{
+	struct waiters_slot *s[3];
+
+	for (int i = 0; i < 3; i++)
+		s[i] = add(LOCK(1), 1000);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(waiters_maybe(LOCK(1)));
+		remove_waiter(s[i], LOCK(1), 1000);
+	}
+	ck_assert(!waiters_maybe(LOCK(1)));
+}
+END_TEST
+
 /* Processors tick more often than 10^8 times and less than 10^10 times a second. */
 START_TEST(a_charge_is_worth_it_after_some_waiting)
 {
@@ -298,6 +312,7 @@ int main(void)
 	tcase_add_test(t, who_comes_and_goes_between_charges_leaves_no_trace);
 	tcase_add_test(t, a_waiter_that_is_noted_late_counts_from_the_charge_on);
 	tcase_add_test(t, waits_that_ended_are_counted_with_the_next_charge);
+	tcase_add_test(t, the_filter_falls_with_the_last_of_a_crowd);
 	tcase_add_test(t, a_charge_is_worth_it_after_some_waiting);
 	tcase_add_test(t, a_child_forgets_all_waiters);
 	tcase_add_test(t, locks_are_charged_apart);
