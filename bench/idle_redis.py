@@ -169,7 +169,7 @@ def measure_wakeups(server):
     before = switches(server, server.listener)
     time.sleep(seconds)
     report("listener, idle, wake-ups", switches(server, server.listener) - before, "switches", 0,
-           f"in {seconds} s without requests")
+           f"in {seconds} s without requests; each for an allocation from a stack not met before")
     before, until = switches(server, server.listener), time.monotonic() + seconds
     while time.monotonic() < until:
         server.turns(10)

@@ -18,7 +18,7 @@
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 
-#define BUDGET_NS_A_THREAD 100000 /* 100 ms for 1,000 */
+#define BUDGET_NS_A_THREAD 10000
 #define STACK_BYTES	   (64UL << 10)
 #define NAMED		   __attribute__((noinline))
 

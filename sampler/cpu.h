@@ -84,7 +84,8 @@ void cpu_watch_close(struct cpu_watch *w);
  */
 int64_t cpu_tick(int64_t now_ns);
 
-/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: any role. */
+/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: any role.
+ */
 void cpu_disable(const char *why);
 
 /* No profile runs and no memory is held.  Context: child. */

@@ -190,8 +190,13 @@ static bool heed_filter(void)
 
 static int64_t tick(int64_t now_ns)
 {
+	int64_t again;
+
 	site_at_drain();
-	return cpu_tick(now_ns);
+	again = cpu_tick(now_ns);
+	if (again == INT64_MAX)
+		peek_release(); /* nothing is under way */
+	return again;
 }
 
 static void start(int argc, char **argv)

@@ -48,10 +48,10 @@ static bool confines_thread(int option)
 	       option == PR_CAP_AMBIENT;
 }
 
-static void prctl_comes(int option, unsigned long first, unsigned long second)
+static void prctl_comes(int option, unsigned long mode, unsigned long filter)
 {
 	if (UNLIKELY(option == PR_SET_SECCOMP))
-		filter_comes(false, first == SECCOMP_MODE_FILTER ? (void *)second : NULL);
+		filter_comes(false, mode == SECCOMP_MODE_FILTER ? (void *)filter : NULL);
 	else if (UNLIKELY(confines_thread(option)))
 		child_park();
 }
