@@ -68,12 +68,17 @@ UNITS = {"ratio": "times", "us more": "us", "ns more": "ns", "instr. more": "mor
          "% of CPU": "% CPU", "switches": ""}
 
 
+def budget_name(budget, r):
+    """Of which server, where the worst of several counts."""
+    return f"{budget.what}: {r['name'].split(',')[0]}" if "server's CPU" in budget.what else budget.what
+
+
 def budget_row(budget, r):
     if not r:
         return f"| {budget.what} | {budget.limit} | not measured | |"
     value = f"{number(r['value'])} {UNITS.get(r['unit'], r['unit'])}".strip()
     spread = f" ({between(r)})" if between(r) else ""
-    return f"| {budget.what} | {budget.limit} | {value}{spread} | {VERDICTS[r['verdict']].lower()} |"
+    return f"| {budget_name(budget, r)} | {budget.limit} | {value}{spread} | {VERDICTS[r['verdict']].lower()} |"
 
 
 def peer_rows(results):

@@ -151,7 +151,7 @@ static void setup(void)
 {
 	server.limits = http_limits_default;
 	server.service =
-		(struct http_service){ fake_serve, fake_tick, fake_body_limit, &server.limits };
+		(struct http_service){ fake_serve, fake_tick, fake_body_limit, &server.limits, 0 };
 	server.big = calloc(1, BIG_BYTES);
 	sem_init(&server.gone, 0, 0);
 	sem_init(&server.began, 0, 0);
