@@ -82,6 +82,13 @@ void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct fra
 /* A futex call that need not sleep takes as long. */
 #define BRIEF_NS 300
 
+/* On, and everything is recorded. */
+static bool is_exact(struct profile *p)
+{
+	return atomic_load_explicit(&p->chance.rate, memory_order_relaxed) &&
+	       chance_is_certain(&p->chance);
+}
+
 static void draw_early(struct lock_wait *w)
 {
 	struct odds odds = { 0, block_rate() ? block_rate() : BLOCK_RATE_DEFAULT };
@@ -94,7 +101,7 @@ void wait_looks(struct lock_wait *w)
 {
 	w->start_ns = monotonic_ns();
 	w->now_ns = w->start_ns;
-	if (chance_is_certain(&block.chance) || chance_is_certain(&mutex.chance))
+	if (is_exact(&block) || is_exact(&mutex))
 		w->now_ns += BRIEF_NS; /* no look */
 	else
 		draw_early(w);

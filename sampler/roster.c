@@ -19,6 +19,9 @@ static struct {
 	_Atomic int64_t period_ns;
 	atomic_int hooks_inside;	  /* hooks that may be using a record */
 	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
+	atomic_bool scanning;		  /* the listener may be claiming records */
+	atomic_uint newborn;		  /* records that threads claimed for themselves */
+	unsigned newborn_seen;		  /* of those, when the scan began */
 	int listener_tid;
 	struct roster_counts counts;
 } roster;
@@ -58,7 +61,7 @@ static void adopt(int tid)
 
 	if (!t)
 		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
-	if (thread_twin(t))
+	if (atomic_load(&roster.newborn) != roster.newborn_seen && thread_twin(t))
 		return arm_end(t);
 	take_known_stack(t);
 	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
@@ -234,12 +237,15 @@ static void check_record(struct thread *t, void *arg)
 /* Without /proc only the main thread and those that we saw start are known (H57). */
 static void index_and_look(struct scan *s)
 {
+	atomic_store(&roster.scanning, true);
+	roster.newborn_seen = atomic_load(&roster.newborn);
 	threads_each(index_record, s);
 	s->listed = tasks_each(see_tid, s);
 	if (!s->listed)
 		see_tid(sys_getpid(), s);
 	roster.counts = (struct roster_counts){ 0 };
 	threads_each(check_record, s);
+	atomic_store(&roster.scanning, false);
 }
 
 void roster_scan(void)
@@ -293,6 +299,7 @@ void roster_after_fork(void)
 	atomic_store(&roster.ticking, 0);
 	atomic_store(&watched, 0);
 	atomic_store(&roster.hooks_inside, 0);
+	atomic_store(&roster.scanning, false);
 	roster.counts = (struct roster_counts){ 0 };
 	threads_after_fork();
 	timers_after_fork();
@@ -340,11 +347,17 @@ static bool i_block(int signal)
 	return mask & 1ULL << (signal - 1);
 }
 
-/* The thread's own record stays, so that its hooks know of every timer it has. */
+/*
+ * The thread's own record stays, so that its hooks know of every timer it has.  A
+ * scan that begins later finds it; one under way may have given it another one, or
+ * sees by the count that it has to look.
+ */
 static void end_twin(const struct thread *t)
 {
-	struct thread *twin = thread_twin(t);
+	struct thread *twin;
 
+	atomic_fetch_add(&roster.newborn, 1);
+	twin = atomic_load(&roster.scanning) ? thread_twin(t) : NULL;
 	if (twin)
 		arm_end(twin);
 }
