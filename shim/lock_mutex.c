@@ -75,7 +75,7 @@ EXPORT OUR_FRAME int pthread_mutex_timedlock(pthread_mutex_t *m, const struct ti
 {
 	int err;
 
-	if (LIKELY(lock_is_free(m)) || !locks_watched)
+	if (LIKELY(lock_is_free(m)) || !locks_watched || !is_plain_deadline(CLOCK_REALTIME, until))
 		return next_lock.pthread_mutex_timedlock(m, until);
 	err = next_lock.pthread_mutex_trylock(m);
 	return err != EBUSY ? err : contended_timedlock(m, until);

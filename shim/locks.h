@@ -121,11 +121,13 @@ bool lock_mutex_releases(const pthread_mutex_t *m);
 
 /*
  * A deadline that a timed call would not refuse before it looks at the lock.  All
- * others are left to the real function: it knows what to say.
+ * others are left to the real function: it knows what to say.  (With priority
+ * inheritance it asks the kernel, which refuses times before 1970 even where the
+ * owner has died.)
  */
 static inline bool is_plain_deadline(clockid_t clock, const struct timespec *until)
 {
-	return until && until->tv_nsec >= 0 && until->tv_nsec < 1000000000 &&
+	return until && until->tv_sec >= 0 && until->tv_nsec >= 0 && until->tv_nsec < 1000000000 &&
 	       (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC);
 }
 
