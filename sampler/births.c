@@ -82,18 +82,25 @@ static bool take(struct birth *b)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
+static bool put(struct birth *p, uint32_t i)
+{
+	struct birth *none = NULL;
+
+	return atomic_compare_exchange_strong(&piece[i], &none, p);
+}
+
 /* Piece `i`, made if it is not there; NULL without memory. */
 static struct birth *piece_at(uint32_t i)
 {
-	struct birth *p = atomic_load_explicit(&piece[i], memory_order_acquire), *none = NULL;
+	struct birth *p = atomic_load_explicit(&piece[i], memory_order_acquire);
 
 	if (p)
 		return p;
 	p = permanent_alloc(&memory, PIECE_BIRTHS * sizeof(*p));
-	/* Who comes second leaves what he has made: there it stays, unused. */
-	if (p && !atomic_compare_exchange_strong(&piece[i], &none, p))
-		p = none;
-	return p;
+	/* who comes second has made the one that is needed next */
+	for (uint32_t k = i; p && k < PIECES_MAX && !put(p, k); k++)
+		;
+	return atomic_load_explicit(&piece[i], memory_order_acquire);
 }
 
 static struct birth *take_in_piece(struct birth *p, uint32_t first)

@@ -9,6 +9,7 @@
 
 struct permanent_chunk {
 	atomic_size_t used; /* may run past the end: then the chunk is full */
+	size_t mapped;	    /* bytes of all chunks up to this one */
 };
 
 #define HEADER_BYTES ALIGN_UP(sizeof(struct permanent_chunk), 16)
@@ -23,28 +24,40 @@ static void *take(struct permanent_chunk *c, size_t bytes)
 	return at + bytes <= CHUNK_BYTES ? (char *)c + at : NULL;
 }
 
-/* Replaces the full chunk; when another thread was faster, its chunk is as good. */
+/* Another thread's chunk is as good as one of our own. */
+static bool is_replaced(struct permanent *p, const struct permanent_chunk *full)
+{
+	return atomic_load_explicit(&p->chunk, memory_order_acquire) != full;
+}
+
+static bool replace(struct permanent *p, struct permanent_chunk *full, struct permanent_chunk *c,
+		    size_t mapped)
+{
+	atomic_init(&c->used, HEADER_BYTES);
+	c->mapped = mapped;
+	/* release: pairs with the acquire in permanent_alloc() */
+	return atomic_compare_exchange_strong_explicit(&p->chunk, &full, c, memory_order_release,
+						       memory_order_relaxed);
+}
+
+/*
+ * What counts is what stays: were each of several threads to count its chunk before
+ * it knows that, together they would refuse each other far below the limit.
+ */
 static bool add_chunk(struct permanent *p, struct permanent_chunk *full)
 {
-	struct permanent_chunk *c;
+	size_t mapped = (full ? full->mapped : 0) + CHUNK_BYTES;
+	struct permanent_chunk *c = NULL;
 
-	if (atomic_fetch_add_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed) + CHUNK_BYTES >
-	    p->limit)
-		goto refuse;
-	c = sandbox_is_noted() ? NULL : sys_map_kept(CHUNK_BYTES);
+	if (mapped <= p->limit && !sandbox_is_noted())
+		c = sys_map_kept(CHUNK_BYTES);
 	if (!c)
-		goto refuse;
-	atomic_init(&c->used, HEADER_BYTES);
-	/* release: pairs with the acquire in permanent_alloc() */
-	if (atomic_compare_exchange_strong_explicit(&p->chunk, &full, c, memory_order_release,
-						    memory_order_relaxed))
-		return true;
-	sys_unmap_kept(c, CHUNK_BYTES);
-	atomic_fetch_sub_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed);
+		return is_replaced(p, full);
+	if (replace(p, full, c, mapped))
+		atomic_store_explicit(&p->mapped, mapped, memory_order_relaxed);
+	else
+		sys_unmap_kept(c, CHUNK_BYTES);
 	return true;
-refuse:
-	atomic_fetch_sub_explicit(&p->mapped, CHUNK_BYTES, memory_order_relaxed);
-	return false;
 }
 
 void *permanent_alloc(struct permanent *p, size_t bytes)

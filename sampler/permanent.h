@@ -13,7 +13,7 @@ struct permanent_chunk;
 
 struct permanent {
 	struct permanent_chunk *_Atomic chunk;
-	atomic_size_t mapped;
+	atomic_size_t mapped; /* bytes of all chunks, perhaps a moment ago */
 	size_t limit;
 };
 

@@ -132,6 +132,34 @@ START_TEST(blocks_of_threads_do_not_overlap_and_stay_within_the_limit)
 }
 END_TEST
 
+static struct permanent tight;
+static pthread_barrier_t all_there;
+static atomic_int refused;
+
+static void *take_one(void *unused)
+{
+	pthread_barrier_wait(&all_there);
+	refused += !permanent_alloc(&tight, 16);
+	return unused;
+}
+
+/* One chunk is all there may be, and all there is need for. */
+START_TEST(threads_that_come_first_at_once_do_not_refuse_each_other)
+{
+	pthread_t thread[16];
+
+	pthread_barrier_init(&all_there, NULL, 16);
+	for (int round = 0; round < 300; round++) {
+		tight = (struct permanent){ .limit = CHUNK };
+		for (int i = 0; i < 16; i++)
+			pthread_create(&thread[i], NULL, take_one, NULL);
+		for (int i = 0; i < 16; i++)
+			pthread_join(thread[i], NULL);
+	}
+	ck_assert_int_eq(refused, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("permanent");
@@ -146,6 +174,7 @@ int main(void)
 	tcase_add_test(tc, a_limit_below_a_chunk_gives_nothing);
 	tcase_add_test(tc, more_than_a_chunk_is_refused);
 	tcase_add_test(tc, blocks_of_threads_do_not_overlap_and_stay_within_the_limit);
+	tcase_add_test(tc, threads_that_come_first_at_once_do_not_refuse_each_other);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
 	srunner_free(runner);
