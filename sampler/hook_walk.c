@@ -17,15 +17,15 @@ static bool load(const struct own_stack *own, uint64_t addr, uint64_t *out)
 	return true;
 }
 
-static enum step step_row(const struct own_stack *own, const struct row *row, struct frame_regs *r)
+static enum step step_row(const struct own_stack *own, struct row row, struct frame_regs *r)
 {
-	uint64_t base = row->kind == ROW_SP ? r->sp : r->bp;
-	uint64_t cfa = base + (uint64_t)(int64_t)row->cfa_offset;
+	uint64_t base = row.kind == ROW_SP ? r->sp : r->bp;
+	uint64_t cfa = base + (uint64_t)row.cfa_offset;
 	struct frame_regs caller = { .sp = cfa, .bp = r->bp };
 
 	if (cfa <= r->sp || !load(own, cfa - 8, &caller.pc))
 		return STEP_CUT;
-	if (row->bp_saved && !load(own, cfa + (uint64_t)(int64_t)row->bp_offset, &caller.bp))
+	if (row.bp_saved && !load(own, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return STEP_CUT;
 	*r = caller;
 	return caller.pc ? STEP_ON : STEP_END;
@@ -64,7 +64,7 @@ static enum step step(const struct own_stack *own, struct frame_regs *r)
 	switch ((enum row_kind)row.kind) {
 	case ROW_SP:
 	case ROW_BP:
-		return step_row(own, &row, r);
+		return step_row(own, row, r);
 	case ROW_END:
 		return STEP_END;
 	case ROW_NONE:

@@ -238,7 +238,7 @@ static bool saved_bp(unw_cursor_t *cursor, uint64_t cfa, struct row *row)
 	if (unw_get_save_loc(cursor, UNW_X86_64_RBP, &loc) < 0)
 		return false;
 	row->bp_saved = loc.type == UNW_SLT_MEMORY;
-	row->bp_offset = row->bp_saved ? (int32_t)(int64_t)(loc.u.addr - cfa) : 0;
+	row->bp_offset = row->bp_saved ? (int64_t)(loc.u.addr - cfa) : 0;
 	return !row->bp_saved || (near(loc.u.addr, cfa) && (loc.u.addr - cfa) % 8 == 0);
 }
 
@@ -262,10 +262,10 @@ static struct row row_after_step(unw_cursor_t *cursor)
 		return (struct row){ .kind = ROW_COMPLEX };
 	if (near(cfa, PROBE_SP)) {
 		row.kind = ROW_SP;
-		row.cfa_offset = (int32_t)(int64_t)(cfa - PROBE_SP);
+		row.cfa_offset = (int64_t)(cfa - PROBE_SP);
 	} else if (near(cfa, PROBE_BP)) {
 		row.kind = ROW_BP;
-		row.cfa_offset = (int32_t)(int64_t)(cfa - PROBE_BP);
+		row.cfa_offset = (int64_t)(cfa - PROBE_BP);
 	}
 	return row;
 }

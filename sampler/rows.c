@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "sampler/counters.h"
 #include "sampler/sys.h"
@@ -37,28 +38,22 @@ static int stage;		      /* which of them is in use */
 static struct table *_Atomic current; /* the same for readers; NULL until the first row */
 static uint32_t used;		      /* slots with a row */
 
-/* kind 4 bits, bp_saved 1, cfa_offset and bp_offset 29 bits each. */
-#define OFFSET_BITS 29
-#define OFFSET_MASK ((1ULL << OFFSET_BITS) - 1)
+_Static_assert(sizeof(struct row) == sizeof(uint64_t), "a row is read and written at once");
 
 static uint64_t pack(struct row r)
 {
-	return (uint64_t)r.kind | (uint64_t)r.bp_saved << 4 |
-	       ((uint64_t)r.cfa_offset & OFFSET_MASK) << 5 |
-	       ((uint64_t)r.bp_offset & OFFSET_MASK) << (5 + OFFSET_BITS);
-}
+	uint64_t p;
 
-static int32_t signed_offset(uint64_t bits)
-{
-	return (int32_t)((uint32_t)bits << (32 - OFFSET_BITS)) >> (32 - OFFSET_BITS);
+	memcpy(&p, &r, sizeof(p));
+	return p;
 }
 
 static struct row unpack(uint64_t p)
 {
-	return (struct row){ .kind = p & 15,
-			     .bp_saved = p >> 4 & 1,
-			     .cfa_offset = signed_offset(p >> 5 & OFFSET_MASK),
-			     .bp_offset = signed_offset(p >> (5 + OFFSET_BITS) & OFFSET_MASK) };
+	struct row r;
+
+	memcpy(&r, &p, sizeof(r));
+	return r;
 }
 
 /* acquire: pairs with the release in publish(); the mask is there before the table is. */

@@ -24,12 +24,16 @@ enum row_kind {
 	ROW_NONE,    /* no unwind data covers the address */
 };
 
-/* The return address is always at CFA - 8. */
+/*
+ * The return address is always at CFA - 8.  Offsets are in bytes and less than
+ * 256 MiB either way.  All in one register: a walk is a chain of rows, each of
+ * which waits for the one before.
+ */
 struct row {
-	uint8_t kind;	    /* enum row_kind */
-	bool bp_saved;	    /* caller's BP is at CFA + bp_offset; else BP is unchanged */
-	int32_t cfa_offset; /* bytes */
-	int32_t bp_offset;  /* bytes */
+	uint64_t kind : 4;     /* enum row_kind */
+	uint64_t bp_saved : 1; /* caller's BP is at CFA + bp_offset; else BP is unchanged */
+	int64_t cfa_offset : 29;
+	int64_t bp_offset : 29;
 };
 
 /* The row for `pc`, or one of kind ROW_UNKNOWN.  Context: listener, hook.  Lock-free. */

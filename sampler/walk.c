@@ -60,19 +60,19 @@ static bool stop_without_bp(struct walker *k, uint64_t lookup)
 	return stop(k, WALK_NEEDS_BP);
 }
 
-static bool step_row(struct walker *k, const struct row *row)
+static bool step_row(struct walker *k, struct row row)
 {
-	uint64_t base = row->kind == ROW_SP ? k->regs.sp : k->regs.bp;
-	uint64_t cfa = base + (uint64_t)(int64_t)row->cfa_offset;
+	uint64_t base = row.kind == ROW_SP ? k->regs.sp : k->regs.bp;
+	uint64_t cfa = base + (uint64_t)row.cfa_offset;
 	struct frame_regs caller = { .sp = cfa, .bp = k->regs.bp };
 
 	if (cfa <= k->regs.sp || cfa % 8)
 		return stop(k, WALK_BAD_FRAME);
 	if (!load(k, cfa - 8, &caller.pc))
 		return stop_missing(k, cfa - 8);
-	if (row->bp_saved && !load(k, cfa + (uint64_t)(int64_t)row->bp_offset, &caller.bp))
+	if (row.bp_saved && !load(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
-	k->bp_known |= row->bp_saved;
+	k->bp_known |= row.bp_saved;
 	return enter(k, caller);
 }
 
@@ -115,21 +115,21 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 	return enter(k, caller);
 }
 
-static bool needs_bp(const struct row *row)
+static bool needs_bp(struct row row)
 {
-	return row->kind == ROW_BP || row->kind == ROW_COMPLEX;
+	return row.kind == ROW_BP || row.kind == ROW_COMPLEX;
 }
 
 static bool step(struct walker *k, uint64_t lookup)
 {
 	struct row row = learn_row(lookup);
 
-	if (UNLIKELY(!k->bp_known) && needs_bp(&row))
+	if (UNLIKELY(!k->bp_known) && needs_bp(row))
 		return stop_without_bp(k, lookup);
 	switch ((enum row_kind)row.kind) {
 	case ROW_SP:
 	case ROW_BP:
-		return step_row(k, &row);
+		return step_row(k, row);
 	case ROW_END:
 		k->out->rooted = true;
 		return stop(k, WALK_COMPLETE);
