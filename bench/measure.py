@@ -118,10 +118,20 @@ def find_listener(pid):
     raise RuntimeError("the shim started no listener")
 
 
-def private_kib(pid):
+def memory_kib(pid, field):
     with open(f"/proc/{pid}/smaps_rollup") as f:
-        fields = dict(line.split(":", 1) for line in f if line.startswith("Private_"))
-    return sum(int(fields[k].split()[0]) for k in ("Private_Clean", "Private_Dirty"))
+        return next(int(line.split()[1]) for line in f if line.startswith(f"{field}:"))
+
+
+def private_kib(pid):
+    """What is there because this process wrote it, and goes only when it does."""
+    return memory_kib(pid, "Private_Dirty")
+
+
+def cached_kib(pid):
+    """Pages of files that no other process has mapped: of the kernel's cache, which takes them back
+    when it needs them."""
+    return memory_kib(pid, "Private_Clean")
 
 
 def fetch(port, page):
