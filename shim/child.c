@@ -164,7 +164,7 @@ void child_settle(void)
 bool child_keeps_watch(void)
 {
 	return state() == LIFE_YOUNG && !sandbox_is_noted() && !life_is_borrowed() &&
-	       sys_now_ns() - child.entered_ns < YOUNG_NS && !parent_is_gone();
+	       monotonic_coarse_ns() - child.entered_ns < YOUNG_NS && !parent_is_gone();
 }
 
 /* ---- signal handlers */
@@ -290,12 +290,12 @@ static bool may_succeed(void)
  * times as much.  A child that waits 256 times in its first moments has every wait
  * looked at; one that serves thousands of requests a second does not notice.
  */
-#define TURN_NS	   (10 * NS_PER_MS)
+#define TURN_NS	   (100 * NS_PER_MS)
 #define TURN_BURST 256
 
 bool child_is_to_look(void)
 {
-	int64_t now = monotonic_ns(); /* 0 in a sandbox, where nothing is to be done */
+	int64_t now = monotonic_coarse_ns();
 
 	return now && state() != LIFE_WIPED && turn_take(&child.turns, now, TURN_NS, TURN_BURST);
 }

@@ -12,7 +12,7 @@
 #define MADV_WIPEONFORK 18
 #endif
 
-static atomic_int *page; /* enum life; NULL before life_init() */
+atomic_int *life_page;
 static int our_pid;
 
 /* Not sys_map(): this page must be inherited, and wiped. */
@@ -20,7 +20,7 @@ int life_init(void)
 {
 	long p;
 
-	if (page)
+	if (life_page)
 		return 0;
 	p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 		      -1, 0);
@@ -31,14 +31,9 @@ int life_init(void)
 		return -1;
 	}
 	atomic_init((atomic_int *)p, LIFE_WHOLE);
-	page = (atomic_int *)p;
+	life_page = (atomic_int *)p;
 	life_note_pid();
 	return 0;
-}
-
-enum life life_now(void)
-{
-	return page ? (enum life)atomic_load_explicit(page, memory_order_acquire) : LIFE_WHOLE;
 }
 
 /* release: who sees the new state sees what was put in order before. */
@@ -46,18 +41,13 @@ bool life_move(enum life from, enum life to)
 {
 	int expected = from;
 
-	return page && atomic_compare_exchange_strong_explicit(
-			       page, &expected, to, memory_order_acq_rel, memory_order_acquire);
-}
-
-bool life_is_child(void)
-{
-	return life_now() != LIFE_WHOLE;
+	return life_page && atomic_compare_exchange_strong_explicit(
+			       life_page, &expected, to, memory_order_acq_rel, memory_order_acquire);
 }
 
 bool life_is_borrowed(void)
 {
-	return page && life_now() != LIFE_WIPED && sys_getpid() != our_pid;
+	return life_page && life_now() != LIFE_WIPED && sys_getpid() != our_pid;
 }
 
 void life_note_pid(void)

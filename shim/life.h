@@ -9,6 +9,7 @@
 #ifndef SHIM_LIFE_H
 #define SHIM_LIFE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -25,8 +26,15 @@ enum life {
  */
 int life_init(void);
 
+/* For life_now() only; NULL before life_init(). */
+extern atomic_int *life_page;
+
 /* Context: hook, handler.  LIFE_WHOLE before life_init(). */
-enum life life_now(void);
+static inline enum life life_now(void)
+{
+	return life_page ? (enum life)atomic_load_explicit(life_page, memory_order_acquire) :
+			   LIFE_WHOLE;
+}
 
 /* True when this thread made the change.  Context: hook, listener. */
 bool life_move(enum life from, enum life to);
@@ -36,7 +44,10 @@ bool life_move(enum life from, enum life to);
  * forked child everything of ours but what child.h allows is to be left alone.
  * Context: hook, handler.
  */
-bool life_is_child(void);
+static inline bool life_is_child(void)
+{
+	return life_now() != LIFE_WHOLE;
+}
 
 /* True when a vfork child runs on our memory: process-wide state is not its own.  Context: hook. */
 bool life_is_borrowed(void);

@@ -1,27 +1,17 @@
 #include "shim/real.h"
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
 #include "shim/cc.h"
 #include "shim/lookup.h"
 
-static struct real table;
-static atomic_bool ready;
+struct real real_table;
+atomic_bool real_is_filled;
 
 /* Two threads may do this at once: both write the same values. */
-static COLD NOINLINE void fill(void)
+COLD NOINLINE void real_fill(void)
 {
-#define X(name, type, parameters) table.name = (type(*) parameters)lookup_next(#name);
+#define X(name, type, parameters) real_table.name = (type(*) parameters)lookup_next(#name);
 	REAL_FUNCTIONS(X)
 #undef X
-	/* release: whoever sees `ready` sees the table */
-	atomic_store_explicit(&ready, true, memory_order_release);
-}
-
-const struct real *real(void)
-{
-	if (UNLIKELY(!atomic_load_explicit(&ready, memory_order_acquire)))
-		fill();
-	return &table;
+	/* release: whoever sees it filled sees the table */
+	atomic_store_explicit(&real_is_filled, true, memory_order_release);
 }

@@ -10,11 +10,15 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "shim/cc.h"
 
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
@@ -81,11 +85,21 @@ struct real {
 #undef X
 };
 
+/* For real() only: in line, because every call that a hook passes on goes through it. */
+extern struct real real_table;
+extern atomic_bool real_is_filled;
+void real_fill(void);
+
 /*
  * The table, filled in on first use (perhaps before our constructor, from
  * another library's).  A function that nobody defines is NULL.
  * Context: hook, init.  Allocates nothing.
  */
-const struct real *real(void);
+static inline const struct real *real(void)
+{
+	if (UNLIKELY(!atomic_load_explicit(&real_is_filled, memory_order_acquire)))
+		real_fill();
+	return &real_table;
+}
 
 #endif
