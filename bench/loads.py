@@ -14,8 +14,17 @@ import time
 from collections import namedtuple
 
 from measure import BUILD, LIBRARY, cpu_ns, environment, free_port, wait_for_port
+from postgres_client import Connection, ask_each
 
 Burst = namedtuple("Burst", "requests seconds p50 p99 p999")
+
+
+def burst_of(seconds, took):
+    """Of requests of which each took so many seconds."""
+    ms = sorted(1e3 * s for s in took)
+    return Burst(len(ms), seconds, *(ms[min(int(len(ms) * p), len(ms) - 1)] for p in (0.5, 0.99, 0.999)))
+
+
 QUICK = bool(os.environ.get("QUICK"))
 os.environ["PATH"] += ":/usr/sbin:/sbin:/usr/local/sbin"
 
@@ -48,13 +57,18 @@ class Server:
 
     needs = ()  # commands, without which it is left out
     user = None  # to run as, when we are root
+    starts = 1  # each with its own place in memory
+    rounds = 7  # of each start
 
     def __init__(self, env, folder):
         self.folder, self.port, self.env = folder, free_port(), dict(env)
         self.share(folder)
         self.prepare()
+        self.start()
+
+    def start(self):
         self.process = subprocess.Popen(
-            [str(c) for c in self.command()], env=self.env, cwd=folder, stdin=subprocess.DEVNULL,
+            [str(c) for c in self.command()], env=self.env, cwd=self.folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, user=self.owner())
         atexit.register(self.process.kill)
         self.pid = self.process.pid
@@ -81,11 +95,14 @@ class Server:
         while True:
             try:
                 wait_for_port(self.port, 5)
-                return self.burst(1)
+                return self.first_contact()
             except (RuntimeError, OSError):
                 if time.monotonic() > until or self.process.poll() is not None:
                     raise
                 time.sleep(0.1)
+
+    def first_contact(self):
+        self.burst(1)
 
     def spent_ns(self):
         return cpu_ns(self.pid)
@@ -177,8 +194,13 @@ class Memcached(Server):
 
 
 class Postgres(Server):
+    """With the tables and the select of pgbench."""
+
     needs = ("pgbench",)
     user = "postgres"
+    starts = 6
+    rounds = 10
+    is_filled = False
 
     def binary(self, name):
         found = [f"{d}/{name}" for d in sorted(self.folders(), reverse=True)
@@ -193,38 +215,32 @@ class Postgres(Server):
     def prepare(self):
         run(self.binary("initdb"), "-D", f"{self.folder}/data", "-A", "trust", "-U", "bench",
             "--no-sync", user=self.owner(), cwd=self.folder, env=environment())
-        self.is_filled = False
 
     def command(self):
         return [self.binary("postgres"), "-D", f"{self.folder}/data", "-p", self.port,
                 "-h", "127.0.0.1", "-k", self.folder, "-c", "fsync=off", "-c", "autovacuum=off"]
 
-    def pgbench(self, *args):
-        return run(self.binary("pgbench"), "-h", "127.0.0.1", "-p", self.port, "-U", "bench", *args,
-                   "postgres", env=environment(), cwd=self.folder)
-
-    def burst(self, requests=None):
+    def first_contact(self):
         if not self.is_filled:
-            self.pgbench("-i", "-q")
-            self.is_filled = True
-        n = requests or scaled(2500)
-        log = f"{self.folder}/pgbench_log"
-        out = self.pgbench("-S", "-c", 4, "-t", n, "-n", "-l", "--log-prefix", log)
-        ms = sorted(int(line.split()[2]) / 1e3 for name in os.listdir(self.folder)
-                    if name.startswith("pgbench_log") for line in open(f"{self.folder}/{name}"))
-        for name in os.listdir(self.folder):
-            if name.startswith("pgbench_log"):
-                os.remove(f"{self.folder}/{name}")
-        rate = float(find(r"tps = ([\d.]+)", out)[0])
-        return Burst(4 * n, 4 * n / rate, *(ms[min(int(len(ms) * p), len(ms) - 1)]
-                                            for p in (0.5, 0.99, 0.999)))
+            run(self.binary("pgbench"), "-h", "127.0.0.1", "-p", self.port, "-U", "bench", "-i",
+                "-q", "postgres", env=environment(), cwd=self.folder)
+        self.is_filled = True
+        self.connections = [Connection(self.port, "bench", "postgres") for _ in range(4)]
+
+    def turn(self):
+        """Seconds that each of 40 requests took: all servers get theirs in turn, because a machine
+        changes within a second by more than what is measured here."""
+        return [s for _ in range(10) for s in ask_each(self.connections)]
 
     def spent_ns(self):
-        """Of the postmaster and the backends that it has waited for, in ticks of 10 ms."""
-        time.sleep(0.05)  # for the last of them
-        with open(f"/proc/{self.pid}/stat") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return sum(int(x) for x in fields[11:15]) * 1e9 / os.sysconf("SC_CLK_TCK")
+        """Of the postmaster and those of its children that live."""
+        with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
+            return cpu_ns(self.pid) + sum(cpu_ns(int(child)) for child in f.read().split())
+
+    def stop(self):
+        for c in self.connections:
+            c.close()
+        super().stop()
 
 
 class Chat(Server):

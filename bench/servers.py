@@ -30,6 +30,7 @@ from measure import (KEY, Profile, environment, find_gperftools, free_port, repo
                      with_gperftools, with_shim)
 
 SCRAPE_SECONDS = 10
+TURNS = 30  # of each server, for one ratio
 PAGES = ("heap", "allocs", "block", "mutex", "goroutine", "threadcreate")
 
 
@@ -38,8 +39,11 @@ class Way:
 
     def __init__(self, cls, folder, env, hz=None, fetches=False, shim_port=None):
         self.server = cls(env, folder)
-        self.shim_port, self.fetches = shim_port, fetches
-        self.profile = Profile(shim_port).open(3600, hz) if hz else None
+        self.shim_port, self.fetches, self.hz = shim_port, fetches, hz
+        self.open_profile()
+
+    def open_profile(self):
+        self.profile = Profile(self.shim_port).open(3600, self.hz) if self.hz else None
 
     def fetch_all(self):
         for page in PAGES:
@@ -48,21 +52,27 @@ class Way:
             c.getresponse().read()  # a 404 is one of those that this version has not
             c.close()
 
-    def burst(self):
-        """(what the load saw, CPU ns of the server)"""
-        cpu = self.server.spent_ns()
-        fetcher = threading.Thread(target=self.fetch_all) if self.fetches else None
-        if fetcher:
-            fetcher.start()
-        seen = self.server.burst()
-        if fetcher:
-            fetcher.join()
-        return seen, self.server.spent_ns() - cpu
+    def begin(self):
+        self.cpu_before = self.server.spent_ns()
+        self.fetcher = threading.Thread(target=self.fetch_all) if self.fetches else None
+        if self.fetcher:
+            self.fetcher.start()
+
+    def end(self):
+        """CPU ns of the server since begin()."""
+        if self.fetcher:
+            self.fetcher.join()
+        return self.server.spent_ns() - self.cpu_before
 
     def stop(self):
         if self.profile:
             self.profile.close()
         self.server.stop()
+
+    def restart(self):
+        self.stop()
+        self.server.start()
+        self.open_profile()
 
 
 def shim_way(cls, folder, **options):
@@ -89,7 +99,7 @@ def gperftools_way(cls, folder):
     return Way(cls, folder, with_gperftools(find_gperftools(), f"{folder}/gperftools.prof"))
 
 
-def start(cls, ways, folder):
+def start_all(cls, ways, folder):
     started = {}
     for name, (how, _) in ways.items():
         home = os.path.join(folder, name.replace(" ", "-").replace(",", ""))
@@ -99,10 +109,37 @@ def start(cls, ways, folder):
     return started
 
 
-def one_round(started, seen):
-    order = list(started.items())
-    random.shuffle(order)
-    found = {name: way.burst() for name, way in order}
+def shuffled(started):
+    return random.sample(list(started.items()), len(started))
+
+
+def bursts(started):
+    """{way: (what the load saw, CPU ns of the server)}, one after the other."""
+    found = {}
+    for name, way in shuffled(started):
+        way.begin()
+        seen = way.server.burst()
+        found[name] = seen, way.end()
+    return found
+
+
+def turns(started):
+    """The same, all side by side: some requests for each in turn."""
+    took = {name: [] for name in started}
+    seconds = dict.fromkeys(started, 0)
+    for way in started.values():
+        way.begin()
+    for _ in range(TURNS):
+        for name, way in shuffled(started):
+            before = time.perf_counter()
+            took[name] += way.server.turn()
+            seconds[name] += time.perf_counter() - before
+    return {name: (loads.burst_of(seconds[name], took[name]), way.end())
+            for name, way in started.items()}
+
+
+def one_round(cls, started, seen):
+    found = turns(started) if hasattr(cls, "turn") else bursts(started)
     cost = {name: cpu / burst.requests for name, (burst, cpu) in found.items()}
     for name, (burst, _) in found.items():
         if name.startswith("all profiles"):
@@ -148,11 +185,14 @@ def ways_for(name):
 
 def measure(name, cls, folder):
     ways = ways_for(name)
-    started = start(cls, ways, folder)
+    started = start_all(cls, ways, folder)
     seen = {way: [] for way in ways}
-    one_round(started, {way: [] for way in ways})  # what is learned once is learned
-    for _ in range(2 if loads.QUICK else 7):
-        one_round(started, seen)
+    for start in range(1 if loads.QUICK else cls.starts):
+        for way in started.values() if start else ():
+            way.restart()
+        one_round(cls, started, {way: [] for way in ways})  # what is learned once is learned
+        for _ in range(2 if loads.QUICK else cls.rounds):
+            one_round(cls, started, seen)
     for way in started.values():
         way.stop()
     tell(name, ways, seen)
