@@ -62,6 +62,8 @@
 	  "allocations counted under [other stacks]: the table of stacks was full")                \
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
+	X(UNLOADS_NOT_AWAITED, "unloads_not_awaited",                                              \
+	  "calls of dlclose that went on before all stacks were followed, after 2 ms")             \
 	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
 	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
 	X(HEAP_REENTERED, "heap_reentered",                                                        \

@@ -15,6 +15,12 @@ static bool open_if_same(struct elf *e, struct arena *a, const struct module *m,
 	return false;
 }
 
+/* A relative one is from where the program was then: believed with a build id alone. */
+static bool may_be_at_path(const struct module *m)
+{
+	return m->path[0] == '/' || (m->path[0] && m->build_id_len);
+}
+
 /*
  * /proc/self/exe leads to the right file after a rename or an upgrade, but not
  * when the loader was run as a program; the path is for that.
@@ -25,7 +31,7 @@ static bool open_file(struct elf *e, struct arena *a, const struct module *m)
 		return m->ehdr && m->image_limit > m->ehdr &&
 		       elf_open_memory(e, a, m->ehdr, m->image_limit - m->ehdr);
 	return (m->is_main && open_if_same(e, a, m, "/proc/self/exe")) ||
-	       (m->path[0] == '/' && open_if_same(e, a, m, m->path));
+	       (may_be_at_path(m) && open_if_same(e, a, m, m->path));
 }
 
 static bool describes_itself(const struct elf *e)

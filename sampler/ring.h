@@ -46,7 +46,7 @@ void ring_touch(struct ring *r);
 /* Context: listener, when no producer can be inside. */
 void ring_release(struct ring *r);
 
-/* Bytes that are reserved and not yet given back.  Context: listener. */
+/* Bytes that are reserved and not yet given back.  Context: listener, hook. */
 uint64_t ring_used(struct ring *r);
 
 /*

@@ -1,7 +1,9 @@
 /*
  * Sites of calls: which site of a table the calling thread is at.  A hook walks
  * its own stack by the rows that are known; where one is missing it leaves a
- * copy of the stack, and the listener finishes the walk and learns the rows.
+ * copy of the stack, and the listener finishes the walk and learns the rows.  A
+ * single copy waits until the listener is awake for some other reason, so that an
+ * idle program's rare new stack wakes nobody.
  */
 #ifndef SAMPLER_SITE_AT_H
 #define SAMPLER_SITE_AT_H
@@ -19,6 +21,13 @@ struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs call
 
 /* So much is recorded that thousands with the same new stack come at once.  Context: init. */
 void site_at_expect_many(void);
+
+/*
+ * Code may be unloaded next: waits until the listener has finished the stacks that
+ * were handed to it, 2 ms at most (unloads_not_awaited).  Context: hook, in which
+ * the thread may sleep.
+ */
+void site_at_settle(void);
 
 /* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
 void site_at_drain(void);

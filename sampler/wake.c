@@ -45,13 +45,16 @@ void wake_clear(int fd)
 	atomic_store(&on_its_way, false);
 }
 
-void wake(void)
+bool wake(void)
 {
 	int tid = atomic_load_explicit(&listener_tid, memory_order_acquire);
 
-	if (!tid || sandbox_is_noted() ||
-	    atomic_exchange_explicit(&on_its_way, true, memory_order_acq_rel))
-		return;
-	if (sys_call3(SYS_tgkill, listener_pid, tid, WAKE_SIGNAL) != 0)
-		atomic_store_explicit(&on_its_way, false, memory_order_release);
+	if (!tid || sandbox_is_noted())
+		return false;
+	if (atomic_exchange_explicit(&on_its_way, true, memory_order_acq_rel))
+		return true;
+	if (sys_call3(SYS_tgkill, listener_pid, tid, WAKE_SIGNAL) == 0)
+		return true;
+	atomic_store_explicit(&on_its_way, false, memory_order_release);
+	return false;
 }

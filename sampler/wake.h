@@ -6,6 +6,8 @@
 #ifndef SAMPLER_WAKE_H
 #define SAMPLER_WAKE_H
 
+#include <stdbool.h>
+
 /* The descriptor to poll, or -errno; then wake() does nothing.  Context: listener. */
 int wake_open(void);
 
@@ -15,7 +17,7 @@ void wake_clear(int fd);
 /* Nobody is to be woken until the next wake_open().  Context: child, hook. */
 void wake_after_fork(void);
 
-/* At most one signal is on its way.  Context: hook. */
-void wake(void);
+/* At most one signal is on its way.  False: nobody can be woken.  Context: hook. */
+bool wake(void);
 
 #endif

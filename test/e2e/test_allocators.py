@@ -317,6 +317,28 @@ def test_stacks_never_name_the_wrong_module():
         same('storm: it ends well', t.finish().code, 0)
 
 
+def test_a_plugin_of_a_moment_is_named():
+    """Loaded by a relative path, run and unloaded at once, the same two again and again at one
+    address: what each allocated is followed before it goes, but for where the listener came too
+    late, which is counted."""
+    plugins = [os.path.relpath(os.path.join(harness.FIXTURES, f'heap_storm_{x}_plugin.so'))
+               for x in 'ab']
+    with Target('heap_torture', 'reload', *plugins, env={'PPROF_HEAP_RATE': '64'}) as t:
+        if not check('reload: it ends', t.wait_for('}', 50), t.output()):
+            return
+        rounds = json.loads(t.output().splitlines()[-1])
+        t.wait_ready()
+        p = pprof_reader.parse(t.fetch('heap'))
+        late = t.counter('unloads_not_awaited')
+        named = {x: p.cum('alloc_objects')['allocate_in_' + x] for x in 'ab'}
+        check('reload: both are named', min(named.values()) > 0, named)
+        check('reload: all others came too late',
+              20 * sum(rounds.values()) - sum(named.values()) <= 20 * late, (rounds, named, late))
+        print(f'ok: reload: {named} of 20 times {rounds}, {late} unloads not awaited', flush=True)
+        t.say()
+        same('reload: it ends well', t.finish().code, 0)
+
+
 if __name__ == '__main__':
     harness.run(test_glibc, test_jemalloc, test_tcmalloc, test_mimalloc, test_faketime,
                 test_coverage_is_told,
@@ -324,4 +346,5 @@ if __name__ == '__main__':
                 test_free_of_null_finds_nothing, test_a_signal_handler_may_come_at_any_moment,
                 test_a_vfork_child_shares_our_books,
                 test_threads_in_each_others_addresses_are_counted_exactly, test_children_free_what_was_allocated_early,
-                test_a_constructor_forks, test_stacks_never_name_the_wrong_module)
+                test_a_constructor_forks, test_stacks_never_name_the_wrong_module,
+                test_a_plugin_of_a_moment_is_named)
