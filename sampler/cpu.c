@@ -11,6 +11,7 @@
 #include "sampler/modules.h"
 #include "sampler/ring.h"
 #include "sampler/roster.h"
+#include "sampler/settle.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 #include "sampler/walk.h"
@@ -82,11 +83,13 @@ static void learn_from_walk(struct thread *t, const struct capture *c, const str
 		atomic_store_explicit(&t->slice_limit, limit * 2, memory_order_relaxed);
 }
 
-/* Unknown code may be a library that was loaded a moment ago. */
+/* Unknown code may be a library that was loaded a moment ago, and in a moment is gone. */
 static bool modules_may_be_stale(void)
 {
-	return cpu.walk.end == WALK_NO_RULE &&
-	       sys_now_ns() - code_refreshed_ns() > REFRESH_EVERY_NS;
+	int64_t refreshed = code_refreshed_ns();
+
+	return cpu.walk.end == WALK_NO_RULE && (refreshed < settle_asked_ns() ||
+						sys_now_ns() - refreshed > REFRESH_EVERY_NS);
 }
 
 static void walk(const struct capture *c)
@@ -123,6 +126,9 @@ static int64_t drain(void)
 	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
 	const struct capture *c;
 
+	/* something was unloaded: what is captured may be of what came there */
+	if (ring_front(&cpu.ring) && !code_is_fresh())
+		code_refresh();
 	while ((c = ring_front(&cpu.ring))) {
 		take_capture(c);
 		ring_pop(&cpu.ring);

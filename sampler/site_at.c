@@ -1,7 +1,5 @@
 #include "sampler/site_at.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
@@ -12,7 +10,6 @@
 #include "sampler/modules.h"
 #include "sampler/ring.h"
 #include "sampler/sandbox.h"
-#include "sampler/sys.h"
 #include "sampler/wake.h"
 #include "sampler/walk.h"
 #include "shim/cc.h"
@@ -29,8 +26,6 @@ struct lazy_ring {
 static struct {
 	struct lazy_ring small, large;
 	atomic_bool expect_many;
-	uint32_t drains;     /* futex word */
-	atomic_int awaiting; /* threads that wait for a drain */
 	struct walk walk; /* too large for the stack; listener only */
 } way;
 
@@ -110,45 +105,14 @@ struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs call
 	return unresolved_site(t, leaf, caller);
 }
 
-/* ---- before code is unloaded */
-
-#define SETTLE_NS (2 * NS_PER_MS)
-
 static bool is_waiting(struct lazy_ring *r)
 {
 	return atomic_load(&r->state) == 2 && ring_used(&r->ring) != 0;
 }
 
-static bool is_any_waiting(void)
+bool site_at_is_waiting(void)
 {
 	return is_waiting(&way.small) || is_waiting(&way.large);
-}
-
-/* Until the next drain, for what is left of the time.  False when there is none. */
-static bool wait_for_drain(int64_t until_ns)
-{
-	uint32_t drains = __atomic_load_n(&way.drains, __ATOMIC_SEQ_CST);
-	int64_t left = until_ns - sys_now_ns();
-	struct timespec ts = { 0, left };
-
-	if (left > 0 && is_any_waiting())
-		sys_futex(&way.drains, FUTEX_WAIT_PRIVATE, drains, &ts);
-	return left > 0;
-}
-
-void site_at_settle(void)
-{
-	int64_t until;
-
-	if (!is_any_waiting() || !wake())
-		return;
-	until = sys_now_ns() + SETTLE_NS;
-	atomic_fetch_add(&way.awaiting, 1);
-	while (is_any_waiting() && wait_for_drain(until))
-		;
-	atomic_fetch_sub(&way.awaiting, 1);
-	if (is_any_waiting())
-		counter_add(COUNTER_UNLOADS_NOT_AWAITED, 1);
 }
 
 /* ---- the listener's part */
@@ -235,9 +199,6 @@ void site_at_drain(void)
 {
 	drain(&way.small);
 	drain(&way.large);
-	__atomic_fetch_add(&way.drains, 1, __ATOMIC_SEQ_CST);
-	if (atomic_load(&way.awaiting))
-		sys_futex(&way.drains, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 }
 
 /* A ring that was being made is made anew; what was in one is whole or not there. */
@@ -251,7 +212,6 @@ static void ring_after_fork(struct lazy_ring *r)
 
 void site_at_after_fork(void)
 {
-	atomic_store(&way.awaiting, 0);
 	ring_after_fork(&way.small);
 	ring_after_fork(&way.large);
 }

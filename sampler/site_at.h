@@ -8,6 +8,8 @@
 #ifndef SAMPLER_SITE_AT_H
 #define SAMPLER_SITE_AT_H
 
+#include <stdbool.h>
+
 #include "sampler/learn.h"
 #include "sampler/sites.h"
 #include "sampler/stacks.h"
@@ -22,12 +24,8 @@ struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs call
 /* So much is recorded that thousands with the same new stack come at once.  Context: init. */
 void site_at_expect_many(void);
 
-/*
- * Code may be unloaded next: waits until the listener has finished the stacks that
- * were handed to it, 2 ms at most (unloads_not_awaited).  Context: hook, in which
- * the thread may sleep.
- */
-void site_at_settle(void);
+/* Whether a stack is on its way to the listener.  Context: hook. */
+bool site_at_is_waiting(void);
 
 /* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
 void site_at_drain(void);

@@ -31,6 +31,14 @@ bool tick_is_quiet(void)
 	return atomic_load(&handlers_inside) == 0;
 }
 
+/* The ring may be taken away meanwhile, but not its positions. */
+bool tick_is_waiting(void)
+{
+	struct ring *r = atomic_load(&ring);
+
+	return r && ring_used(r) != 0;
+}
+
 int64_t tick_lost_ns(void)
 {
 	return atomic_load_explicit(&lost_ns, memory_order_relaxed);

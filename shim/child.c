@@ -13,6 +13,7 @@
 #include "sampler/learn.h"
 #include "sampler/monotonic.h"
 #include "sampler/sandbox.h"
+#include "sampler/settle.h"
 #include "sampler/site_at.h"
 #include "sampler/sys.h"
 #include "sampler/turn.h"
@@ -101,6 +102,7 @@ static void put_in_order(void)
 	cpu_after_fork();
 	code_after_fork();
 	learn_after_fork();
+	settle_after_fork();
 	site_at_after_fork();
 	births_after_fork();
 	last_thread_after_fork();

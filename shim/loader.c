@@ -5,7 +5,7 @@
 #include <dlfcn.h>
 
 #include "sampler/code.h"
-#include "sampler/site_at.h"
+#include "sampler/settle.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
 #include "shim/child.h"
@@ -18,7 +18,7 @@ EXPORT int dlclose(void *handle)
 
 	if (life_is_child() && !child_records())
 		return real()->dlclose(handle);
-	site_at_settle();
+	settle_before_unload();
 	/* meanwhile another thread may load something else at the same address */
 	code_unload_begins();
 	err = real()->dlclose(handle);

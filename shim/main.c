@@ -20,6 +20,7 @@
 #include "sampler/peek.h"
 #include "sampler/roster.h"
 #include "sampler/sandbox.h"
+#include "sampler/settle.h"
 #include "sampler/site_at.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
@@ -192,8 +193,10 @@ static int64_t tick(int64_t now_ns)
 {
 	int64_t again;
 
+	settle_pass_begins();
 	site_at_drain();
 	again = cpu_tick(now_ns);
+	settle_pass_ends();
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
 	return again;

@@ -1,7 +1,6 @@
-/* Stacks on their way to the listener: who is woken for them, and who waits for them. */
+/* Stacks on their way to the listener, and who is woken for them. */
 #include <check.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -13,7 +12,6 @@
 #include "sampler/own_stack.h"
 #include "sampler/rows.h"
 #include "sampler/site_at.h"
-#include "sampler/sys.h"
 #include "sampler/wake.h"
 #include "shim/cc.h"
 
@@ -28,7 +26,7 @@ static void setup(void)
 	sigset_t all;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, NULL);
+	sigprocmask(SIG_BLOCK, &all, NULL);
 	own_stack_set_main(environ); /* near the top, as argv is */
 	modules_init();
 	code_refresh();
@@ -79,57 +77,6 @@ START_TEST(after_a_drain_one_is_alone_again)
 }
 END_TEST
 
-START_TEST(nothing_on_its_way_is_not_waited_for)
-{
-	site_at_settle();
-	ck_assert(!is_woken());
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 0);
-}
-END_TEST
-
-START_TEST(without_a_listener_nobody_waits)
-{
-	meet_new_stack();
-	wake_after_fork();
-	site_at_settle();
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 0);
-}
-END_TEST
-
-START_TEST(a_listener_that_does_not_come_is_waited_for_2_ms_and_counted)
-{
-	int64_t before = sys_now_ns();
-
-	meet_new_stack();
-	site_at_settle();
-	ck_assert_int_ge(sys_now_ns() - before, 2 * NS_PER_MS);
-	ck_assert(is_woken());
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 1);
-}
-END_TEST
-
-/* Its time limit may pass before we drain, and then it counts; but it never returns early. */
-static void *unload(void *first)
-{
-	site_at_settle();
-	ck_assert(is_known(first) || counter_get(COUNTER_UNLOADS_NOT_AWAITED) == 1);
-	return NULL;
-}
-
-START_TEST(who_unloads_waits_until_stacks_are_followed)
-{
-	struct pollfd p = { wake_fd, POLLIN, 0 };
-	struct site *first = meet_new_stack();
-	pthread_t thread;
-
-	pthread_create(&thread, NULL, unload, first);
-	ck_assert_int_eq(poll(&p, 1, -1), 1);
-	site_at_drain();
-	pthread_join(thread, NULL);
-	ck_assert(is_known(first));
-}
-END_TEST
-
 int main(void)
 {
 	TCase *t = tcase_create("site_at");
@@ -140,10 +87,6 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, one_stack_wakes_nobody_and_the_second_does);
 	tcase_add_test(t, after_a_drain_one_is_alone_again);
-	tcase_add_test(t, nothing_on_its_way_is_not_waited_for);
-	tcase_add_test(t, without_a_listener_nobody_waits);
-	tcase_add_test(t, a_listener_that_does_not_come_is_waited_for_2_ms_and_counted);
-	tcase_add_test(t, who_unloads_waits_until_stacks_are_followed);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
