@@ -122,3 +122,9 @@ bool code_is_fresh(void)
 	       atomic_load_explicit(&code.caught_up, memory_order_acquire) ==
 		       atomic_load_explicit(&code.unloads, memory_order_acquire);
 }
+
+void code_catch_up(void)
+{
+	if (!code_is_fresh())
+		code_refresh();
+}

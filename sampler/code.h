@@ -14,6 +14,9 @@
 /* Returns true when a module came or went.  Context: listener. */
 bool code_refresh(void);
 
+/* The same, only if something was unloaded since the last look.  Context: listener. */
+void code_catch_up(void);
+
 /* CLOCK_MONOTONIC ns of the last code_refresh().  Context: listener. */
 int64_t code_refreshed_ns(void);
 

@@ -126,9 +126,7 @@ static int64_t drain(void)
 	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
 	const struct capture *c;
 
-	/* something was unloaded: what is captured may be of what came there */
-	if (ring_front(&cpu.ring) && !code_is_fresh())
-		code_refresh();
+	code_catch_up(); /* what is captured may be of what came to the place of something else */
 	while ((c = ring_front(&cpu.ring))) {
 		take_capture(c);
 		ring_pop(&cpu.ring);

@@ -18,22 +18,25 @@ static uint32_t ended;		 /* passes; futex word */
 static atomic_int waiting;	 /* hooks */
 static _Atomic int64_t asked_ns; /* by the last of them */
 
-/* The listener is alone, so that as many have ended as have begun, but for one. */
-static bool has_passed(uint32_t pass)
+static uint32_t passes_ended(void)
 {
-	return (int32_t)(__atomic_load_n(&ended, __ATOMIC_SEQ_CST) - pass) >= 0;
+	return __atomic_load_n(&ended, __ATOMIC_SEQ_CST);
 }
 
-static void wait_for(uint32_t pass, int64_t until_ns)
+/* False when the time is over before this pass is. */
+static bool wait_for(uint32_t pass, int64_t until_ns)
 {
-	int64_t left = until_ns - sys_now_ns();
+	uint32_t now = passes_ended();
 
-	while (!has_passed(pass) && left > 0) {
+	for (; (int32_t)(now - pass) < 0; now = passes_ended()) {
+		int64_t left = until_ns - sys_now_ns();
 		struct timespec ts = { 0, left };
 
-		sys_futex(&ended, FUTEX_WAIT_PRIVATE, pass - 1, &ts);
-		left = until_ns - sys_now_ns();
+		if (left <= 0)
+			return false;
+		sys_futex(&ended, FUTEX_WAIT_PRIVATE, now, &ts);
 	}
+	return true;
 }
 
 /* The pass that is under way may have been where our stack is already: the next one. */
@@ -44,11 +47,8 @@ static void wait_for_a_pass(void)
 
 	atomic_store(&asked_ns, now);
 	atomic_fetch_add(&waiting, 1);
-	if (wake()) {
-		wait_for(pass, now + PATIENCE_NS);
-		if (!has_passed(pass))
-			counter_add(COUNTER_UNLOADS_NOT_AWAITED, 1);
-	}
+	if (wake() && !wait_for(pass, now + PATIENCE_NS))
+		counter_add(COUNTER_UNLOADS_NOT_AWAITED, 1);
 	atomic_fetch_sub(&waiting, 1);
 }
 

@@ -186,7 +186,7 @@ static void drain(struct lazy_ring *r)
 
 	if (atomic_load(&r->state) != 2)
 		return;
-	if (ring_front(&r->ring) || !code_is_fresh())
+	if (ring_front(&r->ring))
 		code_refresh();
 	while ((c = ring_front(&r->ring))) {
 		site_resolve(c->site, site_of_capture(c));
@@ -197,6 +197,7 @@ static void drain(struct lazy_ring *r)
 
 void site_at_drain(void)
 {
+	code_catch_up(); /* hooks use no rows until then */
 	drain(&way.small);
 	drain(&way.large);
 }
