@@ -88,8 +88,8 @@ static bool modules_may_be_stale(void)
 {
 	int64_t refreshed = code_refreshed_ns();
 
-	return cpu.walk.end == WALK_NO_RULE && (refreshed < settle_asked_ns() ||
-						sys_now_ns() - refreshed > REFRESH_EVERY_NS);
+	return cpu.walk.end == WALK_NO_RULE &&
+	       (refreshed < settle_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
 }
 
 static void walk(const struct capture *c)

@@ -57,5 +57,6 @@ int64_t monotonic_ns(void)
 
 int64_t monotonic_coarse_ns(void)
 {
-	return LIKELY(coarse != NULL) ? read_through(coarse, CLOCK_MONOTONIC_COARSE) : monotonic_ns();
+	return LIKELY(coarse != NULL) ? read_through(coarse, CLOCK_MONOTONIC_COARSE)
+				      : monotonic_ns();
 }

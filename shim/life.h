@@ -32,8 +32,8 @@ extern atomic_int *life_page;
 /* Context: hook, handler.  LIFE_WHOLE before life_init(). */
 static inline enum life life_now(void)
 {
-	return life_page ? (enum life)atomic_load_explicit(life_page, memory_order_acquire) :
-			   LIFE_WHOLE;
+	return life_page ? (enum life)atomic_load_explicit(life_page, memory_order_acquire)
+			 : LIFE_WHOLE;
 }
 
 /* True when this thread made the change.  Context: hook, listener. */
