@@ -41,8 +41,9 @@ bool life_move(enum life from, enum life to)
 {
 	int expected = from;
 
-	return life_page && atomic_compare_exchange_strong_explicit(
-			       life_page, &expected, to, memory_order_acq_rel, memory_order_acquire);
+	return life_page &&
+	       atomic_compare_exchange_strong_explicit(life_page, &expected, to,
+						       memory_order_acq_rel, memory_order_acquire);
 }
 
 bool life_is_borrowed(void)
