@@ -125,14 +125,14 @@ def look_up(frames):
     return [pc - (i > 0) for i, (pc, _) in enumerate(frames)]
 
 
-def compare_with_gdb(what, target, p):
-    """How many threads have the same addresses as gdb; gdb may have less."""
-    theirs, ours = gdb_stacks(target.pid), by_tid(p)
+def differences_from_gdb(target, p):
+    """(equal, shorter, [(tid, ours, theirs)]): threads by how gdb sees them; None without gdb."""
+    theirs = gdb_stacks(target.pid)
     if theirs is None:
-        return skip(what, 'gdb may not attach')
+        return None
     equal = shorter = 0
     other_way = []
-    for tid, sample in ours.items():
+    for tid, sample in by_tid(p).items():
         mine = addresses(p, sample)
         other = look_up(theirs.get(tid, []))
         if mine == other:
@@ -141,10 +141,28 @@ def compare_with_gdb(what, target, p):
             shorter += 1  # gdb gave up before the root
         else:
             other_way.append((tid, sample.stack, [name for _, name in theirs.get(tid, [])]))
+    return equal, shorter, other_way
+
+
+def compare_with_gdb(what, target):
+    """How many threads have the same addresses as gdb; gdb may have less.
+
+    A server's timer may run between the two looks (redis has ten a second): who differed is
+    looked at again by both. A stack that is followed wrongly differs each time.
+    """
+    looks = 5
+    for _ in range(looks):
+        p = profile(target)
+        seen = differences_from_gdb(target, p)
+        if seen is None:
+            return skip(what, 'gdb may not attach')
+        equal, shorter, other_way = seen
+        if not other_way:
+            break
     check(f'{what}: each thread is as gdb sees it', not other_way,
-          f'{len(other_way)}: {other_way[:2]}')
-    check(f'{what}: gdb sees whole stacks too', equal >= len(ours) / 2 and shorter <= equal,
-          f'{equal} equal, {shorter} shorter, of {len(ours)}')
+          f'{len(other_way)} in the last of {looks} looks: {other_way[:2]}')
+    check(f'{what}: gdb sees whole stacks too', equal >= len(p.samples) / 2 and shorter <= equal,
+          f'{equal} equal, {shorter} shorter, of {len(p.samples)}')
     return None
 
 
@@ -202,7 +220,7 @@ def test_stacks_are_whole():
                 check('a thread that waits says so', s.labels['state'] == 'waiting' and
                       s.labels.get('wait_reason'), s.labels)
         same('each thread is in its call', called, 24 * len(BUILDS))
-        compare_with_gdb('24 calls', t, p)
+        compare_with_gdb('24 calls', t)
 
 
 def test_a_thousand_threads():
@@ -554,7 +572,7 @@ def test_servers():
             check(f'{name}: {function} is seen', function in p.cum(), p.cum())
             same(f'{name}: all stacks are whole', [s.stack for s in p.samples if not is_whole(s)],
                  [])
-            compare_with_gdb(name, t, p)
+            compare_with_gdb(name, t)
 
 
 NODE_PROGRAM = """
