@@ -37,20 +37,28 @@
  */
 static void find_all(void);
 
-#define X(name, type, parameters, arguments)                                                       \
-	static COLD type first_##name parameters;                                                  \
-	static type(*next_##name) parameters = first_##name;
+#define X(name, type, parameters, arguments) static COLD type first_##name parameters;
 FAMILY(X)
 #undef X
 
 static COLD void first_free(void *p);
-static void (*next_free)(void *) = first_free;
+
+/* In one cache line, all but the last: a target that is short of cache pays for one. */
+#define X(name, type, parameters, arguments) type(*name) parameters;
+static struct {
+	void (*free)(void *);
+	FAMILY(X)
+}
+#undef X
+#define X(name, type, parameters, arguments) .name = first_##name,
+next __attribute__((aligned(64))) = { .free = first_free, FAMILY(X) };
+#undef X
 
 #define X(name, type, parameters, arguments)                                                       \
 	static COLD type first_##name parameters                                                   \
 	{                                                                                          \
 		find_all();                                                                        \
-		return next_##name arguments;                                                      \
+		return next.name arguments;                                                        \
 	}
 FAMILY(X)
 #undef X
@@ -58,16 +66,16 @@ FAMILY(X)
 static COLD void first_free(void *p)
 {
 	find_all();
-	next_free(p);
+	next.free(p);
 }
 
 static COLD void find_all(void)
 {
 	life_init(); /* a constructor may fork before ours has run */
-#define X(name, type, parameters, arguments) next_##name = (type(*) parameters)lookup_next(#name);
+#define X(name, type, parameters, arguments) next.name = (type(*) parameters)lookup_next(#name);
 	FAMILY(X)
 #undef X
-	next_free = (void (*)(void *))lookup_next("free");
+	next.free = (void (*)(void *))lookup_next("free");
 }
 
 static bool is_recorded(void)
@@ -101,7 +109,7 @@ static void *recorded(void *p, size_t size, struct frame_regs caller)
 
 static COLD NOINLINE void *sampled_malloc(size_t size)
 {
-	void *p = next_malloc(size);
+	void *p = next.malloc(size);
 
 	return wants(size) ? recorded(p, size, CALLER()) : p;
 }
@@ -109,13 +117,13 @@ static COLD NOINLINE void *sampled_malloc(size_t size)
 EXPORT void *malloc(size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_malloc(size);
+		return next.malloc(size);
 	return sampled_malloc(size);
 }
 
 static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 {
-	void *p = next_calloc(count, size);
+	void *p = next.calloc(count, size);
 
 	return wants(count * size) ? recorded(p, count * size, CALLER()) : p;
 }
@@ -124,13 +132,13 @@ static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 EXPORT void *calloc(size_t count, size_t size)
 {
 	if (LIKELY(!heap_tick(count * size)))
-		return next_calloc(count, size);
+		return next.calloc(count, size);
 	return sampled_calloc(count, size);
 }
 
 static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 {
-	void *p = next_memalign(align, size);
+	void *p = next.memalign(align, size);
 
 	return wants(size) ? recorded(p, size, CALLER()) : p;
 }
@@ -138,13 +146,13 @@ static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 EXPORT void *memalign(size_t align, size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_memalign(align, size);
+		return next.memalign(align, size);
 	return sampled_memalign(align, size);
 }
 
 static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 {
-	void *p = next_aligned_alloc(align, size);
+	void *p = next.aligned_alloc(align, size);
 
 	return wants(size) ? recorded(p, size, CALLER()) : p;
 }
@@ -152,13 +160,13 @@ static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_aligned_alloc(align, size);
+		return next.aligned_alloc(align, size);
 	return sampled_aligned_alloc(align, size);
 }
 
 static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t size)
 {
-	int err = next_posix_memalign(out, align, size);
+	int err = next.posix_memalign(out, align, size);
 
 	if (wants(size) && err == 0)
 		recorded(*out, size, CALLER());
@@ -168,13 +176,13 @@ static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_posix_memalign(out, align, size);
+		return next.posix_memalign(out, align, size);
 	return sampled_posix_memalign(out, align, size);
 }
 
 static COLD NOINLINE void *sampled_valloc(size_t size)
 {
-	void *p = next_valloc(size);
+	void *p = next.valloc(size);
 
 	return wants(size) ? recorded(p, size, CALLER()) : p;
 }
@@ -182,13 +190,13 @@ static COLD NOINLINE void *sampled_valloc(size_t size)
 EXPORT void *valloc(size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_valloc(size);
+		return next.valloc(size);
 	return sampled_valloc(size);
 }
 
 static COLD NOINLINE void *sampled_pvalloc(size_t size)
 {
-	void *p = next_pvalloc(size);
+	void *p = next.pvalloc(size);
 
 	return wants(size) ? recorded(p, size, CALLER()) : p;
 }
@@ -196,7 +204,7 @@ static COLD NOINLINE void *sampled_pvalloc(size_t size)
 EXPORT void *pvalloc(size_t size)
 {
 	if (LIKELY(!heap_tick(size)))
-		return next_pvalloc(size);
+		return next.pvalloc(size);
 	return sampled_pvalloc(size);
 }
 
@@ -204,13 +212,13 @@ static COLD NOINLINE void sampled_free(void *p)
 {
 	if (is_recorded())
 		heap_forget(p);
-	next_free(p);
+	next.free(p);
 }
 
 EXPORT void free(void *p)
 {
 	if (LIKELY(!live_maybe(p)))
-		return next_free(p);
+		return next.free(p);
 	sampled_free(p);
 }
 
@@ -222,7 +230,7 @@ static void *moved(void *p, size_t size)
 {
 	struct live_block old;
 	bool was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old);
-	void *q = next_realloc(p, size);
+	void *q = next.realloc(p, size);
 
 	if (was_live && !q && size)
 		heap_put_back(p, old);
@@ -249,5 +257,5 @@ EXPORT void *realloc(void *p, size_t size)
 		return sampled_realloc(p, size);
 	if (UNLIKELY(live_maybe(p)))
 		return untracked_realloc(p, size);
-	return next_realloc(p, size);
+	return next.realloc(p, size);
 }
