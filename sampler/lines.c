@@ -26,6 +26,7 @@ struct job {
 	struct dwarf_owners owners;
 	struct dwarf_namer *namer;
 	bool out_is_full;
+	bool is_whole;
 };
 
 /* The unit at work. */
@@ -187,6 +188,7 @@ static void run_unit(struct job *j, size_t first, size_t count)
 	if (dwarf_has_time(&j->effort))
 		done = resolve_unit(&u);
 	counter_add(reason(j), count - done);
+	j->is_whole &= done == count;
 	arena_release(&u.arena);
 }
 
@@ -208,6 +210,7 @@ static void run(struct job *j)
 	}
 	if (j->effort.is_spent)
 		counter_add(COUNTER_SYMBOL_LINES_CUT, j->r->count - j->owners.count);
+	j->is_whole = !j->effort.is_spent;
 	for (size_t i = 0; i < j->owners.count;) {
 		size_t n = count_of_unit(&j->owners, i);
 
@@ -217,7 +220,7 @@ static void run(struct job *j)
 	dwarf_namer_release(j->namer);
 }
 
-bool lines_resolve(const struct lines_request *r)
+bool lines_resolve(struct lines_request *r)
 {
 	struct job j = { .r = r, .effort = { .deadline_ns = r->deadline_ns } };
 
@@ -234,5 +237,6 @@ bool lines_resolve(const struct lines_request *r)
 		break;
 	}
 	arena_release(&j.arena);
+	r->is_whole = j.is_whole;
 	return !j.out_is_full;
 }

@@ -26,6 +26,7 @@ struct lines_request {
 	struct arena *out;	/* of the symbols */
 	size_t memory;		/* bytes that the work may take */
 	int64_t deadline_ns;	/* CLOCK_MONOTONIC */
+	bool is_whole;		/* result: there was debug information, and nothing was left out */
 };
 
 /*
@@ -33,6 +34,6 @@ struct lines_request {
  * symbol_lines_cut, for lack of memory or because of damage in
  * symbol_lines_refused.  False when `out` is exhausted.
  */
-bool lines_resolve(const struct lines_request *r);
+bool lines_resolve(struct lines_request *r);
 
 #endif

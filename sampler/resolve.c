@@ -239,7 +239,7 @@ static bool resolve_names(struct batch *b)
 }
 
 /* The debug file is opened only when the file lacks something, so it comes first. */
-static bool resolve_lines(struct batch *b, int64_t deadline_ns)
+static bool resolve_lines(struct batch *b, int64_t deadline_ns, bool *is_whole)
 {
 	struct lines_request r = {
 		.e = b->objects->has_debug ? &b->objects->debug : &b->objects->file,
@@ -253,7 +253,12 @@ static bool resolve_lines(struct batch *b, int64_t deadline_ns)
 		.deadline_ns = deadline_ns,
 	};
 
-	return !(b->objects->has_file || b->objects->has_debug) || lines_resolve(&r);
+	if (!b->objects->has_file && !b->objects->has_debug)
+		return true;
+	if (!lines_resolve(&r))
+		return false;
+	*is_whole = r.is_whole;
+	return true;
 }
 
 static void count_unknown(const struct batch *b)
@@ -266,7 +271,7 @@ static void count_unknown(const struct batch *b)
 	}
 }
 
-bool resolve_addresses(struct arena *a, const struct resolve_request *r, struct symbol *out)
+bool resolve_addresses(struct arena *a, struct resolve_request *r, struct symbol *out)
 {
 	struct batch b = { .out = a,
 			   .scratch = ARENA_INIT(RESOLVE_MEMORY_MAX / 2),
@@ -279,7 +284,9 @@ bool resolve_addresses(struct arena *a, const struct resolve_request *r, struct 
 	bool ok;
 
 	b.strings = (struct intern)INTERN_INIT(a, &b.scratch);
-	ok = resolve_names(&b) && (r->detail == SYMBOLS_NAMES || resolve_lines(&b, r->deadline_ns));
+	r->is_whole = false;
+	ok = resolve_names(&b) &&
+	     (r->detail == SYMBOLS_NAMES || resolve_lines(&b, r->deadline_ns, &r->is_whole));
 	if (ok)
 		count_unknown(&b);
 	arena_release(&b.tables);

@@ -23,9 +23,10 @@ struct resolve_request {
 	size_t count;
 	enum symbols_detail detail;
 	int64_t deadline_ns; /* for lines */
+	bool is_whole;	     /* result: debug information was there and left nothing out */
 };
 
 /* Fills out[i] for addr[i].  False when memory ran out. */
-bool resolve_addresses(struct arena *a, const struct resolve_request *r, struct symbol *out);
+bool resolve_addresses(struct arena *a, struct resolve_request *r, struct symbol *out);
 
 #endif

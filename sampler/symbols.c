@@ -1,30 +1,92 @@
 /*
  * Addresses are worked off in slices, so that any number of them fits into the
- * memory set aside for the work.
+ * memory set aside for the work.  Of each slice, files are asked only about what
+ * the cache does not know.
  */
 #include "sampler/symbols.h"
 
+#include "sampler/counters.h"
 #include "sampler/objects.h"
 #include "sampler/resolve.h"
+#include "sampler/symbol_cache.h"
 #include "shim/cc.h"
 
 #define SLICE 65536 /* addresses worked on at once */
 
-/* Subtracts the load bias from a slice of addresses. */
-static void subtract_bias(uint64_t *addr, const uint64_t *pc, size_t count, uint64_t bias)
+struct work {
+	struct arena *out;
+	struct arena scratch;
+	struct intern strings; /* of what comes from the cache */
+	struct objects objects;
+	bool is_open; /* the objects */
+	struct resolve_request r;
+	uint64_t *addr;	       /* those of the slice that nobody knows, */
+	uint32_t *place;       /* where they are in it, */
+	struct symbol *symbol; /* and what they are found to be */
+};
+
+static bool get_room(struct work *w, size_t count)
 {
-	for (size_t i = 0; i < count; i++)
-		addr[i] = pc[i] - bias;
+	w->r.addr = w->addr = arena_array(&w->scratch, count, sizeof(*w->addr));
+	w->place = arena_array(&w->scratch, count, sizeof(*w->place));
+	w->symbol = arena_array(&w->scratch, count, sizeof(*w->symbol));
+	return w->addr && w->place && w->symbol;
 }
 
-static bool resolve_slices(struct arena *a, struct resolve_request *r, uint64_t *addr,
-			   const uint64_t *pc, size_t count, struct symbol *out)
+static void count_unknown(const struct symbol *s)
 {
-	for (size_t done = 0; done < count; done += r->count) {
-		r->addr = addr;
-		r->count = MIN(count - done, (size_t)SLICE);
-		subtract_bias(addr, pc + done, r->count, r->m->bias);
-		if (!resolve_addresses(a, r, out + done))
+	if (s->frame[s->frame_count - 1].name[0] == '[')
+		counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
+}
+
+static bool is_known(struct work *w, uint64_t addr, struct symbol *s)
+{
+	if (w->r.detail != SYMBOLS_LINES ||
+	    !symbol_cache_find(w->r.m, addr, w->out, &w->strings, s))
+		return false;
+	count_unknown(s);
+	return true;
+}
+
+static void list_unknown(struct work *w, const uint64_t *pc, uint32_t count, struct symbol *out)
+{
+	w->r.count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		uint64_t addr = pc[i] - w->r.m->bias;
+
+		if (!is_known(w, addr, &out[i])) {
+			w->addr[w->r.count] = addr;
+			w->place[w->r.count++] = i;
+		}
+	}
+}
+
+static void open_objects(struct work *w)
+{
+	if (!w->is_open)
+		objects_open(&w->objects, &w->scratch, w->r.m);
+	w->is_open = true;
+}
+
+static bool ask_files(struct work *w, struct symbol *out)
+{
+	open_objects(w);
+	if (!resolve_addresses(w->out, &w->r, w->symbol))
+		return false;
+	for (size_t i = 0; i < w->r.count; i++) {
+		out[w->place[i]] = w->symbol[i];
+		if (w->r.is_whole)
+			symbol_cache_add(w->r.m, w->addr[i], &w->symbol[i]);
+	}
+	return true;
+}
+
+static bool resolve_slices(struct work *w, const uint64_t *pc, size_t count, struct symbol *out)
+{
+	for (size_t done = 0, n; done < count; done += n) {
+		n = MIN(count - done, (size_t)SLICE);
+		list_unknown(w, pc + done, (uint32_t)n, out + done);
+		if (w->r.count && !ask_files(w, out + done))
 			return false;
 	}
 	return true;
@@ -33,17 +95,18 @@ static bool resolve_slices(struct arena *a, struct resolve_request *r, uint64_t 
 int symbols_resolve(struct arena *a, const struct module *m, const uint64_t *pc, size_t count,
 		    enum symbols_detail detail, int64_t deadline_ns, struct symbol *out)
 {
-	struct arena tables = ARENA_INIT(RESOLVE_MEMORY_MAX / 4);
-	uint64_t *addr = arena_array(&tables, MIN(count, (size_t)SLICE), sizeof(*addr));
-	struct objects objects;
-	struct resolve_request r = {
-		.m = m, .objects = &objects, .detail = detail, .deadline_ns = deadline_ns
+	struct work w = {
+		.out = a,
+		.scratch = ARENA_INIT(RESOLVE_MEMORY_MAX / 4),
+		.r = { .m = m, .detail = detail, .deadline_ns = deadline_ns },
 	};
 	bool ok;
 
-	objects_open(&objects, &tables, m);
-	ok = addr && resolve_slices(a, &r, addr, pc, count, out);
-	objects_close(&objects);
-	arena_release(&tables);
+	w.r.objects = &w.objects;
+	w.strings = (struct intern)INTERN_INIT(a, &w.scratch);
+	ok = get_room(&w, MIN(count, (size_t)SLICE)) && resolve_slices(&w, pc, count, out);
+	if (w.is_open)
+		objects_close(&w.objects);
+	arena_release(&w.scratch);
 	return ok ? 0 : -1;
 }

@@ -15,6 +15,7 @@
 #include "sampler/sandbox.h"
 #include "sampler/settle.h"
 #include "sampler/site_at.h"
+#include "sampler/symbol_cache.h"
 #include "sampler/sys.h"
 #include "sampler/turn.h"
 #include "sampler/wake.h"
@@ -101,6 +102,7 @@ static void put_in_order(void)
 	wake_after_fork();
 	cpu_after_fork();
 	code_after_fork();
+	symbol_cache_after_fork();
 	learn_after_fork();
 	settle_after_fork();
 	site_at_after_fork();

@@ -22,6 +22,7 @@
 #include "sampler/sandbox.h"
 #include "sampler/settle.h"
 #include "sampler/site_at.h"
+#include "sampler/symbol_cache.h"
 #include "sampler/sys.h"
 #include "sampler/tick.h"
 #include "shim/ancestor.h"
@@ -191,7 +192,7 @@ static bool heed_filter(void)
 
 static int64_t tick(int64_t now_ns)
 {
-	int64_t again;
+	int64_t again, again_for_symbols;
 
 	settle_pass_begins();
 	site_at_drain();
@@ -199,7 +200,8 @@ static int64_t tick(int64_t now_ns)
 	settle_pass_ends();
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
-	return again;
+	again_for_symbols = symbol_cache_tick(now_ns);
+	return MIN(again, again_for_symbols);
 }
 
 static void start(int argc, char **argv)

@@ -4,7 +4,6 @@
  */
 #include <check.h>
 #include <fcntl.h>
-#include <link.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -21,6 +20,7 @@
 #include "sampler/resolve.h"
 #include "sampler/symbols.h"
 #include "sampler/sys.h"
+#include "test/unit/own_module.h"
 
 #define SECOND 1000000000LL
 
@@ -35,56 +35,6 @@ static void setup(void)
 static void teardown(void)
 {
 	arena_release(&arena);
-}
-
-/* ---- the modules of this process, by hand */
-
-struct wanted {
-	uint64_t pc;
-	struct module *m;
-};
-
-static void take_segment(struct module *m, const ElfW(Phdr) * ph)
-{
-	uint64_t start = m->bias + ph->p_vaddr, limit = start + ph->p_memsz;
-
-	if (ph->p_type == PT_DYNAMIC)
-		m->dynamic = start;
-	if (ph->p_type != PT_LOAD)
-		return;
-	m->image_start = m->image_start && m->image_start < start ? m->image_start : start;
-	m->image_limit = m->image_limit > limit ? m->image_limit : limit;
-	if (ph->p_offset == 0)
-		m->ehdr = start;
-}
-
-static int take_module(struct dl_phdr_info *info, size_t size, void *opaque)
-{
-	struct wanted *w = opaque;
-
-	(void)size;
-	memset(w->m, 0, sizeof(*w->m));
-	w->m->bias = info->dlpi_addr;
-	w->m->phdr = (uint64_t)info->dlpi_phdr;
-	w->m->phdr_count = info->dlpi_phnum;
-	w->m->died = UINT32_MAX;
-	for (int i = 0; i < info->dlpi_phnum; i++)
-		take_segment(w->m, &info->dlpi_phdr[i]);
-	w->m->is_main = info->dlpi_name[0] == '\0';
-	w->m->is_vdso = w->m->ehdr == getauxval(AT_SYSINFO_EHDR);
-	strcpy(w->m->path, w->m->is_vdso   ? "[vdso]"
-			   : w->m->is_main ? "/somewhere/test_symbols"
-					   : info->dlpi_name);
-	return w->pc >= w->m->image_start && w->pc < w->m->image_limit;
-}
-
-static struct module module_of(const void *pc)
-{
-	struct module m;
-	struct wanted w = { .pc = (uint64_t)pc, .m = &m };
-
-	ck_assert_msg(dl_iterate_phdr(take_module, &w), "some module holds the address");
-	return m;
 }
 
 static struct symbol look_up_in(const struct module *m, uint64_t pc, enum symbols_detail detail)
@@ -200,14 +150,14 @@ END_TEST
 
 START_TEST(test_symbols__the_vdso_has_names)
 {
-	struct module m;
-	struct wanted w = { .m = &m, .pc = getauxval(AT_SYSINFO_EHDR) };
+	unsigned long vdso = getauxval(AT_SYSINFO_EHDR);
 	uint64_t hits = 0, pc;
+	struct module m;
 	struct symbol s;
 
-	if (!w.pc)
+	if (!vdso)
 		return;
-	ck_assert(dl_iterate_phdr(take_module, &w));
+	m = module_of((void *)vdso);
 	for (pc = m.image_start; pc < m.image_limit; pc += 64) {
 		s = look_up_in(&m, pc, SYMBOLS_LINES);
 		hits += strcmp(s.frame[0].name, "__vdso_clock_gettime") == 0;
@@ -221,7 +171,7 @@ END_TEST
 
 START_TEST(test_symbols__stubs_are_named_after_their_function)
 {
-	struct module m = module_of(module_of);
+	struct module m = module_of(setup);
 	uint64_t found = 0;
 	struct elf e;
 	const Elf64_Shdr *plt;
