@@ -1,7 +1,8 @@
-"""Servers, and the tools that put load on them: what servers.py measures with.
+"""Servers, and what puts load on them: what servers.py measures with.
 
-A burst sends a number of requests to one server and returns what the tool had
-to say: requests, seconds, and latencies in ms (None where the tool has none).
+A turn is some milliseconds of requests on connections that last.  A burst sends
+a number of requests to one server and returns what the tool had to say:
+requests, seconds, and latencies in ms (None where the tool has none).
 """
 
 import atexit
@@ -13,8 +14,8 @@ import sys
 import time
 from collections import namedtuple
 
+import clients
 from measure import BUILD, LIBRARY, cpu_ns, environment, free_port, wait_for_port
-from postgres_client import Connection, ask_each
 
 Burst = namedtuple("Burst", "requests seconds p50 p99 p999")
 
@@ -57,8 +58,8 @@ class Server:
 
     needs = ()  # commands, without which it is left out
     user = None  # to run as, when we are root
-    starts = 1  # each with its own place in memory
-    rounds = 7  # of each start
+    starts = 12  # each with its own place in memory
+    per_turn = 4  # questions on each connection
 
     def __init__(self, env, folder):
         self.folder, self.port, self.env = folder, free_port(), dict(env)
@@ -102,12 +103,19 @@ class Server:
                 time.sleep(0.1)
 
     def first_contact(self):
-        self.burst(1)
+        """Called again, from the start, when it is not up yet."""
+        self.connections = self.connect()
+
+    def turn(self):
+        """How many requests were answered."""
+        return sum(clients.ask_each(self.connections) for _ in range(self.per_turn))
 
     def spent_ns(self):
         return cpu_ns(self.pid)
 
     def stop(self):
+        for c in self.connections:
+            c.close()
         self.process.terminate()
         try:
             self.process.wait(20)
@@ -124,9 +132,12 @@ class Redis(Server):
     def command(self):
         return ["redis-server", "--port", self.port, "--save", "", "--loglevel", "warning"]
 
-    def burst(self, requests=None):
+    def connect(self):
+        return [clients.Redis(self.port, self.pipeline) for _ in range(20)]
+
+    def burst(self):
         """GETs, then SETs; latencies are those of both, weighted alike."""
-        n = max(requests, 2000) if requests else scaled(self.requests)
+        n = scaled(self.requests)
         parts = [self.part(kind, n) for kind in ("get", "set")]
         return Burst(2 * n, sum(p[0] for p in parts),
                      *(sum(p[i] for p in parts) / 2 for i in (1, 2, 3)))
@@ -167,11 +178,12 @@ server {{ listen 127.0.0.1:{self.port}; root {self.folder}/html; }} }}""")
     def command(self):
         return ["nginx", "-p", self.folder, "-c", f"{self.folder}/nginx.conf"]
 
-    def burst(self, requests=None):
-        seconds = 0.2 if requests or QUICK else 1
-        # wrk counts in whole seconds
-        out = run("wrk", "-t", 1, "-c", 16, "-d", f"{max(1, round(seconds))}s", "-s",
-                  f"{self.folder}/tell.lua", f"http://127.0.0.1:{self.port}/", env=environment())
+    def connect(self):
+        return [clients.Http(self.port) for _ in range(16)]
+
+    def burst(self):
+        out = run("wrk", "-t", 1, "-c", 16, "-d", "1s", "-s", f"{self.folder}/tell.lua",
+                  f"http://127.0.0.1:{self.port}/", env=environment())
         n, us, p50, p99, p999 = map(float, find(r"took (.*)", out)[0].split())
         if n == 0:
             raise RuntimeError("wrk: no answers")
@@ -185,9 +197,11 @@ class Memcached(Server):
     def command(self):
         return ["memcached", "-l", "127.0.0.1", "-p", self.port, "-U", 0, "-t", 4, "-m", 64]
 
-    def burst(self, requests=None):
-        n = requests or scaled(40000)
-        out = run("memcaslap", "-s", f"127.0.0.1:{self.port}", "-T", 1, "-c", 16, "-x", max(n, 200),
+    def connect(self):
+        return [clients.Memcached(self.port) for _ in range(16)]
+
+    def burst(self):
+        out = run("memcaslap", "-s", f"127.0.0.1:{self.port}", "-T", 1, "-c", 16, "-x", scaled(40000),
                   env=environment())
         done, rate = find(r"Ops: (\d+) TPS: (\d+)", out)
         return Burst(int(done), int(done) / max(int(rate), 1), None, None, None)
@@ -198,8 +212,8 @@ class Postgres(Server):
 
     needs = ("pgbench",)
     user = "postgres"
-    starts = 6
-    rounds = 10
+    starts = 16
+    per_turn = 10
     is_filled = False
 
     def binary(self, name):
@@ -220,37 +234,39 @@ class Postgres(Server):
         return [self.binary("postgres"), "-D", f"{self.folder}/data", "-p", self.port,
                 "-h", "127.0.0.1", "-k", self.folder, "-c", "fsync=off", "-c", "autovacuum=off"]
 
-    def first_contact(self):
+    def connect(self):
         if not self.is_filled:
             run(self.binary("pgbench"), "-h", "127.0.0.1", "-p", self.port, "-U", "bench", "-i",
                 "-q", "postgres", env=environment(), cwd=self.folder)
         self.is_filled = True
-        self.connections = [Connection(self.port, "bench", "postgres") for _ in range(4)]
+        return [clients.Postgres(self.port, "bench", "postgres") for _ in range(4)]
 
-    def turn(self):
-        """Seconds that each of 40 requests took: all servers get theirs in turn, because a machine
-        changes within a second by more than what is measured here."""
-        return [s for _ in range(10) for s in ask_each(self.connections)]
+    def burst(self):
+        """pgbench would start backends anew for it, which are slow at first."""
+        begin = time.perf_counter()
+        took = [s for _ in range(scaled(300)) for s in clients.time_each(self.connections)]
+        return burst_of(time.perf_counter() - begin, took)
 
     def spent_ns(self):
         """Of the postmaster and those of its children that live."""
         with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
             return cpu_ns(self.pid) + sum(cpu_ns(int(child)) for child in f.read().split())
 
-    def stop(self):
-        for c in self.connections:
-            c.close()
-        super().stop()
-
 
 class Chat(Server):
     """A server with 64 threads that allocates, locks and computes."""
+
+    per_turn = 1
+    members = 4  # of each room
 
     def command(self):
         return [os.path.abspath(f"{BUILD}/fixtures/chat_server"), "--port", self.port,
                 "--workers", 64]
 
-    def burst(self, requests=None):
+    def connect(self):
+        return [clients.Chat(self.port, i // self.members, i, self.members) for i in range(64)]
+
+    def burst(self):
         out = run(f"{BUILD}/fixtures/chat_load", "--port", self.port, "--connections", 64,
                   "--threads", 1, "--seconds", 1, env=environment())
         line = out.strip().splitlines()[-1]

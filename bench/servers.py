@@ -2,15 +2,21 @@
 """What the shim costs real servers: CPU time of the server for each request,
 throughput, and latency, against the same server without a profiler.
 
-For each kind of server, one for each way of profiling, all at once; they get
-short bursts of the same load in turn, in an order that is drawn anew each round,
-and ratios are taken within a round.  A second one without a profiler ("control")
-shows how much of a ratio is noise.
+For each kind of server, one for each way of profiling, all at once; they get the
+same small turns of requests, in an order that is drawn anew for each, so that
+whatever else the machine does hits all alike.  They are started again many
+times, because where a process lies in memory matters more than what is measured:
+a ratio is of one start, and the median is over starts.  A second server without
+a profiler ("control") shows how much of a ratio is noise.
 
-"all profiles": a CPU profile runs all the time, and in each burst every other
-profile is fetched once.  A burst is shorter than the 10 s in which a scraper
-would do that once, so what it costs more than a burst with a CPU profile alone
-counts for as much less.  Throughput and latency are told as the burst saw them.
+The listener works by the clock, and a server here waits for its turn most of the
+time: what the listener used is counted by the share of the time in which its
+server was busy.  "all profiles": a CPU profile runs all the time, and every other
+profile is fetched once in a start, of which that part counts that falls on a busy
+server's time when a scraper does so every 10 s.
+
+Throughput and latency are told beside it, of one burst a start from the tool that
+people use for such a server.
 
 usage: servers.py [SERVER...]
 """
@@ -24,14 +30,18 @@ import sys
 import tempfile
 import threading
 import time
+from collections import namedtuple
 
 import loads
-from measure import (KEY, Profile, environment, find_gperftools, free_port, report,
-                     with_gperftools, with_shim)
+from measure import (KEY, Profile, environment, find_gperftools, find_listener, free_port, report,
+                     thread_cpu_ns, with_gperftools, with_shim)
 
 SCRAPE_SECONDS = 10
-TURNS = 30  # of each server, for one ratio
+TURNS = 100  # of each server, in one start
+TURNS_TO_WARM_UP = 20
 PAGES = ("heap", "allocs", "block", "mutex", "goroutine", "threadcreate")
+
+Spent = namedtuple("Spent", "own listener")  # CPU ns
 
 
 class Way:
@@ -43,6 +53,7 @@ class Way:
         self.open_profile()
 
     def open_profile(self):
+        self.listener = find_listener(self.server.pid) if self.shim_port else None
         self.profile = Profile(self.shim_port).open(3600, self.hz) if self.hz else None
 
     def fetch_all(self):
@@ -52,17 +63,22 @@ class Way:
             c.getresponse().read()  # a 404 is one of those that this version has not
             c.close()
 
-    def begin(self):
-        self.cpu_before = self.server.spent_ns()
-        self.fetcher = threading.Thread(target=self.fetch_all) if self.fetches else None
-        if self.fetcher:
-            self.fetcher.start()
+    def spent(self):
+        listener = thread_cpu_ns(self.server.pid, self.listener) if self.listener else 0
+        return Spent(self.server.spent_ns() - listener, listener)
 
-    def end(self):
-        """CPU ns of the server since begin()."""
-        if self.fetcher:
-            self.fetcher.join()
-        return self.server.spent_ns() - self.cpu_before
+    def begin(self):
+        self.requests = self.seconds = 0
+        self.before = self.spent()
+
+    def turn(self):
+        begin = time.perf_counter()
+        self.requests += self.server.turn()
+        self.seconds += time.perf_counter() - begin
+
+    def used(self):
+        """Since begin()."""
+        return Spent(*(now - then for now, then in zip(self.spent(), self.before)))
 
     def stop(self):
         if self.profile:
@@ -113,39 +129,46 @@ def shuffled(started):
     return random.sample(list(started.items()), len(started))
 
 
-def bursts(started):
-    """{way: (what the load saw, CPU ns of the server)}, one after the other."""
-    found = {}
-    for name, way in shuffled(started):
-        way.begin()
-        seen = way.server.burst()
-        found[name] = seen, way.end()
-    return found
+def take_turns(started, count):
+    for _ in range(count):
+        for _, way in shuffled(started):
+            way.turn()
 
 
-def turns(started):
-    """The same, all side by side: some requests for each in turn."""
-    took = {name: [] for name in started}
-    seconds = dict.fromkeys(started, 0)
+def costs(started):
+    """{way: CPU ns for each request}, of one start."""
     for way in started.values():
         way.begin()
-    for _ in range(TURNS):
-        for name, way in shuffled(started):
-            before = time.perf_counter()
-            took[name] += way.server.turn()
-            seconds[name] += time.perf_counter() - before
-    return {name: (loads.burst_of(seconds[name], took[name]), way.end())
-            for name, way in started.items()}
+    begin = time.perf_counter()
+    take_turns(started, TURNS)
+    lasted = time.perf_counter() - begin
+    return {name: (used.own + used.listener * way.seconds / lasted) / way.requests
+            for name, way in started.items() for used in [way.used()]}
 
 
-def one_round(cls, started, seen):
-    found = turns(started) if hasattr(cls, "turn") else bursts(started)
-    cost = {name: cpu / burst.requests for name, (burst, cpu) in found.items()}
-    for name, (burst, _) in found.items():
-        if name.startswith("all profiles"):
-            base = cost[name.replace("all profiles,", "profile at")]
-            cost[name] = base + (cost[name] - base) * min(burst.seconds / SCRAPE_SECONDS, 1)
-        seen[name].append((cost[name], burst))
+def burst(way):
+    """What the tool saw, while the other profiles are fetched, and what that cost in CPU ns."""
+    fetcher = threading.Thread(target=way.fetch_all) if way.fetches else None
+    before = way.spent()
+    if fetcher:
+        fetcher.start()
+    seen = way.server.burst()
+    if fetcher:
+        fetcher.join()
+    return seen, way.spent().listener - before.listener if fetcher else 0
+
+
+def one_start(started, seen):
+    for way in started.values():
+        way.begin()
+        if way.fetches:
+            way.fetch_all()
+    take_turns(started, TURNS_TO_WARM_UP)  # what is learned once is learned
+    cost = costs(started)
+    for name, way in shuffled(started):
+        saw, fetches_ns = burst(way)
+        busy_seconds = way.seconds / way.requests  # for each request
+        seen[name].append((cost[name] + fetches_ns * busy_seconds / SCRAPE_SECONDS, saw))
 
 
 def ratios(values, base):
@@ -187,12 +210,10 @@ def measure(name, cls, folder):
     ways = ways_for(name)
     started = start_all(cls, ways, folder)
     seen = {way: [] for way in ways}
-    for start in range(1 if loads.QUICK else cls.starts):
+    for start in range(3 if loads.QUICK else cls.starts):
         for way in started.values() if start else ():
             way.restart()
-        one_round(cls, started, {way: [] for way in ways})  # what is learned once is learned
-        for _ in range(2 if loads.QUICK else cls.rounds):
-            one_round(cls, started, seen)
+        one_start(started, seen)
     for way in started.values():
         way.stop()
     tell(name, ways, seen)
