@@ -60,6 +60,7 @@ class Server:
     user = None  # to run as, when we are root
     starts = 12  # each with its own place in memory
     per_turn = 4  # questions on each connection
+    young_seconds = 0  # after which it costs less than at first
 
     def __init__(self, env, folder):
         self.folder, self.port, self.env = folder, free_port(), dict(env)
@@ -212,7 +213,7 @@ class Postgres(Server):
 
     needs = ("pgbench",)
     user = "postgres"
-    starts = 16
+    young_seconds = 11  # a child's heap is recorded until it is clear that its parent stays
     per_turn = 10
     is_filled = False
 

@@ -158,12 +158,16 @@ def burst(way):
     return seen, way.spent().listener - before.listener if fetcher else 0
 
 
-def one_start(started, seen):
+def one_start(cls, started, young, seen):
     for way in started.values():
         way.begin()
         if way.fetches:
             way.fetch_all()
     take_turns(started, TURNS_TO_WARM_UP)  # what is learned once is learned
+    if cls.young_seconds:
+        for name, ns in costs(started).items():
+            young[name].append(ns)
+        time.sleep(0 if loads.QUICK else cls.young_seconds)
     cost = costs(started)
     for name, way in shuffled(started):
         saw, fetches_ns = burst(way)
@@ -197,6 +201,13 @@ def tell(name, ways, seen):
                    "ratio", budget, remarks(seen[way], base))
 
 
+def tell_young(name, young):
+    for way in ("control", "idle"):
+        report(f"{name}, processes of the first seconds, {way}, CPU",
+               ratios(young[way], young["without"]), "ratio", None,
+               "their heap is recorded, in case their parent ends")
+
+
 def ways_for(name):
     ways = {"without": (lambda c, f: Way(c, f, environment()), None), **WAYS}
     if loads.QUICK:
@@ -209,14 +220,16 @@ def ways_for(name):
 def measure(name, cls, folder):
     ways = ways_for(name)
     started = start_all(cls, ways, folder)
-    seen = {way: [] for way in ways}
+    young, seen = {way: [] for way in ways}, {way: [] for way in ways}
     for start in range(3 if loads.QUICK else cls.starts):
         for way in started.values() if start else ():
             way.restart()
-        one_start(started, seen)
+        one_start(cls, started, young, seen)
     for way in started.values():
         way.stop()
     tell(name, ways, seen)
+    if cls.young_seconds:
+        tell_young(name, young)
 
 
 def main():
