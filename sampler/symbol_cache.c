@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#include "sampler/sys.h"
 #include "shim/cc.h"
 
 #define FIRST_ROOM  512 /* slots; a power of two */
@@ -30,8 +29,9 @@ static struct {
 	struct slot *slot;
 	size_t room, count;
 	struct build_id *module;
-	size_t modules;
-	int64_t asked_ns;
+	size_t modules, last; /* the module that was asked about last: the next one too, mostly */
+	bool was_asked;	      /* since the last tick */
+	int64_t asked_ns;     /* the tick that found so */
 } cache;
 
 static void release(void)
@@ -44,7 +44,6 @@ static bool open_cache(void)
 {
 	if (cache.slot)
 		return true;
-	cache.asked_ns = sys_now_ns();
 	cache.arena.limit = SYMBOL_CACHE_BYTES;
 	cache.strings = (struct intern)INTERN_INIT(&cache.arena, &cache.arena);
 	cache.room = FIRST_ROOM;
@@ -58,13 +57,24 @@ static bool is_of(const struct build_id *id, const struct module *m)
 	return id->len == m->build_id_len && memcmp(id->bytes, m->build_id, id->len) == 0;
 }
 
+/* Its place in the table, `modules` if it has none. */
+static size_t find_module(const struct module *m)
+{
+	size_t i = cache.last;
+
+	if (i < cache.modules && is_of(&cache.module[i], m))
+		return i;
+	for (i = 0; i < cache.modules && !is_of(&cache.module[i], m);)
+		i++;
+	return cache.last = i;
+}
+
 /* 0 if the module is not known. */
 static uint64_t key_of(const struct module *m, uint64_t addr)
 {
-	for (size_t i = 0; m->build_id_len && i < cache.modules; i++)
-		if (is_of(&cache.module[i], m))
-			return (uint64_t)(i + 1) << KEY_SHIFT | addr;
-	return 0;
+	size_t i = m->build_id_len ? find_module(m) : cache.modules;
+
+	return i < cache.modules ? (uint64_t)(i + 1) << KEY_SHIFT | addr : 0;
 }
 
 /* The same, and makes the module known if there is room. */
@@ -140,7 +150,7 @@ bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
 	uint64_t key = key_of(m, addr);
 	const struct slot *s = key ? slot_for(key) : NULL;
 
-	cache.asked_ns = sys_now_ns();
+	cache.was_asked = true;
 	return s && s->key && copy(out, &s->symbol, a, strings);
 }
 
@@ -161,6 +171,7 @@ static bool add(const struct module *m, uint64_t addr, const struct symbol *foun
 		return false;
 	s->key = key;
 	cache.count++;
+	cache.was_asked = true;
 	return true;
 }
 
@@ -174,6 +185,9 @@ int64_t symbol_cache_tick(int64_t now_ns)
 {
 	if (!cache.slot)
 		return INT64_MAX;
+	if (cache.was_asked)
+		cache.asked_ns = now_ns;
+	cache.was_asked = false;
 	if (now_ns < cache.asked_ns + SYMBOL_CACHE_NS)
 		return cache.asked_ns + SYMBOL_CACHE_NS;
 	release();

@@ -37,7 +37,10 @@ bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
 /* Copies what was found. */
 void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol *s);
 
-/* Gives back what is due; returns when to be called again, CLOCK_MONOTONIC ns, or INT64_MAX. */
+/*
+ * Called after each piece of the listener's work.  Gives back what is due; returns
+ * when to be called again at the latest, CLOCK_MONOTONIC ns, or INT64_MAX.
+ */
 int64_t symbol_cache_tick(int64_t now_ns);
 
 /* What it held is not there.  Context: child. */
