@@ -254,7 +254,7 @@ pprof-goroutines: ## Fetch the stacks of all threads and open them (PPROF_PORT=6
 pprof-threads: ## Print the stacks of all threads, deadlocks first (PPROF_PORT=6060, ADMIN_KEY)
 	@.ci/pprof-fetch.sh threads goroutine debug=2
 
-bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers (a quarter of an hour)
+bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers (twenty minutes)
 	@.ci/bench.sh $(BENCH)
 
 bench-quick: all $(BENCH) $(FIXTURES) ## The same in three minutes

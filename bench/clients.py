@@ -117,14 +117,14 @@ class Postgres(Connection):
 
 
 class Chat(Connection):
-    """Speaks to a room of `members`, and hears what all of them say."""
+    """Speaks to a room of `members`, none of which is chat_load's, and hears what all say."""
 
     words = b"apple bridge candle desert engine forest spam garden harbour island jacket kitchen"
 
     def __init__(self, port, room, user, members):
         super().__init__(port)
         self.members = members
-        self.send(f"JOIN room{room} user{user} secret\n".encode())
+        self.send(f"JOIN bench{room} user{user} secret\n".encode())
         self.line()
 
     def ask(self):
