@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#include "sampler/counters.h"
 #include "sampler/demangle.h"
 #include "sampler/intern.h"
 #include "sampler/lines.h"
@@ -261,16 +260,6 @@ static bool resolve_lines(struct batch *b, int64_t deadline_ns, bool *is_whole)
 	return true;
 }
 
-static void count_unknown(const struct batch *b)
-{
-	for (size_t i = 0; i < b->count; i++) {
-		const struct symbol *s = &b->symbol[i];
-
-		if (s->frame[s->frame_count - 1].name == b->unknown)
-			counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
-	}
-}
-
 bool resolve_addresses(struct arena *a, struct resolve_request *r, struct symbol *out)
 {
 	struct batch b = { .out = a,
@@ -287,8 +276,6 @@ bool resolve_addresses(struct arena *a, struct resolve_request *r, struct symbol
 	r->is_whole = false;
 	ok = resolve_names(&b) &&
 	     (r->detail == SYMBOLS_NAMES || resolve_lines(&b, r->deadline_ns, &r->is_whole));
-	if (ok)
-		count_unknown(&b);
 	arena_release(&b.tables);
 	arena_release(&b.scratch);
 	return ok;

@@ -33,19 +33,18 @@ static bool get_room(struct work *w, size_t count)
 	return w->addr && w->place && w->symbol;
 }
 
-static void count_unknown(const struct symbol *s)
+/* Only names that stand for a module have brackets. */
+static void count_unknown(const struct symbol *s, size_t count)
 {
-	if (s->frame[s->frame_count - 1].name[0] == '[')
-		counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
+	for (size_t i = 0; i < count; i++)
+		if (s[i].frame[s[i].frame_count - 1].name[0] == '[')
+			counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
 }
 
 static bool is_known(struct work *w, uint64_t addr, struct symbol *s)
 {
-	if (w->r.detail != SYMBOLS_LINES ||
-	    !symbol_cache_find(w->r.m, addr, w->out, &w->strings, s))
-		return false;
-	count_unknown(s);
-	return true;
+	return w->r.detail == SYMBOLS_LINES &&
+	       symbol_cache_find(w->r.m, addr, w->out, &w->strings, s);
 }
 
 static void list_unknown(struct work *w, const uint64_t *pc, uint32_t count, struct symbol *out)
@@ -88,6 +87,7 @@ static bool resolve_slices(struct work *w, const uint64_t *pc, size_t count, str
 		list_unknown(w, pc + done, (uint32_t)n, out + done);
 		if (w->r.count && !ask_files(w, out + done))
 			return false;
+		count_unknown(out + done, n);
 	}
 	return true;
 }
