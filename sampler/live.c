@@ -27,7 +27,8 @@ struct bucket {
 	struct live_block block[BUCKET_SLOTS]; /* each belongs to who made its addr BUSY */
 };
 
-uint8_t live_filter[LIVE_FILTER_BYTES];
+/* Behind everything else: a fork copies tables of pages, and this would lie between others' pages. */
+uint8_t live_filter[LIVE_FILTER_BYTES] __attribute__((common));
 
 static struct bucket *_Atomic level[LEVELS];
 

@@ -269,26 +269,35 @@ static void adopt(struct module *m)
 
 /* A list that was being changed while we read it is not believed; the next refresh sees it at rest.
  */
-static bool refresh(void)
+static bool take_over(const struct refresh *r)
 {
-	static struct refresh r;
 	bool went;
 
-	if (!allocate_table())
+	table.believed = !r->incomplete;
+	if (r->incomplete)
 		return false;
-	memset(&r, 0, sizeof(r));
-	read_namespaces(&r);
-	table.believed = !r.incomplete;
-	if (r.incomplete)
-		return false;
-	memcpy(table.last, r.last, sizeof(table.last));
-	table.namespace_count = r.namespace_count;
-	went = bury_missing(&r);
-	for (size_t i = 0; i < r.added_count; i++)
-		adopt(r.added[i]);
-	if (went || r.added_count)
+	memcpy(table.last, r->last, sizeof(table.last));
+	table.namespace_count = r->namespace_count;
+	went = bury_missing(r);
+	for (size_t i = 0; i < r->added_count; i++)
+		adopt(r->added[i]);
+	if (went || r->added_count)
 		rebuild_index();
-	return went || r.added_count;
+	return went || r->added_count;
+}
+
+/* What it works with is large, and not there when the target forks in between. */
+static bool refresh(void)
+{
+	struct refresh *r = allocate_table() ? sys_map(sizeof(*r)) : NULL;
+	bool changed;
+
+	if (!r)
+		return false;
+	read_namespaces(r);
+	changed = take_over(r);
+	sys_unmap(r, sizeof(*r));
+	return changed;
 }
 
 /* seq_cst: what is changed in between is, in a forked child's memory, changed in between. */

@@ -5,11 +5,14 @@
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
-#define CHUNK_BYTES (256UL << 10)
+/* The first is all that most programs need, of each of these memories. */
+#define FIRST_CHUNK_BYTES (64UL << 10)
+#define CHUNK_BYTES	  (256UL << 10)
 
 struct permanent_chunk {
 	atomic_size_t used; /* may run past the end: then the chunk is full */
-	size_t mapped;	    /* bytes of all chunks up to this one */
+	size_t bytes;
+	size_t mapped; /* bytes of all chunks up to this one */
 };
 
 #define HEADER_BYTES ALIGN_UP(sizeof(struct permanent_chunk), 16)
@@ -18,10 +21,10 @@ static void *take(struct permanent_chunk *c, size_t bytes)
 {
 	size_t at;
 
-	if (!c || atomic_load_explicit(&c->used, memory_order_relaxed) > CHUNK_BYTES)
+	if (!c || atomic_load_explicit(&c->used, memory_order_relaxed) > c->bytes)
 		return NULL;
 	at = atomic_fetch_add_explicit(&c->used, bytes, memory_order_relaxed);
-	return at + bytes <= CHUNK_BYTES ? (char *)c + at : NULL;
+	return at + bytes <= c->bytes ? (char *)c + at : NULL;
 }
 
 /* Another thread's chunk is as good as one of our own. */
@@ -31,9 +34,10 @@ static bool is_replaced(struct permanent *p, const struct permanent_chunk *full)
 }
 
 static bool replace(struct permanent *p, struct permanent_chunk *full, struct permanent_chunk *c,
-		    size_t mapped)
+		    size_t bytes, size_t mapped)
 {
 	atomic_init(&c->used, HEADER_BYTES);
+	c->bytes = bytes;
 	c->mapped = mapped;
 	/* release: pairs with the acquire in permanent_alloc() */
 	return atomic_compare_exchange_strong_explicit(&p->chunk, &full, c, memory_order_release,
@@ -46,17 +50,18 @@ static bool replace(struct permanent *p, struct permanent_chunk *full, struct pe
  */
 static bool add_chunk(struct permanent *p, struct permanent_chunk *full)
 {
-	size_t mapped = (full ? full->mapped : 0) + CHUNK_BYTES;
+	size_t bytes = full ? CHUNK_BYTES : FIRST_CHUNK_BYTES;
+	size_t mapped = (full ? full->mapped : 0) + bytes;
 	struct permanent_chunk *c = NULL;
 
 	if (mapped <= p->limit && !sandbox_is_noted())
-		c = sys_map_kept(CHUNK_BYTES);
+		c = sys_map_kept(bytes);
 	if (!c)
 		return is_replaced(p, full);
-	if (replace(p, full, c, mapped))
+	if (replace(p, full, c, bytes, mapped))
 		atomic_store_explicit(&p->mapped, mapped, memory_order_relaxed);
 	else
-		sys_unmap_kept(c, CHUNK_BYTES);
+		sys_unmap_kept(c, bytes);
 	return true;
 }
 

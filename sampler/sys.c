@@ -5,6 +5,12 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "sampler/shelf.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
 static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
 
 int sys_open_read_at(int dir, const char *path)
@@ -105,21 +111,53 @@ void sys_unmap(void *p, size_t bytes)
 	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 }
 
-void *sys_map_kept(size_t bytes)
+static void *map_kept(size_t bytes)
 {
 	void *p = sys_map(bytes);
 
+	if (p)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DOFORK);
+	return p;
+}
+
+static void *take_from_shelf(size_t bytes)
+{
+	void *p = shelf_take(bytes);
+
+	if (p)
+		atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	return p;
+}
+
+void *sys_map_kept(size_t bytes)
+{
+	void *p = take_from_shelf(bytes);
+
 	if (!p)
-		return NULL;
-	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DOFORK);
-	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+		p = map_kept(bytes);
+	if (p)
+		atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
 	return p;
 }
 
 void sys_unmap_kept(void *p, size_t bytes)
 {
-	sys_unmap(p, bytes);
+	if (shelf_give_back(p, bytes))
+		atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	else
+		sys_unmap(p, bytes);
 	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
+void *sys_map_wiped(size_t bytes)
+{
+	void *p = map_kept(bytes);
+
+	if (!p)
+		return NULL;
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK);
+	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+	return p;
 }
 
 void sys_after_fork(void)

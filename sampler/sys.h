@@ -138,6 +138,9 @@ void sys_unmap(void *p, size_t bytes);
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
 
+/* The same, but a forked child finds zeroes there. */
+void *sys_map_wiped(size_t bytes);
+
 /* The pages are given back and read as zero from now on. */
 void sys_discard(void *p, size_t bytes);
 

@@ -10,14 +10,9 @@
 
 #include <stddef.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "sampler/sys.h"
 #include "shim/cc.h"
-
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
 
 #define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
 #define WORDS	     (THREADS_MAX / 64)
@@ -27,20 +22,11 @@ static atomic_uint_fast64_t taken[WORDS]; /* one bit a record */
 static atomic_uint words_used;		  /* words of `taken` that were ever used */
 static __thread struct thread *self;	  /* valid while its tid is ours */
 
-/* Wiped and not left out of forks: the forking thread's `self` goes on pointing there. */
-static struct thread *map_region(void)
-{
-	void *r = sys_map_kept(REGION_BYTES);
-
-	if (r)
-		sys_call3(SYS_madvise, (long)r, REGION_BYTES, MADV_WIPEONFORK);
-	return r;
-}
-
 int threads_open(void)
 {
 	if (!atomic_load_explicit(&region, memory_order_relaxed)) {
-		struct thread *r = map_region();
+		/* not left out of forks: the forking thread's `self` goes on pointing there */
+		struct thread *r = sys_map_wiped(REGION_BYTES);
 
 		/* release: pairs with the acquire in records() */
 		atomic_store_explicit(&region, r, memory_order_release);

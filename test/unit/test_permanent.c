@@ -8,6 +8,7 @@
 #include "sampler/permanent.h"
 #include "shim/cc.h"
 
+#define FIRST	(64UL << 10)
 #define CHUNK	(256UL << 10)
 #define THREADS 8
 
@@ -33,31 +34,34 @@ START_TEST(nothing_is_mapped_before_the_first_request)
 
 	ck_assert_uint_eq(p.mapped, 0);
 	permanent_alloc(&p, 8);
-	ck_assert_uint_eq(p.mapped, CHUNK);
+	ck_assert_uint_eq(p.mapped, FIRST);
+	for (size_t i = 0; i < FIRST / 8; i++)
+		permanent_alloc(&p, 8);
+	ck_assert_uint_eq(p.mapped, FIRST + CHUNK);
 }
 END_TEST
 
 START_TEST(beyond_the_limit_requests_are_refused_and_counted)
 {
-	struct permanent p = { .limit = 4 * CHUNK };
+	struct permanent p = { .limit = FIRST + 4 * CHUNK };
 	uint64_t refused = counter_get(COUNTER_ARENA_REFUSED);
 	size_t got = 0;
 
 	while (permanent_alloc(&p, 1000))
 		got++;
 	ck_assert_uint_ge(got, 4 * (CHUNK / 1000 - 1));
-	ck_assert_uint_le(got, 4 * CHUNK / 1000);
-	ck_assert_uint_eq(p.mapped, 4 * CHUNK);
+	ck_assert_uint_le(got, (FIRST + 4 * CHUNK) / 1000);
+	ck_assert_uint_eq(p.mapped, FIRST + 4 * CHUNK);
 	ck_assert_uint_eq(counter_get(COUNTER_ARENA_REFUSED), refused + 1);
 	for (int i = 0; i < 1000; i++)
 		ck_assert_ptr_null(permanent_alloc(&p, 1000));
-	ck_assert_uint_eq(p.mapped, 4 * CHUNK);
+	ck_assert_uint_eq(p.mapped, FIRST + 4 * CHUNK);
 }
 END_TEST
 
 START_TEST(a_limit_below_a_chunk_gives_nothing)
 {
-	struct permanent p = { .limit = CHUNK - 1 };
+	struct permanent p = { .limit = FIRST - 1 };
 
 	ck_assert_ptr_null(permanent_alloc(&p, 8));
 	ck_assert_uint_eq(p.mapped, 0);
@@ -150,7 +154,7 @@ START_TEST(threads_that_come_first_at_once_do_not_refuse_each_other)
 
 	pthread_barrier_init(&all_there, NULL, 16);
 	for (int round = 0; round < 300; round++) {
-		tight = (struct permanent){ .limit = CHUNK };
+		tight = (struct permanent){ .limit = FIRST };
 		for (int i = 0; i < 16; i++)
 			pthread_create(&thread[i], NULL, take_one, NULL);
 		for (int i = 0; i < 16; i++)
