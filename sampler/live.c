@@ -27,9 +27,6 @@ struct bucket {
 	struct live_block block[BUCKET_SLOTS]; /* each belongs to who made its addr BUSY */
 };
 
-/* Behind everything else: a fork copies tables of pages, and this would lie between others' pages. */
-uint8_t live_filter[LIVE_FILTER_BYTES] __attribute__((common));
-
 static struct bucket *_Atomic level[LEVELS];
 
 /* ---- the filter */
@@ -38,7 +35,7 @@ static struct bucket *_Atomic level[LEVELS];
 
 static void filter_change(const void *p, int by)
 {
-	uint8_t *byte = &live_filter[live_place(p)];
+	uint8_t *byte = &reserve.live_filter[live_place(p)];
 	uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
 
 	while (now != STUCK && !__atomic_compare_exchange_n(byte, &now, (uint8_t)(now + by), true,
@@ -183,7 +180,7 @@ static void take_one(uint64_t addr, void *arg)
 
 	if (!live_remove((const void *)addr, &block))
 		return;
-	live_filter[live_place((const void *)addr)] = 0;
+	reserve.live_filter[live_place((const void *)addr)] = 0;
 	if (taker->fn)
 		taker->fn(block);
 }

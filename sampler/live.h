@@ -17,11 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/reserve.h"
 #include "sampler/sites.h"
-
-#define LIVE_FILTER_BYTES (1UL << 22)
-
-extern uint8_t live_filter[LIVE_FILTER_BYTES] __attribute__((visibility("hidden")));
 
 /* Modulo 4 GiB, which costs no instruction. */
 static inline uint32_t live_place(const void *p)
@@ -32,7 +29,7 @@ static inline uint32_t live_place(const void *p)
 /* False: `p` is certainly not in the table.  Context: hook. */
 static inline bool live_maybe(const void *p)
 {
-	return live_filter[live_place(p)] != 0;
+	return reserve.live_filter[live_place(p)] != 0;
 }
 
 struct live_block {

@@ -12,15 +12,19 @@
 
 /*
  * `filters`: how many filters a thread of the target has (Seccomp_filters in its
- * status).  More than the process was started with count as sandbox_note().
+ * status; 0 in kernels that do not count them).  More than the process was started
+ * with count as sandbox_note().
  */
-void sandbox_set_first(uint64_t filters); /* Context: init. */
-void sandbox_check(uint64_t filters);	  /* Context: listener. */
+void sandbox_set_first(uint64_t filters, bool filtered); /* Context: init. */
+void sandbox_check(uint64_t filters);			 /* Context: listener. */
 
 /* Some thread of the target is, or is about to be, filtered.  Context: any role. */
 void sandbox_note(void);
 
 /* Context: any role. */
 bool sandbox_is_noted(void);
+
+/* The same, or the process was started under a filter, or that is not known.  Context: any role. */
+bool sandbox_is_possible(void);
 
 #endif

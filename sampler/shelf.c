@@ -3,10 +3,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "sampler/reserve.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
-static uint8_t shelf[SHELF_BYTES] __attribute__((aligned(PAGE_BYTES)));
+static uint8_t *const shelf = reserve.shelf;
 static atomic_size_t used; /* whole pages */
 
 void *shelf_take(size_t bytes)
@@ -35,4 +36,13 @@ bool shelf_give_back(void *p, size_t bytes)
 	atomic_compare_exchange_strong_explicit(&used, &end, at, memory_order_release,
 						memory_order_relaxed);
 	return true;
+}
+
+/* The rest is taken meanwhile, so that nobody else has it. */
+void shelf_trim(void)
+{
+	size_t at = atomic_exchange_explicit(&used, SHELF_BYTES, memory_order_acquire);
+
+	sys_discard(shelf + at, SHELF_BYTES - at);
+	atomic_store_explicit(&used, at, memory_order_release);
 }

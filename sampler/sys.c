@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "sampler/own_areas.h"
 #include "sampler/shelf.h"
 
 #ifndef MADV_WIPEONFORK
@@ -58,12 +59,20 @@ long sys_read_file(const char *path, char *buf, size_t size)
  * Each advice is a wish: a kernel without it changes cost, not correctness.
  * DONTFORK: a child pays nothing for what it does not go on with (H33).
  */
-static void advise(void *p, size_t bytes)
+static void advise(uint64_t p, size_t bytes, bool kept)
 {
-	static const int wishes[] = { MADV_DONTDUMP, MADV_NOHUGEPAGE, MADV_DONTFORK };
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTDUMP);
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_NOHUGEPAGE);
+	if (!kept)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTFORK);
+}
 
-	for (size_t i = 0; i < sizeof(wishes) / sizeof(wishes[0]); i++)
-		sys_call3(SYS_madvise, (long)p, (long)bytes, wishes[i]);
+void sys_advise_bss(void)
+{
+	struct own_area bss = own_bss();
+
+	advise(bss.start, bss.limit - bss.start, true);
+	shelf_trim();
 }
 
 static atomic_bool is_locked;
@@ -91,52 +100,55 @@ void sys_discard(void *p, size_t bytes)
 		memset(p, 0, bytes);
 }
 
-void *sys_map(size_t bytes)
+static void *map(size_t bytes, bool kept)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	long p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	if (sys_failed(p))
 		return NULL;
-	advise((void *)p, bytes);
+	advise((uint64_t)p, bytes, kept);
 	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
 		unlock((void *)p, bytes);
+	own_area_add((struct own_area){ (uint64_t)p, (uint64_t)p + bytes }, kept);
 	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 	return (void *)p;
 }
 
+void *sys_map(size_t bytes)
+{
+	return map(bytes, false);
+}
+
 void sys_unmap(void *p, size_t bytes)
 {
+	own_area_remove((uint64_t)p);
 	sys_call3(SYS_munmap, (long)p, (long)bytes, 0);
 	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 }
 
-static void *map_kept(size_t bytes)
+static void note_kept(size_t bytes)
 {
-	void *p = sys_map(bytes);
-
-	if (p)
-		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DOFORK);
-	return p;
+	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
 }
 
-static void *take_from_shelf(size_t bytes)
+void *sys_map_kept_apart(size_t bytes)
 {
-	void *p = shelf_take(bytes);
+	void *p = map(bytes, true);
 
 	if (p)
-		atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+		note_kept(bytes);
 	return p;
 }
 
 void *sys_map_kept(size_t bytes)
 {
-	void *p = take_from_shelf(bytes);
+	void *p = shelf_take(bytes);
 
 	if (!p)
-		p = map_kept(bytes);
-	if (p)
-		atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+		return sys_map_kept_apart(bytes);
+	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	note_kept(bytes);
 	return p;
 }
 
@@ -151,18 +163,17 @@ void sys_unmap_kept(void *p, size_t bytes)
 
 void *sys_map_wiped(size_t bytes)
 {
-	void *p = map_kept(bytes);
+	void *p = sys_map_kept_apart(bytes);
 
-	if (!p)
-		return NULL;
-	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK);
-	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+	if (p)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK);
 	return p;
 }
 
 void sys_after_fork(void)
 {
 	mapped_bytes = kept_bytes;
+	own_areas_after_fork();
 }
 
 size_t sys_mapped_bytes(void)

@@ -138,8 +138,12 @@ void sys_unmap(void *p, size_t bytes);
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
 
-/* The same, but a forked child finds zeroes there. */
+/* The same, in an area of its own; and one where a forked child finds zeroes. */
+void *sys_map_kept_apart(size_t bytes);
 void *sys_map_wiped(size_t bytes);
+
+/* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */
+void sys_advise_bss(void);
 
 /* The pages are given back and read as zero from now on. */
 void sys_discard(void *p, size_t bytes);

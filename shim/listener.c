@@ -195,20 +195,11 @@ static void *run(void *unused)
 
 /* ---- start */
 
-/* glibc links its threads through their stacks, and a forked child follows those links. */
-static void *map_stack(void)
-{
-	void *stack = sys_map(STACK_BYTES);
-
-	if (stack)
-		sys_call3(SYS_madvise, (long)stack, STACK_BYTES, MADV_DOFORK);
-	return stack;
-}
-
 static bool prepare(pthread_attr_t *attr)
 {
+	/* glibc links its threads through their stacks, and a forked child follows those links */
 	if (!listener.stack)
-		listener.stack = map_stack();
+		listener.stack = sys_map_kept_apart(STACK_BYTES);
 	if (!listener.stack || real()->pthread_attr_init(attr) != 0)
 		return false;
 	real()->pthread_attr_setstack(attr, listener.stack, STACK_BYTES);

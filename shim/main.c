@@ -211,6 +211,7 @@ static void start(int argc, char **argv)
 						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 
+	sys_advise_bss();
 	modules_init();
 	last_thread_init();
 	child_init();

@@ -69,11 +69,13 @@ static unsigned status_number(const char *status, const char *name)
 static bool is_filtered(void)
 {
 	char status[4096];
+	bool filtered;
 
 	if (sys_read_file("/proc/self/status", status, sizeof(status)) <= 0)
 		return false;
-	sandbox_set_first(status_number(status, "\nSeccomp_filters:\t"));
-	return status_number(status, "\nSeccomp:\t") != 0;
+	filtered = status_number(status, "\nSeccomp:\t") != 0;
+	sandbox_set_first(status_number(status, "\nSeccomp_filters:\t"), filtered);
+	return filtered;
 }
 
 /* -1 is no descriptor, no address and no clock, so that every call fails without an effect. */

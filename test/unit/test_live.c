@@ -50,7 +50,7 @@ static uint64_t filter_sum(void)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < LIVE_FILTER_BYTES; i++)
-		sum += live_filter[i];
+		sum += reserve.live_filter[i];
 	return sum;
 }
 

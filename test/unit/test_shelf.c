@@ -3,9 +3,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sampler/reserve.h"
 #include "sampler/shelf.h"
 #include "sampler/sys.h"
 #include "shim/cc.h"
@@ -61,6 +63,22 @@ START_TEST(others_memory_is_not_taken_back)
 	ck_assert(!shelf_give_back(before, 1));
 	ck_assert(!shelf_give_back(all + SHELF_BYTES, 1));
 	ck_assert(!shelf_give_back(all - 1, 1));
+}
+END_TEST
+
+START_TEST(what_is_resident_behind_the_last_piece_is_given_back)
+{
+	uint8_t *a = shelf_take(PAGE_BYTES);
+	unsigned char resident[2] = { 0 };
+
+	memset(a, 1, 2 * PAGE_BYTES); /* the second as if by a huge page */
+	shelf_trim();
+	ck_assert_int_eq(mincore(a, 2 * PAGE_BYTES, resident), 0);
+	ck_assert_int_eq(resident[0] & 1, 1);
+	ck_assert_int_eq(resident[1] & 1, 0);
+	ck_assert_uint_eq(*a, 1);
+	ck_assert_ptr_eq(shelf_take(1), a + PAGE_BYTES);
+	ck_assert(is_zero(a + PAGE_BYTES, PAGE_BYTES));
 }
 END_TEST
 
@@ -148,6 +166,7 @@ int main(void)
 	tcase_add_test(tc, pieces_lie_side_by_side);
 	tcase_add_test(tc, a_full_shelf_refuses);
 	tcase_add_test(tc, the_last_piece_makes_room_again_and_is_zeroed);
+	tcase_add_test(tc, what_is_resident_behind_the_last_piece_is_given_back);
 	tcase_add_test(tc, others_memory_is_not_taken_back);
 	tcase_add_test(tc, what_is_kept_is_counted_wherever_it_lies);
 	tcase_add_test(tc, a_child_has_what_is_kept_and_zeroes_in_what_is_wiped);
