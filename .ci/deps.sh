@@ -13,10 +13,12 @@ BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake lib
 protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
-OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2? libmimalloc2.0? libgoogle-perftools4?'
+OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2?
+libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64?'
 TEST="$DEMO check python3=python3 gdb strace graphviz libcap2-bin rustc=rustc $OTHERS"
 BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
-libmemcached-tools=memcaslap postgresql=pgbench libgoogle-perftools4 libjemalloc2 heaptrack
+libmemcached-tools=memcaslap postgresql=pgbench
+libgoogle-perftools4? libgoogle-perftools4t64? libjemalloc2 heaptrack
 linux-perf=perf"
 AB="$SERVERS tcl=tclsh sqlite3 stress-ng python-tests postgresql postgresql-server-dev-all"
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
@@ -55,9 +57,18 @@ packages_of() {
 	done
 }
 
+is_installed() {
+	dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed
+}
+
+# Of a name that other packages only mention, nothing is shown.
+has_candidate() {
+	apt-cache show "$1" 2>/dev/null | grep -q '^Package: '
+}
+
 # The package, if it is there or can be had.
 known() {
-	if dpkg-query -W "$1" >/dev/null 2>&1 || apt-cache show "$1" >/dev/null 2>&1; then
+	if is_installed "$1" || has_candidate "$1"; then
 		echo "$1"
 	fi
 }

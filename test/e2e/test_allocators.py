@@ -5,6 +5,7 @@ A torture program prints what came of every call: results, errno, alignment, usa
 sizes, what children and other threads saw.  It prints the same with the shim, for
 each allocator, linked or preloaded before or after, at each rate.
 """
+import glob
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ from harness import SHIM, Target, check, same
 
 LIBRARIES = '/usr/lib/x86_64-linux-gnu/'
 ALLOCATORS = {'jemalloc': 'libjemalloc.so.2', 'tcmalloc': 'libtcmalloc_minimal.so.4',
-              'mimalloc': 'libmimalloc.so.2'}
+              'mimalloc': 'libmimalloc.so.[23]'}
 RATES = (524288, 64, 1, 0)
 FAKETIME = LIBRARIES + 'faketime/libfaketime.so.1'
 
@@ -24,12 +25,12 @@ skipped = []
 
 def library(name):
     """The path of an allocator, or None, told once."""
-    path = LIBRARIES + ALLOCATORS[name]
-    if os.path.exists(path):
+    pattern = LIBRARIES + ALLOCATORS[name]
+    for path in sorted(glob.glob(pattern)):
         return path
     if name not in skipped:
         skipped.append(name)
-        harness.skip(name, f'{path} is not installed')
+        harness.skip(name, f'{pattern} is not installed')
     return None
 
 

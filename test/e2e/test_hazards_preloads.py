@@ -23,7 +23,7 @@ OTHERS = [
     ('faketime', 'faketime/libfaketime.so.1', {'FAKETIME': '-1d'}),
     ('jemalloc', 'libjemalloc.so.2', {}),
     ('tcmalloc', 'libtcmalloc.so.4', {}),
-    ('mimalloc', 'libmimalloc.so.2', {}),
+    ('mimalloc', 'libmimalloc.so.[23]', {}),
     ('libprofiler', 'libprofiler.so.0', {'CPUPROFILE': 'cpu.prof'}),
     ('tcmalloc and libprofiler', 'libtcmalloc_and_profiler.so.4', {'CPUPROFILE': 'cpu.prof'}),
 ]
