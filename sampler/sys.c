@@ -8,10 +8,6 @@
 #include "sampler/own_areas.h"
 #include "sampler/shelf.h"
 
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-
 static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
 
 int sys_open_read_at(int dir, const char *path)

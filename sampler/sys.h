@@ -13,6 +13,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#ifndef MADV_WIPEONFORK /* Linux 4.14 */
+#define MADV_WIPEONFORK 18
+#endif
+
 #if !defined(__x86_64__)
 #error "pprofshim knows x86-64 only"
 #endif

@@ -8,10 +8,6 @@
 #include "sampler/sys.h"
 #include "shim/cc.h"
 
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
-
 atomic_int *life_page;
 static int our_pid;
 
