@@ -1,7 +1,8 @@
 /*
- * pthread_rwlock_*: as the mutex.  Whom a try-lock lets pass, readers beside a
- * waiting writer for instance, the real call lets pass too, so the order in
- * which threads get the lock stays what it was.
+ * pthread_rwlock_*: as the mutex, one look and a jump; only where somebody may be
+ * in the way the real try-lock.  Whom that lets pass, readers beside a waiting
+ * writer for instance, the real call lets pass too, so the order in which threads
+ * get the lock stays what it was.
  *
  * The timed calls refuse a bad deadline even when the lock is free; so bad ones
  * go to the real function unseen.
@@ -13,22 +14,47 @@ static bool has_waited(int err)
 	return err == 0 || err == ETIMEDOUT;
 }
 
-/* X(which try-lock, name, parameters, arguments, whether the deadline is one to try with) */
+/*
+ * The first word, since glibc 2.25.  WRITE_PHASE: a writer has the lock, or was the
+ * last to have it.  WRITER: one has it or is the next.  From bit 3 on readers are
+ * counted.
+ */
+#define WRITE_PHASE  1U
+#define WRITER	     2U
+#define READER_SHIFT 3
+
+/* What keeps a reader out, and what a writer. */
+#define TO_READ	 (WRITE_PHASE | WRITER)
+#define TO_WRITE (~WRITE_PHASE)
+
+static unsigned readers(const pthread_rwlock_t *l)
+{
+	return __atomic_load_n(&l->__data.__readers, __ATOMIC_RELAXED);
+}
+
+/* Nobody is in the way.  The first reader after a writer cannot be sure, and tries. */
+static bool is_free(const pthread_rwlock_t *l, unsigned what)
+{
+	return !((readers(l) | locks_rwlock_unknown) & what);
+}
+
+/* X(what keeps it out, which try-lock, name, parameters, arguments, whether the deadline is one to
+ * try with) */
 #define RWLOCKS(X)                                                                                 \
-	X(tryrdlock, rdlock, (pthread_rwlock_t * l), (l), true)                                    \
-	X(trywrlock, wrlock, (pthread_rwlock_t * l), (l), true)                                    \
-	X(tryrdlock, timedrdlock, (pthread_rwlock_t * l, const struct timespec *until),            \
+	X(TO_READ, tryrdlock, rdlock, (pthread_rwlock_t * l), (l), true)                           \
+	X(TO_WRITE, trywrlock, wrlock, (pthread_rwlock_t * l), (l), true)                          \
+	X(TO_READ, tryrdlock, timedrdlock, (pthread_rwlock_t * l, const struct timespec *until),   \
 	  (l, until), is_plain_deadline(CLOCK_REALTIME, until))                                    \
-	X(trywrlock, timedwrlock, (pthread_rwlock_t * l, const struct timespec *until),            \
+	X(TO_WRITE, trywrlock, timedwrlock, (pthread_rwlock_t * l, const struct timespec *until),  \
 	  (l, until), is_plain_deadline(CLOCK_REALTIME, until))                                    \
-	X(tryrdlock, clockrdlock,                                                                  \
+	X(TO_READ, tryrdlock, clockrdlock,                                                         \
 	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
 	  (l, clock, until), is_plain_deadline(clock, until))                                      \
-	X(trywrlock, clockwrlock,                                                                  \
+	X(TO_WRITE, trywrlock, clockwrlock,                                                        \
 	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
 	  (l, clock, until), is_plain_deadline(clock, until))
 
-#define X(try, name, parameters, arguments, is_plain)                                              \
+#define X(what, try, name, parameters, arguments, is_plain)                                        \
 	static OUR_FRAME COLD int contended_##name parameters                                      \
 	{                                                                                          \
 		struct lock_wait w;                                                                \
@@ -46,7 +72,7 @@ static bool has_waited(int err)
 	{                                                                                          \
 		int err;                                                                           \
                                                                                                    \
-		if (UNLIKELY(!locks_watched || !(is_plain)))                                       \
+		if (LIKELY(is_free(l, what)) || !locks_watched || !(is_plain))                     \
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		err = next_lock.pthread_rwlock_##try(l);                                           \
 		return LIKELY(err != EBUSY) ? err : contended_##name arguments;                    \
@@ -56,23 +82,12 @@ RWLOCKS(X)
 
 /* ---- unlock */
 
-/* glibc 2.25 and later: bit 0 is set while a writer has the lock, and from bit 3 on readers are
- * counted. */
-#define WRITER	     1U
-#define READER_SHIFT 3
-
-/* The newest of these functions is younger than that layout. */
-static bool is_layout_known(void)
-{
-	return next_lock.pthread_rwlock_clockrdlock != NULL;
-}
-
 /* A reader that leaves others behind keeps nobody waiting: they do. */
 static bool releases(const pthread_rwlock_t *l)
 {
-	unsigned readers = __atomic_load_n(&l->__data.__readers, __ATOMIC_RELAXED);
+	unsigned now = readers(l);
 
-	return !is_layout_known() || readers & WRITER || readers >> READER_SHIFT <= 1;
+	return locks_rwlock_unknown || now & WRITE_PHASE || now >> READER_SHIFT <= 1;
 }
 
 static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)

@@ -9,6 +9,8 @@
 
 unsigned locks_watched; /* nobody, before the constructor has read the settings */
 
+unsigned locks_rwlock_unknown;
+
 static unsigned wanted; /* what is watched when we are not left behind */
 
 static int locks_no_semaphore(void)
@@ -81,6 +83,12 @@ LOCK_FUNCTIONS(X)
 	return next_lock.pthread_mutex_trylock != missing_pthread_mutex_trylock;
 }
 
+/* The youngest of their functions (glibc 2.30) is younger than what they look like now (2.25). */
+static bool is_rwlock_known(void)
+{
+	return next_lock.pthread_rwlock_clockrdlock != missing_pthread_rwlock_clockrdlock;
+}
+
 static void set_watched(unsigned what)
 {
 	__atomic_store_n(&locks_watched, what, __ATOMIC_RELEASE);
@@ -90,6 +98,7 @@ static void set_watched(unsigned what)
 void locks_watch(unsigned what)
 {
 	find_all();
+	locks_rwlock_unknown = is_rwlock_known() ? 0 : ~0U;
 	wanted = can_watch() ? what : 0;
 	set_watched(wanted);
 }

@@ -97,6 +97,9 @@ extern struct lock_functions next_lock __attribute__((visibility("hidden")));
 #define LOCKS_MUTEX 2U
 extern unsigned locks_watched __attribute__((visibility("hidden")));
 
+/* All bits are set if this libc is older than the rwlocks that we know; else 0. */
+extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
+
 /* Watches for these from now on.  Context: init. */
 void locks_watch(unsigned what);
 
