@@ -17,8 +17,8 @@ import statistics
 import subprocess
 import sys
 
-from measure import (BUILD, cpu_ns, environment, fetch, find_library, free_port, report, rounds,
-                     wait_for_port, with_shim)
+from measure import (BUILD, BARE, cpu_ns, environment, fetch, find_library, free_port, report,
+                     rounds, wait_for_port, with_bare, with_shim)
 
 PROGRAM = f"{BUILD}/bench/heap"
 TURNS = 15  # in each round
@@ -156,8 +156,11 @@ def measure_ways(ways, batches=BATCHES):
 
 
 def measure_pair():
-    found = measure_ways({"plain": environment(), "control": environment(),
-                          "pprofshim": shim(), "pprofshim, rate 0": shim(0)})
+    ways = {"plain": environment(), "control": environment(), "pprofshim": shim(),
+            "pprofshim, rate 0": shim(0)}
+    if BARE:
+        ways["a bare library"] = with_bare()
+    found = measure_ways(ways)
     for batch, ns in found.items():
         budget = 1.10 if batch.startswith("pair") else 1.05
         report(f"malloc+free {batch}, without", ns["plain"], "ns")
@@ -165,6 +168,9 @@ def measure_pair():
                "without a profiler too: noise")
         report(f"malloc+free {batch}", ratios(ns, "pprofshim", "plain"), "ratio", budget)
         report(f"malloc+free {batch}, rate 0", ratios(ns, "pprofshim, rate 0", "plain"), "ratio")
+        if BARE:
+            report(f"malloc+free {batch}, a bare library", ratios(ns, "a bare library", "plain"),
+                   "ratio", None, "jumps, and has a thread that sleeps")
 
 
 def measure_massif(plain):

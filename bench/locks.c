@@ -8,7 +8,7 @@
  * decides about a tenth of an uncontended pair, so those are the medians of many
  * processes.
  *
- *   off          PPROF_BLOCK_RATE=0 and PPROF_MUTEX_FRACTION=0: a jump
+ *   off          PPROF_BLOCK_RATE=0 and PPROF_MUTEX_FRACTION=0
  *   on           the defaults
  *   everything   both 1, which is what ?seconds=N does while it runs
  */
@@ -132,31 +132,6 @@ static int measure_pairs(const char *name)
 			printf("%.9g\n", paired(&kinds[i]));
 	}
 	return 0;
-}
-
-static double ask_process(const char *name)
-{
-	char command[80];
-	double ratio = NAN;
-	FILE *f;
-
-	snprintf(command, sizeof(command), "exec /proc/%d/exe pairs %s", (int)getpid(), name);
-	f = popen(command, "r");
-	if (!f || fscanf(f, "%lf", &ratio) != 1)
-		fprintf(stderr, "bench: locks: no answer from our own program\n");
-	if (f)
-		pclose(f);
-	return ratio;
-}
-
-static struct spread of_many_processes(const struct kind *k)
-{
-	static double ratio[BATCHES_MAX];
-	int count = rounds(60);
-
-	for (int i = 0; i < count; i++)
-		ratio[i] = ask_process(k->name);
-	return spread_of(ratio, count);
 }
 
 /* ---- contended */
@@ -298,14 +273,13 @@ static struct spread contended(void *(*fn)(void *), int threads)
 
 /* ---- telling */
 
-static const char *setting;
-
 /* Budgets are upper limits; a throughput's is turned round: time for each operation. */
-static void tell(const char *what, struct spread s, double budget, const char *note)
+static void tell(const char *what, const char *setting, struct spread s, double budget,
+		 const char *note)
 {
 	char name[96];
 
-	snprintf(name, sizeof(name), "%s, hooks %s", what, setting);
+	snprintf(name, sizeof(name), "%s, %s", what, setting);
 	report(name, s, "ratio", budget, note);
 }
 
@@ -314,28 +288,27 @@ static struct spread inverse(struct spread s)
 	return (struct spread){ 1 / s.mid, 1 / s.hi, 1 / s.lo, 1 / s.best };
 }
 
-static void tell_contended(const char *what, void *(*fn)(void *), int threads)
+static void tell_contended(const char *what, const char *setting, void *(*fn)(void *), int threads)
 {
-	bool bounded = strcmp(setting, "everything") != 0;
+	bool bounded = strcmp(setting, "hooks everything") != 0;
 
-	tell(what, inverse(contended(fn, threads)), bounded ? 1 / CONTENDED_BUDGET : NO_BUDGET,
+	tell(what, setting, inverse(contended(fn, threads)),
+	     bounded ? 1 / CONTENDED_BUDGET : NO_BUDGET,
 	     "wall time for each operation, with hooks over without");
 }
 
-static int measure(void)
+/* `contended SETTING`: what the environment has set up already. */
+static int measure_contended(const char *setting)
 {
 	find_plain();
 	pthread_cond_init(&contest.ping, NULL);
 	pthread_cond_init(&contest.pong, NULL);
-	for (unsigned i = 0; i < ARRAY_SIZE(kinds); i++)
-		tell(kinds[i].what, of_many_processes(&kinds[i]), kinds[i].budget,
-		     "CPU time; of many processes");
-	tell_contended("mutex, 2 threads", fight, 2);
-	tell_contended("mutex, 8 threads", fight, 8);
-	tell_contended("mutex, 64 threads", fight, 64);
-	tell_contended("condition ping-pong", play, 2);
-	tell_contended("semaphore hand-over", hand_over, 2);
-	tell_contended("rwlock, 8 readers", read_shared, 8);
+	tell_contended("mutex, 2 threads", setting, fight, 2);
+	tell_contended("mutex, 8 threads", setting, fight, 8);
+	tell_contended("mutex, 64 threads", setting, fight, 64);
+	tell_contended("condition ping-pong", setting, play, 2);
+	tell_contended("semaphore hand-over", setting, hand_over, 2);
+	tell_contended("rwlock, 8 readers", setting, read_shared, 8);
 	return 0;
 }
 
@@ -378,18 +351,71 @@ static void tell_instructions(void)
 		       "instructions", PAIR_INSTRUCTIONS, "hooks on");
 }
 
-static int run_setting(const char *name, const char *block, const char *mutex_fraction)
+/* ---- settings */
+
+static const struct setting {
+	const char *name, *block, *mutex_fraction;
+} settings[] = {
+	{ "hooks off", "0", "0" },
+	{ "hooks on", "", "" },
+	{ "hooks everything", "1", "1" },
+};
+
+static double ask_process(const char *name, const struct setting *s)
+{
+	char command[80];
+	double ratio = NAN;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "exec /proc/%d/exe pairs %s", (int)getpid(), name);
+	set_up_shim(s->block, s->mutex_fraction);
+	f = popen(command, "r");
+	if (!f || fscanf(f, "%lf", &ratio) != 1)
+		fprintf(stderr, "bench: locks: no answer from our own program\n");
+	if (f)
+		pclose(f);
+	unsetenv("LD_PRELOAD");
+	return ratio;
+}
+
+/* One process for each setting, in turn. */
+static void tell_pairs(const struct kind *k)
+{
+	static double ratio[ARRAY_SIZE(settings)][BATCHES_MAX];
+	int count = rounds(60);
+
+	for (int i = 0; i < count; i++)
+		for (size_t n = 0; n < ARRAY_SIZE(settings); n++)
+			ratio[n][i] = ask_process(k->name, &settings[n]);
+	for (size_t n = 0; n < ARRAY_SIZE(settings); n++)
+		tell(k->what, settings[n].name, spread_of(ratio[n], count), k->budget,
+		     "CPU time; of many processes");
+}
+
+static int run_contended(const struct setting *s)
 {
 	int status = 1;
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		set_up_shim(block, mutex_fraction);
-		execl("/proc/self/exe", "locks", "measure", name, (char *)NULL);
+		set_up_shim(s->block, s->mutex_fraction);
+		execl("/proc/self/exe", "locks", "contended", s->name, (char *)NULL);
 		_exit(127);
 	}
 	waitpid(pid, &status, 0);
 	return status;
+}
+
+static int measure_all(void)
+{
+	int failed = 0;
+
+	tell_instructions();
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		tell_pairs(&kinds[i]);
+	for (size_t n = 0; n < ARRAY_SIZE(settings); n++)
+		failed = failed || run_contended(&settings[n]) != 0;
+	return failed;
 }
 
 int main(int argc, char **argv)
@@ -398,11 +424,7 @@ int main(int argc, char **argv)
 		return count(argv[2], atoi(argv[4]));
 	if (argc > 2 && strcmp(argv[1], "pairs") == 0)
 		return measure_pairs(argv[2]);
-	if (argc > 2) {
-		setting = argv[2];
-		return measure();
-	}
-	tell_instructions();
-	return run_setting("off", "0", "0") || run_setting("on", "", "") ||
-	       run_setting("everything", "1", "1");
+	if (argc > 2)
+		return measure_contended(argv[2]);
+	return measure_all();
 }

@@ -15,6 +15,7 @@ import time
 
 BUILD = os.environ.get("BUILD", "build")
 LIBRARY = os.path.abspath(f"{BUILD}/libpprofshim.so")
+BARE = os.environ.get("BENCH_BARE")  # the library of bare.cc
 KEY = "bench"
 
 
@@ -73,6 +74,10 @@ def environment(**settings):
     env = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     env.update({k: str(v) for k, v in settings.items()})
     return env
+
+
+def with_bare():
+    return environment(LD_PRELOAD=BARE)
 
 
 def with_shim(port):

@@ -16,12 +16,18 @@ missed=
 
 export BENCH_RESULTS=$PWD/$BUILD/bench/results.jsonl
 export BENCH_PLUGIN=$PWD/$BUILD/bench/plugin.so
+export BENCH_BARE=$PWD/$BUILD/bench/bare.so
 
 # Debug information to read lines from; takes half a minute, once.
 build_plugin() {
 	[ "$BENCH_PLUGIN" -nt bench/plugin.cc ] && return
 	echo "compiling $BENCH_PLUGIN"
 	"${CXX:-g++}" -std=c++17 -g -O2 -fPIC -shared -o "$BENCH_PLUGIN" bench/plugin.cc
+}
+
+build_bare() {
+	"${CXX:-g++}" -std=c++17 -O2 -fPIC -shared -nostdlib -fno-exceptions -fcf-protection \
+		-Wno-builtin-declaration-mismatch -o "$BENCH_BARE" bench/bare.cc
 }
 
 # Of Debian's packages, those that are measured or measured with.
@@ -63,6 +69,7 @@ run() {
 .ci/deps.sh bench || echo "bench: measuring with what there is" >&2
 mkdir -p "$BUILD/bench"
 build_plugin
+build_bare
 head_line >"$BENCH_RESULTS"
 for name in $names; do
 	run "$name"

@@ -7,7 +7,8 @@ same small turns of requests, in an order that is drawn anew for each, so that
 whatever else the machine does hits all alike.  They are started again many
 times, because where a process lies in memory matters more than what is measured:
 a ratio is of one start, and the median is over starts.  A second server without
-a profiler ("control") shows how much of a ratio is noise.
+a profiler ("control") shows how much of a ratio is noise, and one with a library
+that does nothing ("a bare library", bare.cc) what the least is.
 
 The listener works by the clock, and a server here waits for its turn most of the
 time: what the listener used is counted by the share of the time in which its
@@ -33,8 +34,8 @@ import time
 from collections import namedtuple
 
 import loads
-from measure import (KEY, Profile, environment, find_gperftools, find_listener, free_port, report,
-                     thread_cpu_ns, with_gperftools, with_shim)
+from measure import (BARE, KEY, Profile, environment, find_gperftools, find_listener, free_port,
+                     report, thread_cpu_ns, with_bare, with_gperftools, with_shim)
 
 SCRAPE_SECONDS = 10
 TURNS = 100  # of each server, in one start
@@ -212,6 +213,8 @@ def ways_for(name):
     ways = {"without": (lambda c, f: Way(c, f, environment()), None), **WAYS}
     if loads.QUICK:
         return {way: ways[way] for way in QUICK_WAYS}
+    if BARE:
+        ways["a bare library"] = (lambda c, f: Way(c, f, with_bare()), None)
     if find_gperftools() and name.startswith(("redis, pipe", "chat")):
         ways["gperftools at 100 Hz"] = (gperftools_way, None)
     return ways

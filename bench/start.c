@@ -174,6 +174,38 @@ static void thread_once(void)
 	pthread_join(thread, NULL);
 }
 
+/* As long as a program has one thread, libc and the C++ library leave out what costs time. */
+static void put_once(void)
+{
+	static FILE *null;
+
+	if (!null)
+		null = fopen("/dev/null", "w");
+	putc('x', null);
+}
+
+static const struct work {
+	char letter;
+	void (*once)(void);
+	const char *name;
+	int calls; /* in a batch */
+	const char *unit;
+	double unit_ns, budget;
+} works[] = {
+	{ 'p', put_once, "putc of a program with one thread", 100000, "ns", 1, NO_BUDGET },
+	{ 'f', fork_once, "fork and wait", 100, "us", 1e3, 50 },
+	{ 't', thread_once, "thread create and join", 100, "us", 1e3, NO_BUDGET }, /* the last */
+};
+
+static const struct work *work_of(char letter)
+{
+	const struct work *w = works;
+
+	while (w->letter != letter)
+		w++;
+	return w;
+}
+
 /* CPU time of this process and of the children that it has waited for. */
 static double used_ns(void)
 {
@@ -193,17 +225,17 @@ static void *sleep_for_ever(void *unused)
 static int serve_batches(bool threaded)
 {
 	pthread_t thread;
-	char what;
-	int calls;
+	char letter;
 
 	if (threaded)
 		pthread_create(&thread, NULL, sleep_for_ever, NULL);
-	while (scanf(" %c %d", &what, &calls) == 2) {
+	while (scanf(" %c", &letter) == 1) {
+		const struct work *work = work_of(letter);
 		double start = used_ns();
 
-		for (int i = 0; i < calls; i++)
-			what == 'f' ? fork_once() : thread_once();
-		printf("%.0f\n", (used_ns() - start) / calls);
+		for (int i = 0; i < work->calls; i++)
+			work->once();
+		printf("%.3f\n", (used_ns() - start) / work->calls);
 		fflush(stdout);
 	}
 	return 0;
@@ -240,11 +272,11 @@ static bool start_worker(struct worker *w, const char *how, char *const *env)
 	return err == 0 && w->in && w->out;
 }
 
-static double batch(struct worker *w, char what, int calls)
+static double batch(struct worker *w, const struct work *work)
 {
 	double ns = NAN;
 
-	fprintf(w->in, "%c %d\n", what, calls);
+	fprintf(w->in, "%c\n", work->letter);
 	fflush(w->in);
 	if (fscanf(w->out, "%lf", &ns) != 1)
 		return NAN;
@@ -287,37 +319,44 @@ static int start_profile(void)
 
 #define BATCHES 60
 
-static void report_batches(const char *name, double (*ns)[BATCHES], int count, double budget)
+static void report_more(const struct work *work, enum mode mode, const double *with,
+			const double *without, int count)
 {
 	static const char *const how[] = { "", "idle thread, no shim", "shim idle",
 					   "profile at 100 Hz" };
 	double value[BATCHES];
-	char full[80];
+	char name[96], unit[16];
 
-	for (int mode = THREAD; mode < MODES; mode++) {
-		for (int i = 0; i < count; i++)
-			value[i] = (ns[mode][i] - ns[WITHOUT][i]) / 1e3;
-		snprintf(full, sizeof(full), "%s, %s, CPU", name, how[mode]);
-		report(full, spread_of(value, count), "us more",
-		       mode == THREAD ? NO_BUDGET : budget, "");
-	}
-	snprintf(full, sizeof(full), "%s, without the shim, CPU", name);
-	memcpy(value, ns[WITHOUT], sizeof(value));
 	for (int i = 0; i < count; i++)
-		value[i] /= 1e3;
-	report(full, spread_of(value, count), "us", NO_BUDGET, "");
+		value[i] = (with[i] - without[i]) / work->unit_ns;
+	snprintf(name, sizeof(name), "%s, %s, CPU", work->name, how[mode]);
+	snprintf(unit, sizeof(unit), "%s more", work->unit);
+	report(name, spread_of(value, count), unit, mode == THREAD ? NO_BUDGET : work->budget, "");
 }
 
-static void measure_batches(struct worker *w, char what, const char *name, double budget)
+static void report_without(const struct work *work, const double *without, int count)
+{
+	double value[BATCHES];
+	char name[96];
+
+	for (int i = 0; i < count; i++)
+		value[i] = without[i] / work->unit_ns;
+	snprintf(name, sizeof(name), "%s, without the shim, CPU", work->name);
+	report(name, spread_of(value, count), work->unit, NO_BUDGET, "");
+}
+
+static void measure_batches(struct worker *w, const struct work *work)
 {
 	static double ns[MODES][BATCHES];
 	int count = rounds(BATCHES);
 
 	for (int i = -1; i < count; i++) { /* one to warm up */
 		for (int mode = WITHOUT; mode < MODES; mode++)
-			ns[mode][MAX(i, 0)] = batch(&w[mode], what, 100);
+			ns[mode][MAX(i, 0)] = batch(&w[mode], work);
 	}
-	report_batches(name, ns, count, budget);
+	for (int mode = THREAD; mode < MODES; mode++)
+		report_more(work, mode, ns[mode], ns[WITHOUT], count);
+	report_without(work, ns[WITHOUT], count);
 }
 
 /* Each worker with the shim has a port of its own. */
@@ -336,8 +375,8 @@ static bool measure_forks_and_threads(void)
 	if (profile < 0 || !start_worker(&w[IDLE], "serve", env_of[ACTIVE]))
 		return false;
 	close(connect_to_shim()); /* it is up */
-	measure_batches(w, 'f', "fork and wait", 50);
-	measure_batches(w, 't', "thread create and join", NO_BUDGET);
+	for (size_t i = 0; i < ARRAY_SIZE(works); i++)
+		measure_batches(w, &works[i]);
 	for (int mode = WITHOUT; mode < MODES; mode++) {
 		fclose(w[mode].in);
 		waitpid(w[mode].pid, NULL, 0);

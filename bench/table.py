@@ -27,6 +27,23 @@ def number(x):
     return f"{x:.3g}" if abs(x) < 10 else f"{x:.1f}"
 
 
+UNITS = {"ratio": "times", "us more": "us", "ns more": "ns", "instr. more": "more", "% off": "%",
+         "% of CPU": "% CPU", "switches": ""}
+
+
+def scaled(r):
+    """[unit, value, lo, hi], of which nobody has to count the digits."""
+    unit, values = UNITS.get(r["unit"], r["unit"]), [r["value"], r["lo"], r["hi"]]
+    if unit == "ns" and r["value"] >= 1000:
+        unit, values = "us", [v / 1000 for v in values]
+    return unit, *values
+
+
+def amount(r):
+    unit, value, *_ = scaled(r)
+    return f"{value:.2f} times" if unit == "times" and value < 10 else f"{number(value)} {unit}".strip()
+
+
 def between(r):
     return "" if r["lo"] == r["hi"] else f"{number(r['lo'])} to {number(r['hi'])}"
 
@@ -37,12 +54,16 @@ def line(r):
             f"{budget:>6} {VERDICTS[r['verdict']]:11} {r['note']}").rstrip()
 
 
-def budget_line(budget, r):
+def least_text(budget, r, results):
+    least = budgets.least(budget, r, results)
+    return f"{amount(least)}, {budget.least.what}" if least else ""
+
+
+def budget_line(budget, r, results):
     if not r:
         return f"{budget.what:42} {budget.limit:>14}   not measured"
-    value = f"{number(r['value'])} {r['unit']}"
-    return (f"{budget.what:42} {budget.limit:>14}   {value:20} {VERDICTS[r['verdict']]:11} "
-            f"{r['name']}")
+    return (f"{budget.what:42} {budget.limit:>14}   {amount(r):12} {VERDICTS[r['verdict']]:11} "
+            f"{least_text(budget, r, results):28} {r['name']}")
 
 
 def print_tables(head, results):
@@ -57,28 +78,25 @@ def print_tables(head, results):
     for r in results:
         if "budget" not in r:
             print(line(r))
-    print("\nEach budget, by the worst of its results:")
+    print("\nEach budget, by the worst of its results, and what the same is with nothing of ours:")
     for budget, r in budgets.judged(results):
-        print(budget_line(budget, r))
+        print(budget_line(budget, r, results))
 
 
 # ---- README
-
-UNITS = {"ratio": "times", "us more": "us", "ns more": "ns", "instr. more": "more", "% off": "%",
-         "% of CPU": "% CPU", "switches": ""}
-
 
 def budget_name(budget, r):
     """Of which server, where the worst of several counts."""
     return f"{budget.what}: {r['name'].split(',')[0]}" if "server's CPU" in budget.what else budget.what
 
 
-def budget_row(budget, r):
+def budget_row(budget, r, results):
     if not r:
-        return f"| {budget.what} | {budget.limit} | not measured | |"
-    value = f"{number(r['value'])} {UNITS.get(r['unit'], r['unit'])}".strip()
-    spread = f" ({between(r)})" if between(r) else ""
-    return f"| {budget_name(budget, r)} | {budget.limit} | {value}{spread} | {VERDICTS[r['verdict']].lower()} |"
+        return f"| {budget.what} | {budget.limit} | not measured | | |"
+    _, _, lo, hi = scaled(r)
+    spread = f" ({number(lo)} to {number(hi)})" if lo != hi else ""
+    return (f"| {budget_name(budget, r)} | {budget.limit} | {amount(r)}{spread} "
+            f"| {VERDICTS[r['verdict']].lower()} | {least_text(budget, r, results)} |")
 
 
 def peer_rows(results):
@@ -90,14 +108,15 @@ def peer_rows(results):
 
 
 def readme_text(head, results):
-    rows = "\n".join(budget_row(b, r) for b, r in budgets.judged(results))
+    rows = "\n".join(budget_row(b, r, results) for b, r in budgets.judged(results))
     peers = "\n".join(peer_rows(results))
     return f"""Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}.
 The worst first; a ratio is to the same program without the profiler, side by side.
-In brackets: where 19 of 20 repetitions would find the median.
+In brackets: where 19 of 20 repetitions would find the median.  The last column is what the
+same costs with nothing of ours: with a library that only jumps to libc, with a second thread.
 
-| what | at most | measured | |
-| --- | --- | --- | --- |
+| what | at most | measured | | without us |
+| --- | --- | --- | --- | --- |
 {rows}
 
 What recording allocations costs, in times of the same allocator alone (one thread):

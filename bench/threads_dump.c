@@ -7,9 +7,12 @@
  * any profile.  The latency is that of a thread that is woken every 200 us: how late
  * it is in the worst of a hundred, with and without dumps one after the other.
  */
+#include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/uio.h>
 
 #include "bench/measure.h"
 #include "sampler/carrier.h"
@@ -117,6 +120,51 @@ static void dump_once(void *unused)
 	dump_free(d);
 }
 
+/* ---- what the kernel takes for it */
+
+static void read_bare(int dir, int tid, const char *file, int times)
+{
+	char path[64], text[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/%s", tid, file);
+	fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	for (int i = 0; i < times; i++)
+		if (pread(fd, text, sizeof(text), 0) <= 0)
+			fprintf(stderr, "bench: no %s\n", path);
+	close(fd);
+}
+
+/* One look at a stack of this size, as most threads need. */
+static void copy_bare(pid_t pid)
+{
+	static char from[8192], to[8192];
+	struct iovec local = { to, sizeof(to) }, remote = { from, sizeof(from) };
+
+	process_vm_readv(pid, &local, 1, &remote, 1, 0);
+}
+
+/* The same system calls on the same threads, and nothing made of what they say. */
+static void read_all_bare(void *unused)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	pid_t pid = getpid(), self = gettid();
+	struct dirent *e;
+
+	(void)unused;
+	while (tasks && (e = readdir(tasks))) {
+		int tid = atoi(e->d_name);
+
+		if (tid == 0 || tid == self)
+			continue;
+		read_bare(dirfd(tasks), tid, "comm", 1);
+		read_bare(dirfd(tasks), tid, "syscall", 2);
+		copy_bare(pid);
+	}
+	if (tasks)
+		closedir(tasks);
+}
+
 static void measure_dump(int count)
 {
 	int batches = rounds(count > 1000 ? 15 : 60);
@@ -133,6 +181,9 @@ static void measure_dump(int count)
 	snprintf(note, sizeof(note), "address space, given back after; %u threads not seen waiting",
 		 last.unseen);
 	report(name, exact((double)last.bytes / 1024), "KiB", NO_BUDGET, note);
+	snprintf(name, sizeof(name), "thread dump, %d threads, its system calls alone", count);
+	report(name, time_batches(read_all_bare, NULL, NULL, batches, count), "ns", NO_BUDGET,
+	       "a thread's two files of /proc, one read twice, and its stack");
 }
 
 /* ---- latency */
