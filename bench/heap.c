@@ -184,8 +184,6 @@ static double run(const char *command)
 		return private_kib();
 	if (strcmp(what, "holes") == 0)
 		holes();
-	else if (strcmp(what, "rest") == 0)
-		usleep(500000);
 	else if (strcmp(what, "drop") == 0)
 		drop();
 	else

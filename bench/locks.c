@@ -348,7 +348,7 @@ static void tell_instructions(void)
 		fprintf(stderr, "bench: instructions: valgrind did not count\n");
 	else
 		report("mutex lock+unlock, uncontended, beyond libc", exact(with - without),
-		       "instructions", PAIR_INSTRUCTIONS, "hooks on");
+		       "instructions", PAIR_INSTRUCTIONS, "the same with hooks on and off");
 }
 
 /* ---- settings */
