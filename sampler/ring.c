@@ -16,10 +16,11 @@ enum { STATE_COMMITTED = 1, STATE_PAD = 2 };
 
 #define HEADER_BYTES sizeof(struct ring_header)
 
-static int start(struct ring *r, size_t size, void *bytes)
+static int start(struct ring *r, size_t size, void *bytes, bool kept)
 {
 	r->bytes = bytes;
 	r->size = size;
+	r->kept = kept;
 	atomic_init(&r->head, 0);
 	atomic_init(&r->tail, 0);
 	return r->bytes ? 0 : -1;
@@ -27,12 +28,12 @@ static int start(struct ring *r, size_t size, void *bytes)
 
 int ring_init(struct ring *r, size_t size)
 {
-	return start(r, size, sys_map(size));
+	return start(r, size, sys_map(size), false);
 }
 
 int ring_init_kept(struct ring *r, size_t size)
 {
-	return start(r, size, sys_map_kept(size));
+	return start(r, size, sys_map_kept(size), true);
 }
 
 /* Not for every handful of records; more than the largest one, so that a producer
@@ -47,7 +48,9 @@ void ring_touch(struct ring *r)
 
 void ring_release(struct ring *r)
 {
-	if (r->bytes)
+	if (r->bytes && r->kept)
+		sys_unmap_kept(r->bytes, r->size);
+	else if (r->bytes)
 		sys_unmap(r->bytes, r->size);
 	r->bytes = NULL;
 }
