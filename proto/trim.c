@@ -26,8 +26,11 @@ static void trim(const struct message *m, struct message_sample *s)
 
 void trim_operator_new(struct arena *a, struct message *m)
 {
-	struct message_sample *sample = arena_array(a, m->sample_count, sizeof(*sample));
+	struct message_sample *sample;
 
+	if (m->sample_count == 0)
+		return;
+	sample = arena_array(a, m->sample_count, sizeof(*sample));
 	if (!sample)
 		return;
 	memcpy(sample, m->sample, m->sample_count * sizeof(*sample));

@@ -369,16 +369,17 @@ static void compare(const struct walk *w, const struct trace *theirs, const char
  *   the end of longjmp, whose table says that the caller's registers are in
  *   registers: libunwind takes the CFA, here the jmp_buf, for the caller's SP;
  *   the last instructions of a function that realigned its stack: the table
- *   still says "BP is saved where BP points to", BP is the caller's again, and
- *   if that is 0, libunwind takes it for the mark of the root.
+ *   still says "BP is saved where BP points to", and BP is the caller's again:
+ *   if that is 0, libunwind takes it for the mark of the root, and if it is a
+ *   frame pointer, all take the caller's caller's for the caller's.
  */
 static bool is_without_root(const struct walk *w, const struct trace *theirs)
 {
 	const struct object *leaf = object_at(w->pc[0]);
 	bool raises = leaf && leaf == object_at((uint64_t)_Unwind_Backtrace) && !theirs->complete;
-	bool realigned = theirs->complete && theirs->depth == 1 &&
-			 oracle.uc->uc_mcontext.gregs[REG_RBP] == 0 &&
-			 learn_row(w->pc[0]).kind == ROW_COMPLEX;
+	bool marked = theirs->complete && theirs->depth == 1 &&
+		      oracle.uc->uc_mcontext.gregs[REG_RBP] == 0;
+	bool realigned = (marked || !theirs->complete) && learn_row(w->pc[0]).kind == ROW_COMPLEX;
 
 	return raises || realigned || !is_on_stack(theirs->caller_sp);
 }
