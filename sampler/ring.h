@@ -23,7 +23,7 @@ struct ring {
 	uint64_t size;		   /* a power of two */
 	atomic_uint_fast64_t head; /* producers */
 	atomic_uint_fast64_t tail; /* consumer */
-	bool kept; /* by forked children */
+	bool kept;		   /* by forked children */
 };
 
 /* `size` is a power of two.  Returns 0, or -1 without memory.  Context: listener. */

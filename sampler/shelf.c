@@ -17,10 +17,9 @@ void *shelf_take(size_t bytes)
 	do {
 		if (bytes > SHELF_BYTES - at)
 			return NULL;
-	} while (!atomic_compare_exchange_weak_explicit(&used, &at,
-							at + ALIGN_UP(bytes, PAGE_BYTES),
-							memory_order_acquire,
-							memory_order_relaxed));
+	} while (
+		!atomic_compare_exchange_weak_explicit(&used, &at, at + ALIGN_UP(bytes, PAGE_BYTES),
+						       memory_order_acquire, memory_order_relaxed));
 	return shelf + at;
 }
 
