@@ -113,7 +113,7 @@ def readme_text(head, results):
     return f"""Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}.
 The worst first; a ratio is to the same program without the profiler, side by side.
 In brackets: where 19 of 20 repetitions would find the median.  The last column is what the
-same costs with nothing of ours: with a library that only jumps to libc, with a second thread.
+same costs with nothing of ours; a bare library only jumps to malloc and has a thread that sleeps.
 
 | what | at most | measured | | without us |
 | --- | --- | --- | --- | --- |

@@ -379,7 +379,9 @@ static bool is_without_root(const struct walk *w, const struct trace *theirs)
 	bool raises = leaf && leaf == object_at((uint64_t)_Unwind_Backtrace) && !theirs->complete;
 	bool marked = theirs->complete && theirs->depth == 1 &&
 		      oracle.uc->uc_mcontext.gregs[REG_RBP] == 0;
-	bool realigned = (marked || !theirs->complete) && learn_row(w->pc[0]).kind == ROW_COMPLEX;
+	bool skipped =
+		!theirs->complete && is_on_stack((uint64_t)oracle.uc->uc_mcontext.gregs[REG_RBP]);
+	bool realigned = (marked || skipped) && learn_row(w->pc[0]).kind == ROW_COMPLEX;
 
 	return raises || realigned || !is_on_stack(theirs->caller_sp);
 }
