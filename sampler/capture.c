@@ -80,7 +80,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 		return false;
 	}
 	c->thread = t;
-	c->tp = (uint64_t)__builtin_thread_pointer();
+	c->tp = thread_pointer();
 	c->weight_ns = weight_ns;
 	c->newborn = t->newborn;
 	c->slice_at = at;

@@ -389,6 +389,19 @@ BOUND(int, fstat, int fd, void *out)
 	return refused(EBADF);
 }
 
+/* The same two, as headers before glibc 2.33 call them. */
+BOUND(int, __xstat, int version, const char *path, void *out)
+{
+	(void)version, (void)path, (void)out;
+	return refused(EACCES);
+}
+
+BOUND(int, __fxstat, int version, int fd, void *out)
+{
+	(void)version, (void)fd, (void)out;
+	return refused(EBADF);
+}
+
 /* No code was registered with libunwind at run time. */
 BOUND(unsigned long, _U_dyn_info_list_addr, void)
 {

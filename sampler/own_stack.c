@@ -25,7 +25,7 @@ void own_stack_set_main(const void *argv)
 
 void own_stack_set_thread(uint64_t stack_bytes, uint64_t guard_bytes)
 {
-	uint64_t hi = (uint64_t)__builtin_thread_pointer();
+	uint64_t hi = thread_pointer();
 
 	if (stack_bytes > guard_bytes + 2 * TOP_BYTES && stack_bytes < hi)
 		mine = (struct own_stack){ hi - stack_bytes + guard_bytes + TOP_BYTES, hi };

@@ -69,12 +69,12 @@ bool last_thread_is_leaving(void)
 
 void last_thread_init(void)
 {
-	main_thread = (uint64_t)__builtin_thread_pointer();
+	main_thread = thread_pointer();
 }
 
 void last_thread_after_fork(void)
 {
-	main_thread = sys_gettid() == sys_getpid() ? (uint64_t)__builtin_thread_pointer() : 0;
+	main_thread = sys_gettid() == sys_getpid() ? thread_pointer() : 0;
 	atomic_store(&leaving, false);
 	atomic_store(&main_left, false);
 }

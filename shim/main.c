@@ -250,11 +250,20 @@ static bool was_preloaded(void)
 		return false;
 	/* by dlopen or dlmopen nothing of ours comes before libc, and nothing is behind our hooks
 	 */
-	if (!real()->pthread_create)
-		tell_user(
-			"libpprofshim.so was loaded by the running program; it works by LD_PRELOAD "
-			"only");
-	return real()->pthread_create;
+	if (lookup_next("malloc"))
+		return true;
+	tell_user("libpprofshim.so was loaded by the running program; it works by LD_PRELOAD only");
+	return false;
+}
+
+/* The helpers of a program that has them are not to complain. */
+static bool has_threads(void)
+{
+	if (!real_has_threads() && !ancestor_has_us())
+		tell_user("the program was linked without threads, which before glibc 2.34 are a "
+			  "library of their own; LD_PRELOAD=\"libpprofshim.so libpthread.so.0\" "
+			  "adds it");
+	return real_has_threads();
 }
 
 static bool is_defined(const char *name)
@@ -308,8 +317,8 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (was_preloaded() && read_settings(environment) && !is_watched() && can_tell_forks() &&
-	    heed_filter())
+	if (was_preloaded() && read_settings(environment) && has_threads() && !is_watched() &&
+	    can_tell_forks() && heed_filter())
 		start(argc, argv);
 	else
 		heap_turn_off();

@@ -6,12 +6,34 @@
 struct real real_table;
 atomic_bool real_is_filled;
 
+#define X(name, type, parameters, arguments, absent)                                               \
+	static COLD type missing_##name parameters                                                 \
+	{                                                                                          \
+		real_fill();                                                                       \
+		return real_table.name == missing_##name ? (absent) : real_table.name arguments;   \
+	}
+REAL_LATE_FUNCTIONS(X)
+#undef X
+
 /* Two threads may do this at once: both write the same values. */
 COLD NOINLINE void real_fill(void)
 {
 #define X(name, type, parameters) real_table.name = (type(*) parameters)lookup_next(#name);
 	REAL_FUNCTIONS(X)
 #undef X
+#define X(name, type, parameters, ...)                                                             \
+	{                                                                                          \
+		type(*found) parameters = (type(*) parameters)lookup_next(#name);                  \
+                                                                                                   \
+		real_table.name = found ? found : missing_##name;                                  \
+	}
+	REAL_LATE_FUNCTIONS(X)
+#undef X
 	/* release: whoever sees it filled sees the table */
 	atomic_store_explicit(&real_is_filled, true, memory_order_release);
+}
+
+bool real_has_threads(void)
+{
+	return real()->pthread_create != missing_pthread_create;
 }

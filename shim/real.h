@@ -7,11 +7,13 @@
 #ifndef SHIM_REAL_H
 #define SHIM_REAL_H
 
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/socket.h>
@@ -20,13 +22,28 @@
 
 #include "shim/cc.h"
 
+/*
+ * Those that libc has only since glibc 2.34 (pthread_sigmask: 2.32); before, a
+ * library of their own had them, which may come after the start, or never.  What is
+ * returned when there is none: what a program that asks whether it has them (by a
+ * weak reference, which we satisfy) can live with.
+ * X(name, return type, parameters, arguments, what an absent one returns)
+ */
+#define REAL_LATE_FUNCTIONS(X)                                                                     \
+	X(pthread_create, int,                                                                     \
+	  (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),        \
+	  (thread, attr, fn, arg), ENOSYS)                                                         \
+	X(pthread_cancel, int, (pthread_t thread), (thread), ESRCH)                                \
+	X(pthread_sigmask, int, (int how, const sigset_t *set, sigset_t *old), (how, set, old),    \
+	  real_table.sigprocmask(how, set, old) ? errno : 0)                                       \
+	X(thrd_exit, void, (int result), (result),                                                 \
+	  real_table.pthread_exit((void *)(intptr_t)result))                                       \
+	X(dlclose, int, (void *handle), (handle), -1)
+
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
-	X(pthread_create, int, (pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))   \
 	X(pthread_join, int, (pthread_t, void **))                                                 \
 	X(pthread_testcancel, void, (void))                                                        \
-	X(pthread_cancel, int, (pthread_t))                                                        \
-	X(thrd_exit, void, (int))                                                                  \
 	X(pthread_exit, void, (void *))                                                            \
 	X(pthread_attr_init, int, (pthread_attr_t *))                                              \
 	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \
@@ -34,8 +51,6 @@
 	X(pthread_attr_destroy, int, (pthread_attr_t *))                                           \
 	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
 	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
-	X(dlclose, int, (void *))                                                                  \
-	X(pthread_sigmask, int, (int, const sigset_t *, sigset_t *))                               \
 	X(sigprocmask, int, (int, const sigset_t *, sigset_t *))                                   \
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
 	X(signal, sighandler_t, (int, sighandler_t))                                               \
@@ -80,7 +95,8 @@
 	X(syscall, long, (long, ...))
 
 struct real {
-#define X(name, type, parameters) type(*name) parameters;
+#define X(name, type, parameters, ...) type(*name) parameters;
+	REAL_LATE_FUNCTIONS(X)
 	REAL_FUNCTIONS(X)
 #undef X
 };
@@ -92,7 +108,8 @@ void real_fill(void);
 
 /*
  * The table, filled in on first use (perhaps before our constructor, from
- * another library's).  A function that nobody defines is NULL.
+ * another library's).  A function that nobody defines is NULL; a late one looks
+ * again at each call.
  * Context: hook, init.  Allocates nothing.
  */
 static inline const struct real *real(void)
@@ -101,5 +118,8 @@ static inline const struct real *real(void)
 		real_fill();
 	return &real_table;
 }
+
+/* False: the program has no threads so far.  Context: init. */
+bool real_has_threads(void);
 
 #endif

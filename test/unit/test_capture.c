@@ -77,7 +77,7 @@ START_TEST(capture__holds_registers_thread_and_weight)
 	ck_assert_uint_eq(CAPTURE_BP(c), 0x1111111111UL * (REG_RBP + 1));
 	ck_assert_ptr_eq(c->thread, &thread);
 	ck_assert_ptr_null(c->site);
-	ck_assert_uint_eq(c->tp, (uint64_t)__builtin_thread_pointer());
+	ck_assert_uint_eq(c->tp, thread_pointer());
 	ck_assert_int_eq(c->weight_ns, 1234567);
 }
 END_TEST
