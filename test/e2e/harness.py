@@ -27,13 +27,16 @@ BUILD = os.path.join(ROOT, os.environ.get('BUILD', 'build'))
 SHIM = os.environ.get('SHIM', os.path.join(BUILD, 'libpprofshim.so'))
 FIXTURES = os.path.join(BUILD, 'fixtures')
 KEY = 'k3y-of-the-hazard-tests'
-LIMIT = float(os.environ.get("HAZARD_LIMIT", 60))
 work = tempfile.mkdtemp(prefix='pprofshim-hazards.')
 
 
 def seconds(short):
     """How long a storm is to last: `short` in the short tests."""
     return float(os.environ.get('STORM_SECONDS') or os.environ.get('HAZARD_SECONDS') or short)
+
+
+# When a program hangs: long after the longest storm.
+LIMIT = float(os.environ.get('HAZARD_LIMIT') or 60 + 3 * seconds(0))
 
 
 def rounds(short):
