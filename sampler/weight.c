@@ -5,8 +5,9 @@
 #include "shim/cc.h"
 
 /* Numbers with 32 binary places. */
-#define ONE (1ULL << 32)
-#define LN2 2977044472ULL /* ln 2 * 2^32 */
+#define ONE   (1ULL << 32)
+#define LN2   2977044472ULL /* ln 2 * 2^32 */
+#define SQRT2 6074000999ULL /* sqrt 2 * 2^32 */
 
 /* Differs from thread to thread, and, by where the loader put us, from run to run; no system call.
  */
@@ -40,36 +41,39 @@ static uint64_t multiply(uint64_t a, uint64_t b)
 }
 
 /*
- * log2 of a number in [1, 2) with 32 places, bit by bit: squaring doubles the
- * logarithm, and whether the square reaches 2 is its next bit.
+ * ln of a number in [1/sqrt 2, sqrt 2], both with 32 places: 2 artanh z for
+ * z = (x - 1) / (x + 1), as z (1 + z^2/3 + z^4/5 + ...).  |z| is below 0.172, so
+ * that the first term left out is below 2^-31.
  */
-static uint64_t log2_fraction(uint64_t x)
+static int64_t ln_near_one(int64_t x)
 {
-	uint64_t result = 0;
+	int64_t z = (int64_t)((uint64_t)(x - (int64_t)ONE) << 32) / (x + (int64_t)ONE);
+	int64_t zz = z * z >> 32, sum = ONE / 9;
 
-	for (uint64_t bit = ONE >> 1; bit >= ONE >> 24; bit >>= 1) {
-		x = multiply(x, x);
-		if (x >= 2 * ONE) {
-			x >>= 1;
-			result |= bit;
-		}
-	}
-	return result;
+	for (int n = 7; n >= 1; n -= 2)
+		sum = (int64_t)ONE / n + (zz * sum >> 32);
+	return 2 * (z * sum >> 32);
 }
 
-/* -ln(u) for u = bits / 2^64, with 32 places. */
+/* -ln(u) for u = bits / 2^64, with 32 places.  No branch: nobody could foretell it. */
 static uint64_t minus_ln(uint64_t bits)
 {
 	int zeros = __builtin_clzll(bits | 1);
 	uint64_t mantissa = (bits | 1) << zeros >> 31; /* [1, 2) with 32 places */
-	uint64_t log2 = (uint64_t)(zeros + 1) * ONE - log2_fraction(mantissa);
+	unsigned is_high = mantissa > SQRT2;
 
-	return multiply(log2, LN2);
+	return (uint64_t)(zeros + 1 - (int)is_high) * LN2 -
+	       (uint64_t)ln_near_one((int64_t)(mantissa >> is_high));
+}
+
+int64_t weight_gap(uint64_t bits, uint64_t rate)
+{
+	return (int64_t)((unsigned __int128)rate * minus_ln(bits) >> 32);
 }
 
 int64_t weight_next_gap(uint64_t rate)
 {
-	return (int64_t)((unsigned __int128)rate * minus_ln(weight_random()) >> 32);
+	return weight_gap(weight_random(), rate);
 }
 
 /* 1 - exp(-x) for x in [0, 1) with 32 places: the alternating series, whose terms fall fast. */

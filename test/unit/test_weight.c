@@ -24,6 +24,30 @@ static void expect_within(const char *what, double got, double expected, double 
 
 /* ---- gaps */
 
+/* Draws of all magnitudes, near 0 and near 1, and whole powers of two. */
+static uint64_t draw(unsigned i)
+{
+	static const uint64_t special[] = { 0, 1, 2, 3, 1UL << 63, ~0UL, ~0UL << 32 };
+
+	if (i < ARRAY_SIZE(special))
+		return special[i];
+	return i % 2 ? weight_random() >> i % 64 : ~(weight_random() >> i % 64);
+}
+
+START_TEST(a_gap_is_minus_the_logarithm_of_its_draw)
+{
+	const double rate = 1UL << 40;
+
+	for (unsigned i = 0; i < DRAWS; i++) {
+		uint64_t bits = draw(i);
+		double expected = (double)(-logl((long double)(bits | 1) / 0x1p64L) * 0x1p40L);
+		double off = ((double)weight_gap(bits, 1UL << 40) - expected) / rate;
+
+		ck_assert_msg(fabs(off) <= 0x1p-27, "%#lx: off by %g", bits, off);
+	}
+}
+END_TEST
+
 START_TEST(gaps_have_the_mean_and_variance_of_an_exponential_distribution)
 {
 	static const uint64_t rates[] = { 4096, 524288, 1UL << 30, 1UL << 40 };
@@ -233,6 +257,7 @@ int main(void)
 
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
+	tcase_add_test(tc, a_gap_is_minus_the_logarithm_of_its_draw);
 	tcase_add_loop_test(tc, gaps_have_the_mean_and_variance_of_an_exponential_distribution, 0,
 			    4);
 	tcase_add_test(tc, gaps_exceed_each_length_as_often_as_exponential_ones);
