@@ -18,6 +18,7 @@ static void *lookup_in_old_libc(const char *name)
 	return lookup_next(name);
 }
 
+/* The table as it is, and what it finds as if this libc were that one. */
 #define lookup_next lookup_in_old_libc
 #include "shim/real.c"
 #undef lookup_next
