@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 #include "shim/futex.h"
+#include "shim/late.h"
 #include "shim/life.h"
-#include "shim/lookup.h"
 
 unsigned locks_watched; /* nobody, before the constructor has read the settings */
 
@@ -35,16 +35,7 @@ struct lock_functions next_lock = {
 
 static void find_all(void);
 
-/*
- * This libc has none.  Perhaps a library that does was loaded since: threads were
- * one of their own before glibc 2.34.
- */
-#define X(name, type, parameters, arguments, absent)                                               \
-	static COLD type missing_##name parameters                                                 \
-	{                                                                                          \
-		find_all();                                                                        \
-		return next_lock.name == missing_##name ? (absent) : next_lock.name arguments;     \
-	}
+#define X(...) LATE_MISSING(next_lock, find_all, __VA_ARGS__)
 LOCK_FUNCTIONS(X)
 #undef X
 
@@ -57,13 +48,7 @@ LOCK_HELPERS(X)
 #undef X
 
 static void find_all(void){
-#define X(name, type, parameters, ...)                                                             \
-	{                                                                                          \
-		type(*found) parameters = (type(*) parameters)lookup_next(#name);                  \
-                                                                                                   \
-		__atomic_store_n(&next_lock.name, found ? found : missing_##name,                  \
-				 __ATOMIC_RELEASE);                                                \
-	}
+#define X(name, type, parameters, ...) LATE_FIND(next_lock, name, type, parameters)
 	LOCK_FUNCTIONS(X) LOCK_HELPERS(X)
 #undef X
 }

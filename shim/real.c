@@ -1,17 +1,13 @@
 #include "shim/real.h"
 
 #include "shim/cc.h"
+#include "shim/late.h"
 #include "shim/lookup.h"
 
 struct real real_table;
 atomic_bool real_is_filled;
 
-#define X(name, type, parameters, arguments, absent)                                               \
-	static COLD type missing_##name parameters                                                 \
-	{                                                                                          \
-		real_fill();                                                                       \
-		return real_table.name == missing_##name ? (absent) : real_table.name arguments;   \
-	}
+#define X(...) LATE_MISSING(real_table, real_fill, __VA_ARGS__)
 REAL_LATE_FUNCTIONS(X)
 #undef X
 
@@ -21,12 +17,7 @@ COLD NOINLINE void real_fill(void)
 #define X(name, type, parameters) real_table.name = (type(*) parameters)lookup_next(#name);
 	REAL_FUNCTIONS(X)
 #undef X
-#define X(name, type, parameters, ...)                                                             \
-	{                                                                                          \
-		type(*found) parameters = (type(*) parameters)lookup_next(#name);                  \
-                                                                                                   \
-		real_table.name = found ? found : missing_##name;                                  \
-	}
+#define X(name, type, parameters, ...) LATE_FIND(real_table, name, type, parameters)
 	REAL_LATE_FUNCTIONS(X)
 #undef X
 	/* release: whoever sees it filled sees the table */
