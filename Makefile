@@ -15,7 +15,8 @@ endif
 VERSION = 0.1.0
 
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
-HANDLER_OBJS = $(addprefix sampler/,capture.o ring.o tick.o threads.o sandbox.o carrier.o)
+HANDLER_OBJS = $(addprefix sampler/,unwind/capture.o unwind/ring.o cpu/tick.o process/threads.o \
+	       base/sandbox.o cpu/carrier.o)
 
 # ---- flags
 
@@ -55,11 +56,12 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libprotob
 
 # Paths below a build folder, so that each way of compiling can have its own.
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
-SHIM_OBJ = $(call objects,shim/*.[cS])
-CORE_OBJ = $(call objects,sampler/*.[cS] http/*.c proto/*.c) profile.pb-c.o
-HELP_OBJ = $(filter-out test/unit/test_%,$(call objects,test/unit/*.c)) \
-	   $(addprefix shim/,settings.o pattern.o lookup.o filter.o)
-UNIT     = $(patsubst test/unit/%.c,unit/%,$(wildcard test/unit/test_*.c))
+UNIT_C   = $(wildcard test/unit/*/test_*.c)
+SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
+CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o
+HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
+	   $(addprefix shim/,settings.o pattern.o real/lookup.o life/filter.o)
+UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
 BENCH    = $(patsubst %.c,$(BUILD)/%,$(wildcard bench/*.c))
@@ -67,7 +69,7 @@ E2E      = $(wildcard test/e2e/test_*.sh test/e2e/test_*.py)
 STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
-SOURCES  = $(foreach d,shim sampler http proto bench test/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
+SOURCES  = $(foreach d,shim shim/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
 
 export BUILD PREFIX DESTDIR PPROF_PORT TARGET CC
@@ -124,7 +126,7 @@ $(1)/flags: FORCE
 	@echo $$(call quoted,$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS)) >$$@.new
 	@cmp -s $$@.new $$@ || cp $$@.new $$@
 
--include $(wildcard $(1)/*/*.d $(1)/test/*/*.d)
+-include $(wildcard $(1)/*/*.d $(1)/*/*/*.d $(1)/test/unit/*/*.d)
 endef
 
 , := ,

@@ -13,10 +13,10 @@
 
 #include "bench/pool.h"
 #include "proto/build.h"
-#include "sampler/counters.h"
-#include "sampler/cpu.h"
-#include "sampler/ring.h"
-#include "sampler/stacks.h"
+#include "sampler/base/counters.h"
+#include "sampler/cpu/cpu.h"
+#include "sampler/unwind/ring.h"
+#include "sampler/unwind/stacks.h"
 
 #define STACKS	   15000
 #define DEPTH	   40

@@ -11,7 +11,7 @@
 #include <pthread.h>
 
 #include "bench/measure.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 #define STACK_BYTES 65536
 #define CHOICES	    18 /* levels of a stack at which it may differ: 256 Ki of them */

@@ -13,14 +13,14 @@
 #include <ucontext.h>
 
 #include "bench/measure.h"
-#include "sampler/capture.h"
-#include "sampler/carrier.h"
-#include "sampler/modules.h"
-#include "sampler/stacks.h"
-#include "sampler/sys.h"
-#include "sampler/tick.h"
-#include "sampler/walk.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/carrier.h"
+#include "sampler/cpu/tick.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/capture.h"
+#include "sampler/unwind/stacks.h"
+#include "sampler/unwind/walk.h"
 
 #define RING_BYTES  (8UL << 20) /* as in cpu.c */
 #define FRAME_BYTES 144		/* with which 30 frames are 4.3 KiB */

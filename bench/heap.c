@@ -17,7 +17,7 @@
 #include <pthread.h>
 
 #include "bench/measure.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 #define THREADS_MAX 64
 #define CHOICES	    4096 /* sizes and slots, drawn once and gone round */

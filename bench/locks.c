@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 
 #include "bench/measure.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 #define PAIR_BUDGET	  1.10
 #define PAIR_INSTRUCTIONS 20 /* beyond the real two */

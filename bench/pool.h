@@ -8,11 +8,11 @@
 #include <dlfcn.h>
 
 #include "bench/measure.h"
-#include "sampler/capture.h"
-#include "sampler/learn.h"
-#include "sampler/modules.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/capture.h"
+#include "sampler/unwind/learn.h"
 
 #define POOL_MAX 10000
 /* Frames of real servers: few are larger. */

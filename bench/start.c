@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 
 #include "bench/measure.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 extern char **environ;
 

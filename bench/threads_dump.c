@@ -15,11 +15,11 @@
 #include <sys/uio.h>
 
 #include "bench/measure.h"
-#include "sampler/carrier.h"
-#include "sampler/dump.h"
-#include "sampler/modules.h"
-#include "sampler/sys.h"
-#include "sampler/tick.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/carrier.h"
+#include "sampler/cpu/tick.h"
+#include "sampler/process/modules.h"
+#include "sampler/threads/dump.h"
 
 #define BUDGET_NS_A_THREAD 10000
 #define STACK_BYTES	   (64UL << 10)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 /*
  * Busy for about `burst_us` in one function after the other, then asleep for

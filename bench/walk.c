@@ -6,9 +6,9 @@
  * "many stacks": 300 of them over 10,000 addresses, as many as a big C++ server
  * shows, so that each rule is far from the last.
  */
-#include "sampler/walk.h"
+#include "sampler/unwind/walk.h"
 #include "bench/pool.h"
-#include "sampler/stacks.h"
+#include "sampler/unwind/stacks.h"
 
 #define ADDRESSES  10000
 #define STACKS	   300

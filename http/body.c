@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 /* Longest chunk size line, and all trailers together: nobody sends either to us. */
 #define FRAME_BYTES_MAX 1024

@@ -9,7 +9,7 @@
 #define HTTP_BODY_H
 
 #include "http/parse.h"
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 enum body_kind { BODY_NONE, BODY_LENGTH, BODY_CHUNKED };
 

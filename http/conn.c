@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "http/net.h"
-#include "sampler/counters.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 
 struct http_exchange *conn_open(struct http_shared *s, int fd)
 {

@@ -3,8 +3,8 @@
 
 #include "http/snapshot_route.h"
 #include "proto/contention_text.h"
-#include "sampler/contention.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/locks/contention.h"
 
 static const char *block_refusal(void)
 {

@@ -7,9 +7,9 @@
 
 #include "http/handlers.h"
 #include "proto/build.h"
-#include "sampler/cpu.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/cpu.h"
 
 #define SECONDS_DEFAULT 30   /* as in Go */
 #define SECONDS_MAX	3600 /* a longer wish is cut to this */

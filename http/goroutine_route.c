@@ -9,8 +9,8 @@
 #include "http/snapshot_route.h"
 #include "http/thread_view.h"
 #include "proto/count_text.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 
 #define DEBUG_TRACEBACKS 2
 

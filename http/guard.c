@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "sampler/counters.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
 
 static const struct guard_refusal no_host = {
 	400,

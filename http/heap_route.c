@@ -11,8 +11,8 @@
 #include "http/snapshot_route.h"
 #include "proto/heap_text.h"
 #include "proto/trim.h"
-#include "sampler/heap.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/heap/heap.h"
 
 static const char *const hidden_comment = "The program brings its own malloc, which hides ours: "
 					  "what it allocates with that is not here.";

@@ -1,5 +1,5 @@
 /*
- * Raw socket calls in the manner of sampler/sys.h: the kernel's value, -errno
+ * Raw socket calls in the manner of sampler/base/sys.h: the kernel's value, -errno
  * on failure, errno untouched.  No descriptor survives an exec, none blocks, and
  * no write raises SIGPIPE.
  *
@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "sampler/sys.h"
+#include "sampler/base/sys.h"
 
 static inline int net_socket(void)
 {

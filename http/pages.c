@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "sampler/counters.h"
-#include "sampler/sys.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
 
 #define PAGE_BYTES_MAX (32UL << 10)
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sampler/counters.h"
+#include "sampler/base/counters.h"
 
 #define DRAIN_MAX (64UL << 10) /* a body that nobody asked for is read up to this */
 

@@ -2,9 +2,9 @@
 #include <string.h>
 
 #include "http/conn.h"
-#include "sampler/counters.h"
-#include "sampler/text.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/text.h"
 
 #define LINE_END "\r\n"
 

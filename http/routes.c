@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "sampler/tasks.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/process/tasks.h"
 
 #define PREFIX "/debug/pprof/"
 

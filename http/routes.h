@@ -7,7 +7,7 @@
 #define HTTP_ROUTES_H
 
 #include "http/server.h"
-#include "sampler/text.h"
+#include "sampler/base/text.h"
 
 /* What the routes cannot find out by themselves.  Pointers are borrowed for ever. */
 struct routes_config {

@@ -5,8 +5,8 @@
 
 #include "http/net.h"
 #include "http/request.h"
-#include "sampler/counters.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 
 /* Places beyond the limit, for telling newcomers that there is no room. */
 #define SPARE_PLACES 16

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "http/parse.h"
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 struct http_exchange; /* one request being answered */
 

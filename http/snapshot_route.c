@@ -3,8 +3,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
 #define SECONDS_MAX    3600

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "http/handlers.h"
-#include "sampler/modules.h"
-#include "sampler/sort.h"
-#include "sampler/symbols.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sort.h"
+#include "sampler/process/modules.h"
+#include "sampler/symbols/symbols.h"
 
 static const char intro[] = "num_symbols: 1\n"; /* any number above 0 says: names are to be had */
 

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "sampler/deadlock.h"
-#include "sampler/lock_owner.h"
-#include "sampler/sandbox.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+#include "sampler/locks/deadlock.h"
+#include "sampler/locks/lock_owner.h"
 
 /* libc's own frames above the call, inlined ones included. */
 #define LIBC_FRAMES_MAX 8

@@ -9,8 +9,8 @@
 
 #include "proto/build.h"
 #include "proto/threads.h"
-#include "sampler/dump.h"
-#include "sampler/wait.h"
+#include "sampler/locks/wait.h"
+#include "sampler/threads/dump.h"
 
 struct thread_view {
 	struct thread_entry *entry;

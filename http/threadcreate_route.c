@@ -1,7 +1,7 @@
 /* /debug/pprof/threadcreate: the call that created each thread that is alive. */
 #include "http/snapshot_route.h"
 #include "proto/count_text.h"
-#include "sampler/births.h"
+#include "sampler/threads/births.h"
 
 static const char *refusal(void)
 {

@@ -9,7 +9,7 @@
 
 #include "proto/names.h"
 #include "proto/samples.h"
-#include "sampler/sys.h"
+#include "sampler/base/sys.h"
 
 /* For all files and lines of one profile, on a busy machine too; names take what they take. */
 #define LINES_NS NS_PER_SECOND

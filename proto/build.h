@@ -8,8 +8,8 @@
 #define PROTO_BUILD_H
 
 #include "proto/encode.h"
-#include "sampler/stacks.h"
-#include "sampler/symbols.h"
+#include "sampler/symbols/symbols.h"
+#include "sampler/unwind/stacks.h"
 
 /* What a kind of profile says about itself; everything but the stacks. */
 struct profile_head {

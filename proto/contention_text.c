@@ -1,7 +1,7 @@
 #include "proto/contention_text.h"
 
 #include "proto/legacy_text.h"
-#include "sampler/contention.h"
+#include "sampler/locks/contention.h"
 
 /* Readers go on with stacks until a line begins with three dashes. */
 #define MAPS_TITLE "--- Memory map: ---"

@@ -14,7 +14,7 @@
 
 #include "profile.pb-c.h"
 #include "proto/strings.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 typedef Perftools__Profiles__Profile Profile;
 typedef Perftools__Profiles__ValueType ValueType;

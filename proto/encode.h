@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "proto/message.h"
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 struct bytes {
 	const uint8_t *at;

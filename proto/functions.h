@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "proto/message.h"
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 struct function_table {
 	struct arena *arena;

@@ -1,7 +1,7 @@
 #include "proto/heap_text.h"
 
 #include "proto/legacy_text.h"
-#include "sampler/heap.h"
+#include "sampler/heap/heap.h"
 
 static void write_values(struct text *t, const int64_t *v)
 {

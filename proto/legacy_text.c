@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sampler/sys.h"
+#include "sampler/base/sys.h"
 
 #define FIRST_TEXT_BYTES   (256UL << 10)
 #define LARGEST_TEXT_BYTES (32UL << 20)

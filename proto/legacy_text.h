@@ -8,7 +8,7 @@
 #define PROTO_LEGACY_TEXT_H
 
 #include "proto/encode.h"
-#include "sampler/text.h"
+#include "sampler/base/text.h"
 
 /* What tells the kinds of profile apart. */
 struct legacy_form {

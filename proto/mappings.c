@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "sampler/text.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/text.h"
 
 #define FIRST_MAPPINGS 64
 

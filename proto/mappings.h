@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "proto/message.h"
-#include "sampler/arena.h"
-#include "sampler/maps.h"
-#include "sampler/modules.h"
+#include "sampler/base/arena.h"
+#include "sampler/process/maps.h"
+#include "sampler/process/modules.h"
 
 struct mapping_table {
 	struct arena *arena;

@@ -8,9 +8,9 @@
  */
 #include "proto/names.h"
 
-#include "sampler/maps.h"
-#include "sampler/sort.h"
-#include "sampler/stacks.h"
+#include "sampler/base/sort.h"
+#include "sampler/process/maps.h"
+#include "sampler/unwind/stacks.h"
 
 /* Places of one module in order of address. */
 struct run {

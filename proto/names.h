@@ -9,7 +9,7 @@
 #include "proto/functions.h"
 #include "proto/mappings.h"
 #include "proto/places.h"
-#include "sampler/symbols.h"
+#include "sampler/symbols/symbols.h"
 
 /* What naming reads, and what it fills in. */
 struct namer {

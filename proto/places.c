@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "proto/message.h"
-#include "sampler/stacks.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/unwind/stacks.h"
 
 #define FIRST_PLACES 1024
 #define FIRST_SLOTS  4096

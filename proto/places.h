@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampler/arena.h"
-#include "sampler/modules.h"
+#include "sampler/base/arena.h"
+#include "sampler/process/modules.h"
 
 struct place {
 	uint64_t pc;

@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 _Static_assert(STACK_VALUES_MAX == MESSAGE_VALUES_MAX, "values are copied one for one");
 

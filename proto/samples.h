@@ -13,7 +13,7 @@
 
 #include "proto/message.h"
 #include "proto/places.h"
-#include "sampler/stacks.h"
+#include "sampler/unwind/stacks.h"
 
 struct sample_table {
 	struct message_sample *sample;

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "sampler/utf8.h"
+#include "sampler/base/utf8.h"
 
 #define FIRST_SLOTS 1024
 #define FIRST_TABLE 512

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 struct string_slot {
 	const char *text; /* as it was given; NULL while the slot is free */

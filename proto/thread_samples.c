@@ -3,7 +3,7 @@
 
 #include "proto/strings.h"
 #include "proto/threads.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 #define LABELS_MAX 4
 

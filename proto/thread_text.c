@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "proto/threads.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 #define LARGEST_TEXT_BYTES (32UL << 20)
 #define NS_PER_MINUTE	   (60 * 1000000000LL)

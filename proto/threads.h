@@ -8,7 +8,7 @@
 #define PROTO_THREADS_H
 
 #include "proto/encode.h"
-#include "sampler/text.h"
+#include "sampler/base/text.h"
 
 /* One thread; texts are borrowed. */
 struct thread_entry {

@@ -8,7 +8,7 @@
 #define PROTO_TRIM_H
 
 #include "proto/message.h"
-#include "sampler/arena.h"
+#include "sampler/base/arena.h"
 
 /*
  * Drops leading operator new frames of every sample of `m`, never a sample's

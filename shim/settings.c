@@ -3,11 +3,11 @@
 #include <signal.h>
 #include <string.h>
 
-#include "sampler/contention.h"
-#include "sampler/cpu.h"
-#include "sampler/heap.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/cpu.h"
+#include "sampler/heap/heap.h"
+#include "sampler/locks/contention.h"
 #include "shim/pattern.h"
 
 static const char *find(char *const *environment, const char *name)

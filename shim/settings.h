@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "sampler/text.h"
+#include "sampler/base/text.h"
 
 #define KEY_BYTES_MAX 255
 

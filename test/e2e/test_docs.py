@@ -298,7 +298,7 @@ def check_endpoints():
 
 def check_words():
     """Counters, targets and files that the documents mention exist."""
-    counters = read("sampler/counters.h")
+    counters = read("sampler/base/counters.h")
     targets = set(re.findall(r"^([a-z][a-z-]*):.*##", read("Makefile"), re.M))
     for document in DOCUMENTS + ["docs/DESIGN.md"]:
         text = read(document)

@@ -10,9 +10,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sampler/lines.h"
-#include "sampler/sys.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/symbols/lines.h"
 
 #define ADDRESSES 256
 #define LENGTH	  3 /* bytes of it before each piece */

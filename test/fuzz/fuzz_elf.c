@@ -8,8 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "sampler/resolve.h"
-#include "sampler/sys.h"
+#include "sampler/base/sys.h"
+#include "sampler/symbols/resolve.h"
 
 #define ADDRESSES 128
 

@@ -9,7 +9,7 @@
 #include "http/body.h"
 #include "http/guard.h"
 #include "http/parse.h"
-#include "shim/cc.h"
+#include "sampler/base/cc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

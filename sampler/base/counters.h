@@ -1,0 +1,132 @@
+/*
+ * Named counters of everything that was dropped, cut or refused, so that a
+ * profile never silently adds up to less than what happened.  The shim page
+ * prints all of them, zeros included.
+ */
+#ifndef SAMPLER_BASE_COUNTERS_H
+#define SAMPLER_BASE_COUNTERS_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+/* X(identifier, name on the page, what it means to a user) */
+#define COUNTERS(X)                                                                                \
+	X(CPU_SAMPLES, "cpu_samples", "ticks captured and counted")                                \
+	X(CPU_DROPPED_RING_FULL, "cpu_dropped_ring_full",                                          \
+	  "ticks lost because the listener fell behind; their time is in [lost samples]")          \
+	X(CPU_COPIES_FAULTED, "cpu_copies_faulted",                                                \
+	  "stacks that could not be read; the sample holds the leaf only")                         \
+	X(CPU_TIMERS_REFUSED, "cpu_timers_refused",                                                \
+	  "threads for which the kernel gave no timer; their time is in [unsampled]")              \
+	X(CPU_THREADS_BLOCKED, "cpu_threads_blocking_signal",                                      \
+	  "threads that blocked the signal; their time is in [unsampled]")                         \
+	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
+	  "threads beyond the table of threads; their time is in [unsampled]")                     \
+	X(CPU_STARTS_NOT_AWAITED, "cpu_starts_not_awaited",                                        \
+	  "threads that blocked the signal while their timer was being started, for too long")     \
+	X(CARRIER_VISITORS_STUCK, "carrier_visitors_stuck",                                        \
+	  "times the signal was installed beside a call of the program that never returned")       \
+	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \
+	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
+	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
+	X(STACKS_CUT_DEPTH, "stacks_cut_depth", "stacks with more frames than a profile keeps")    \
+	X(STACKS_CUT_NEEDS_BP, "stacks_cut_needs_bp",                                              \
+	  "stacks of waiting threads that end where the frame pointer could not be found")         \
+	X(STACKS_DROPPED_TABLE_FULL, "stacks_dropped_table_full",                                  \
+	  "samples counted under [other stacks] because a profile held its limit of stacks")       \
+	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
+	  "unwind rules learned and not kept; the next use learns them again")                     \
+	X(MODULES_DROPPED_TABLE_FULL, "modules_dropped_table_full",                                \
+	  "loaded objects beyond the table of modules")                                            \
+	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
+	  "files of loaded objects that were gone, changed or unreadable")                         \
+	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
+	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
+	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
+	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
+	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
+	  "threads beyond what a thread dump holds")                                               \
+	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \
+	  "times a waiting thread went on while it was looked at; it was looked at again")         \
+	X(DUMP_THREADS_UNWATCHED, "dump_threads_unwatched",                                        \
+	  "running threads for which a dump got no timer, or that block the signal")               \
+	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \
+	  "threads in a dump without a stack: [unseen stack]")                                     \
+	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
+	X(LIBRARY_ABORTS, "library_aborts",                                                        \
+	  "libraries that gave up; what they worked on is left out")                               \
+	X(HEAP_SAMPLES, "heap_samples", "allocations recorded")                                    \
+	X(HEAP_LIVE_DROPPED, "heap_live_dropped",                                                  \
+	  "blocks not followed to their free because the table was full; counted as freed")        \
+	X(HEAP_SITES_FOLDED, "heap_sites_folded",                                                  \
+	  "allocations counted under [other stacks]: the table of stacks was full")                \
+	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
+	  "allocations whose stack could not be copied for later; they show their leaf only")      \
+	X(UNLOADS_NOT_AWAITED, "unloads_not_awaited",                                              \
+	  "calls of dlclose that went on before all stacks were followed, after 2 ms")             \
+	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
+	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
+	X(HEAP_REENTERED, "heap_reentered",                                                        \
+	  "allocations not looked at because they came from a signal handler inside ours")         \
+	X(THREADCREATE_FOLDED, "threadcreate_folded",                                              \
+	  "threads counted under [other stacks]: the table of stacks was full")                    \
+	X(THREADCREATE_UNKNOWN, "threadcreate_unknown",                                            \
+	  "threads whose creator's stack could not be kept")                                       \
+	X(BLOCK_SAMPLES, "block_samples", "waits recorded")                                        \
+	X(BLOCK_COARSENED, "block_coarsened",                                                      \
+	  "times that PPROF_BLOCK_RATE was doubled for a while: too many waits a second")          \
+	X(BLOCK_SITES_FOLDED, "block_sites_folded",                                                \
+	  "waits counted under [other stacks]: the table of stacks was full")                      \
+	X(BLOCK_STACKS_UNKNOWN, "block_stacks_unknown",                                            \
+	  "waits whose stack could not be copied for later; they show their leaf only")            \
+	X(MUTEX_SAMPLES, "mutex_samples", "unlocks recorded that had kept others waiting")         \
+	X(MUTEX_COARSENED, "mutex_coarsened",                                                      \
+	  "times that PPROF_MUTEX_FRACTION was doubled for a while: too many a second")            \
+	X(MUTEX_SITES_FOLDED, "mutex_sites_folded",                                                \
+	  "unlocks counted under [other stacks]: the table of stacks was full")                    \
+	X(MUTEX_STACKS_UNKNOWN, "mutex_stacks_unknown",                                            \
+	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
+	X(MUTEX_WAITERS_UNSEEN, "mutex_waiters_unseen",                                            \
+	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \
+	  "waits below 0.3 us, an estimate: in block, but no unlock was charged with them")        \
+	X(WAITS_NOT_TIMED, "waits_not_timed",                                                      \
+	  "waits not recorded: in a sandbox, on a machine whose clock is a system call")           \
+	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
+	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
+	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \
+	X(HTTP_TIMED_OUT, "http_timed_out", "connections closed for being too slow")               \
+	X(HTTP_REFUSED_FULL, "http_refused_full", "connections refused: too many at once")         \
+	X(HTTP_HUNG_UP, "http_hung_up", "profiles ended because the client went away")             \
+	X(HTTP_FORBIDDEN, "http_forbidden", "requests for a foreign host or from a foreign page")  \
+	X(HTTP_IDLE_EVICTED, "http_idle_evicted", "idle connections closed to make room")          \
+	X(HTTP_ACCEPT_FAILED, "http_accept_failed",                                                \
+	  "times the kernel gave no connection (descriptors, memory); tried again later")
+
+enum counter {
+#define X(id, name, meaning) COUNTER_##id,
+	COUNTERS(X)
+#undef X
+		COUNTER_COUNT
+};
+
+struct counter_text {
+	const char *name;
+	const char *meaning;
+};
+
+extern atomic_uint_fast64_t counter_values[COUNTER_COUNT];
+extern const struct counter_text counter_texts[COUNTER_COUNT];
+
+/* Context: any role.  Relaxed: counters order nothing. */
+static inline void counter_add(enum counter c, uint64_t n)
+{
+	atomic_fetch_add_explicit(&counter_values[c], n, memory_order_relaxed);
+}
+
+static inline uint64_t counter_get(enum counter c)
+{
+	return atomic_load_explicit(&counter_values[c], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,4 @@
+#include "sampler/base/reserve.h"
+
+/* The only common symbol: the linker puts those last. */
+struct reserve reserve __attribute__((common, aligned(PAGE_BYTES)));

@@ -1,0 +1,30 @@
+/*
+ * Under a system-call filter that kills, one unusual call of ours ends the
+ * target.  Once a thread of the target is known to be filtered, the handler and
+ * the hooks make no system call at all: stacks that are not known are not
+ * copied, and threads get their timers from the listener only.
+ */
+#ifndef SAMPLER_BASE_SANDBOX_H
+#define SAMPLER_BASE_SANDBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * `filters`: how many filters a thread of the target has (Seccomp_filters in its
+ * status; 0 in kernels that do not count them).  More than the process was started
+ * with count as sandbox_note().
+ */
+void sandbox_set_first(uint64_t filters, bool filtered); /* Context: init. */
+void sandbox_check(uint64_t filters);			 /* Context: listener. */
+
+/* Some thread of the target is, or is about to be, filtered.  Context: any role. */
+void sandbox_note(void);
+
+/* Context: any role. */
+bool sandbox_is_noted(void);
+
+/* The same, or the process was started under a filter, or that is not known.  Context: any role. */
+bool sandbox_is_possible(void);
+
+#endif

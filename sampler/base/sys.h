@@ -1,0 +1,167 @@
+/*
+ * Raw system calls.  Nobody can interpose them under us, and they leave errno
+ * alone: each returns the kernel's value, -errno on failure.
+ *
+ * Context: any role, including handler.
+ */
+#ifndef SAMPLER_BASE_SYS_H
+#define SAMPLER_BASE_SYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#ifndef MADV_WIPEONFORK /* Linux 4.14 */
+#define MADV_WIPEONFORK 18
+#endif
+
+#if !defined(__x86_64__)
+#error "pprofshim knows x86-64 only"
+#endif
+
+static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f)
+{
+	register long r10 __asm__("r10") = d;
+	register long r8 __asm__("r8") = e;
+	register long r9 __asm__("r9") = f;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline long sys_call3(long nr, long a, long b, long c)
+{
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline long sys_call4(long nr, long a, long b, long c, long d)
+{
+	register long r10 __asm__("r10") = d;
+	long ret;
+
+	__asm__ volatile("syscall"
+			 : "=a"(ret)
+			 : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10)
+			 : "rcx", "r11", "memory");
+	return ret;
+}
+
+static inline bool sys_failed(long ret)
+{
+	return ret < 0 && ret >= -4095;
+}
+
+#define NS_PER_SECOND 1000000000LL
+#define NS_PER_MS     1000000LL
+
+static inline int64_t sys_clock_ns(int clock)
+{
+	struct timespec ts = { 0 };
+
+	if (sys_call3(SYS_clock_gettime, clock, (long)&ts, 0) != 0)
+		return 0;
+	return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+/* CLOCK_MONOTONIC in ns. */
+static inline int64_t sys_now_ns(void)
+{
+	return sys_clock_ns(CLOCK_MONOTONIC);
+}
+
+static inline int sys_gettid(void)
+{
+	return (int)sys_call3(SYS_gettid, 0, 0, 0);
+}
+
+static inline int sys_getpid(void)
+{
+	return (int)sys_call3(SYS_getpid, 0, 0, 0);
+}
+
+/* Opens for reading only, never blocking on a FIFO, never a controlling terminal. */
+int sys_open_read(const char *path);
+
+/* The same, relative to an open directory. */
+int sys_open_read_at(int dir, const char *path);
+
+static inline int sys_close(int fd)
+{
+	return (int)sys_call3(SYS_close, fd, 0, 0);
+}
+
+static inline long sys_read(int fd, void *buf, size_t len)
+{
+	return sys_call3(SYS_read, fd, (long)buf, (long)len);
+}
+
+static inline long sys_pread(int fd, void *buf, size_t len, uint64_t offset)
+{
+	return sys_call4(SYS_pread64, fd, (long)buf, (long)len, (long)offset);
+}
+
+static inline long sys_write(int fd, const void *buf, size_t len)
+{
+	return sys_call3(SYS_write, fd, (long)buf, (long)len);
+}
+
+static inline long sys_futex(uint32_t *word, int op, uint32_t val, const struct timespec *timeout)
+{
+	return sys_call4(SYS_futex, (long)word, op, val, (long)timeout);
+}
+
+/*
+ * Reads a whole small file (/proc) into buf and ends it with NUL.  Returns the
+ * bytes read (at most size - 1), or -errno.
+ */
+long sys_read_file(const char *path, char *buf, size_t size);
+
+/*
+ * Maps private anonymous memory that core dumps, forks and huge pages leave
+ * alone.  Returns NULL when the kernel refuses.
+ */
+void *sys_map(size_t bytes);
+void sys_unmap(void *p, size_t bytes);
+
+/*
+ * The same, but a forked child has it too: for tables that are whole at every
+ * instruction, and that a child goes on with (life.h).
+ */
+void *sys_map_kept(size_t bytes);
+void sys_unmap_kept(void *p, size_t bytes);
+
+/* The same, in an area of its own; and one where a forked child finds zeroes. */
+void *sys_map_kept_apart(size_t bytes);
+void *sys_map_wiped(size_t bytes);
+
+/* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */
+void sys_advise_bss(void);
+
+/* The pages are given back and read as zero from now on. */
+void sys_discard(void *p, size_t bytes);
+
+/*
+ * Whether the kernel makes every new mapping of this process resident at once
+ * (mlockall): then ours are let go of as they are made.  Context: hook.
+ */
+void sys_note_locked(bool locked);
+
+/* In a forked child: only what is kept is mapped.  Context: child. */
+void sys_after_fork(void);
+
+/* Bytes now mapped through sys_map(), for the page that shows what we cost. */
+size_t sys_mapped_bytes(void);
+
+#endif

@@ -1,0 +1,54 @@
+#include "sampler/base/text.h"
+
+#include <string.h>
+
+#include "sampler/base/cc.h"
+
+void text_bytes(struct text *t, const void *bytes, size_t len)
+{
+	size_t fits = MIN(len, t->size - 1 - t->len);
+
+	memcpy(t->at + t->len, bytes, fits);
+	t->len += fits;
+	t->at[t->len] = '\0';
+	t->cut |= fits < len;
+}
+
+void text_str(struct text *t, const char *s)
+{
+	text_bytes(t, s, strlen(s));
+}
+
+void text_char(struct text *t, char c)
+{
+	text_bytes(t, &c, 1);
+}
+
+static void text_digits(struct text *t, uint64_t n, unsigned base)
+{
+	char digits[20];
+	size_t i = sizeof(digits);
+
+	do {
+		digits[--i] = "0123456789abcdef"[n % base];
+		n /= base;
+	} while (n);
+	text_bytes(t, digits + i, sizeof(digits) - i);
+}
+
+void text_u64(struct text *t, uint64_t n)
+{
+	text_digits(t, n, 10);
+}
+
+void text_i64(struct text *t, int64_t n)
+{
+	if (n < 0)
+		text_char(t, '-');
+	text_digits(t, n < 0 ? 0 - (uint64_t)n : (uint64_t)n, 10);
+}
+
+void text_hex(struct text *t, uint64_t n)
+{
+	text_digits(t, n, 16);
+}

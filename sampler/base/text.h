@@ -1,0 +1,34 @@
+/*
+ * Text without stdio: appends to a buffer that the caller owns.  What does not
+ * fit is left out and `cut` is set; the text is always ended with NUL.
+ *
+ * Context: any role.
+ */
+#ifndef SAMPLER_BASE_TEXT_H
+#define SAMPLER_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct text {
+	char *at;
+	size_t len;  /* without the NUL */
+	size_t size; /* of the buffer, NUL included; at least 1 */
+	bool cut;
+};
+
+#define TEXT_INIT(buf)                                                                             \
+	{                                                                                          \
+		.at = (buf), .size = sizeof(buf)                                                   \
+	}
+
+void text_bytes(struct text *t, const void *bytes, size_t len);
+void text_str(struct text *t, const char *s);
+void text_char(struct text *t, char c);
+void text_u64(struct text *t, uint64_t n);
+void text_i64(struct text *t, int64_t n);
+/* Lowercase, without 0x. */
+void text_hex(struct text *t, uint64_t n);
+
+#endif

@@ -1,0 +1,207 @@
+#include "sampler/cpu/arm.h"
+
+#include <linux/futex.h>
+#include <signal.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/timers.h"
+#include "sampler/process/tasks.h"
+
+/* Leaves a state for another only if nobody else did; the winner owns the timer. */
+static bool move(struct thread *t, int from, int to)
+{
+	/* seq_cst: see "either ... or" in arm.h */
+	return atomic_compare_exchange_strong(&t->state, &from, to);
+}
+
+void arm_count_once(struct thread *t, enum counter c)
+{
+	if (!t->counted)
+		counter_add(c, 1);
+	t->counted = true;
+}
+
+/* Out of STARTING, unless the thread has ended meanwhile; then its timer is ours to delete. */
+static void settle(struct thread *t, int state)
+{
+	if (!move(t, THREAD_STARTING, state) && t->timer >= 0)
+		timer_delete_of(t);
+}
+
+/* The timer may fire before the state says ARMED; the handler does not look at the state. */
+void arm_self(struct thread *t, int signal, int64_t period_ns)
+{
+	int err;
+
+	if (!move(t, THREAD_UNARMED, THREAD_STARTING))
+		return;
+	err = timer_start(t, signal, period_ns);
+	if (err)
+		arm_count_once(t, COUNTER_CPU_TIMERS_REFUSED);
+	settle(t, err ? THREAD_UNARMED : THREAD_ARMED);
+}
+
+/* The record first, the mask second. */
+static bool blocks(const struct thread *t, int signal)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return task_blocks_signal(t->tid, signal);
+}
+
+void arm_other(struct thread *t, int signal, int64_t period_ns)
+{
+	if (blocks(t, signal))
+		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	else
+		arm_self(t, signal, period_ns);
+}
+
+void arm_undo(struct thread *t)
+{
+	if (!move(t, THREAD_ARMED, THREAD_STARTING))
+		return;
+	timer_delete_of(t);
+	settle(t, THREAD_UNARMED);
+	arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+}
+
+void arm_resume(struct thread *t)
+{
+	if (!move(t, THREAD_PARKED, THREAD_STARTING))
+		return;
+	if (t->timer >= 0)
+		timer_unpark(t);
+	settle(t, t->timer >= 0 ? THREAD_ARMED : THREAD_UNARMED);
+}
+
+void arm_change_period(struct thread *t, int64_t period_ns)
+{
+	if (!move(t, THREAD_ARMED, THREAD_STARTING))
+		return;
+	timer_change_period(t, period_ns);
+	settle(t, THREAD_ARMED);
+}
+
+static void delete_timer(struct thread *t)
+{
+	if (t->timer >= 0)
+		timer_delete_of(t);
+}
+
+/* ENDED only without its timer: a thread that finds ENDED thinks that no tick can come. */
+void arm_end(struct thread *t)
+{
+	int was;
+
+	if (move(t, THREAD_ARMED, THREAD_STARTING) || move(t, THREAD_PARKED, THREAD_STARTING))
+		delete_timer(t);
+	was = atomic_exchange(&t->state, THREAD_ENDED);
+	if (was == THREAD_ARMED || was == THREAD_PARKED)
+		delete_timer(t);
+}
+
+/* ---- around a change of mask */
+
+/* Takes what waits for this thread; what is no tick of ours is queued again. */
+static bool drop_one(int signal)
+{
+	const struct timespec at_once = { 0, 0 };
+	uint64_t mask = 1ULL << (signal - 1);
+	siginfo_t info;
+
+	if (sys_call4(SYS_rt_sigtimedwait, (long)&mask, (long)&info, (long)&at_once,
+		      sizeof(mask)) != signal)
+		return false;
+	if (info.si_code == SI_TIMER && thread_from_cookie(info.si_value.sival_ptr))
+		return true;
+	sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
+	return false;
+}
+
+/* At most a profile's and a dump's. */
+void arm_drop_pending(int signal)
+{
+	for (int i = 0; i < 2 && signal && drop_one(signal); i++)
+		;
+}
+
+/*
+ * The listener is between two system calls.  Not waited for beyond 20 times 0.1 ms:
+ * it may never get a CPU beside a thread of the highest priority.
+ */
+static void wait_while_starting(struct thread *t)
+{
+	const struct timespec moment = { 0, 100000 };
+
+	for (int i = 0; i < 20; i++) {
+		if (atomic_load(&t->state) != THREAD_STARTING)
+			return;
+		sys_call4(SYS_futex, (long)&t->state, FUTEX_WAIT_PRIVATE, THREAD_STARTING,
+			  (long)&moment);
+	}
+	counter_add(COUNTER_CPU_STARTS_NOT_AWAITED, 1);
+}
+
+void arm_park(struct thread *t)
+{
+	if (move(t, THREAD_ARMED, THREAD_PARKED))
+		timer_park(t);
+}
+
+void arm_park_late(struct thread *t, int signal)
+{
+	if (atomic_load(&t->state) == THREAD_PARKED || move(t, THREAD_UNARMED, THREAD_PARKED))
+		return;
+	wait_while_starting(t);
+	if (move(t, THREAD_ARMED, THREAD_PARKED))
+		timer_park(t);
+	else
+		move(t, THREAD_UNARMED, THREAD_PARKED);
+	arm_drop_pending(signal);
+}
+
+/* Parked before it ever had a timer: the listener may give it one now. */
+void arm_unpark(struct thread *t)
+{
+	if (atomic_load(&t->state) != THREAD_PARKED)
+		return;
+	if (t->timer < 0)
+		move(t, THREAD_PARKED, THREAD_UNARMED);
+	else if (move(t, THREAD_PARKED, THREAD_ARMED))
+		timer_unpark(t);
+}
+
+/* ---- dumps */
+
+bool arm_once(struct thread *t, int signal)
+{
+	bool started = !blocks(t, signal) && move(t, THREAD_UNARMED, THREAD_STARTING) &&
+		       timer_start_once(t, signal) == 0;
+
+	/* release: whoever sees ARMED sees the timer */
+	atomic_store_explicit(&t->state, started ? THREAD_ARMED : THREAD_ENDED,
+			      memory_order_release);
+	return started;
+}
+
+bool arm_end_once(struct thread *t)
+{
+	if (!move(t, THREAD_ARMED, THREAD_ENDED))
+		return false;
+	timer_delete_of(t);
+	return true;
+}
+
+bool arm_end_once_late(struct thread *t, int signal)
+{
+	bool ended;
+
+	if (move(t, THREAD_UNARMED, THREAD_ENDED))
+		return false; /* arm_once() sees it and says so */
+	wait_while_starting(t);
+	ended = arm_end_once(t);
+	if (ended)
+		arm_drop_pending(signal);
+	return ended;
+}

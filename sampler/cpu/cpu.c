@@ -1,0 +1,534 @@
+#include "sampler/cpu/cpu.h"
+
+#include <stddef.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/carrier.h"
+#include "sampler/cpu/roster.h"
+#include "sampler/cpu/settle.h"
+#include "sampler/cpu/tick.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/code.h"
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/ring.h"
+#include "sampler/unwind/walk.h"
+
+/* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
+#define RING_BYTES	 (8UL << 20)
+#define PROFILE_BYTES	 (24UL << 20)
+#define DRAIN_EVERY_NS	 (50 * NS_PER_MS)
+#define DRAIN_SOON_NS	 (10 * NS_PER_MS)
+#define SCAN_EVERY_NS	 (250 * NS_PER_MS)
+#define REFRESH_EVERY_NS (50 * NS_PER_MS)
+/* How soon memory is given back after the last profile; a scraper's next one often follows at once.
+ */
+#define LINGER_NS (2 * NS_PER_SECOND)
+
+static struct {
+	struct cpu_profile *profiles; /* running */
+	struct cpu_watch *watches;    /* open */
+	uint32_t watch_id;	      /* given out last */
+	struct ring ring;
+	int hz;
+	bool open;	   /* timers run */
+	bool holds_memory; /* ring, records, rows and modules are there */
+	int64_t next_scan_ns;
+	int64_t give_back_ns;	      /* when, once closed */
+	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
+	const char *refusal;	      /* why the last start failed, NULL */
+	struct walk walk;	      /* too large for the stack */
+} cpu;
+
+void cpu_disable(const char *why)
+{
+	cpu.disabled = why;
+}
+
+const char *cpu_refusal(void)
+{
+	return cpu.disabled ? cpu.disabled : cpu.refusal;
+}
+
+bool cpu_is_sampling(void)
+{
+	return cpu.open;
+}
+
+/* ---- samples */
+
+static void add_to(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns,
+		   bool newborn)
+{
+	struct stack *s = stack_table_add(&p->stacks, pc, depth, modules_generation());
+
+	if (!s)
+		return;
+	s->value[CPU_VALUE_NS] += ns;
+	s->value[CPU_VALUE_NEWBORN_NS] += newborn ? ns : 0;
+	p->sampled_ns += ns;
+}
+
+/* A stack deeper than the copy: copy more of this thread's from now on. */
+static void learn_from_walk(struct thread *t, const struct capture *c, const struct walk *w)
+{
+	uint32_t limit = atomic_load_explicit(&t->slice_limit, memory_order_relaxed);
+
+	t->tp = c->tp;
+	t->ticks_seen++;
+	if (w->end == WALK_SLICE && c->on_known_stack && limit < SLICE_BYTES_MAX)
+		atomic_store_explicit(&t->slice_limit, limit * 2, memory_order_relaxed);
+}
+
+/* Unknown code may be a library that was loaded a moment ago, and in a moment is gone. */
+static bool modules_may_be_stale(void)
+{
+	int64_t refreshed = code_refreshed_ns();
+
+	return cpu.walk.end == WALK_NO_RULE &&
+	       (refreshed < settle_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
+}
+
+static void walk(const struct capture *c)
+{
+	walk_capture(c, &cpu.walk);
+	if ((learn_met_newcomer() || modules_may_be_stale()) && code_refresh())
+		walk_capture(c, &cpu.walk);
+}
+
+/* A tick that comes after its watch was closed is nobody's. */
+static void show_watch(const struct thread *t)
+{
+	for (struct cpu_watch *w = cpu.watches; w; w = w->next)
+		if (w->id == t->watch)
+			w->seen(w->arg, t->tid, &cpu.walk);
+}
+
+static void take_capture(const struct capture *c)
+{
+	walk(c);
+	if (c->thread->watch) {
+		show_watch(c->thread);
+		return;
+	}
+	learn_from_walk(c->thread, c, &cpu.walk);
+	counter_add(COUNTER_CPU_SAMPLES, 1);
+	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->newborn);
+}
+
+/* Returns when to drain again: the sooner, the fuller the ring was. */
+static int64_t drain(void)
+{
+	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
+	const struct capture *c;
+
+	code_catch_up(); /* what is captured may be of what came to the place of something else */
+	while ((c = ring_front(&cpu.ring))) {
+		take_capture(c);
+		ring_pop(&cpu.ring);
+	}
+	ring_rewind(&cpu.ring);
+	return was_busy ? DRAIN_SOON_NS : DRAIN_EVERY_NS;
+}
+
+/* What the last profile left in the ring belongs to nobody. */
+static void discard(void)
+{
+	while (ring_front(&cpu.ring))
+		ring_pop(&cpu.ring);
+}
+
+/* ---- the sampler */
+
+static int64_t period_of(int hz)
+{
+	return NS_PER_SECOND / hz;
+}
+
+static bool get_memory(void)
+{
+	if (cpu.holds_memory)
+		return true;
+	if (ring_init(&cpu.ring, RING_BYTES) != 0)
+		return false;
+	ring_touch(&cpu.ring);
+	cpu.holds_memory = true;
+	return true;
+}
+
+/*
+ * Under a limit on its address space the target would pay for what we map with
+ * allocations that fail: a profile is taken when twice of what we need is free.
+ */
+#define ROOM_BYTES (64UL << 20)
+
+static bool has_room(void)
+{
+	struct rlimit limit;
+	char statm[128];
+	uint64_t pages = 0;
+
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY ||
+	    sys_read_file("/proc/self/statm", statm, sizeof(statm)) <= 0)
+		return true;
+	for (const char *p = statm; *p >= '0' && *p <= '9'; p++)
+		pages = pages * 10 + (uint64_t)(*p - '0');
+	return limit.rlim_cur > pages * PAGE_BYTES + ROOM_BYTES;
+}
+
+static bool ring_is_used(void)
+{
+	bool used = cpu.open;
+
+	for (const struct cpu_watch *w = cpu.watches; w; w = w->next)
+		used |= w->signal != 0;
+	return used;
+}
+
+/* From now on ticks are captured.  Returns the carrier, or 0 and a sentence in *why. */
+static int open_ring(const char **why)
+{
+	int signal = carrier_acquire(why);
+
+	if (!signal)
+		return 0;
+	if (!cpu.holds_memory && !has_room())
+		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a "
+		       "profile";
+	else if (!get_memory())
+		*why = "no memory for the ring of samples";
+	else
+		*why = NULL;
+	if (*why)
+		return 0;
+	code_refresh();
+	if (modules_have_go())
+		carrier_use_alternate_stacks();
+	if (!ring_is_used())
+		discard();
+	tick_direct_to(&cpu.ring);
+	return signal;
+}
+
+static void close_ring(void)
+{
+	if (!ring_is_used())
+		tick_direct_to(NULL);
+	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
+}
+
+static const char *open_sampler(int hz)
+{
+	const char *why = NULL;
+	int signal = open_ring(&why);
+
+	if (!signal)
+		return why;
+	if (roster_open(signal, period_of(hz)) != 0) {
+		close_ring();
+		return "no memory for the table of threads";
+	}
+	cpu.hz = hz;
+	cpu.open = true;
+	cpu.next_scan_ns = sys_now_ns() + SCAN_EVERY_NS;
+	return NULL;
+}
+
+static void close_sampler(void)
+{
+	roster_close();
+	cpu.open = false;
+	close_ring();
+}
+
+static void give_back(void)
+{
+	if (cpu.holds_memory) {
+		ring_release(&cpu.ring);
+		roster_release();
+	}
+	cpu.holds_memory = false;
+	if (code_is_kept())
+		learn_release(); /* it learns again what it needs; its sites keep the modules */
+	else
+		code_release();
+}
+
+static void set_rate(int hz)
+{
+	if (hz == cpu.hz)
+		return;
+	cpu.hz = hz;
+	roster_change_period(period_of(hz));
+}
+
+static int highest_hz(void)
+{
+	int hz = CPU_HZ_MIN;
+
+	for (const struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		hz = MAX(hz, p->hz);
+	return hz;
+}
+
+/* ---- profiles */
+
+/* Memory for the struct itself: a page of its own, so that its arena can go as a whole. */
+static struct cpu_profile *new_profile(int hz)
+{
+	struct cpu_profile *p = sys_map(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	stack_table_init(&p->stacks, PROFILE_BYTES);
+	p->hz = MIN(MAX(hz, CPU_HZ_MIN), CPU_HZ_MAX);
+	p->period_ns = period_of(p->hz);
+	return p;
+}
+
+static void start_clocks(struct cpu_profile *p)
+{
+	p->start_ns = sys_now_ns();
+	p->start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
+	p->process_cpu_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	p->lost_ns = tick_lost_ns();
+	p->newborn_ns = roster_newborn_ns();
+	p->generation = modules_generation();
+}
+
+/* NULL, or why there is no sampler. */
+static const char *ready_sampler(int hz)
+{
+	if (cpu.disabled)
+		return cpu.disabled;
+	if (!cpu.open)
+		return open_sampler(hz);
+	drain(); /* what came before belongs to the others */
+	return NULL;
+}
+
+struct cpu_profile *cpu_profile_start(int hz, const char **why)
+{
+	struct cpu_profile *p = new_profile(hz);
+
+	cpu.refusal = p ? ready_sampler(p->hz) : "no memory for a profile";
+	if (cpu.refusal) {
+		*why = cpu.refusal;
+		if (p)
+			sys_unmap(p, sizeof(*p));
+		return NULL;
+	}
+	start_clocks(p);
+	p->next = cpu.profiles;
+	cpu.profiles = p;
+	set_rate(highest_hz());
+	return p;
+}
+
+static bool unlink_profile(struct cpu_profile *p)
+{
+	struct cpu_profile **at = &cpu.profiles;
+
+	while (*at && *at != p)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = p->next;
+	return true;
+}
+
+static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
+{
+	if (ns > 0)
+		add_to(p, &frame, 1, ns, false);
+}
+
+/*
+ * CPU time that no tick stands for: threads that block the signal, that got no
+ * timer, or that ended before they were seen.  The process's clock, less ours,
+ * less what was sampled.  A sampled thread may be off by a part of a period
+ * either way, so less than one part in a hundred is noise and not shown.
+ */
+static int64_t unsampled_ns(const struct cpu_profile *p)
+{
+	int64_t used = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - p->process_cpu_ns;
+	int64_t ours = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - p->listener_cpu_ns;
+	int64_t left = used - ours - p->sampled_ns;
+
+	return left > (used - ours) / 100 && left >= 2 * p->period_ns ? left : 0;
+}
+
+/* Go's relation between the two values: samples times period is CPU time. */
+static void count_samples(struct cpu_profile *p)
+{
+	for (size_t i = 0; i < p->stacks.count; i++) {
+		struct stack *s = p->stacks.list[i];
+		int64_t n = (s->value[CPU_VALUE_NS] + p->period_ns / 2) / p->period_ns;
+
+		s->value[CPU_VALUE_SAMPLES] = s->value[CPU_VALUE_NS] ? MAX(n, 1) : 0;
+	}
+}
+
+static int64_t newborn_sampled_ns(const struct cpu_profile *p)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < p->stacks.count; i++)
+		sum += p->stacks.list[i]->value[CPU_VALUE_NEWBORN_NS];
+	return sum;
+}
+
+static int64_t scaled(int64_t n, int64_t by, int64_t over)
+{
+	return (int64_t)((__int128)n * by / over);
+}
+
+/* Enough ticks to speak for the threads that had none. */
+#define NEWBORN_TICKS_MIN 30
+
+/*
+ * Threads shorter than the scheduler's tick are met by one only now and then, and
+ * when processors are short they start right behind a tick, so that fewer are met
+ * than there are.  What all of them used is known from their clocks: what the ticks
+ * saw of them is scaled to that, as a survey is weighted to a known population.
+ */
+static void weigh_newborn(struct cpu_profile *p)
+{
+	int64_t used = roster_newborn_ns() - p->newborn_ns, seen = newborn_sampled_ns(p);
+
+	if (seen < NEWBORN_TICKS_MIN * p->period_ns || used <= 0)
+		return;
+	for (size_t i = 0; i < p->stacks.count; i++) {
+		int64_t *value = p->stacks.list[i]->value;
+		int64_t more = scaled(value[CPU_VALUE_NEWBORN_NS], used - seen, seen);
+
+		value[CPU_VALUE_NS] += more;
+		p->sampled_ns += more;
+	}
+}
+
+static void account(struct cpu_profile *p)
+{
+	weigh_newborn(p);
+	add_pseudo(p, PSEUDO_LOST, tick_lost_ns() - p->lost_ns);
+	add_pseudo(p, PSEUDO_UNSAMPLED, unsampled_ns(p));
+	count_samples(p);
+}
+
+void cpu_profile_stop(struct cpu_profile *p)
+{
+	drain();
+	p->duration_ns = sys_now_ns() - p->start_ns;
+	account(p);
+	if (!unlink_profile(p))
+		return;
+	if (cpu.profiles)
+		set_rate(highest_hz());
+	else
+		close_sampler();
+}
+
+void cpu_profile_free(struct cpu_profile *p)
+{
+	if (unlink_profile(p) && !cpu.profiles)
+		close_sampler();
+	stack_table_release(&p->stacks);
+	sys_unmap(p, sizeof(*p));
+}
+
+/* ---- dumps */
+
+void cpu_watch_open(struct cpu_watch *w)
+{
+	w->id = ++cpu.watch_id ? cpu.watch_id : ++cpu.watch_id;
+	w->signal = 0;
+	w->next = cpu.watches;
+	cpu.watches = w;
+}
+
+static bool ready_watch(struct cpu_watch *w)
+{
+	const char *why;
+
+	if (!w->signal && !cpu.disabled && roster_watch_begins())
+		w->signal = open_ring(&why);
+	return w->signal != 0;
+}
+
+bool cpu_watch_thread(struct cpu_watch *w, int tid)
+{
+	return ready_watch(w) && roster_watch(tid, w->id, w->signal);
+}
+
+void cpu_watch_poll(void)
+{
+	if (cpu.holds_memory)
+		drain();
+}
+
+void cpu_watch_close(struct cpu_watch *w)
+{
+	struct cpu_watch **at = &cpu.watches;
+
+	if (w->signal)
+		roster_unwatch(w->id);
+	while (*at && *at != w)
+		at = &(*at)->next;
+	if (*at)
+		*at = w->next;
+	close_ring();
+}
+
+/* ---- what is due */
+
+static int64_t tick_open(int64_t now_ns)
+{
+	if (now_ns >= cpu.next_scan_ns) {
+		code_refresh();
+		roster_scan();
+		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
+	}
+	return now_ns + drain();
+}
+
+/* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
+static int64_t tick_closed(int64_t now_ns)
+{
+	if (cpu.watches)
+		return now_ns + LINGER_NS;
+	if (now_ns < cpu.give_back_ns)
+		return cpu.give_back_ns;
+	if (!tick_is_quiet() || !roster_is_quiet()) {
+		cpu.give_back_ns = now_ns + LINGER_NS;
+		return cpu.give_back_ns;
+	}
+	give_back();
+	return INT64_MAX;
+}
+
+int64_t cpu_tick(int64_t now_ns)
+{
+	if (cpu.open)
+		return tick_open(now_ns);
+	/* the symbol page reads the module table too */
+	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? tick_closed(now_ns)
+									: INT64_MAX;
+}
+
+void cpu_after_fork(void)
+{
+	cpu.profiles = NULL;
+	cpu.watches = NULL;
+	cpu.open = false;
+	cpu.holds_memory = false;
+	cpu.ring.bytes = NULL;
+	cpu.refusal = NULL;
+	tick_after_fork();
+	roster_after_fork();
+}

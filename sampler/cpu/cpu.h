@@ -1,0 +1,100 @@
+/*
+ * CPU profiles: per-thread CPU-time timers, one shared sampler, any number of
+ * profiles at once, each with its own window.
+ *
+ * The sampler is armed by the first profile and disarmed by the end of the
+ * last.  Its rate is the highest that a running profile asked for; every sample
+ * carries the CPU time it stands for, so a profile is right at any rate.
+ *
+ * Context: listener, all of it.
+ */
+#ifndef SAMPLER_CPU_CPU_H
+#define SAMPLER_CPU_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/unwind/stacks.h"
+#include "sampler/unwind/walk.h"
+
+#define CPU_HZ_MIN 1
+#define CPU_HZ_MAX 1000
+
+/* value[] of the stacks of a CPU profile. */
+enum cpu_value {
+	CPU_VALUE_SAMPLES,
+	CPU_VALUE_NS,
+	CPU_VALUE_NEWBORN_NS, /* the part of it from threads born meanwhile; not shown */
+};
+
+struct cpu_profile {
+	struct stack_table stacks;
+	int hz;
+	int64_t period_ns;
+	int64_t start_ns; /* CLOCK_MONOTONIC */
+	int64_t start_epoch_ns;
+	int64_t duration_ns; /* filled in by cpu_profile_stop() */
+	uint32_t generation; /* of the module table when it began */
+	struct cpu_profile *next;
+	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
+	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
+	int64_t lost_ns;    /* tick_lost_ns() when it began */
+	int64_t newborn_ns; /* roster_newborn_ns() when it began */
+};
+
+/*
+ * Starts a profile at `hz` (clamped to CPU_HZ_MIN..CPU_HZ_MAX).  Returns NULL
+ * and a sentence in *why when sampling cannot work now.
+ */
+struct cpu_profile *cpu_profile_start(int hz, const char **why);
+
+/* Ends the window: drains what is captured and accounts for unsampled time. */
+void cpu_profile_stop(struct cpu_profile *p);
+
+/* Gives everything back, stopped or not. */
+void cpu_profile_free(struct cpu_profile *p);
+
+/*
+ * A thread dump's part in the sampler: threads that run are captured by their next
+ * tick, which stands for no time and is in no profile.  While a watch is open, the
+ * module table and what was learned about code stay.
+ */
+struct cpu_watch {
+	void (*seen)(void *arg, int tid, const struct walk *w); /* called from cpu_watch_poll() */
+	void *arg;
+	uint32_t id; /* never 0 */
+	int signal;  /* the carrier, once a thread was asked for */
+	struct cpu_watch *next;
+};
+
+/* `seen` and `arg` are the caller's. */
+void cpu_watch_open(struct cpu_watch *w);
+
+/* Asks for a thread's next tick; false when that cannot work. */
+bool cpu_watch_thread(struct cpu_watch *w, int tid);
+
+/* Takes what ticks have captured. */
+void cpu_watch_poll(void);
+
+void cpu_watch_close(struct cpu_watch *w);
+
+/*
+ * Does what is due: drains captures, looks for new threads.  Returns when it
+ * wants to run again (CLOCK_MONOTONIC ns), INT64_MAX while no profile runs.
+ */
+int64_t cpu_tick(int64_t now_ns);
+
+/* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: any role.
+ */
+void cpu_disable(const char *why);
+
+/* No profile runs and no memory is held.  Context: child. */
+void cpu_after_fork(void);
+
+/* Why the last start failed or every start will; NULL while all is well. */
+const char *cpu_refusal(void);
+
+/* Timers are armed: some profile is running. */
+bool cpu_is_sampling(void);
+
+#endif

@@ -1,0 +1,503 @@
+#include "sampler/cpu/roster.h"
+
+#include <signal.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/arm.h"
+#include "sampler/cpu/timers.h"
+#include "sampler/process/stack_bounds.h"
+#include "sampler/process/tasks.h"
+#include "sampler/unwind/capture.h"
+
+static struct {
+	atomic_int signal;  /* the carrier, 0 while closed */
+	atomic_int ticking; /* the same, until the last timer is gone */
+	atomic_int last;    /* the last one, never 0 again */
+	_Atomic int64_t period_ns;
+	atomic_int hooks_inside;	  /* hooks that may be using a record */
+	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
+	atomic_bool scanning;		  /* the listener may be claiming records */
+	atomic_uint newborn;		  /* records that threads claimed for themselves */
+	unsigned newborn_seen;		  /* of those, when the scan began */
+	int listener_tid;
+	struct roster_counts counts;
+} roster;
+
+bool roster_is_open(void)
+{
+	return atomic_load_explicit(&roster.signal, memory_order_acquire) != 0;
+}
+
+static int carrier(void)
+{
+	return atomic_load_explicit(&roster.signal, memory_order_acquire);
+}
+
+static int64_t period(void)
+{
+	return atomic_load_explicit(&roster.period_ns, memory_order_relaxed);
+}
+
+/* ---- arming */
+
+static void take_known_stack(struct thread *t)
+{
+	struct stack_bounds b;
+
+	atomic_store_explicit(&t->slice_limit, SLICE_BYTES, memory_order_relaxed);
+	if (stack_bounds_of_main(t->tid, &b)) {
+		atomic_store_explicit(&t->stack_lo, b.lo, memory_order_relaxed);
+		/* release: pairs with the acquire in capture.c; lo is there before hi */
+		atomic_store_explicit(&t->stack_hi, b.hi, memory_order_release);
+	}
+}
+
+static void adopt(int tid)
+{
+	struct thread *t = thread_claim(tid);
+
+	if (!t)
+		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	if (atomic_load(&roster.newborn) != roster.newborn_seen && thread_twin(t))
+		return arm_end(t);
+	take_known_stack(t);
+	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
+	arm_other(t, carrier(), period());
+}
+
+/* ---- watching */
+
+/* Timers of dumps that are out.  Counted before a thread's mask is looked at: see arm.h. */
+static atomic_int watched;
+
+bool roster_may_tick(void)
+{
+	return atomic_load_explicit(&roster.ticking, memory_order_acquire) != 0 ||
+	       atomic_load_explicit(&watched, memory_order_acquire) != 0;
+}
+
+/* By the listener, or by the thread itself, whoever comes first. */
+static void end_watch(struct thread *t)
+{
+	if (arm_end_once(t))
+		atomic_fetch_sub(&watched, 1);
+}
+
+static bool start_watch(struct thread *t, int signal)
+{
+	take_known_stack(t);
+	if (arm_once(t, signal))
+		return true;
+	thread_recycle(t);
+	return false;
+}
+
+bool roster_watch(int tid, uint32_t watch, int signal)
+{
+	struct thread *t;
+
+	atomic_store(&roster.last, signal);
+	atomic_fetch_add(&watched, 1);
+	t = thread_claim_watched(tid, watch);
+	if (t && start_watch(t, signal))
+		return true;
+	atomic_fetch_sub(&watched, 1);
+	return false;
+}
+
+/* A tick may still be on its way, so the record is not anybody else's before the next dump. */
+static void unwatch_each(struct thread *t, void *watch)
+{
+	if (t->watch == *(const uint32_t *)watch)
+		end_watch(t);
+}
+
+void roster_unwatch(uint32_t watch)
+{
+	threads_each(unwatch_each, &watch);
+}
+
+static void recycle_each(struct thread *t, void *unused)
+{
+	(void)unused;
+	if (t->watch && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ENDED)
+		thread_recycle(t);
+}
+
+bool roster_watch_begins(void)
+{
+	if (threads_open() != 0)
+		return false;
+	timers_budget();
+	threads_each(recycle_each, NULL);
+	return true;
+}
+
+/* ---- ending */
+
+/* `cpu_ns`: what the thread's clock said last. */
+static void end_at(struct thread *t, int64_t cpu_ns)
+{
+	if (t->newborn)
+		atomic_fetch_add_explicit(&roster.newborn_ended_ns, cpu_ns, memory_order_relaxed);
+	arm_end(t);
+}
+
+static void end_each(struct thread *t, void *unused)
+{
+	(void)unused;
+	if (!t->watch)
+		arm_end(t);
+}
+
+/* ---- scanning */
+
+/* tid -> record, for one scan; open addressing. */
+#define SEEN_SLOTS (2 * THREADS_MAX)
+
+struct scan {
+	struct thread **slot; /* SEEN_SLOTS */
+	bool listed;	      /* /proc named every thread */
+};
+
+static struct thread **slot_of(struct scan *s, int tid)
+{
+	uint32_t at = (uint32_t)tid * 2654435761U;
+
+	while (s->slot[at % SEEN_SLOTS] && s->slot[at % SEEN_SLOTS]->tid != tid)
+		at++;
+	return &s->slot[at % SEEN_SLOTS];
+}
+
+static void index_record(struct thread *t, void *arg)
+{
+	struct thread **slot = slot_of(arg, t->tid);
+
+	if (t->watch)
+		return;
+	t->found = false;
+	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
+		return thread_recycle(t);
+	if (!*slot || t->newborn) /* of twins, the thread's own */
+		*slot = t;
+}
+
+static void see_tid(int tid, void *arg)
+{
+	struct scan *s = arg;
+	struct thread *t = *slot_of(s, tid);
+
+	if (t)
+		t->found = true;
+	else if (tid != roster.listener_tid)
+		adopt(tid);
+}
+
+/* A mask that was restored by a jump is told to no hook. */
+static void check_parked(struct thread *t, int64_t used_ns)
+{
+	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()))
+		arm_resume(t);
+}
+
+/* It used CPU time and no tick came: does it block the signal, behind our hooks? */
+static void check_armed(struct thread *t, int64_t used_ns)
+{
+	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !task_blocks_signal(t->tid, carrier()))
+		return;
+	arm_undo(t);
+}
+
+static void check_record(struct thread *t, void *arg)
+{
+	const struct scan *s = arg;
+	int64_t cpu = thread_cpu_ns(t->tid);
+	int64_t used = cpu - t->cpu_seen_ns;
+	int state = atomic_load_explicit(&t->state, memory_order_acquire);
+
+	if (t->watch)
+		return;
+	if (cpu < 0 || (s->listed && !t->found))
+		return end_at(t, t->cpu_seen_ns);
+	if (state == THREAD_ARMED)
+		check_armed(t, used);
+	else if (state == THREAD_PARKED)
+		check_parked(t, used);
+	else if (state == THREAD_UNARMED && used > t->period_ns)
+		arm_other(t, carrier(), period());
+	roster.counts.armed += state == THREAD_ARMED;
+	roster.counts.unarmed += state == THREAD_UNARMED;
+	t->cpu_seen_ns = cpu;
+	t->ticks_seen = 0;
+}
+
+/* Without /proc only the main thread and those that we saw start are known (H57). */
+static void index_and_look(struct scan *s)
+{
+	atomic_store(&roster.scanning, true);
+	roster.newborn_seen = atomic_load(&roster.newborn);
+	threads_each(index_record, s);
+	s->listed = tasks_each(see_tid, s);
+	if (!s->listed)
+		see_tid(sys_getpid(), s);
+	roster.counts = (struct roster_counts){ 0 };
+	threads_each(check_record, s);
+	atomic_store(&roster.scanning, false);
+}
+
+void roster_scan(void)
+{
+	struct scan s = { .slot = sys_map(SEEN_SLOTS * sizeof(*s.slot)) };
+
+	if (!s.slot)
+		return counter_add(COUNTER_ARENA_REFUSED, 1);
+	index_and_look(&s);
+	sys_unmap(s.slot, SEEN_SLOTS * sizeof(*s.slot));
+	stack_bounds_resolve();
+}
+
+/* ---- life */
+
+int roster_open(int signal, int64_t period_ns)
+{
+	if (threads_open() != 0)
+		return -1;
+	timers_budget();
+	roster.listener_tid = sys_gettid();
+	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
+	atomic_store(&roster.last, signal);
+	/* release: hooks that see the signal see the region and the period */
+	atomic_store_explicit(&roster.ticking, signal, memory_order_release);
+	atomic_store_explicit(&roster.signal, signal, memory_order_release);
+	roster_scan();
+	return 0;
+}
+
+void roster_close(void)
+{
+	atomic_store(&roster.signal, 0);
+	threads_each(end_each, NULL);
+	atomic_store(&roster.ticking, 0);
+}
+
+bool roster_is_quiet(void)
+{
+	return atomic_load(&roster.hooks_inside) == 0;
+}
+
+void roster_release(void)
+{
+	threads_close();
+}
+
+void roster_after_fork(void)
+{
+	atomic_store(&roster.signal, 0);
+	atomic_store(&roster.ticking, 0);
+	atomic_store(&watched, 0);
+	atomic_store(&roster.hooks_inside, 0);
+	atomic_store(&roster.scanning, false);
+	roster.counts = (struct roster_counts){ 0 };
+	threads_after_fork();
+	timers_after_fork();
+}
+
+static void change_period_of(struct thread *t, void *arg)
+{
+	if (!t->watch)
+		arm_change_period(t, *(const int64_t *)arg);
+}
+
+void roster_change_period(int64_t period_ns)
+{
+	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
+	threads_each(change_period_of, &period_ns);
+}
+
+static void add_newborn(struct thread *t, void *sum)
+{
+	if (t->newborn && !t->watch &&
+	    atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
+		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
+}
+
+int64_t roster_newborn_ns(void)
+{
+	int64_t sum = 0;
+
+	threads_each(add_newborn, &sum);
+	return sum + atomic_load_explicit(&roster.newborn_ended_ns, memory_order_relaxed);
+}
+
+struct roster_counts roster_count(void)
+{
+	return roster.counts;
+}
+
+/* ---- hooks */
+
+static bool i_block(int signal)
+{
+	uint64_t mask = 0;
+
+	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
+	return mask & 1ULL << (signal - 1);
+}
+
+/*
+ * The thread's own record stays, so that its hooks know of every timer it has.  A
+ * scan that begins later finds it; one under way may have given it another one, or
+ * sees by the count that it has to look.
+ */
+static void end_twin(const struct thread *t)
+{
+	struct thread *twin;
+
+	atomic_fetch_add(&roster.newborn, 1);
+	twin = atomic_load(&roster.scanning) ? thread_twin(t) : NULL;
+	if (twin)
+		arm_end(twin);
+}
+
+static void start_self(void)
+{
+	struct thread *t = thread_claim(sys_gettid());
+
+	if (!t)
+		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	t->newborn = true;
+	end_twin(t);
+	take_known_stack(t);
+	thread_remember_self(t);
+	if (i_block(atomic_load(&roster.last)))
+		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	else
+		arm_self(t, atomic_load(&roster.last), period());
+	if (!atomic_load(&roster.signal))
+		arm_end(t); /* roster_close() may not have seen it */
+}
+
+static void end_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		end_at(t, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID));
+}
+
+static void park_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		arm_park(t);
+}
+
+static void park_self_late(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		arm_park_late(t, atomic_load(&roster.last));
+	else
+		arm_drop_pending(atomic_load(&roster.last)); /* its record has ended */
+}
+
+static void unpark_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		arm_unpark(t);
+}
+
+static void postpone_self(void)
+{
+	struct thread *t = thread_self();
+
+	if (!t || atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ARMED)
+		return;
+	timer_postpone(t);
+	arm_drop_pending(atomic_load(&roster.last));
+}
+
+/*
+ * A filtered thread makes no call of ours: the listener will find it.  Its timer
+ * then goes on while it blocks the signal, and the next scan stops it.
+ *
+ * seq_cst on both words: either we see it closed, or roster_is_quiet() sees us
+ * inside and the records stay.
+ */
+static bool while_set(const atomic_int *word, void (*fn)(void))
+{
+	bool does;
+
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	does = atomic_load(word) && !sandbox_is_noted();
+	if (does)
+		fn();
+	atomic_fetch_sub(&roster.hooks_inside, 1);
+	return does;
+}
+
+void roster_thread_starts(void)
+{
+	while_set(&roster.signal, start_self);
+}
+
+void roster_thread_ends(void)
+{
+	while_set(&roster.ticking, end_self);
+}
+
+static void end_watch_of(struct thread *t, void *tid)
+{
+	if (t->watch && t->tid == *(const int *)tid)
+		end_watch(t);
+}
+
+static void end_watch_late_of(struct thread *t, void *tid)
+{
+	if (t->watch && t->tid == *(const int *)tid &&
+	    arm_end_once_late(t, atomic_load(&roster.last)))
+		atomic_fetch_sub(&watched, 1);
+}
+
+/* A dump's tick must not come behind the mask; the dump goes without. */
+static void end_own_watches(void (*end)(struct thread *t, void *tid))
+{
+	int tid = sys_gettid();
+
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (atomic_load(&watched) && !sandbox_is_noted())
+		threads_each(end, &tid);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
+}
+
+void roster_thread_blocks(void)
+{
+	while_set(&roster.ticking, park_self);
+	if (UNLIKELY(atomic_load(&watched)))
+		end_own_watches(end_watch_of);
+}
+
+void roster_thread_blocked(void)
+{
+	if (!while_set(&roster.ticking, park_self_late) && !sandbox_is_noted())
+		arm_drop_pending(atomic_load(&roster.last)); /* it was open a moment ago */
+	if (UNLIKELY(atomic_load(&watched)))
+		end_own_watches(end_watch_late_of);
+}
+
+void roster_thread_unblocks(void)
+{
+	while_set(&roster.ticking, unpark_self);
+}
+
+void roster_thread_jumps(void)
+{
+	while_set(&roster.ticking, postpone_self);
+}

@@ -1,0 +1,89 @@
+/*
+ * Keeps a timer on every thread of the process while a CPU profile runs: finds
+ * threads in /proc/self/task, is told of new ones by the pthread_create hook,
+ * notices those that ended or that block the signal.
+ *
+ * The roster_thread_* calls come from hooks; each does nothing while the roster
+ * is closed and touches only the calling thread's own record.
+ */
+#ifndef SAMPLER_CPU_ROSTER_H
+#define SAMPLER_CPU_ROSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/process/threads.h"
+
+/*
+ * Arms every thread but the listener.  Returns 0, or -1 without memory.
+ * Context: listener.
+ */
+int roster_open(int signal, int64_t period_ns);
+
+/* Disarms every thread.  Records stay readable until roster_release().  Context: listener. */
+void roster_close(void);
+
+/* No hook is using a record; once closed and quiet, it stays so.  Context: listener. */
+bool roster_is_quiet(void);
+
+/* Gives the records' memory back; no handler or hook may be inside.  Context: listener. */
+void roster_release(void);
+
+/* Before the first roster_watch() of a dump.  False without memory.  Context: listener. */
+bool roster_watch_begins(void);
+
+/*
+ * Gives one thread a timer for one tick, for the dump `watch`.  False when that
+ * cannot work: it blocks the signal, or there is no timer.  Opened or not.
+ * Context: listener.
+ */
+bool roster_watch(int tid, uint32_t watch, int signal);
+
+/* Takes the timers of `watch` away.  Context: listener. */
+void roster_unwatch(uint32_t watch);
+
+/* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
+void roster_scan(void);
+
+/* Closed and empty, whatever the parent was doing.  Context: child. */
+void roster_after_fork(void);
+
+void roster_change_period(int64_t period_ns);
+
+/*
+ * CPU time in ns, by their own clocks, of all threads that were born while a
+ * profile ran, so far.  Context: listener.
+ */
+int64_t roster_newborn_ns(void);
+
+struct roster_counts {
+	uint32_t armed, unarmed;
+};
+struct roster_counts roster_count(void);
+
+/* Whether hooks have anything to do.  Context: hook. */
+bool roster_is_open(void);
+
+/* Whether a thread may get a tick: of a profile, or of a dump.  Context: hook. */
+bool roster_may_tick(void);
+
+/* First and last act of a thread that the pthread_create hook wrapped.  Context: hook. */
+void roster_thread_starts(void);
+void roster_thread_ends(void);
+
+/*
+ * Around a change of the calling thread's mask: before it blocks the carrier and
+ * after it did, and after it unblocked it.  Context: hook.
+ */
+void roster_thread_blocks(void);
+void roster_thread_blocked(void);
+void roster_thread_unblocks(void);
+
+/*
+ * The calling thread is about to unblock the carrier where there may be no room
+ * for a handler: no tick comes for a moment, and one that waits is dropped (its
+ * time is in [unsampled]).  Context: hook.
+ */
+void roster_thread_jumps(void);
+
+#endif

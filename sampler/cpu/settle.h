@@ -1,0 +1,28 @@
+/*
+ * Before code is unloaded, the stacks that were captured in it are followed: later
+ * its addresses may be another's.  The hook of dlclose wakes the listener and waits
+ * for a whole pass over what is on its way, 2 ms at most (unloads_not_awaited).
+ */
+#ifndef SAMPLER_CPU_SETTLE_H
+#define SAMPLER_CPU_SETTLE_H
+
+#include <stdint.h>
+
+/* Returns at once when nothing is on its way, or nobody can be woken.  Context: hook. */
+void settle_before_unload(void);
+
+/* Around a pass over everything that hooks and handlers left.  Context: listener. */
+void settle_pass_begins(void);
+void settle_pass_ends(void);
+
+/*
+ * CLOCK_MONOTONIC ns of when somebody last began to wait: what was loaded before
+ * then must be known, or what was captured in it will never be.  0: nobody has.
+ * Context: listener.
+ */
+int64_t settle_asked_ns(void);
+
+/* Who waited is not there.  Context: child. */
+void settle_after_fork(void);
+
+#endif

@@ -1,0 +1,81 @@
+/* Handler path; see capture.c. */
+#include "sampler/cpu/tick.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "sampler/process/threads.h"
+#include "sampler/unwind/capture.h"
+
+static struct ring *_Atomic ring;
+static atomic_int handlers_inside;
+static _Atomic int64_t lost_ns;
+
+/*
+ * seq_cst throughout: a handler says that it is inside before it looks at the
+ * ring, the listener takes the ring away before it looks who is inside.
+ */
+void tick_direct_to(struct ring *r)
+{
+	atomic_store(&ring, r);
+}
+
+void tick_after_fork(void)
+{
+	atomic_store(&ring, NULL);
+	atomic_store(&handlers_inside, 0);
+}
+
+bool tick_is_quiet(void)
+{
+	return atomic_load(&handlers_inside) == 0;
+}
+
+/* The ring may be taken away meanwhile, but not its positions. */
+bool tick_is_waiting(void)
+{
+	struct ring *r = atomic_load(&ring);
+
+	return r && ring_used(r) != 0;
+}
+
+int64_t tick_lost_ns(void)
+{
+	return atomic_load_explicit(&lost_ns, memory_order_relaxed);
+}
+
+bool tick_is_ours(const siginfo_t *info)
+{
+	return thread_from_cookie(info->si_value.sival_ptr) != NULL;
+}
+
+/* Periods that passed, the ones that the scheduler's tick was too coarse for included. */
+static int64_t weight_of(struct thread *t, const siginfo_t *info)
+{
+	int64_t first = t->first_weight_ns;
+
+	t->first_weight_ns = 0;
+	return first ? first : (1 + (int64_t)info->si_overrun) * t->period_ns;
+}
+
+static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
+{
+	struct thread *t = thread_from_cookie(info->si_value.sival_ptr);
+	int64_t weight = weight_of(t, info);
+
+	if (!t->watch)
+		thread_remember_self(t);
+	if (!capture_take(r, t, ucontext, weight))
+		atomic_fetch_add_explicit(&lost_ns, weight, memory_order_relaxed);
+}
+
+void tick_handle(const siginfo_t *info, const void *ucontext)
+{
+	struct ring *r;
+
+	atomic_fetch_add(&handlers_inside, 1);
+	r = atomic_load(&ring);
+	if (r)
+		capture(r, info, ucontext);
+	atomic_fetch_sub(&handlers_inside, 1);
+}

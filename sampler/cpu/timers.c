@@ -1,0 +1,178 @@
+#include "sampler/cpu/timers.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+
+/*
+ * The kernel's encoding of "the CPU clock of thread TID" (pthread_getcpuclockid
+ * makes the same number): ~tid << 3, 4 = one thread, 2 = what the scheduler measured.
+ */
+static int cpu_clock_of(int tid)
+{
+	return (int)(~(unsigned)tid << 3 | 6U);
+}
+
+int64_t thread_cpu_ns(int tid)
+{
+	struct timespec ts;
+
+	if (sys_call3(SYS_clock_gettime, cpu_clock_of(tid), (long)&ts, 0) != 0)
+		return -1;
+	return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
+}
+
+/* xorshift64*: where in a period the first tick falls; any fair spread will do. */
+static uint64_t random_below(uint64_t limit)
+{
+	static __thread uint64_t x;
+
+	if (!x)
+		x = ((uint64_t)sys_now_ns() * 0x9e3779b97f4a7c15ULL ^ (uint64_t)sys_gettid()) | 1;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	return (x * 0x2545f4914f6cdd1dULL >> 11) % limit;
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec){ ns / NS_PER_SECOND, ns % NS_PER_SECOND };
+}
+
+static int set(const struct thread *t, int64_t first_ns, int64_t period_ns, struct itimerspec *old)
+{
+	struct itimerspec when = { .it_interval = timespec_of(period_ns),
+				   .it_value = timespec_of(first_ns) };
+
+	return (int)sys_call4(SYS_timer_settime, t->timer, 0, (long)&when, (long)old);
+}
+
+/* The scheduler's tick: the resolution of the coarse clocks. */
+static int64_t scheduler_tick_ns(void)
+{
+	struct timespec ts = { 0 };
+
+	sys_call3(SYS_clock_getres, CLOCK_MONOTONIC_COARSE, (long)&ts, 0);
+	return MAX(ts.tv_sec * NS_PER_SECOND + ts.tv_nsec, 1);
+}
+
+/*
+ * The kernel looks at these timers only when the scheduler's tick meets the
+ * thread running, so what is sampled are ticks, at a random phase, each of
+ * which stands for one tick of CPU time.  For threads of any length to be
+ * counted in proportion, each of the first period's ticks must have the same
+ * chance to be the one that fires: so the first expiry is a whole number of
+ * ticks.  (Uniform in the period, a thread of 2 ms on a 4 ms tick would be
+ * counted at a quarter of its time.)  With a period below a tick, every tick
+ * fires; then the first counts as one tick, whatever part of it the thread had run.
+ */
+static int64_t first_expiry(struct thread *t, int64_t period_ns)
+{
+	int64_t tick = scheduler_tick_ns();
+
+	t->first_weight_ns = MAX(period_ns, tick);
+	return 1 + (int64_t)random_below((uint64_t)period_ns) / tick * tick;
+}
+
+static atomic_long timers_live;
+static long timers_max = LONG_MAX;
+
+void timers_budget(void)
+{
+	struct rlimit limit;
+
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_SIGPENDING, 0, (long)&limit) == 0 &&
+	    limit.rlim_cur != RLIM_INFINITY)
+		timers_max = (long)(limit.rlim_cur / 4);
+}
+
+void timers_after_fork(void)
+{
+	timers_live = 0;
+}
+
+static int create(struct thread *t, int signal)
+{
+	struct sigevent ev;
+
+	memset(&ev, 0, sizeof(ev));
+	ev.sigev_notify = SIGEV_THREAD_ID;
+	ev.sigev_signo = signal;
+	ev.sigev_value.sival_ptr = t;
+	ev._sigev_un._tid = t->tid;
+	return (int)sys_call3(SYS_timer_create, cpu_clock_of(t->tid), (long)&ev, (long)&t->timer);
+}
+
+static int create_within_budget(struct thread *t, int signal)
+{
+	int err = -EAGAIN;
+
+	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
+		err = create(t, signal);
+	if (err)
+		atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
+	return err;
+}
+
+static int start(struct thread *t, int signal, int64_t first_ns, int64_t period_ns)
+{
+	int err = create_within_budget(t, signal);
+
+	if (err)
+		return err;
+	err = set(t, first_ns, period_ns, NULL);
+	if (err)
+		timer_delete_of(t);
+	return err;
+}
+
+int timer_start(struct thread *t, int signal, int64_t period_ns)
+{
+	t->period_ns = period_ns;
+	return start(t, signal, first_expiry(t, period_ns), period_ns);
+}
+
+int timer_start_once(struct thread *t, int signal)
+{
+	t->period_ns = 0;
+	t->first_weight_ns = 0;
+	return start(t, signal, 1, 0);
+}
+
+int timer_change_period(struct thread *t, int64_t period_ns)
+{
+	t->period_ns = period_ns;
+	return set(t, first_expiry(t, period_ns), period_ns, NULL);
+}
+
+void timer_delete_of(struct thread *t)
+{
+	sys_call3(SYS_timer_delete, t->timer, 0, 0);
+	t->timer = -1;
+	atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
+}
+
+void timer_park(struct thread *t)
+{
+	struct itimerspec old = { .it_value = { 0, 1 } };
+
+	set(t, 0, 0, &old);
+	t->parked_left_ns = old.it_value.tv_sec * NS_PER_SECOND + old.it_value.tv_nsec;
+}
+
+void timer_unpark(struct thread *t)
+{
+	set(t, MAX(t->parked_left_ns, 1), t->period_ns, NULL);
+}
+
+void timer_postpone(struct thread *t)
+{
+	set(t, t->period_ns, t->period_ns, NULL);
+}

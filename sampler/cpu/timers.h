@@ -1,0 +1,52 @@
+/*
+ * One kernel timer per thread on its CPU-time clock, by raw system calls.  A
+ * sleeping thread uses no CPU time and is never signalled.
+ *
+ * Context: listener and hook; each call touches one record that the caller owns.
+ */
+#ifndef SAMPLER_CPU_TIMERS_H
+#define SAMPLER_CPU_TIMERS_H
+
+#include <stdint.h>
+
+#include "sampler/process/threads.h"
+
+/*
+ * Looks how many timers there may be: a quarter of the user's limit on queued
+ * signals, of which each takes one; the target may need the rest.  Context: listener.
+ */
+void timers_budget(void);
+
+/*
+ * Creates and starts the timer of t->tid: a tick every period_ns of CPU time,
+ * the first after a random part of that, so that threads of any length are
+ * sampled in proportion to what they use; sets t->first_weight_ns.  Returns 0 or -errno (EAGAIN:
+ * the budget is spent; EINVAL: the thread is gone).
+ */
+int timer_start(struct thread *t, int signal, int64_t period_ns);
+
+/*
+ * The same for a thread dump: one tick, as soon as the thread is met running, that
+ * stands for no time.
+ */
+int timer_start_once(struct thread *t, int signal);
+
+/* Changes the period of a running timer. */
+int timer_change_period(struct thread *t, int64_t period_ns);
+
+void timer_delete_of(struct thread *t);
+
+/* Timers are not inherited.  Context: child. */
+void timers_after_fork(void);
+
+/* Stops the timer and remembers in t->parked_left_ns what was left to the next tick. */
+void timer_park(struct thread *t);
+void timer_unpark(struct thread *t);
+
+/* No tick of this thread within the next period of its CPU time.  Context: hook. */
+void timer_postpone(struct thread *t);
+
+/* CPU time of one thread of this process in ns, -1 if it is gone. */
+int64_t thread_cpu_ns(int tid);
+
+#endif

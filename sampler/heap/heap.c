@@ -1,0 +1,212 @@
+#include "sampler/heap/heap.h"
+
+#include <stdatomic.h>
+
+#include "sampler/base/counters.h"
+#include "sampler/unwind/site_at.h"
+#include "sampler/unwind/weight.h"
+
+#define SITES_BYTES (32UL << 20)
+
+/*
+ * At and below this rate so much is recorded that thousands of blocks with the
+ * same new stack come before the listener can run once.
+ */
+#define MANY_RATE 16384
+
+#define NEVER INT64_MAX
+
+__thread uint64_t heap_left;
+
+/* A thread's first allocation has drawn its first gap. */
+static __thread bool started;
+/* Raised while this thread is in here: a signal handler that allocates then passes by. */
+static __thread volatile bool inside;
+
+/* site.total[]: blocks in 1/WEIGHT_ONE, bytes in 1. */
+enum heap_total { ALLOC_BLOCKS, ALLOC_BYTES, FREE_BLOCKS, FREE_BYTES };
+
+SITE_TABLE(sites, SITES_BYTES, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+
+static struct {
+	atomic_uint_fast64_t rate; /* 0: off */
+	bool hidden;		   /* the program's own malloc is in front of ours */
+} heap = { .rate = HEAP_RATE_DEFAULT };
+
+uint64_t heap_rate(void)
+{
+	return atomic_load_explicit(&heap.rate, memory_order_relaxed);
+}
+
+bool heap_is_on(void)
+{
+	return heap_rate() != 0;
+}
+
+void heap_set_rate(uint64_t rate)
+{
+	atomic_store_explicit(&heap.rate, rate, memory_order_relaxed);
+	started = false; /* this thread draws anew; others do at their next sample */
+	heap_left = 0;
+	if (rate && rate <= MANY_RATE)
+		site_at_expect_many();
+}
+
+void heap_turn_off(void)
+{
+	heap_set_rate(0);
+	live_take_all(NULL); /* or a child would look in tables that it has not inherited */
+}
+
+void heap_pause(uint64_t bytes)
+{
+	started = false;
+	heap_left = bytes;
+}
+
+static void lose(struct live_block block)
+{
+	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
+	heap_freed(block);
+}
+
+void heap_lose_blocks(void)
+{
+	live_take_all(lose);
+}
+
+void heap_set_sees_program(bool sees)
+{
+	heap.hidden = !sees;
+}
+
+bool heap_sees_program(void)
+{
+	return !heap.hidden;
+}
+
+/* ---- when to sample */
+
+static uint64_t next_gap(uint64_t rate)
+{
+	if (rate == 0)
+		return NEVER;
+	return rate == 1 ? 0 : (uint64_t)weight_next_gap(rate);
+}
+
+/* heap_left starts at 0: what the first allocation took off it counts from its first gap. */
+static bool start_thread(size_t size)
+{
+	started = true;
+	heap_left = next_gap(heap_rate());
+	return heap_tick(size);
+}
+
+bool heap_wants(size_t size)
+{
+	uint64_t rate = heap_rate();
+
+	if (inside) {
+		counter_add(COUNTER_HEAP_REENTERED, 1);
+		heap_left = next_gap(rate); /* the tick has taken it below 0 */
+		return false;
+	}
+	if (!started && !start_thread(size))
+		return false;
+	heap_left = next_gap(rate);
+	return rate != 0;
+}
+
+/* ---- accounting */
+
+/* Bytes that `blocks` blocks of this size are, rounded. */
+static uint64_t bytes_of(uint64_t blocks, uint64_t size)
+{
+	return (uint64_t)(((unsigned __int128)blocks * size + WEIGHT_ONE / 2) / WEIGHT_ONE);
+}
+
+static void count_alloc(const struct live_block *b)
+{
+	site_add(b->site, ALLOC_BLOCKS, b->blocks);
+	site_add(b->site, ALLOC_BYTES, b->bytes);
+}
+
+void heap_freed(struct live_block block)
+{
+	site_add(block.site, FREE_BLOCKS, block.blocks);
+	site_add(block.site, FREE_BYTES, block.bytes);
+}
+
+static struct live_block weigh(size_t size, struct site *site)
+{
+	uint64_t blocks = weight_of_block(size, heap_rate());
+
+	return (struct live_block){ blocks, bytes_of(blocks, size), site };
+}
+
+static void record(const void *p, size_t size, struct frame_regs caller)
+{
+	struct live_block stale, block = weigh(size, site_at(&sites, 0, caller));
+
+	/* The allocator has the address back, so its last block was freed behind our back. */
+	if (live_maybe(p) && live_remove(p, &stale))
+		heap_freed(stale);
+	count_alloc(&block);
+	if (!live_add(p, block))
+		heap_freed(block);
+	counter_add(COUNTER_HEAP_SAMPLES, 1);
+}
+
+void heap_record(const void *p, size_t size, struct frame_regs caller)
+{
+	inside = true;
+	record(p, size, caller);
+	inside = false;
+}
+
+bool heap_take_out(const void *p, struct live_block *out)
+{
+	return live_remove(p, out);
+}
+
+void heap_put_back(const void *p, struct live_block block)
+{
+	if (!live_add(p, block))
+		heap_freed(block);
+}
+
+void heap_forget(const void *p)
+{
+	struct live_block block;
+
+	if (live_remove(p, &block))
+		heap_freed(block);
+}
+
+/* ---- the listener's part */
+
+/* free first: what is freed in between was allocated before, so that in-use is never negative. */
+static void add_values(const struct site *s, int64_t *value)
+{
+	uint64_t free_blocks = site_get(s, FREE_BLOCKS), free_bytes = site_get(s, FREE_BYTES);
+	uint64_t alloc_blocks, alloc_bytes;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	alloc_blocks = site_get(s, ALLOC_BLOCKS);
+	alloc_bytes = site_get(s, ALLOC_BYTES);
+	value[HEAP_VALUE_ALLOC_OBJECTS] += (int64_t)alloc_blocks;
+	value[HEAP_VALUE_ALLOC_BYTES] += (int64_t)alloc_bytes;
+	value[HEAP_VALUE_INUSE_OBJECTS] += (int64_t)(alloc_blocks - free_blocks);
+	value[HEAP_VALUE_INUSE_BYTES] += (int64_t)(alloc_bytes - free_bytes);
+}
+
+void heap_snapshot(struct stack_table *t)
+{
+	sites_snapshot(&sites, t, add_values);
+	for (size_t i = 0; i < t->count; i++) {
+		int64_t *value = t->list[i]->value;
+
+		value[HEAP_VALUE_ALLOC_OBJECTS] = weight_round(value[HEAP_VALUE_ALLOC_OBJECTS]);
+		value[HEAP_VALUE_INUSE_OBJECTS] = weight_round(value[HEAP_VALUE_INUSE_OBJECTS]);
+	}
+}

@@ -1,0 +1,91 @@
+/*
+ * The heap profile: which sites allocated how much, and what of it is alive.
+ * Sampling by bytes (weight.h), always on; the hooks are in shim/hooks/alloc.c.
+ */
+#ifndef SAMPLER_HEAP_HEAP_H
+#define SAMPLER_HEAP_HEAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/heap/live.h"
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/stacks.h"
+
+#define HEAP_RATE_DEFAULT 524288 /* bytes per sample on average: Go's and tcmalloc's */
+
+/* value[] of the stacks of a heap profile. */
+enum heap_value {
+	HEAP_VALUE_ALLOC_OBJECTS,
+	HEAP_VALUE_ALLOC_BYTES,
+	HEAP_VALUE_INUSE_OBJECTS,
+	HEAP_VALUE_INUSE_BYTES,
+};
+
+/*
+ * Bytes that this thread may still allocate before the next sample.  Starts at
+ * 0, so that a thread's first allocation asks heap_wants().
+ */
+extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/*
+ * The whole of what an allocation that is not sampled costs: a subtraction in
+ * memory, and a jump on borrow.  In assembly, because compilers make three
+ * instructions of it, and allocators are so fast that each one can be measured.
+ */
+static inline bool heap_tick(size_t size)
+{
+	bool is_due;
+
+	__asm__("subq %2, %0" : "+m"(heap_left), "=@ccc"(is_due) : "r"(size));
+	return UNLIKELY(is_due);
+}
+
+/*
+ * Before a sample is taken: draws the next gap.  False when this allocation is
+ * none after all (a thread's first, profiling off, inside ourselves).
+ * Context: hook.
+ */
+bool heap_wants(size_t size);
+
+/* `p` was allocated by `caller` (pc: return address).  Context: hook. */
+void heap_record(const void *p, size_t size, struct frame_regs caller);
+
+/* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
+void heap_forget(const void *p);
+
+/* The same, but it may have to be put back (a realloc that fails).  Context: hook. */
+bool heap_take_out(const void *p, struct live_block *out);
+void heap_put_back(const void *p, struct live_block block);
+void heap_freed(struct live_block block);
+
+/* Mean bytes per sample; 1: every allocation; 0: off.  Context: init. */
+void heap_set_rate(uint64_t rate);
+uint64_t heap_rate(void);
+bool heap_is_on(void);
+
+/*
+ * Whether the program's calls of malloc come to us, or its own definition is in
+ * front of ours.  Context: init; any role.
+ */
+void heap_set_sees_program(bool sees);
+bool heap_sees_program(void);
+
+/* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
+void heap_turn_off(void);
+
+/* This thread asks heap_wants() again after as many bytes, and then begins anew.  Context: hook. */
+void heap_pause(uint64_t bytes);
+
+/*
+ * What was recorded is no longer followed: every block counts as freed.
+ * Context: child, while nothing is recorded.
+ */
+void heap_lose_blocks(void);
+
+/* Fills `t` with the totals of every site, largest first.  Context: listener. */
+void heap_snapshot(struct stack_table *t);
+
+#endif

@@ -1,0 +1,264 @@
+#include "sampler/locks/contention.h"
+
+#include <stdatomic.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/monotonic.h"
+#include "sampler/base/sys.h"
+#include "sampler/locks/chance.h"
+#include "sampler/locks/waiters.h"
+#include "sampler/unwind/site_at.h"
+#include "sampler/unwind/weight.h"
+
+#define SITES_BYTES (16UL << 20)
+
+/* As long a delay as this is recorded whatever the fraction is. */
+#define MUTEX_CERTAIN_NS (10 * NS_PER_MS)
+
+/* site.total[]: contentions in 1/WEIGHT_ONE, delay in ns. */
+enum contention_total { COUNT, DELAY };
+
+SITE_TABLE(block_sites, SITES_BYTES, COUNTER_BLOCK_SITES_FOLDED, COUNTER_BLOCK_STACKS_UNKNOWN);
+SITE_TABLE(mutex_sites, SITES_BYTES, COUNTER_MUTEX_SITES_FOLDED, COUNTER_MUTEX_STACKS_UNKNOWN);
+
+static struct profile {
+	struct site_table *sites;
+	struct chance chance;
+	enum counter samples;
+} block = { .sites = &block_sites,
+	    .chance = { .coarsened = COUNTER_BLOCK_COARSENED },
+	    .samples = COUNTER_BLOCK_SAMPLES },
+  mutex = { .sites = &mutex_sites,
+	    .chance = { .coarsened = COUNTER_MUTEX_COARSENED },
+	    .samples = COUNTER_MUTEX_SAMPLES };
+
+/* ---- recording */
+
+static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
+		   uint64_t leaf, struct frame_regs caller)
+{
+	struct site *s = site_at(p->sites, leaf, caller);
+
+	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
+	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
+	counter_add(p->samples, 1);
+}
+
+void wait_goes_on(struct lock_wait *w, const void *lock)
+{
+	w->lock = lock;
+	w->slot = lock && w->start_ns && mutex_fraction() ? waiters_add(lock, w->start_ns) : NULL;
+}
+
+void wait_begins(struct lock_wait *w, const void *lock)
+{
+	w->start_ns = monotonic_ns();
+	wait_goes_on(w, lock);
+}
+
+static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct frame_regs caller)
+{
+	struct odds odds = { (uint64_t)waited_ns, block_rate() };
+
+	if (chance_take(&block.chance, &odds, now_ns))
+		record(&block, 1, waited_ns, odds, leaf, caller);
+}
+
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+{
+	int64_t now_ns = monotonic_ns();
+
+	if (w->slot)
+		waiters_remove(w->slot, w->lock, w->start_ns);
+	if (!w->start_ns || !now_ns)
+		counter_add(COUNTER_WAITS_NOT_TIMED, 1);
+	else if (counts && block_rate())
+		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
+}
+
+/* ---- brief waits */
+
+/* A futex call that need not sleep takes as long. */
+#define BRIEF_NS 300
+
+/* On, and everything is recorded. */
+static bool is_exact(struct profile *p)
+{
+	return atomic_load_explicit(&p->chance.rate, memory_order_relaxed) &&
+	       chance_is_certain(&p->chance);
+}
+
+static void draw_early(struct lock_wait *w)
+{
+	struct odds odds = { 0, block_rate() ? block_rate() : BLOCK_RATE_DEFAULT };
+
+	w->draw = chance_draw(&block.chance, &odds);
+	w->of = odds.of;
+}
+
+void wait_looks(struct lock_wait *w)
+{
+	w->start_ns = monotonic_ns();
+	w->now_ns = w->start_ns;
+	if (is_exact(&block) || is_exact(&mutex))
+		w->now_ns += BRIEF_NS; /* no look */
+	else
+		draw_early(w);
+}
+
+bool wait_looks_again(struct lock_wait *w)
+{
+	if (!w->start_ns || w->now_ns - w->start_ns >= BRIEF_NS)
+		return false;
+	__builtin_ia32_pause();
+	w->now_ns = monotonic_ns();
+	return true;
+}
+
+void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller)
+{
+	int64_t now_ns = monotonic_ns();
+	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->of };
+
+	if (LIKELY(w->draw >= odds.hits))
+		return;
+	if (block_rate()) {
+		chance_recorded(&block.chance, now_ns);
+		record(&block, 1, (int64_t)odds.hits, odds, leaf, caller);
+	}
+	if (mutex_fraction())
+		counter_add(COUNTER_MUTEX_WAITS_BRIEF, odds_weigh(odds, 1));
+}
+
+/* ---- unlocks */
+
+/* Everything counts, or this is worth a look. */
+static bool wants_charge(const void *lock)
+{
+	return chance_is_certain(&mutex.chance) || waiters_worth_charging(lock);
+}
+
+struct waiters_due unlock_begins(const void *lock)
+{
+	int64_t now_ns = mutex_fraction() && wants_charge(lock) ? monotonic_ns() : 0;
+
+	return now_ns ? waiters_charge(lock, now_ns) : (struct waiters_due){ 0 };
+}
+
+/* The better of two chances: one in `fraction`, or by length. */
+static struct odds mutex_odds(int64_t delay_ns)
+{
+	struct odds one_in = { 1, MAX(mutex_fraction(), 1) };
+	struct odds by_length = { (uint64_t)delay_ns, MUTEX_CERTAIN_NS };
+
+	return by_length.of / one_in.of < by_length.hits ? by_length : one_in;
+}
+
+void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
+{
+	struct odds odds = mutex_odds(due.delay_ns);
+
+	if (chance_take(&mutex.chance, &odds, monotonic_ns()))
+		record(&mutex, due.waits, due.delay_ns, odds, leaf, caller);
+}
+
+/* ---- rates */
+
+static void set_rate(struct profile *p, uint64_t rate)
+{
+	atomic_store_explicit(&p->chance.rate, rate, memory_order_relaxed);
+	if (rate == 1)
+		site_at_expect_many();
+}
+
+void block_set_rate(uint64_t ns)
+{
+	set_rate(&block, ns);
+}
+
+void mutex_set_fraction(uint64_t one_in)
+{
+	set_rate(&mutex, one_in);
+}
+
+uint64_t block_rate(void)
+{
+	return atomic_load_explicit(&block.chance.rate, memory_order_relaxed);
+}
+
+uint64_t mutex_fraction(void)
+{
+	return atomic_load_explicit(&mutex.chance.rate, memory_order_relaxed);
+}
+
+uint64_t block_coarser(void)
+{
+	return chance_coarser(&block.chance);
+}
+
+uint64_t mutex_coarser(void)
+{
+	return chance_coarser(&mutex.chance);
+}
+
+static void everything(struct profile *p, int by)
+{
+	site_at_expect_many();
+	atomic_fetch_add_explicit(&p->chance.everything, by, memory_order_relaxed);
+}
+
+void block_everything_begins(void)
+{
+	everything(&block, 1);
+}
+
+void block_everything_ends(void)
+{
+	everything(&block, -1);
+}
+
+void mutex_everything_begins(void)
+{
+	everything(&mutex, 1);
+}
+
+void mutex_everything_ends(void)
+{
+	everything(&mutex, -1);
+}
+
+void contention_after_fork(void)
+{
+	waiters_after_fork();
+	atomic_store(&block.chance.everything, 0);
+	atomic_store(&mutex.chance.everything, 0);
+}
+
+/* ---- reports */
+
+static void add_values(const struct site *s, int64_t *value)
+{
+	value[CONTENTION_VALUE_COUNT] += (int64_t)site_get(s, COUNT);
+	value[CONTENTION_VALUE_NS] += (int64_t)site_get(s, DELAY);
+}
+
+static void snapshot(struct profile *p, struct stack_table *t)
+{
+	sites_snapshot(p->sites, t, add_values);
+	for (size_t i = 0; i < t->count; i++) {
+		int64_t *count = &t->list[i]->value[CONTENTION_VALUE_COUNT];
+
+		*count = weight_round(*count);
+	}
+}
+
+void block_snapshot(struct stack_table *t)
+{
+	snapshot(&block, t);
+}
+
+void mutex_snapshot(struct stack_table *t)
+{
+	snapshot(&mutex, t);
+}

@@ -1,0 +1,111 @@
+/*
+ * The block profile (who waits, and how long) and the mutex profile (whose
+ * unlock ended the waits of others); the hooks are in shim/lock*.c.
+ *
+ * Whether a wait is recorded is decided when it ends, by its length: with
+ * probability p = min(1, waited / rate), and then it counts as 1/p waits of its
+ * length.  So the estimates of count and delay are unbiased, a long wait is never
+ * missed, and the cost follows the time lost and not the number of waits.
+ */
+#ifndef SAMPLER_LOCKS_CONTENTION_H
+#define SAMPLER_LOCKS_CONTENTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/locks/waiters.h"
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/stacks.h"
+
+#define BLOCK_RATE_DEFAULT     100000 /* ns */
+#define BLOCK_RATE_MAX	       100000000000
+#define MUTEX_FRACTION_DEFAULT 10
+#define MUTEX_FRACTION_MAX     1000000
+
+/* value[] of the stacks of both profiles. */
+enum contention_value { CONTENTION_VALUE_COUNT, CONTENTION_VALUE_NS };
+
+/* A wait under way; lives on the waiting thread's stack. */
+struct lock_wait {
+	int64_t start_ns;
+	const void *lock;
+	struct waiters_slot *slot;
+
+	int64_t now_ns; /* of the last look */
+	uint64_t draw, of;
+};
+
+/*
+ * Before the real wait: whether the lock is left in the next 0.3 us.  The time of a
+ * futex call that finds it free after all; and nothing that other threads read is
+ * written, which would cost them more than such a wait takes.  No looks are taken
+ * while everything is recorded.
+ *
+ *	wait_looks(&w);
+ *	while (wait_looks_again(&w))
+ *		if (it is ours now)
+ *			return wait_was_brief(&w, leaf, caller);
+ *	wait_goes_on(&w, lock);
+ *
+ * Context: hook.
+ */
+void wait_looks(struct lock_wait *w);
+bool wait_looks_again(struct lock_wait *w);
+
+/* It was ours at the last look.  No unlock is charged with it (mutex_waits_brief). */
+void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
+
+/* As wait_begins(), since the first look. */
+void wait_goes_on(struct lock_wait *w, const void *lock);
+
+/* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
+void wait_begins(struct lock_wait *w, const void *lock);
+
+/*
+ * It is over.  `leaf` (PSEUDO_CALL) was called by `caller`; `counts` is false
+ * when the thread has not waited after all.  Context: hook.
+ */
+void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
+
+/*
+ * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has
+ * cost those who wait; delay_ns 0: nothing to tell.  Context: hook, the thread that
+ * holds it.
+ */
+struct waiters_due unlock_begins(const void *lock);
+
+/* It has been.  `lock` itself may be gone by now.  Context: hook. */
+void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
+
+/*
+ * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so
+ * many is, and all of 10 ms and longer.  1: everything; 0: off.  Context: init.
+ */
+void block_set_rate(uint64_t ns);
+void mutex_set_fraction(uint64_t one_in);
+
+/* Context: any role. */
+uint64_t block_rate(void);
+uint64_t mutex_fraction(void);
+
+/* By how much the rate is coarser now, because too much is recorded; 1: not at all. */
+uint64_t block_coarser(void);
+uint64_t mutex_coarser(void);
+
+/* From begins to ends everything is recorded; calls nest.  Context: listener. */
+void block_everything_begins(void);
+void block_everything_ends(void);
+void mutex_everything_begins(void);
+void mutex_everything_ends(void);
+
+/*
+ * Nobody waits, and no client asks for everything; the totals go on.
+ * Context: listener of a child, before anything is recorded there.
+ */
+void contention_after_fork(void);
+
+/* Fills `t` with the totals of every site.  Context: listener. */
+void block_snapshot(struct stack_table *t);
+void mutex_snapshot(struct stack_table *t);
+
+#endif

@@ -1,0 +1,91 @@
+#include "sampler/locks/lock_owner.h"
+
+#include <linux/futex.h>
+#include <stddef.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/process/peek.h"
+
+/* Offsets in glibc's locks on x86-64; part of its ABI, as programs have them in their data. */
+#define MUTEX_OWNER	 8  /* of __owner, from the futex word */
+#define RWLOCK_PHASE	 8  /* of __wrphase_futex, on which readers and writers wait, */
+#define RWLOCK_WRITERS	 12 /* and of __writers_futex, on which writers do */
+#define RWLOCK_CURRENT	 24 /* of __cur_writer */
+#define RWLOCK_ALIGNMENT 8
+
+static int word_at(uint64_t addr)
+{
+	int word;
+
+	return peek(addr, &word, sizeof(word)) ? word : 0;
+}
+
+/* Larger than any tid (PID_MAX_LIMIT): the memory is no lock, or no lock any more. */
+static int plausible(int tid)
+{
+	return tid > 0 && tid <= 4194304 ? tid : 0;
+}
+
+static bool is_plain_wait(const struct task_call *call)
+{
+	uint64_t op = call->arg[1] & (uint64_t)FUTEX_CMD_MASK;
+
+	return op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET;
+}
+
+/*
+ * When the kernel refuses a mutex with priority inheritance because that would be a
+ * deadlock, glibc goes to sleep for ever on a word of its own frame that is 0, as no
+ * mutex that is held would be.
+ */
+static bool is_dummy(const struct task_call *call)
+{
+	uint64_t above = call->arg[0] - call->sp;
+
+	return is_plain_wait(call) && call->arg[2] == 0 && above < PAGE_BYTES;
+}
+
+/* Priority inheritance keeps the owner in the futex word itself, for the kernel. */
+static struct lock_owner of_mutex(const struct task_call *call)
+{
+	uint64_t lock = call->arg[0];
+	bool is_shared = !(call->arg[1] & FUTEX_PRIVATE_FLAG);
+	int tid = word_at(lock + MUTEX_OWNER);
+
+	if (is_dummy(call))
+		return (struct lock_owner){ .hopeless = true };
+	if (tid == 0 && !is_plain_wait(call))
+		tid = word_at(lock) & FUTEX_TID_MASK;
+	return (struct lock_owner){ lock, word_at(lock) ? plausible(tid) : 0, is_shared, false };
+}
+
+static struct lock_owner of_rwlock(const struct task_call *call)
+{
+	uint64_t word = call->arg[0];
+	uint64_t lock = word - (word % RWLOCK_ALIGNMENT ? RWLOCK_WRITERS : RWLOCK_PHASE);
+
+	return (struct lock_owner){ .lock = lock,
+				    .tid = plausible(word_at(lock + RWLOCK_CURRENT)) };
+}
+
+/* The futex word is the tid of the thread; the kernel clears it when that ends. */
+static struct lock_owner of_join(const struct task_call *call)
+{
+	int tid = word_at(call->arg[0]);
+
+	return (struct lock_owner){ .tid = tid == (int)call->arg[2] ? plausible(tid) : 0 };
+}
+
+struct lock_owner lock_owner_read(const struct wait *w, const struct task_call *call)
+{
+	switch (w->kind) {
+	case WAIT_MUTEX:
+		return of_mutex(call);
+	case WAIT_RWLOCK:
+		return of_rwlock(call);
+	case WAIT_JOIN:
+		return of_join(call);
+	default:
+		return (struct lock_owner){ 0 };
+	}
+}

@@ -1,0 +1,23 @@
+/*
+ * Who holds what a thread waits for, as glibc's own records say: a mutex keeps its
+ * owner's tid behind its futex word, a read-write lock its writer's, a thread
+ * that can be joined its own.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_LOCKS_LOCK_OWNER_H
+#define SAMPLER_LOCKS_LOCK_OWNER_H
+
+#include "sampler/locks/wait.h"
+
+struct lock_owner {
+	uint64_t lock;	/* address of the mutex or lock; 0: a join, or not known */
+	int tid;	/* who holds it, or who is joined; 0: not known */
+	bool is_shared; /* with other processes, perhaps of other pid namespaces */
+	bool hopeless;	/* the kernel has refused it as a deadlock, and libc waits for ever */
+};
+
+/* Reads the program's memory as it is now. */
+struct lock_owner lock_owner_read(const struct wait *w, const struct task_call *call);
+
+#endif

@@ -1,0 +1,204 @@
+#include "sampler/locks/wait.h"
+
+#include <linux/futex.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "sampler/base/cc.h"
+
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+struct named_call {
+	uint16_t nr;
+	const char *reason;
+};
+
+static const struct named_call calls[] = {
+	{ SYS_read, "read" },
+	{ SYS_readv, "read" },
+	{ SYS_pread64, "read" },
+	{ SYS_preadv, "read" },
+	{ SYS_preadv2, "read" },
+	{ SYS_write, "write" },
+	{ SYS_writev, "write" },
+	{ SYS_pwrite64, "write" },
+	{ SYS_pwritev, "write" },
+	{ SYS_pwritev2, "write" },
+	{ SYS_sendfile, "write" },
+	{ SYS_splice, "splice" },
+	{ SYS_recvfrom, "socket receive" },
+	{ SYS_recvmsg, "socket receive" },
+	{ SYS_recvmmsg, "socket receive" },
+	{ SYS_sendto, "socket send" },
+	{ SYS_sendmsg, "socket send" },
+	{ SYS_sendmmsg, "socket send" },
+	{ SYS_accept, "socket accept" },
+	{ SYS_accept4, "socket accept" },
+	{ SYS_connect, "socket connect" },
+	{ SYS_poll, "poll" },
+	{ SYS_ppoll, "poll" },
+	{ SYS_select, "select" },
+	{ SYS_pselect6, "select" },
+	{ SYS_epoll_wait, "epoll wait" },
+	{ SYS_epoll_pwait, "epoll wait" },
+	{ SYS_epoll_pwait2, "epoll wait" },
+	{ SYS_nanosleep, "sleep" },
+	{ SYS_clock_nanosleep, "sleep" },
+	{ SYS_pause, "signal wait" },
+	{ SYS_rt_sigsuspend, "signal wait" },
+	{ SYS_rt_sigtimedwait, "signal wait" },
+	{ SYS_wait4, "child wait" },
+	{ SYS_waitid, "child wait" },
+	{ SYS_vfork, "child wait" },
+	{ SYS_semop, "semaphore wait" },
+	{ SYS_semtimedop, "semaphore wait" },
+	{ SYS_msgrcv, "message receive" },
+	{ SYS_msgsnd, "message send" },
+	{ SYS_mq_timedreceive, "message receive" },
+	{ SYS_mq_timedsend, "message send" },
+	{ SYS_io_getevents, "IO wait" },
+	{ SYS_io_pgetevents, "IO wait" },
+	{ SYS_io_uring_enter, "IO wait" },
+	{ SYS_fsync, "IO wait" },
+	{ SYS_fdatasync, "IO wait" },
+	{ SYS_sync_file_range, "IO wait" },
+	{ SYS_flock, "file lock" },
+	{ SYS_fcntl, "file lock" },
+	{ SYS_open, "open" },
+	{ SYS_openat, "open" },
+	{ SYS_ioctl, "ioctl" },
+	{ SYS_futex_waitv, "futex wait" },
+};
+
+static const char *reason_of(int64_t nr)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(calls); i++)
+		if (calls[i].nr == nr)
+			return calls[i].reason;
+	return "system call";
+}
+
+static bool is_pi(uint64_t op)
+{
+	op &= FUTEX_CMD_MASK;
+	return op == FUTEX_LOCK_PI || op == 13 /* FUTEX_LOCK_PI2, not in every header */;
+}
+
+/* futex(word, op, value, timeout, ...) */
+static struct wait wait_of_futex(const struct task_call *call)
+{
+	struct wait w = { .kind = WAIT_FUTEX, .reason = "futex wait" };
+
+	w.timed = call->arg[3] != 0;
+	if (is_pi(call->arg[1])) {
+		w.kind = WAIT_MUTEX;
+		w.reason = "mutex wait";
+	}
+	return w;
+}
+
+struct wait wait_of_call(const struct task_call *call)
+{
+	if (call->state == TASK_STOPPED)
+		return (struct wait){ .reason = "stopped or page fault" };
+	if (call->nr == SYS_futex)
+		return wait_of_futex(call);
+	return (struct wait){ .reason = reason_of(call->nr) };
+}
+
+/* ---- libc's functions */
+
+struct named_function {
+	const char *start; /* of the name, without leading underscores */
+	enum wait_kind kind;
+	const char *reason;
+};
+
+/* Exported names and those that debug symbols have, of glibc 2.17 and later. */
+static const struct named_function functions[] = {
+	{ "pthread_mutex_", WAIT_MUTEX, "mutex wait" },
+	{ "lll_lock_wait_private", WAIT_OTHER, "libc lock wait" },
+	{ "mtx_lock", WAIT_MUTEX, "mutex wait" },
+	{ "mtx_timedlock", WAIT_MUTEX, "mutex wait" },
+	{ "pthread_rwlock_", WAIT_RWLOCK, "rwlock wait" },
+	{ "pthread_cond_", WAIT_COND, "condition wait" },
+	{ "cnd_wait", WAIT_COND, "condition wait" },
+	{ "cnd_timedwait", WAIT_COND, "condition wait" },
+	{ "sem_wait", WAIT_SEMAPHORE, "semaphore wait" },
+	{ "sem_timedwait", WAIT_SEMAPHORE, "semaphore wait" },
+	{ "sem_clockwait", WAIT_SEMAPHORE, "semaphore wait" },
+	{ "new_sem_", WAIT_SEMAPHORE, "semaphore wait" },
+	{ "pthread_barrier_wait", WAIT_BARRIER, "barrier wait" },
+	{ "pthread_join", WAIT_JOIN, "join" },
+	{ "pthread_timedjoin", WAIT_JOIN, "join" },
+	{ "pthread_clockjoin", WAIT_JOIN, "join" },
+	{ "thrd_join", WAIT_JOIN, "join" },
+	{ "pthread_once", WAIT_ONCE, "once wait" },
+};
+
+static const char *bare(const char *name)
+{
+	while (*name == '_')
+		name++;
+	return strncmp(name, "GI_", 3) == 0 ? bare(name + 3) : name;
+}
+
+bool wait_refine(struct wait *w, const char *function)
+{
+	if (w->kind != WAIT_FUTEX)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++) {
+		if (strncmp(bare(function), functions[i].start, strlen(functions[i].start)) != 0)
+			continue;
+		w->kind = functions[i].kind;
+		w->reason = functions[i].reason;
+		return true;
+	}
+	return false;
+}
+
+/* ---- the kernel's functions */
+
+static const struct {
+	const char *part, *reason;
+} sleeps[] = {
+	{ "futex", "futex wait" },
+	{ "ep_poll", "epoll wait" },
+	{ "do_epoll_wait", "epoll wait" },
+	{ "do_select", "select" },
+	{ "poll", "poll" },
+	{ "nanosleep", "sleep" },
+	{ "sigtimedwait", "signal wait" },
+	{ "sigsuspend", "signal wait" },
+	{ "accept", "socket accept" },
+	{ "connect", "socket connect" },
+	{ "recv", "socket receive" },
+	{ "skb_wait", "socket receive" },
+	{ "wait_for_more_packets", "socket receive" },
+	{ "wait_for_wmem", "socket send" },
+	{ "sk_stream_wait_memory", "socket send" },
+	{ "sk_wait_data", "socket receive" },
+	{ "pipe_read", "read" },
+	{ "pipe_wait", "read" },
+	{ "pipe_write", "write" },
+	{ "do_wait", "child wait" },
+	{ "semtimedop", "semaphore wait" },
+	{ "msgrcv", "message receive" },
+	{ "read_events", "IO wait" },
+	{ "io_schedule", "IO wait" },
+	{ "tty_read", "read" },
+};
+
+const char *wait_of_wchan(const char *wchan)
+{
+	for (size_t i = 0; *wchan && i < ARRAY_SIZE(sleeps); i++)
+		if (strstr(wchan, sleeps[i].part))
+			return sleeps[i].reason;
+	return NULL;
+}

@@ -1,0 +1,45 @@
+/*
+ * What a thread waits for, in words: from its system call, and for futexes from
+ * the functions of libc that it is in.  Pure.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_LOCKS_WAIT_H
+#define SAMPLER_LOCKS_WAIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/process/task_call.h"
+
+enum wait_kind {
+	WAIT_OTHER,
+	WAIT_FUTEX, /* on a futex, for whatever */
+	WAIT_MUTEX,
+	WAIT_RWLOCK,
+	WAIT_COND,
+	WAIT_SEMAPHORE,
+	WAIT_BARRIER,
+	WAIT_JOIN,
+	WAIT_ONCE,
+};
+
+struct wait {
+	enum wait_kind kind;
+	const char *reason; /* "epoll wait"; no comma, no bracket; lives for ever */
+	bool timed;	    /* a futex wait that ends by itself */
+};
+
+/* By the system call alone. */
+struct wait wait_of_call(const struct task_call *call);
+
+/*
+ * A futex wait by the name of a function that it is in, leaf first: false when the
+ * name says nothing, and then the next one may.
+ */
+bool wait_refine(struct wait *w, const char *function);
+
+/* By the kernel function it sleeps in, where the call is not told; NULL if that says nothing. */
+const char *wait_of_wchan(const char *wchan);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * The table of loaded objects (executable, libraries, vdso), read from the
+ * dynamic loader's own list (r_debug) by fault-proof copies.  No loader
+ * function is called and no loader lock is taken, so a target that sits inside
+ * dlopen or forks at the wrong moment cannot meet us there (H01).
+ *
+ * A module that leaves the list stays in the table as `died` until
+ * modules_release(), so that the frames of a running profile keep their names.
+ *
+ * Context: listener only, unless a function says otherwise.
+ */
+#ifndef SAMPLER_PROCESS_MODULES_H
+#define SAMPLER_PROCESS_MODULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MODULE_MAX	  4096 /* loaded objects; more are counted and left out */
+#define MODULE_RANGES_MAX 4    /* coalesced executable ranges of one object */
+#define MODULE_PATH_MAX	  1024 /* longer paths are cut */
+#define BUILD_ID_MAX	  32   /* bytes; SHA-1 has 20 */
+
+/* One executable range, page aligned, as the kernel maps it. */
+struct module_range {
+	uint64_t start;
+	uint64_t limit;	 /* first byte behind */
+	uint64_t offset; /* of `start` in the file */
+};
+
+struct module {
+	uint64_t bias; /* runtime address = bias + p_vaddr */
+	uint64_t ehdr; /* runtime address of the ELF header, 0 if it is not mapped */
+	uint64_t phdr; /* runtime address of the program headers */
+	uint32_t phdr_count;
+	uint32_t range_count;
+	struct module_range range[MODULE_RANGES_MAX];
+	uint64_t image_start, image_limit; /* all PT_LOAD segments */
+	uint64_t eh_frame_hdr;		   /* runtime address, 0 if there is none */
+	uint64_t eh_frame_hdr_limit;
+	uint64_t dynamic;  /* runtime address of PT_DYNAMIC, 0 if there is none */
+	uint64_t link_map; /* the loader's record: identity of this loading */
+	uint32_t born;	   /* generation in which it appeared */
+	uint32_t died;	   /* generation in which it was gone; UINT32_MAX while loaded */
+	uint8_t build_id[BUILD_ID_MAX];
+	uint8_t build_id_len;
+	bool is_main;
+	bool is_vdso;
+	bool is_go;		    /* holds a Go runtime */
+	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
+};
+
+/*
+ * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)
+ * and where the kernel put its program headers and the vdso (auxiliary vector).
+ * Context: init.
+ */
+void modules_init(void);
+
+/*
+ * Reads the loader's list again.  Returns true when a module appeared or went.
+ * The generation moves only when one went.
+ */
+bool modules_refresh(void);
+
+/*
+ * Objects were loaded since the last refresh: the loader puts them behind the last
+ * one of their namespace.  Reads one word for each namespace.
+ */
+bool modules_have_come(void);
+
+/*
+ * A new generation, in which the modules from `first` on begin: addresses in them
+ * that were met before are of something that came and went unseen.
+ */
+void modules_renew(size_t first);
+
+/* Whether the last refresh saw all there is; false if the list was being changed meanwhile. */
+bool modules_are_current(void);
+
+/* Context: any role. */
+uint32_t modules_generation(void);
+
+size_t modules_count(void);
+const struct module *module_at(size_t index);
+
+/* The module that holds executable code at `pc` in this generation, or NULL. */
+const struct module *module_find(uint64_t pc, uint32_t generation);
+
+/* Whether anything loaded brings a Go runtime. */
+bool modules_have_go(void);
+
+/*
+ * Keeps the table, unless a child was forked while it was being changed: then it
+ * is empty, of the same generation.  Returns whether it was kept.  Context: child.
+ */
+bool modules_after_fork(void);
+
+/*
+ * Gives the table's memory back; the next modules_refresh() reads everything
+ * again.  Only when no profile holds addresses.  The generation does not move back.
+ */
+void modules_release(void);
+
+#endif

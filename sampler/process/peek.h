@@ -1,0 +1,46 @@
+/*
+ * Fault-proof reads of the target's memory.  A module may be unmapped by the
+ * target at any moment, so nothing on the listener reads target memory through
+ * a pointer: it asks the kernel to copy (process_vm_readv, else /proc/self/mem)
+ * and gets an error instead of a SIGSEGV.
+ *
+ * The word reader keeps a small cache of pages, because unwind tables are read
+ * eight bytes at a time.  peek_forget() empties it; call it whenever the target
+ * may have changed what is mapped.
+ *
+ * Context: listener (one thread; the cache has no lock).
+ */
+#ifndef SAMPLER_PROCESS_PEEK_H
+#define SAMPLER_PROCESS_PEEK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Copies `len` bytes at `addr`.  False when any of them is unreadable. */
+bool peek(uint64_t addr, void *to, size_t len);
+
+/* Copies what is readable of `len` bytes from `addr` on; returns how many bytes that were. */
+size_t peek_some(uint64_t addr, void *to, size_t len);
+
+/* Copies a NUL-ended string, cutting it at size - 1.  False when unreadable. */
+bool peek_string(uint64_t addr, char *to, size_t size);
+
+/* Like peek(), through the page cache: up to 8 bytes, for tables. */
+bool peek_cached(uint64_t addr, void *to, size_t len);
+
+void peek_forget(void);
+
+/* process_vm_readv would kill here: use /proc/self/mem only.  Context: init. */
+void peek_avoid_vm_readv(void);
+
+/* Gives the page cache's memory back until it is used again. */
+void peek_release(void);
+
+/* The cache is not there, nor is the descriptor: a child, or a new listener.  Context: child,
+ * listener.
+ */
+void peek_after_fork(void);
+void peek_new_descriptors(void);
+
+#endif

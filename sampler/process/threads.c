@@ -1,0 +1,207 @@
+/*
+ * Who moves a record's state:
+ *
+ *   FREE -> UNARMED     whoever claims it (thread_claim)
+ *   ENDED -> FREE       the listener
+ *   all others          the thread itself or the listener, in arm.c: one exchange
+ *                       decides, the winner owns the timer
+ */
+#include "sampler/process/threads.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+
+#define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
+#define WORDS	     (THREADS_MAX / 64)
+
+static struct thread *_Atomic region;	  /* set once, never unmapped */
+static atomic_uint_fast64_t taken[WORDS]; /* one bit a record */
+static atomic_uint words_used;		  /* words of `taken` that were ever used */
+static __thread struct thread *self;	  /* valid while its tid is ours */
+
+int threads_open(void)
+{
+	if (!atomic_load_explicit(&region, memory_order_relaxed)) {
+		/* not left out of forks: the forking thread's `self` goes on pointing there */
+		struct thread *r = sys_map_wiped(REGION_BYTES);
+
+		/* release: pairs with the acquire in records() */
+		atomic_store_explicit(&region, r, memory_order_release);
+	}
+	return atomic_load_explicit(&region, memory_order_relaxed) ? 0 : -1;
+}
+
+static struct thread *records(void)
+{
+	return atomic_load_explicit(&region, memory_order_acquire);
+}
+
+void threads_after_fork(void)
+{
+	for (int i = 0; i < WORDS; i++)
+		atomic_store_explicit(&taken[i], 0, memory_order_relaxed);
+	atomic_store_explicit(&words_used, 0, memory_order_relaxed);
+}
+
+void threads_close(void)
+{
+	threads_after_fork(); /* the same, but for the pages */
+	sys_discard(records(), REGION_BYTES);
+}
+
+struct thread *thread_from_cookie(const void *cookie)
+{
+	struct thread *first = records();
+	uint64_t at = (uint64_t)cookie - (uint64_t)first;
+
+	if (!first || at >= REGION_BYTES || at % sizeof(struct thread))
+		return NULL;
+	return first + at / sizeof(struct thread);
+}
+
+static bool is_live(struct thread *t)
+{
+	int state = atomic_load_explicit(&t->state, memory_order_acquire);
+
+	return state != THREAD_FREE && state != THREAD_ENDED;
+}
+
+static struct thread *find_tid(int tid, const struct thread *but)
+{
+	uint32_t words = atomic_load_explicit(&words_used, memory_order_acquire);
+
+	for (uint32_t i = 0; i < words; i++) {
+		uint64_t bits = atomic_load_explicit(&taken[i], memory_order_relaxed);
+
+		for (; bits; bits &= bits - 1) {
+			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (t->tid == tid && !t->watch && t != but && is_live(t))
+				return t;
+		}
+	}
+	return NULL;
+}
+
+struct thread *thread_self(void)
+{
+	int tid = sys_gettid();
+
+	if (!self || self->tid != tid || !is_live(self))
+		self = find_tid(tid, NULL);
+	return self;
+}
+
+struct thread *thread_twin(const struct thread *t)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	return find_tid(t->tid, t);
+}
+
+void thread_remember_self(struct thread *t)
+{
+	self = t;
+}
+
+static void raise_words_used(uint32_t words)
+{
+	unsigned seen = atomic_load_explicit(&words_used, memory_order_relaxed);
+
+	while (seen < words &&
+	       !atomic_compare_exchange_weak_explicit(&words_used, &seen, words,
+						      memory_order_release, memory_order_relaxed))
+		;
+}
+
+/* Takes the lowest free bit of one word; -1 when there is none. */
+static int take_bit(atomic_uint_fast64_t *word)
+{
+	uint64_t bits = atomic_load_explicit(word, memory_order_relaxed);
+
+	while (~bits) {
+		int bit = __builtin_ctzll(~bits);
+
+		if (atomic_compare_exchange_weak_explicit(word, &bits, bits | 1ULL << bit,
+							  memory_order_acquire,
+							  memory_order_relaxed))
+			return bit;
+	}
+	return -1;
+}
+
+static void reset(struct thread *t, int tid, uint32_t watch)
+{
+	t->tid = tid;
+	t->watch = watch;
+	t->timer = -1;
+	t->newborn = false;
+	t->tp = 0;
+	t->cpu_seen_ns = 0;
+	t->ticks_seen = 0;
+	t->counted = false;
+	t->found = true;
+	t->parked_left_ns = 0;
+	atomic_store_explicit(&t->stack_lo, 0, memory_order_relaxed);
+	atomic_store_explicit(&t->stack_hi, 0, memory_order_relaxed);
+	/* release: whoever sees the state sees the fields above */
+	atomic_store_explicit(&t->state, THREAD_UNARMED, memory_order_release);
+}
+
+static struct thread *claim(int tid, uint32_t watch)
+{
+	for (uint32_t i = 0; records() && i < WORDS; i++) {
+		int bit = take_bit(&taken[i]);
+
+		if (bit >= 0) {
+			struct thread *t = &records()[i * 64 + (uint32_t)bit];
+
+			raise_words_used(i + 1);
+			reset(t, tid, watch);
+			return t;
+		}
+	}
+	return NULL;
+}
+
+struct thread *thread_claim(int tid)
+{
+	return claim(tid, 0);
+}
+
+struct thread *thread_claim_watched(int tid, uint32_t watch)
+{
+	return claim(tid, watch);
+}
+
+void thread_end(struct thread *t)
+{
+	atomic_store_explicit(&t->state, THREAD_ENDED, memory_order_release);
+}
+
+void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
+{
+	uint32_t words = atomic_load_explicit(&words_used, memory_order_acquire);
+
+	for (uint32_t i = 0; i < words; i++) {
+		uint64_t bits = atomic_load_explicit(&taken[i], memory_order_acquire);
+
+		for (; bits; bits &= bits - 1) {
+			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
+
+			if (atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_FREE)
+				fn(t, arg);
+		}
+	}
+}
+
+void thread_recycle(struct thread *t)
+{
+	uint64_t i = (uint64_t)(t - records());
+
+	atomic_store_explicit(&t->state, THREAD_FREE, memory_order_relaxed);
+	/* release: pairs with the acquire in take_bit() */
+	atomic_fetch_and_explicit(&taken[i / 64], ~(1ULL << (i % 64)), memory_order_release);
+}

@@ -1,4 +1,0 @@
-#include "sampler/reserve.h"
-
-/* The only common symbol: the linker puts those last. */
-struct reserve reserve __attribute__((common, aligned(PAGE_BYTES)));

@@ -1,0 +1,49 @@
+/*
+ * Which call created each thread that is alive: what the threadcreate profile
+ * shows.  The creator's stack is taken in the pthread_create hook, and noted
+ * under the thread's id by the thread itself.
+ *
+ * Threads that end without telling (cancelled, or by a raw system call) are found
+ * out when the list is read.
+ */
+#ifndef SAMPLER_THREADS_BIRTHS_H
+#define SAMPLER_THREADS_BIRTHS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/stacks.h"
+
+struct site;
+
+/* Nothing is recorded before.  Context: init. */
+void births_turn_on(void);
+
+/* Context: hook. */
+bool births_are_on(void);
+
+/* The stack of a call of pthread_create from `caller` (pc is a return address).  Context: hook. */
+struct site *birth_site(struct frame_regs caller);
+
+/* First and last act of a thread that was created there.  Context: hook. */
+void birth_begins(struct site *site);
+void birth_ends(void);
+
+/* The parent's threads are not here.  Context: child. */
+void births_after_fork(void);
+
+/* Calls fn for every thread that is noted, also some that may have ended.  Context: listener. */
+void births_each(void (*fn)(int tid, void *arg), void *arg);
+
+/*
+ * The same with the site that created the thread; of two calls with one tid, the one
+ * with the later order is right.  Context: listener.
+ */
+void births_each_site(void (*fn)(int tid, uint32_t order, const struct site *s, void *arg),
+		      void *arg);
+
+/* Adds every thread but ours to its creator's stack, in value[0].  Context: listener. */
+void births_snapshot(struct stack_table *t);
+
+#endif

@@ -1,0 +1,114 @@
+#include "sampler/threads/blocked.h"
+
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+#include "sampler/process/peek.h"
+#include "sampler/unwind/code.h"
+#include "sampler/unwind/find_bp.h"
+
+#define LOOKS_MAX 4
+
+/* Most threads that wait are not deep; a copy that turns out too short is made again, larger. */
+static const uint32_t slice_sizes[] = { 8192, 65536, SLICE_BYTES_MAX };
+
+#define CAPTURE_BYTES (sizeof(struct capture) + SLICE_BYTES_MAX)
+
+/* Unknown code may be a library that was loaded a moment ago. */
+#define REFRESH_EVERY_NS (50 * NS_PER_MS)
+
+bool blocked_init(struct blocked *b)
+{
+	b->capture = sys_map(CAPTURE_BYTES);
+	return b->capture != NULL;
+}
+
+void blocked_release(struct blocked *b)
+{
+	if (b->capture)
+		sys_unmap(b->capture, CAPTURE_BYTES);
+	b->capture = NULL;
+}
+
+static void set_registers(struct capture *c, const struct task_call *call)
+{
+	memset(c, 0, sizeof(*c));
+	c->bp_unknown = true;
+	c->reg[REG_RIP] = call->pc;
+	c->reg[REG_RSP] = call->sp;
+	c->slice_at = ALIGN_DOWN(call->sp, 8) - RED_ZONE_BYTES;
+}
+
+/* False when the memory ended before the copy was full: there is no more of the stack. */
+static bool copy(struct capture *c, uint32_t len)
+{
+	c->slice_len = (uint32_t)ALIGN_DOWN(peek_some(c->slice_at, c->slice, len), 8);
+	return c->slice_len == len;
+}
+
+static bool walk(struct blocked *b)
+{
+	b->capture->reg[REG_RBP] = 0;
+	b->capture->bp_unknown = true;
+	walk_try(b->capture, &b->walk);
+	if (b->walk.end == WALK_NEEDS_BP)
+		find_bp(b->capture, &b->walk);
+	return b->walk.end == WALK_COMPLETE;
+}
+
+/* The same copy may be walked again once the module table is up to date. */
+static bool walk_fresh(struct blocked *b)
+{
+	if (walk(b))
+		return true;
+	if (b->walk.end != WALK_NO_RULE || sys_now_ns() - code_refreshed_ns() < REFRESH_EVERY_NS)
+		return false;
+	return code_refresh() && walk(b);
+}
+
+static bool larger_helps(const struct blocked *b)
+{
+	return b->walk.end == WALK_SLICE || b->walk.end == WALK_NEEDS_BP;
+}
+
+/* Copies and walks; the second look comes right after the copy that is used. */
+static enum blocked_result take(struct blocked *b, const struct task_reader *r)
+{
+	bool more = true;
+
+	set_registers(b->capture, &b->call);
+	for (size_t i = 0; more && i < ARRAY_SIZE(slice_sizes); i++) {
+		more = copy(b->capture, slice_sizes[i]);
+		if (b->capture->slice_len <= RED_ZONE_BYTES)
+			return BLOCKED_UNREADABLE;
+		if (!task_reader_unmoved(r))
+			return BLOCKED_MOVED;
+		if (walk_fresh(b) || !larger_helps(b))
+			break;
+	}
+	return BLOCKED_TAKEN;
+}
+
+static enum blocked_result look(struct blocked *b, int dir, int tid)
+{
+	enum blocked_result result = BLOCKED_NOT;
+	struct task_reader r;
+
+	b->call = task_reader_open(&r, dir, tid);
+	if (b->call.state == TASK_IN_CALL || b->call.state == TASK_STOPPED)
+		result = take(b, &r);
+	task_reader_close(&r);
+	return result;
+}
+
+enum blocked_result blocked_take(struct blocked *b, int dir, int tid)
+{
+	enum blocked_result result = BLOCKED_MOVED;
+
+	for (int i = 0; result == BLOCKED_MOVED && i < LOOKS_MAX; i++)
+		result = look(b, dir, tid);
+	if (result == BLOCKED_TAKEN && b->walk.end != WALK_COMPLETE)
+		walk_mark_cut(&b->walk);
+	return result;
+}

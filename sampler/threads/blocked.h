@@ -1,0 +1,35 @@
+/*
+ * The stack of a thread that waits, without touching it: SP and PC from
+ * /proc/self/task/TID/syscall, a copy of its stack, and a second look that finds
+ * it in the same place.  No signal, no wake-up, no system call of its returns
+ * early (H05, H28).
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_THREADS_BLOCKED_H
+#define SAMPLER_THREADS_BLOCKED_H
+
+#include "sampler/process/task_call.h"
+#include "sampler/unwind/walk.h"
+
+enum blocked_result {
+	BLOCKED_TAKEN,	    /* the walk is its stack; cut ones are marked as always */
+	BLOCKED_MOVED,	    /* it went on while we looked, each time */
+	BLOCKED_UNREADABLE, /* its stack is not there to be read */
+	BLOCKED_NOT,	    /* it runs, is gone, or cannot be looked at: see call.state */
+};
+
+struct blocked {
+	struct capture *capture; /* with room for SLICE_BYTES_MAX */
+	struct walk walk;
+	struct task_call call;
+};
+
+/* Memory for the copy; false without it. */
+bool blocked_init(struct blocked *b);
+void blocked_release(struct blocked *b);
+
+/* `dir` is /proc/self/task, opened. */
+enum blocked_result blocked_take(struct blocked *b, int dir, int tid);
+
+#endif

@@ -1,0 +1,393 @@
+/*
+ * Three phases: list the threads; look at each once; then, for those that were
+ * running, wait for ticks and look again, as most of them block soon.
+ */
+#include "sampler/threads/dump.h"
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sort.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/cpu.h"
+#include "sampler/process/modules.h"
+#include "sampler/process/tasks.h"
+#include "sampler/threads/births.h"
+#include "sampler/threads/blocked.h"
+#include "sampler/unwind/code.h"
+#include "sampler/unwind/sites.h"
+
+#define STACKS_BYTES (24UL << 20)
+#define SLICE_NS     (5 * NS_PER_MS) /* of work between two looks at other connections */
+#define LOOK_NS	     (2 * NS_PER_MS) /* between two looks at threads that run */
+/* For ticks: many scheduler ticks.  On a busy machine longer, as long as some still come. */
+#define PATIENCE_NS	 (250 * NS_PER_MS)
+#define LONG_PATIENCE_NS NS_PER_SECOND
+
+#define NO_STACK DUMP_NO_STACK
+
+enum phase { PHASE_LOOK, PHASE_WATCH, PHASE_DONE };
+
+struct work {
+	struct dump dump; /* first: what callers see */
+	struct arena arena;
+	struct cpu_watch watch;
+	struct blocked blocked;
+	enum phase phase;
+	uint32_t next;		 /* thread to look at */
+	uint32_t pending;	 /* threads without a stack in this round */
+	uint32_t pending_before; /* in the round before */
+	int64_t watched_ns;	 /* since when we wait for ticks */
+	int64_t give_up_ns;
+	int dir;	      /* /proc/self/task, within a step */
+	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
+	bool with_times;
+};
+
+/* ---- listing */
+
+struct listing {
+	struct arena *arena;
+	struct sort_pair *tid; /* key: the tid */
+	size_t count, room;
+	size_t unlisted;
+	int self;
+};
+
+static bool make_room(struct listing *l)
+{
+	size_t old = l->room * sizeof(*l->tid);
+	struct sort_pair *more;
+
+	if (l->count < l->room)
+		return true;
+	more = l->room < DUMP_THREADS_MAX ? arena_grow(l->arena, l->tid, old, old * 2) : NULL;
+	if (!more)
+		return false;
+	l->tid = more;
+	l->room *= 2;
+	return true;
+}
+
+static void list_thread(int tid, void *arg)
+{
+	struct listing *l = arg;
+
+	if (tid == l->self)
+		return;
+	if (make_room(l))
+		l->tid[l->count++] = (struct sort_pair){ (uint64_t)tid, 0 };
+	else
+		l->unlisted++;
+}
+
+static bool take_list(struct work *w, const struct listing *l)
+{
+	w->dump.thread = arena_array(&w->arena, l->count, sizeof(*w->dump.thread));
+	if (!w->dump.thread)
+		return false;
+	for (size_t i = 0; i < l->count; i++)
+		w->dump.thread[i] = (struct dump_thread){ .tid = (int)l->tid[i].key,
+							  .stack = NO_STACK,
+							  .creator = NO_STACK,
+							  .idle_ns = -1 };
+	w->dump.count = (uint32_t)l->count;
+	w->dump.unlisted = (uint32_t)l->unlisted;
+	counter_add(COUNTER_DUMP_THREADS_UNLISTED, l->unlisted);
+	return true;
+}
+
+/* Without /proc (H57) the main thread is known, and who told us of its start. */
+static bool list_threads(struct work *w)
+{
+	struct listing l = { .arena = &w->arena, .room = 256, .self = sys_gettid() };
+
+	l.tid = arena_array(&w->arena, l.room, sizeof(*l.tid));
+	if (!l.tid)
+		return false;
+	if (!tasks_each(list_thread, &l) && l.count == 0) {
+		w->dump.no_proc = true;
+		list_thread(sys_getpid(), &l);
+		births_each(list_thread, &l);
+	}
+	sort_pairs(l.tid, l.count);
+	return take_list(w, &l);
+}
+
+/* ---- one thread */
+
+static void settle(struct work *w, struct dump_thread *t, enum dump_how how, const uint64_t *pc,
+		   uint32_t depth)
+{
+	struct stack *s = stack_table_add(&w->dump.stacks, pc, depth, modules_generation());
+
+	if (!s)
+		return;
+	t->how = how;
+	t->stack = s->index;
+	s->value[0]++;
+}
+
+static void settle_without_stack(struct work *w, struct dump_thread *t, enum dump_how how)
+{
+	static const uint64_t unseen = PSEUDO_UNSEEN, kernel = PSEUDO_KERNEL;
+
+	if (how == DUMP_NO_TICK || how == DUMP_REFUSED || how == DUMP_UNREADABLE)
+		counter_add(COUNTER_DUMP_STACKS_UNSEEN, 1);
+	settle(w, t, how, how == DUMP_KERNEL ? &kernel : &unseen, 1);
+}
+
+/* Both are of the scheduler's clock, so that its zero does not matter. */
+static int64_t idle_ns(const struct work *w, int tid)
+{
+	int64_t then = w->sched_now_ns > 0 ? task_exec_start(w->dir, tid) : -1;
+
+	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
+}
+
+static void settle_waiting(struct work *w, struct dump_thread *t)
+{
+	const struct walk *walk = &w->blocked.walk;
+
+	t->call = w->blocked.call;
+	if (w->with_times)
+		t->idle_ns = idle_ns(w, t->tid);
+	settle(w, t, DUMP_WAITING, walk->pc, walk->depth);
+}
+
+static void settle_unless_waiting(struct work *w, struct dump_thread *t)
+{
+	t->call.state = w->blocked.call.state;
+	switch (w->blocked.call.state) {
+	case TASK_GONE:
+		t->how = DUMP_GONE;
+		break;
+	case TASK_NO_STACK:
+		settle_without_stack(w, t, DUMP_KERNEL);
+		break;
+	case TASK_REFUSED:
+	case TASK_RUNNING:
+	case TASK_IN_CALL:
+	case TASK_STOPPED:
+		break; /* a tick may come */
+	}
+}
+
+static void look_at(struct work *w, struct dump_thread *t)
+{
+	switch (blocked_take(&w->blocked, w->dir, t->tid)) {
+	case BLOCKED_TAKEN:
+		settle_waiting(w, t);
+		break;
+	case BLOCKED_UNREADABLE:
+		t->call = w->blocked.call;
+		settle_without_stack(w, t, DUMP_UNREADABLE);
+		break;
+	case BLOCKED_NOT:
+		settle_unless_waiting(w, t);
+		break;
+	case BLOCKED_MOVED:
+		t->call.state = TASK_RUNNING;
+		counter_add(COUNTER_DUMP_THREADS_MOVED, 1);
+		break;
+	}
+}
+
+/* NULL when it is not in the list. */
+static struct dump_thread *find_thread(const struct work *w, int tid)
+{
+	uint32_t lo = 0, hi = w->dump.count;
+
+	while (lo < hi) {
+		uint32_t middle = lo + (hi - lo) / 2;
+
+		if (w->dump.thread[middle].tid < tid)
+			lo = middle + 1;
+		else
+			hi = middle;
+	}
+	return lo < w->dump.count && w->dump.thread[lo].tid == tid ? &w->dump.thread[lo] : NULL;
+}
+
+/* The tick may be of a thread that is in the list no more, or settled already. */
+static void tick_seen(void *arg, int tid, const struct walk *walk)
+{
+	struct dump_thread *t = find_thread(arg, tid);
+
+	if (t && t->how == DUMP_PENDING)
+		settle(arg, t, DUMP_RAN, walk->pc, walk->depth);
+}
+
+static void note_creator(int tid, uint32_t order, const struct site *site, void *arg)
+{
+	struct work *w = arg;
+	struct dump_thread *t = find_thread(w, tid);
+	struct stack *s;
+
+	if (!t || !site->depth ||
+	    (t->creator != NO_STACK && (int32_t)(order - t->creator_order) < 0))
+		return;
+	s = stack_table_add(&w->dump.stacks, site->pc, 1, site->generation);
+	if (!s)
+		return;
+	s->value[0]++; /* or it would be left out of the profile */
+	t->creator = s->index;
+	t->creator_order = order;
+}
+
+/*
+ * A thread under a filter of its own that forbids the return from a signal handler
+ * would be killed by a tick.  A CPU profile is worth that risk to who asks for it;
+ * a dump, which scrapers take, is not.
+ */
+static bool may_interrupt(void)
+{
+	return !sandbox_is_noted();
+}
+
+static void watch_thread(struct work *w, struct dump_thread *t)
+{
+	if (t->watched)
+		return;
+	t->watched = true;
+	if (!may_interrupt() || !cpu_watch_thread(&w->watch, t->tid))
+		counter_add(COUNTER_DUMP_THREADS_UNWATCHED, 1);
+}
+
+/* ---- rounds */
+
+static void give_up(struct work *w, struct dump_thread *t)
+{
+	if (t->call.state == TASK_REFUSED && w->dir >= 0)
+		task_wchan_read(w->dir, t->tid, t->wchan, sizeof(t->wchan));
+	settle_without_stack(w, t, t->call.state == TASK_REFUSED ? DUMP_REFUSED : DUMP_NO_TICK);
+}
+
+static void visit(struct work *w, struct dump_thread *t)
+{
+	if (w->phase == PHASE_LOOK)
+		task_name_read(w->dir, t->tid, t->name);
+	look_at(w, t);
+	if (t->how == DUMP_PENDING)
+		watch_thread(w, t);
+	w->pending += t->how == DUMP_PENDING;
+}
+
+static bool out_of_time(int64_t start_ns)
+{
+	return sys_now_ns() - start_ns > SLICE_NS;
+}
+
+/* False when the slice is used up before the round is. */
+static bool finish_round(struct work *w)
+{
+	int64_t start_ns = sys_now_ns();
+
+	for (; w->next < w->dump.count; w->next++) {
+		struct dump_thread *t = &w->dump.thread[w->next];
+
+		if (t->how == DUMP_PENDING)
+			visit(w, t);
+		if (w->next % 16 == 15 && out_of_time(start_ns)) {
+			w->next++;
+			return false;
+		}
+	}
+	return true;
+}
+
+static void give_up_on_rest(struct work *w)
+{
+	for (uint32_t i = 0; i < w->dump.count; i++)
+		if (w->dump.thread[i].how == DUMP_PENDING)
+			give_up(w, &w->dump.thread[i]);
+	w->pending = 0;
+}
+
+static void be_patient(struct work *w, int64_t now)
+{
+	if (w->phase == PHASE_LOOK)
+		w->watched_ns = now;
+	if (w->phase == PHASE_LOOK || w->pending < w->pending_before)
+		w->give_up_ns = MIN(now + PATIENCE_NS, w->watched_ns + LONG_PATIENCE_NS);
+	w->pending_before = w->pending;
+}
+
+/* A round is complete: on to the next, or to the end. */
+static int64_t after_round(struct work *w)
+{
+	int64_t now = sys_now_ns();
+
+	be_patient(w, now);
+	if (now >= w->give_up_ns)
+		give_up_on_rest(w);
+	w->phase = w->pending ? PHASE_WATCH : PHASE_DONE;
+	w->next = 0;
+	w->pending = 0;
+	return w->phase == PHASE_DONE ? 0 : now + LOOK_NS;
+}
+
+static int64_t step(struct work *w)
+{
+	int64_t again;
+
+	cpu_watch_poll();
+	again = finish_round(w) ? after_round(w) : sys_now_ns();
+	return again;
+}
+
+int64_t dump_step(struct dump *d)
+{
+	struct work *w = (struct work *)d;
+	int64_t again;
+
+	if (w->phase == PHASE_DONE)
+		return 0;
+	w->dir = sys_open_read("/proc/self/task");
+	w->sched_now_ns = w->with_times ? task_exec_start(w->dir, sys_gettid()) : -1;
+	again = step(w);
+	if (w->dir >= 0)
+		sys_close(w->dir);
+	return again;
+}
+
+/* ---- life */
+
+static bool start(struct work *w, bool with_times)
+{
+	w->arena.limit = DUMP_THREADS_MAX * 2 * sizeof(struct dump_thread);
+	w->with_times = with_times;
+	w->watch.seen = tick_seen;
+	w->watch.arg = w;
+	w->dump.start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
+	stack_table_init(&w->dump.stacks, STACKS_BYTES);
+	cpu_watch_open(&w->watch);
+	code_refresh();
+	if (!blocked_init(&w->blocked) || !list_threads(w))
+		return false;
+	if (with_times)
+		births_each_site(note_creator, w);
+	return true;
+}
+
+struct dump *dump_start(bool with_times)
+{
+	struct work *w = sys_map(sizeof(*w));
+
+	if (w && !start(w, with_times)) {
+		dump_free(&w->dump);
+		return NULL;
+	}
+	return w ? &w->dump : NULL;
+}
+
+void dump_free(struct dump *d)
+{
+	struct work *w = (struct work *)d;
+
+	cpu_watch_close(&w->watch);
+	blocked_release(&w->blocked);
+	stack_table_release(&w->dump.stacks);
+	arena_release(&w->arena);
+	sys_unmap(w, sizeof(*w));
+}

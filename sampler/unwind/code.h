@@ -1,0 +1,43 @@
+/*
+ * Keeps what was learned about code in step with what is loaded: reads the
+ * module table again and forgets the rows of modules that came or went.
+ *
+ * A dlclose is announced by its hook.  Until the listener has caught up, hooks
+ * must not use rows, because they may be of code that is no longer there.
+ */
+#ifndef SAMPLER_UNWIND_CODE_H
+#define SAMPLER_UNWIND_CODE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Returns true when a module came or went.  Context: listener. */
+bool code_refresh(void);
+
+/* The same, only if something was unloaded since the last look.  Context: listener. */
+void code_catch_up(void);
+
+/* CLOCK_MONOTONIC ns of the last code_refresh().  Context: listener. */
+int64_t code_refreshed_ns(void);
+
+/* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
+void code_release(void);
+
+/* Somebody keeps addresses for ever: the table of modules stays.  Context: init. */
+void code_keep(void);
+bool code_is_kept(void);
+
+/* Who was unloading is not there; what it unloaded may be gone.  Context: child. */
+void code_after_fork(void);
+
+/* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
+void code_unload_begins(void);
+void code_unload_ends(void);
+
+/* How many have ended.  Context: hook, listener. */
+unsigned code_unloads(void);
+
+/* Addresses mean what the module table says, and rows may be used.  Context: hook, listener. */
+bool code_is_fresh(void);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * A thread walks its own stack, by rows that are known already.
+ *
+ * Context: hook.
+ */
+#ifndef SAMPLER_UNWIND_HOOK_WALK_H
+#define SAMPLER_UNWIND_HOOK_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/sites.h"
+
+struct hook_walk {
+	uint64_t pc[SITE_DEPTH_MAX]; /* look-up addresses, leaf first */
+	uint32_t depth;
+};
+
+/*
+ * Walks from `caller` (pc is a return address); `leaf` (0: none) is put before
+ * it.  False when an address is not known yet, or the stack's bounds are not:
+ * then the listener has to do it.
+ */
+bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w);
+
+/*
+ * The caller of the function that says this: of the hook that it stands in, or
+ * that jumped to it.  A macro, because it is about that function.
+ */
+#define CALLER()                                                                                   \
+	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
+			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
+			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
+
+#endif

@@ -1,0 +1,427 @@
+#include "sampler/unwind/learn.h"
+
+#include <libunwind.h>
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/process/library.h"
+#include "sampler/process/modules.h"
+#include "sampler/process/peek.h"
+
+/* libunwind's table search for another process; declared in none of its public headers. */
+int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
+				       unw_proc_info_t *pi, int need_unwind_info, void *arg);
+
+/* Made-up registers, and the reach in which an address counts as relative to one of them. */
+#define PROBE_SP    0x100040000000UL
+#define PROBE_BP    0x200040000000UL
+#define PROBE_OTHER 0x300040000000UL
+#define PROBE_REACH 0x10000000L
+/* What made-up memory holds. */
+#define PROBE_WORD 0x1234
+
+#define LIBRARY_BYTES (4UL << 20)
+
+/* What a cursor is started on: a capture, or a probe at `pc` when capture is NULL. */
+struct subject {
+	const struct capture *capture;
+	uint64_t pc;
+	const struct module *module; /* of the last address asked for, NULL: of none */
+	bool found;		     /* unwind data covered that address */
+};
+
+static struct {
+	struct arena arena;
+	unw_addr_space_t space;
+} library = { .arena = ARENA_INIT(LIBRARY_BYTES) };
+
+static bool near(uint64_t addr, uint64_t base)
+{
+	return (int64_t)(addr - base) > -PROBE_REACH && (int64_t)(addr - base) < PROBE_REACH;
+}
+
+/* Header of .eh_frame_hdr: version, three encodings. */
+#define HDR_VERSION	   1
+#define ENC_PCREL_SDATA4   0x1b
+#define ENC_UDATA4	   0x03
+#define ENC_DATAREL_SDATA4 0x3b
+
+/* Every linker writes the search table in this one form. */
+static bool describe_table(const struct module *m, unw_dyn_info_t *di)
+{
+	uint8_t head[12];
+	uint32_t count;
+
+	if (!m->eh_frame_hdr || !peek_cached(m->eh_frame_hdr, head, sizeof(head)))
+		return false;
+	if (head[0] != HDR_VERSION || head[1] != ENC_PCREL_SDATA4 || head[2] != ENC_UDATA4 ||
+	    head[3] != ENC_DATAREL_SDATA4)
+		return false;
+	memcpy(&count, head + 8, sizeof(count));
+	memset(di, 0, sizeof(*di));
+	di->format = UNW_INFO_FORMAT_REMOTE_TABLE;
+	di->start_ip = m->image_start;
+	di->end_ip = m->image_limit;
+	di->u.rti.segbase = m->eh_frame_hdr;
+	di->u.rti.table_data = m->eh_frame_hdr + sizeof(head);
+	di->u.rti.table_len = count * 8UL / sizeof(unw_word_t);
+	return true;
+}
+
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
+			  void *arg)
+{
+	struct subject *s = arg;
+	const struct module *m = module_find(ip, modules_generation());
+	unw_dyn_info_t di;
+	int err = -UNW_ENOINFO;
+
+	s->module = m; /* first: the search reads its tables */
+	if (m && describe_table(m, &di))
+		err = _Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need, arg);
+	s->found = err >= 0;
+	return err;
+}
+
+static void put_unwind_info(unw_addr_space_t as, unw_proc_info_t *pi, void *arg)
+{
+	(void)as, (void)pi, (void)arg;
+}
+
+static int no_dyn_info(unw_addr_space_t as, unw_word_t *list, void *arg)
+{
+	(void)as, (void)list, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static bool read_slice(const struct capture *c, uint64_t addr, unw_word_t *out)
+{
+	uint64_t at = addr - c->slice_at;
+
+	if (at > c->slice_len || c->slice_len - at < sizeof(*out))
+		return false;
+	memcpy(out, c->slice + at, sizeof(*out));
+	return true;
+}
+
+/*
+ * From the live process only code and tables are read: they do not move.  What
+ * lies on a stack beyond the copy is another stack by now.
+ */
+static bool read_module(const struct subject *s, uint64_t addr, unw_word_t *out)
+{
+	const struct module *m = s->module;
+
+	return m && addr + sizeof(*out) > m->image_start && addr < m->image_limit &&
+	       peek_cached(addr, out, sizeof(*out));
+}
+
+static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int write, void *arg)
+{
+	const struct subject *s = arg;
+
+	(void)as;
+	if (write)
+		return -UNW_EINVAL;
+	if (s->capture)
+		return read_slice(s->capture, addr, out) || read_module(s, addr, out) ? 0
+										      : -UNW_EINVAL;
+	if (near(addr, PROBE_SP) || near(addr, PROBE_BP) || near(addr, PROBE_OTHER)) {
+		*out = PROBE_WORD;
+		return 0;
+	}
+	return read_module(s, addr, out) ? 0 : -UNW_EINVAL;
+}
+
+/* libunwind's register numbers in the order of ucontext's gregs. */
+static const uint8_t greg_of[] = {
+	[UNW_X86_64_RAX] = REG_RAX, [UNW_X86_64_RDX] = REG_RDX, [UNW_X86_64_RCX] = REG_RCX,
+	[UNW_X86_64_RBX] = REG_RBX, [UNW_X86_64_RSI] = REG_RSI, [UNW_X86_64_RDI] = REG_RDI,
+	[UNW_X86_64_RBP] = REG_RBP, [UNW_X86_64_RSP] = REG_RSP, [UNW_X86_64_R8] = REG_R8,
+	[UNW_X86_64_R9] = REG_R9,   [UNW_X86_64_R10] = REG_R10, [UNW_X86_64_R11] = REG_R11,
+	[UNW_X86_64_R12] = REG_R12, [UNW_X86_64_R13] = REG_R13, [UNW_X86_64_R14] = REG_R14,
+	[UNW_X86_64_R15] = REG_R15, [UNW_X86_64_RIP] = REG_RIP,
+};
+
+static unw_word_t probe_reg(const struct subject *s, unw_regnum_t reg)
+{
+	switch (reg) {
+	case UNW_X86_64_RIP:
+		return s->pc;
+	case UNW_X86_64_RSP:
+		return PROBE_SP;
+	case UNW_X86_64_RBP:
+		return PROBE_BP;
+	default:
+		return PROBE_OTHER;
+	}
+}
+
+static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *out, int write, void *arg)
+{
+	const struct subject *s = arg;
+
+	(void)as;
+	if (write || reg < 0 || (size_t)reg >= ARRAY_SIZE(greg_of))
+		return -UNW_EBADREG;
+	*out = s->capture ? s->capture->reg[greg_of[reg]] : probe_reg(s, reg);
+	return 0;
+}
+
+static int no_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *out, int write, void *arg)
+{
+	(void)as, (void)reg, (void)out, (void)write, (void)arg;
+	return -UNW_EBADREG;
+}
+
+static int no_resume(unw_addr_space_t as, unw_cursor_t *c, void *arg)
+{
+	(void)as, (void)c, (void)arg;
+	return -UNW_EINVAL;
+}
+
+static int no_name(unw_addr_space_t as, unw_word_t ip, char *buf, size_t len, unw_word_t *off,
+		   void *arg)
+{
+	(void)as, (void)ip, (void)buf, (void)len, (void)off, (void)arg;
+	return -UNW_ENOINFO;
+}
+
+static bool open_space(void)
+{
+	static unw_accessors_t accessors = { .find_proc_info = find_proc_info,
+					     .put_unwind_info = put_unwind_info,
+					     .get_dyn_info_list_addr = no_dyn_info,
+					     .access_mem = access_mem,
+					     .access_reg = access_reg,
+					     .access_fpreg = no_fpreg,
+					     .resume = no_resume,
+					     .get_proc_name = no_name };
+
+	if (!library.space) {
+		library.space = unw_create_addr_space(&accessors, 0);
+		if (library.space)
+			unw_set_caching_policy(library.space, UNW_CACHE_NONE);
+	}
+	return library.space != NULL;
+}
+
+/* mov $15, %rax; syscall: the return from a signal handler, in every libc. */
+static bool is_sigreturn(uint64_t pc)
+{
+	static const uint8_t code[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+	uint8_t here[sizeof(code)];
+
+	return peek_cached(pc, here, sizeof(here)) && memcmp(here, code, sizeof(code)) == 0;
+}
+
+/* A handler returns to the first instruction (looked up one byte before); a tick may hit the
+ * second. */
+static bool is_signal_frame(uint64_t pc)
+{
+	return is_sigreturn(pc) || is_sigreturn(pc + 1) || is_sigreturn(pc - 7);
+}
+
+/* A cursor is large (libunwind reserves 1 KiB), so probe and step share their frame's shape. */
+struct job {
+	struct subject subject;
+	uint32_t frames;
+	struct row row;
+	struct frame_regs regs;
+	bool ok;
+};
+
+static bool saved_bp(unw_cursor_t *cursor, uint64_t cfa, struct row *row)
+{
+	unw_save_loc_t loc;
+
+	if (unw_get_save_loc(cursor, UNW_X86_64_RBP, &loc) < 0)
+		return false;
+	row->bp_saved = loc.type == UNW_SLT_MEMORY;
+	row->bp_offset = row->bp_saved ? (int64_t)(loc.u.addr - cfa) : 0;
+	return !row->bp_saved || (near(loc.u.addr, cfa) && (loc.u.addr - cfa) % 8 == 0);
+}
+
+static bool return_address_is_at_cfa(unw_cursor_t *cursor, uint64_t cfa)
+{
+	unw_save_loc_t loc;
+
+	return unw_get_save_loc(cursor, UNW_X86_64_RIP, &loc) == 0 && loc.type == UNW_SLT_MEMORY &&
+	       loc.u.addr == cfa - 8;
+}
+
+/* Reads off where the step went; anything that SP and BP cannot express is complex. */
+static struct row row_after_step(unw_cursor_t *cursor)
+{
+	struct row row = { .kind = ROW_COMPLEX };
+	unw_word_t cfa;
+
+	if (unw_get_reg(cursor, UNW_REG_SP, &cfa) < 0)
+		return row;
+	if (!return_address_is_at_cfa(cursor, cfa) || !saved_bp(cursor, cfa, &row))
+		return (struct row){ .kind = ROW_COMPLEX };
+	if (near(cfa, PROBE_SP)) {
+		row.kind = ROW_SP;
+		row.cfa_offset = (int64_t)(cfa - PROBE_SP);
+	} else if (near(cfa, PROBE_BP)) {
+		row.kind = ROW_BP;
+		row.cfa_offset = (int64_t)(cfa - PROBE_BP);
+	}
+	return row;
+}
+
+static void probe(void *arg)
+{
+	struct job *job = arg;
+	unw_cursor_t cursor;
+	int step;
+
+	job->row = (struct row){ .kind = ROW_NONE };
+	if (!open_space() || unw_init_remote(&cursor, library.space, &job->subject) < 0)
+		return;
+	step = unw_step(&cursor);
+	if (is_signal_frame(job->subject.pc))
+		job->row.kind = ROW_SIGNAL;
+	else if (job->subject.found && step == 0)
+		job->row.kind = ROW_END;
+	else if (job->subject.found && step > 0)
+		job->row = row_after_step(&cursor);
+	else if (job->subject.found) /* it went through made-up memory: a realigned stack */
+		job->row.kind = ROW_COMPLEX;
+}
+
+static void run(void (*fn)(void *), struct job *job)
+{
+	struct arena *before = lib_memory_use(&library.arena);
+
+	lib_try(fn, job);
+	lib_memory_use(before);
+}
+
+static bool met_newcomer;
+
+bool learn_met_newcomer(void)
+{
+	bool met = met_newcomer;
+
+	met_newcomer = false;
+	return met;
+}
+
+static COLD NOINLINE struct row learn_new(uint64_t pc)
+{
+	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
+
+	if (module_find(pc, modules_generation()))
+		run(probe, &job);
+	else if (modules_have_come()) /* kept, a hook would follow it at once */
+		return met_newcomer = true, job.row;
+	rows_add(pc, job.row);
+	return job.row;
+}
+
+struct row learn_row(uint64_t pc)
+{
+	struct row row = rows_find(pc);
+
+	return LIKELY(row.kind != ROW_UNKNOWN) ? row : learn_new(pc);
+}
+
+static void find_start(void *arg)
+{
+	struct job *job = arg;
+	unw_cursor_t cursor;
+	unw_proc_info_t info;
+
+	if (open_space() && unw_init_remote(&cursor, library.space, &job->subject) >= 0 &&
+	    unw_get_proc_info(&cursor, &info) >= 0 && job->subject.found)
+		job->regs.pc = info.start_ip;
+}
+
+uint64_t learn_function_start(uint64_t pc)
+{
+	struct job job = { .subject = { .pc = pc } };
+
+	if (module_find(pc, modules_generation()))
+		run(find_start, &job);
+	return job.regs.pc;
+}
+
+static bool get_regs(unw_cursor_t *cursor, struct frame_regs *out)
+{
+	unw_word_t pc, sp, bp;
+
+	if (unw_get_reg(cursor, UNW_REG_IP, &pc) < 0 || unw_get_reg(cursor, UNW_REG_SP, &sp) < 0)
+		return false;
+	if (unw_get_reg(cursor, UNW_X86_64_RBP, &bp) < 0)
+		bp = 0;
+	*out = (struct frame_regs){ pc, sp, bp };
+	return true;
+}
+
+/* The capture being walked, and the cursor that goes on from where it stopped. */
+static struct {
+	struct subject subject;
+	unw_cursor_t cursor;
+	bool is_open;
+	uint32_t frames; /* steps taken */
+} walked;
+
+void learn_start_capture(const struct capture *c)
+{
+	walked.subject = (struct subject){ .capture = c };
+	walked.is_open = false;
+	walked.frames = 0;
+}
+
+static bool open_cursor(void)
+{
+	if (!walked.is_open)
+		walked.is_open = open_space() && unw_init_remote(&walked.cursor, library.space,
+								 &walked.subject) >= 0;
+	return walked.is_open;
+}
+
+static void step_captured(void *arg)
+{
+	struct job *job = arg;
+
+	if (!open_cursor())
+		return;
+	for (; walked.frames < job->frames; walked.frames++) {
+		walked.subject.found = false;
+		if (unw_step(&walked.cursor) <= 0 || !walked.subject.found)
+			return;
+	}
+	job->ok = get_regs(&walked.cursor, &job->regs);
+}
+
+bool learn_step_captured(uint32_t frames, struct frame_regs *out)
+{
+	struct job job = { .frames = frames };
+
+	run(step_captured, &job);
+	*out = job.regs;
+	return job.ok;
+}
+
+bool learn_forget(uint64_t start, uint64_t limit)
+{
+	peek_forget();
+	return rows_forget(start, limit);
+}
+
+void learn_release(void)
+{
+	rows_release();
+	peek_release();
+}
+
+void learn_after_fork(void)
+{
+	library.arena = (struct arena)ARENA_INIT(LIBRARY_BYTES);
+	library.space = NULL;
+	walked.is_open = false;
+	lib_after_fork();
+	peek_after_fork();
+}

@@ -1,0 +1,253 @@
+#include "sampler/unwind/site_at.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/wake.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/capture.h"
+#include "sampler/unwind/code.h"
+#include "sampler/unwind/hook_walk.h"
+#include "sampler/unwind/ring.h"
+#include "sampler/unwind/walk.h"
+
+/* Stacks on their way to the listener. */
+#define RING_BYTES	 (1UL << 20)
+#define LARGE_RING_BYTES (16UL << 20)
+
+struct lazy_ring {
+	struct ring ring;
+	atomic_int state; /* 0: none, 1: being made, 2: there */
+};
+
+static struct {
+	struct lazy_ring small, large;
+	atomic_bool expect_many;
+	struct walk walk; /* too large for the stack; listener only */
+} way;
+
+void site_at_expect_many(void)
+{
+	atomic_store_explicit(&way.expect_many, true, memory_order_relaxed);
+}
+
+static bool make_ring(struct lazy_ring *r, size_t bytes)
+{
+	int state = 0;
+
+	if (sandbox_is_noted()) /* a filtered thread maps nothing */
+		return atomic_load(&r->state) == 2;
+	if (!atomic_compare_exchange_strong(&r->state, &state, 1))
+		return state == 2;
+	if (ring_init_kept(&r->ring, bytes) != 0) {
+		atomic_store(&r->state, 0);
+		return false;
+	}
+	atomic_store(&r->state, 2);
+	return true;
+}
+
+static struct ring *ring_to_use(void)
+{
+	bool is_large = atomic_load_explicit(&way.expect_many, memory_order_relaxed);
+	struct lazy_ring *r = is_large ? &way.large : &way.small;
+
+	return make_ring(r, is_large ? LARGE_RING_BYTES : RING_BYTES) ? &r->ring : NULL;
+}
+
+static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
+		      struct frame_regs caller)
+{
+	struct ring *r = ring_to_use();
+	bool is_alone = r && ring_used(r) == 0;
+	struct capture *c = r ? capture_call(r, caller.pc - 1, caller.sp, caller.bp) : NULL;
+
+	if (c) {
+		c->sites = t;
+		c->site = site;
+		c->site_leaf = leaf;
+		ring_commit(c);
+	}
+	if (!c || !is_alone)
+		wake();
+	return c != NULL;
+}
+
+/*
+ * The stack is not known yet: a record of its own, and a copy of the stack for
+ * the listener, who learns the addresses.  So this happens once for each.
+ */
+static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+{
+	const uint64_t pc[] = { leaf, caller.pc - 1, PSEUDO_TRUNCATED };
+	int skip = leaf ? 0 : 1;
+	struct site *site = site_unresolved(t);
+	bool handed_over;
+
+	if (site)
+		site->generation = code_unloads();
+	handed_over = site && hand_over(t, site, leaf, caller);
+	if (handed_over)
+		return site;
+	counter_add(t->unknown, 1);
+	return site_of(t, pc + skip, (uint32_t)(ARRAY_SIZE(pc) - skip), modules_generation());
+}
+
+struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+{
+	struct hook_walk w;
+
+	if (hook_walk(leaf, caller, &w))
+		return site_of(t, w.pc, w.depth, modules_generation());
+	return unresolved_site(t, leaf, caller);
+}
+
+static bool is_waiting(struct lazy_ring *r)
+{
+	return atomic_load(&r->state) == 2 && ring_used(&r->ring) != 0;
+}
+
+bool site_at_is_waiting(void)
+{
+	return is_waiting(&way.small) || is_waiting(&way.large);
+}
+
+/* ---- the listener's part */
+
+static void put_leaf(struct walk *w, uint64_t leaf)
+{
+	w->depth = MIN(w->depth, STACK_DEPTH_MAX - 1);
+	memmove(w->pc + 1, w->pc, w->depth * sizeof(*w->pc));
+	w->pc[0] = leaf;
+	w->depth++;
+}
+
+/* As a hook would have cut it, so that both ways lead to one record. */
+static uint32_t limited(struct walk *w)
+{
+	if (w->depth < SITE_DEPTH_MAX)
+		return w->depth;
+	w->pc[SITE_DEPTH_MAX - 1] = PSEUDO_TRUNCATED;
+	return SITE_DEPTH_MAX;
+}
+
+/*
+ * What was loaded since is in the table as well.  If the loader was at work when
+ * we looked, something may have come that goes before we look again, and what is
+ * then found at its address would give it a name.
+ */
+static bool knows_all_code(void)
+{
+	return code_is_fresh() && modules_are_current();
+}
+
+static bool has_foreign_code(const struct walk *w)
+{
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (w->pc[i] >= PSEUDO_LIMIT && !module_find(w->pc[i], modules_generation()))
+			return true;
+	}
+	return false;
+}
+
+/* An object that came after our last look is no code of anybody's until we look again. */
+static void walk_known(const struct capture *c)
+{
+	if (!knows_all_code())
+		code_refresh();
+	walk_capture(c, &way.walk);
+	if (has_foreign_code(&way.walk) && code_refresh())
+		walk_capture(c, &way.walk);
+}
+
+static struct site *site_of_capture(const struct capture *c)
+{
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	uint32_t depth;
+
+	walk_known(c);
+	if (c->site_leaf)
+		put_leaf(&way.walk, c->site_leaf);
+	depth = limited(&way.walk);
+	/* Something was unloaded since: an address may be of what came after it. */
+	if (c->site->generation != code_unloads() || !knows_all_code()) {
+		counter_add(c->sites->unknown, 1);
+		return site_of(c->sites, &unknown, 1, 0);
+	}
+	return site_of(c->sites, way.walk.pc, depth, modules_generation());
+}
+
+static void drain(struct lazy_ring *r)
+{
+	const struct capture *c;
+
+	if (atomic_load(&r->state) != 2)
+		return;
+	if (ring_front(&r->ring))
+		code_refresh();
+	while ((c = ring_front(&r->ring))) {
+		site_resolve(c->site, site_of_capture(c));
+		ring_pop(&r->ring);
+	}
+	ring_rewind(&r->ring);
+}
+
+void site_at_drain(void)
+{
+	code_catch_up(); /* hooks use no rows until then */
+	drain(&way.small);
+	drain(&way.large);
+}
+
+/* A ring that was being made is made anew; what was in one is whole or not there. */
+static void ring_after_fork(struct lazy_ring *r)
+{
+	if (atomic_load(&r->state) == 2)
+		ring_mend(&r->ring);
+	else
+		atomic_store(&r->state, 0);
+}
+
+void site_at_after_fork(void)
+{
+	ring_after_fork(&way.small);
+	ring_after_fork(&way.large);
+}
+
+/* ---- reports */
+
+struct snapshot {
+	struct stack_table *out;
+	void (*values)(const struct site *s, int64_t *value);
+};
+
+static void add_site(struct site *s, void *arg)
+{
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	const struct snapshot *snapshot = arg;
+	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+	const struct site *named = known ? known : s;
+	struct stack *to;
+
+	if (site_get(s, 0) == 0)
+		return;
+	if (named->depth)
+		to = stack_table_add(snapshot->out, named->pc, named->depth, named->generation);
+	else
+		to = stack_table_add(snapshot->out, &unknown, 1, 0);
+	if (to)
+		snapshot->values(s, to->value);
+}
+
+void sites_snapshot(struct site_table *t, struct stack_table *out,
+		    void (*values)(const struct site *s, int64_t *value))
+{
+	struct snapshot snapshot = { out, values };
+
+	code_refresh();
+	site_at_drain();
+	sites_each(t, add_site, &snapshot);
+}

@@ -1,0 +1,44 @@
+/*
+ * Sites of calls: which site of a table the calling thread is at.  A hook walks
+ * its own stack by the rows that are known; where one is missing it leaves a
+ * copy of the stack, and the listener finishes the walk and learns the rows.  A
+ * single copy waits until the listener is awake for some other reason, so that an
+ * idle program's rare new stack wakes nobody.
+ */
+#ifndef SAMPLER_UNWIND_SITE_AT_H
+#define SAMPLER_UNWIND_SITE_AT_H
+
+#include <stdbool.h>
+
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/sites.h"
+#include "sampler/unwind/stacks.h"
+
+/*
+ * The site of a call from `caller` (pc is a return address).  `leaf` is the
+ * pseudo frame that names what was called; 0: the caller is the leaf.  Never
+ * NULL.  Context: hook, not in a forked child.
+ */
+struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller);
+
+/* So much is recorded that thousands with the same new stack come at once.  Context: init. */
+void site_at_expect_many(void);
+
+/* Whether a stack is on its way to the listener.  Context: hook. */
+bool site_at_is_waiting(void);
+
+/* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
+void site_at_drain(void);
+
+/* Stacks on their way to the listener are whole or not there.  Context: child. */
+void site_at_after_fork(void);
+
+/*
+ * Fills `out` with the sites of `t` of which anything was counted (total[0] is
+ * not 0); `values` adds a site's totals to the values of its stack.
+ * Context: listener.
+ */
+void sites_snapshot(struct site_table *t, struct stack_table *out,
+		    void (*values)(const struct site *s, int64_t *value));
+
+#endif

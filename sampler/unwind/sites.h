@@ -1,0 +1,86 @@
+/*
+ * Sites: one record per distinct stack with the totals of what happened there.
+ * Each profile that is always on has a table of them.  Records are added by
+ * hooks, never removed, and their totals only grow, as delta scrapers demand.
+ */
+#ifndef SAMPLER_UNWIND_SITES_H
+#define SAMPLER_UNWIND_SITES_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "sampler/base/counters.h"
+#include "sampler/base/permanent.h"
+
+#define SITE_DEPTH_MAX	128 /* frames; a hook has them on the target's stack */
+#define SITE_TOTALS_MAX 4
+
+struct site {
+	struct site *_Atomic next; /* in its bucket, or among the unresolved */
+	/*
+	 * What happened at a stack that a hook could not follow has a record of its own,
+	 * until the listener knows the stack; then all that it counts belongs to this one.
+	 */
+	struct site *_Atomic resolved;
+	uint64_t hash;
+	/* modules_generation() when it was first seen; code_unloads() as long as unresolved */
+	uint32_t generation;
+	uint32_t depth;
+	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
+	uint64_t pc[];				     /* look-up addresses, leaf first */
+};
+
+#define SITE_BUCKETS 16384
+
+struct site_table {
+	struct permanent memory;
+	enum counter folded;  /* moves when the record [other stacks] stands in */
+	enum counter unknown; /* moves when a stack could not be kept for later */
+
+	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
+	struct site *_Atomic unresolved; /* newest first */
+	struct site *_Atomic rest;	 /* the record [other stacks] */
+	atomic_uint unresolved_given;
+	_Alignas(struct site) char rest_room[sizeof(struct site) + sizeof(uint64_t)];
+};
+
+/*
+ * Defines the table `name` of a file.  `bytes` bounds its records' memory; 32 MiB
+ * is about 100,000 stacks of 30 frames.
+ */
+#define SITE_TABLE(name, bytes, folded_counter, unknown_counter)                                   \
+	static struct site *_Atomic name##_bucket[SITE_BUCKETS];                                   \
+	static struct site_table name = { .memory = { .limit = (bytes) },                          \
+					  .folded = (folded_counter),                              \
+					  .unknown = (unknown_counter),                            \
+					  .bucket = name##_bucket }
+
+/*
+ * Finds or adds the record of a stack.  At the limit of memory the one record
+ * [other stacks] stands in.  Never NULL.  Context: hook, listener.
+ */
+struct site *site_of(struct site_table *t, const uint64_t *pc, uint32_t depth, uint32_t generation);
+
+/* A record for something whose stack is not known yet, or NULL.  Context: hook. */
+struct site *site_unresolved(struct site_table *t);
+
+/* Says which stack it was.  Context: listener. */
+void site_resolve(struct site *unresolved, struct site *site);
+
+/* Calls fn for every record, resolved ones not; unresolved ones have depth 0.  Context: listener.
+ */
+void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), void *arg);
+
+/* Context: hook. */
+static inline void site_add(struct site *s, int which, uint64_t n)
+{
+	atomic_fetch_add_explicit(&s->total[which], n, memory_order_relaxed);
+}
+
+/* Context: any role. */
+static inline uint64_t site_get(const struct site *s, int which)
+{
+	return atomic_load_explicit(&s->total[which], memory_order_relaxed);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * A table of distinct stacks with their values: what one profile collects.
+ * One writer, no lock; memory comes from the arena inside and goes with it.
+ *
+ * Frames are kept as look-up addresses, leaf first: a leaf as it was
+ * interrupted, callers as return address - 1.  Addresses below PSEUDO_LIMIT
+ * are pseudo frames, for what is no code.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_UNWIND_STACKS_H
+#define SAMPLER_UNWIND_STACKS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/base/arena.h"
+
+#define STACK_DEPTH_MAX	 512   /* frames kept; Pyroscope cuts at 1000, at the wrong end */
+#define STACK_TABLE_MAX	 15000 /* stacks a profile; Pyroscope rejects more than 16000 samples */
+#define STACK_VALUES_MAX 4
+#define PSEUDO_LIMIT	 4096 /* nothing is ever mapped there (vm.mmap_min_addr) */
+
+/* Leaves that name what was called, as its caller wrote it. */
+#define PSEUDO_CALLS(X)                                                                            \
+	X(pthread_mutex_lock)                                                                      \
+	X(pthread_mutex_timedlock)                                                                 \
+	X(pthread_mutex_clocklock)                                                                 \
+	X(pthread_mutex_unlock)                                                                    \
+	X(pthread_rwlock_rdlock)                                                                   \
+	X(pthread_rwlock_timedrdlock)                                                              \
+	X(pthread_rwlock_clockrdlock)                                                              \
+	X(pthread_rwlock_wrlock)                                                                   \
+	X(pthread_rwlock_timedwrlock)                                                              \
+	X(pthread_rwlock_clockwrlock)                                                              \
+	X(pthread_rwlock_unlock)                                                                   \
+	X(pthread_cond_wait)                                                                       \
+	X(pthread_cond_timedwait)                                                                  \
+	X(pthread_cond_clockwait)                                                                  \
+	X(sem_wait)                                                                                \
+	X(sem_timedwait)                                                                           \
+	X(sem_clockwait)                                                                           \
+	X(pthread_barrier_wait)                                                                    \
+	X(pthread_join)                                                                            \
+	X(pthread_timedjoin_np)                                                                    \
+	X(pthread_clockjoin_np)                                                                    \
+	X(mtx_lock)                                                                                \
+	X(mtx_timedlock)                                                                           \
+	X(mtx_unlock)                                                                              \
+	X(cnd_wait)                                                                                \
+	X(cnd_timedwait)                                                                           \
+	X(thrd_join)                                                                               \
+	X(futex_wait)                                                                              \
+	X(futex_lock_pi)
+
+enum pseudo_frame {
+	PSEUDO_TRUNCATED = 1, /* root of a stack that was cut */
+	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
+	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
+	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
+	PSEUDO_UNKNOWN,	      /* an allocation, or a thread's creation, whose stack is not kept */
+	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
+	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
+	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
+#define X(name) PSEUDO_CALL_##name,
+	PSEUDO_CALLS(X)
+#undef X
+		PSEUDO_COUNT
+};
+
+/* "[truncated]" and so on; never NULL for 0 < id < PSEUDO_COUNT. */
+const char *pseudo_frame_name(uint64_t id);
+
+struct stack {
+	struct stack *next; /* in its hash bucket */
+	uint64_t hash;
+	uint32_t generation; /* modules_generation() when it was captured */
+	uint32_t depth;
+	uint32_t index; /* in the table's list, once it is there */
+	int64_t value[STACK_VALUES_MAX];
+	uint64_t pc[]; /* depth of them */
+};
+
+struct stack_table {
+	struct arena arena;
+	struct stack **bucket; /* NULL until the first add */
+	struct stack **list;   /* in order of arrival */
+	size_t bucket_count;   /* a power of two */
+	size_t count;
+	size_t list_room;
+};
+
+/* `memory` bounds the arena. */
+void stack_table_init(struct stack_table *t, size_t memory);
+
+/*
+ * Finds or adds a stack.  Beyond STACK_TABLE_MAX, or without memory, the one
+ * stack [other stacks] is returned instead and counted, so that totals stay
+ * true.  NULL only when there is no memory even for that.
+ */
+struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
+			      uint32_t generation);
+
+void stack_table_release(struct stack_table *t);
+
+#endif

@@ -1,0 +1,209 @@
+#include "sampler/unwind/walk.h"
+
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/learn.h"
+
+struct walker {
+	const struct capture *capture;
+	struct walk *out;
+	struct frame_regs regs; /* of the frame to be left */
+	bool bp_known;
+	bool interrupted;  /* its pc is exact: the leaf, or beyond a signal frame */
+	enum walk_end end; /* valid once step() says no */
+};
+
+static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
+{
+	uint64_t at = addr - k->capture->slice_at;
+
+	if (at > k->capture->slice_len || k->capture->slice_len - at < sizeof(*out))
+		return false;
+	memcpy(out, k->capture->slice + at, sizeof(*out));
+	return true;
+}
+
+static bool stop(struct walker *k, enum walk_end end)
+{
+	k->end = end;
+	return false;
+}
+
+/* Above the copy but plausible: the stack was deeper than what was copied. */
+static bool stop_missing(struct walker *k, uint64_t addr)
+{
+	uint64_t at = addr - k->capture->slice_at;
+
+	return stop(k, at >= k->capture->slice_len && at < SLICE_BYTES_MAX ? WALK_SLICE
+									   : WALK_BAD_FRAME);
+}
+
+/* The caller's registers are known; a return address of 0 is the end that some runtimes write. */
+static bool enter(struct walker *k, struct frame_regs caller)
+{
+	if (caller.pc == 0)
+		return stop(k, WALK_COMPLETE);
+	if (caller.pc < PSEUDO_LIMIT)
+		return stop(k, WALK_BAD_FRAME);
+	k->regs = caller;
+	k->interrupted = false;
+	return true;
+}
+
+static bool stop_without_bp(struct walker *k, uint64_t lookup)
+{
+	k->out->stuck_pc = lookup;
+	k->out->stuck_sp = k->regs.sp;
+	return stop(k, WALK_NEEDS_BP);
+}
+
+static bool step_row(struct walker *k, struct row row)
+{
+	uint64_t base = row.kind == ROW_SP ? k->regs.sp : k->regs.bp;
+	uint64_t cfa = base + (uint64_t)row.cfa_offset;
+	struct frame_regs caller = { .sp = cfa, .bp = k->regs.bp };
+
+	if (cfa <= k->regs.sp || cfa % 8)
+		return stop(k, WALK_BAD_FRAME);
+	if (!load(k, cfa - 8, &caller.pc))
+		return stop_missing(k, cfa - 8);
+	if (row.bp_saved && !load(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
+		return stop_missing(k, cfa);
+	k->bp_known |= row.bp_saved;
+	return enter(k, caller);
+}
+
+/* With all registers, from the leaf or from where that was last done: rare. */
+static bool step_complex(struct walker *k, bool is_signal)
+{
+	struct frame_regs caller;
+
+	if (!learn_step_captured(k->out->depth, &caller))
+		return stop(k, k->capture->slice_len < SLICE_BYTES ? WALK_BAD_FRAME : WALK_SLICE);
+	if (!is_signal && caller.sp < k->regs.sp) /* equal: the return address is in a register */
+		return stop(k, WALK_BAD_FRAME);
+	if (!enter(k, caller))
+		return false;
+	k->interrupted = is_signal;
+	k->bp_known |= is_signal;
+	return true;
+}
+
+static bool is_code(uint64_t return_address)
+{
+	return module_find(return_address - 1, modules_generation()) != NULL;
+}
+
+/*
+ * Code without unwind data (a JIT, assembly): follow BP while it stays inside
+ * the copy and leads to code, or from JIT code to JIT code.
+ */
+static bool step_frame_pointer(struct walker *k, uint64_t lookup)
+{
+	uint64_t bp = k->regs.bp;
+	struct frame_regs caller = { .sp = bp + 16 };
+
+	if (!k->bp_known || bp < k->regs.sp || bp % 8)
+		return stop(k, WALK_NO_RULE);
+	if (!load(k, bp, &caller.bp) || !load(k, bp + 8, &caller.pc))
+		return stop(k, WALK_NO_RULE);
+	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT))
+		return stop(k, WALK_NO_RULE);
+	return enter(k, caller);
+}
+
+static bool needs_bp(struct row row)
+{
+	return row.kind == ROW_BP || row.kind == ROW_COMPLEX;
+}
+
+static bool step(struct walker *k, uint64_t lookup)
+{
+	struct row row = learn_row(lookup);
+
+	if (UNLIKELY(!k->bp_known) && needs_bp(row))
+		return stop_without_bp(k, lookup);
+	switch ((enum row_kind)row.kind) {
+	case ROW_SP:
+	case ROW_BP:
+		return step_row(k, row);
+	case ROW_END:
+		k->out->rooted = true;
+		return stop(k, WALK_COMPLETE);
+	case ROW_SIGNAL:
+	case ROW_COMPLEX:
+		return step_complex(k, row.kind == ROW_SIGNAL);
+	case ROW_NONE:
+	case ROW_UNKNOWN:
+		break;
+	}
+	return step_frame_pointer(k, lookup);
+}
+
+/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
+extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+
+bool walk_is_our_frame(uint64_t pc)
+{
+	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
+}
+
+/* A user looks for the program's frames, not for those that we put between them. */
+static void trim_our_frames(struct walk *w)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (!walk_is_our_frame(w->pc[i]))
+			w->pc[kept++] = w->pc[i];
+	}
+	w->depth = kept;
+}
+
+void walk_mark_cut(struct walk *w)
+{
+	static const enum counter counter_of[] = {
+		[WALK_NO_RULE] = COUNTER_STACKS_CUT_NO_RULE,
+		[WALK_SLICE] = COUNTER_STACKS_CUT_SLICE,
+		[WALK_BAD_FRAME] = COUNTER_STACKS_CUT_BAD_FRAME,
+		[WALK_DEPTH] = COUNTER_STACKS_CUT_DEPTH,
+		[WALK_NEEDS_BP] = COUNTER_STACKS_CUT_NEEDS_BP,
+	};
+
+	counter_add(counter_of[w->end], 1);
+	if (w->depth == STACK_DEPTH_MAX)
+		w->depth--;
+	w->pc[w->depth++] = PSEUDO_TRUNCATED;
+}
+
+void walk_try(const struct capture *c, struct walk *w)
+{
+	struct walker k = { .capture = c,
+			    .out = w,
+			    .regs = { CAPTURE_PC(c), CAPTURE_SP(c), CAPTURE_BP(c) },
+			    .bp_known = !c->bp_unknown,
+			    .interrupted = true };
+	uint64_t lookup;
+
+	learn_start_capture(c);
+	w->depth = 0;
+	w->rooted = false;
+	do {
+		lookup = k.interrupted ? k.regs.pc : k.regs.pc - 1;
+		w->pc[w->depth++] = MAX(lookup, (uint64_t)PSEUDO_LIMIT);
+		k.end = WALK_DEPTH;
+	} while (w->depth < STACK_DEPTH_MAX && step(&k, lookup));
+	w->end = k.end;
+	trim_our_frames(w);
+}
+
+void walk_capture(const struct capture *c, struct walk *w)
+{
+	walk_try(c, w);
+	if (w->end != WALK_COMPLETE)
+		walk_mark_cut(w);
+}

@@ -1,0 +1,47 @@
+/*
+ * From a captured copy to a stack of look-up addresses, by rows.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_UNWIND_WALK_H
+#define SAMPLER_UNWIND_WALK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/unwind/capture.h"
+#include "sampler/unwind/stacks.h"
+
+/* How a walk ended. */
+enum walk_end {
+	WALK_COMPLETE,
+	WALK_NO_RULE,	/* code without unwind data, and no frame pointer to follow */
+	WALK_SLICE,	/* the copy ends before the stack does */
+	WALK_BAD_FRAME, /* a frame that cannot be: CFA not above SP, memory missing */
+	WALK_DEPTH,	/* STACK_DEPTH_MAX frames and no end */
+	WALK_NEEDS_BP,	/* a frame that is found from BP, which is not known */
+};
+
+struct walk {
+	uint64_t pc[STACK_DEPTH_MAX]; /* leaf first; see stacks.h */
+	uint32_t depth;		      /* at least 1 */
+	enum walk_end end;
+	bool rooted;	   /* it ended at code that says of itself that nobody called it */
+	uint64_t stuck_pc; /* WALK_NEEDS_BP: look-up address of that frame, */
+	uint64_t stuck_sp; /* and its SP */
+};
+
+/*
+ * Walks `c` into `w`.  A stack that could not be followed to its root ends in
+ * PSEUDO_TRUNCATED and moves the counter of its reason.
+ */
+void walk_capture(const struct capture *c, struct walk *w);
+
+/* The same in two halves, for who tries more than once: the walk alone, and marking a cut. */
+void walk_try(const struct capture *c, struct walk *w);
+void walk_mark_cut(struct walk *w);
+
+/* A frame that we put on the target's stack (OUR_FRAME): walks leave it out.  Context: any role. */
+bool walk_is_our_frame(uint64_t pc);
+
+#endif

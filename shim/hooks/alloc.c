@@ -1,0 +1,261 @@
+/*
+ * malloc and its family.  Pure observers: every call goes on to the next
+ * definition, whatever allocator that is, and what is recorded is recorded on
+ * the side, by address.
+ *
+ * The fast path is one subtraction and a branch for an allocation, one look at
+ * the filter for a free, then a jump to the real function.  A sampled block is
+ * recorded after the real allocation and taken out before the real free, because
+ * in between the address may be anybody's.
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/heap/heap.h"
+#include "sampler/unwind/hook_walk.h"
+#include "shim/life/child.h"
+#include "shim/life/life.h"
+#include "shim/real/lookup.h"
+
+/* X(name, return type, parameters, arguments) */
+#define FAMILY(X)                                                                                  \
+	X(malloc, void *, (size_t size), (size))                                                   \
+	X(calloc, void *, (size_t count, size_t size), (count, size))                              \
+	X(realloc, void *, (void *p, size_t size), (p, size))                                      \
+	X(memalign, void *, (size_t align, size_t size), (align, size))                            \
+	X(aligned_alloc, void *, (size_t align, size_t size), (align, size))                       \
+	X(posix_memalign, int, (void **out, size_t align, size_t size), (out, align, size))        \
+	X(valloc, void *, (size_t size), (size))                                                   \
+	X(pvalloc, void *, (size_t size), (size))
+
+/*
+ * Each starts as a function that finds the real ones and then calls its own, so
+ * that the fast path need not ask whether we are ready.  ld.so itself allocates
+ * through us before any constructor has run.
+ */
+static void find_all(void);
+
+#define X(name, type, parameters, arguments) static COLD type first_##name parameters;
+FAMILY(X)
+#undef X
+
+static COLD void first_free(void *p);
+
+/* In one cache line, all but the last: a target that is short of cache pays for one. */
+#define X(name, type, parameters, arguments) type(*name) parameters;
+static struct {
+	void (*free)(void *);
+	FAMILY(X)
+}
+#undef X
+#define X(name, type, parameters, arguments) .name = first_##name,
+next __attribute__((aligned(64))) = { .free = first_free, FAMILY(X) };
+#undef X
+
+#define X(name, type, parameters, arguments)                                                       \
+	static COLD type first_##name parameters                                                   \
+	{                                                                                          \
+		find_all();                                                                        \
+		return next.name arguments;                                                        \
+	}
+FAMILY(X)
+#undef X
+
+static COLD void first_free(void *p)
+{
+	find_all();
+	next.free(p);
+}
+
+static COLD void find_all(void)
+{
+	life_init(); /* a constructor may fork before ours has run */
+#define X(name, type, parameters, arguments) next.name = (type(*) parameters)lookup_next(#name);
+	FAMILY(X)
+#undef X
+	next.free = (void (*)(void *))lookup_next("free");
+}
+
+static bool is_recorded(void)
+{
+	return LIKELY(!life_is_child()) || child_records();
+}
+
+/* How much a dormant child allocates until it asks again whether it still is one. */
+#define DORMANT_BYTES (64UL << 20)
+
+static COLD NOINLINE bool wants_in_child(size_t size)
+{
+	child_settle();
+	if (child_records())
+		return heap_wants(size);
+	heap_pause(DORMANT_BYTES);
+	return false;
+}
+
+static bool wants(size_t size)
+{
+	return UNLIKELY(life_is_child()) ? wants_in_child(size) : heap_wants(size);
+}
+
+static void *recorded(void *p, size_t size, struct frame_regs caller)
+{
+	if (p)
+		heap_record(p, size, caller);
+	return p;
+}
+
+static COLD NOINLINE void *sampled_malloc(size_t size)
+{
+	void *p = next.malloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *malloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.malloc(size);
+	return sampled_malloc(size);
+}
+
+static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
+{
+	void *p = next.calloc(count, size);
+
+	return wants(count * size) ? recorded(p, count * size, CALLER()) : p;
+}
+
+/* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
+EXPORT void *calloc(size_t count, size_t size)
+{
+	if (LIKELY(!heap_tick(count * size)))
+		return next.calloc(count, size);
+	return sampled_calloc(count, size);
+}
+
+static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
+{
+	void *p = next.memalign(align, size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *memalign(size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.memalign(align, size);
+	return sampled_memalign(align, size);
+}
+
+static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
+{
+	void *p = next.aligned_alloc(align, size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.aligned_alloc(align, size);
+	return sampled_aligned_alloc(align, size);
+}
+
+static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t size)
+{
+	int err = next.posix_memalign(out, align, size);
+
+	if (wants(size) && err == 0)
+		recorded(*out, size, CALLER());
+	return err;
+}
+
+EXPORT int posix_memalign(void **out, size_t align, size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.posix_memalign(out, align, size);
+	return sampled_posix_memalign(out, align, size);
+}
+
+static COLD NOINLINE void *sampled_valloc(size_t size)
+{
+	void *p = next.valloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *valloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.valloc(size);
+	return sampled_valloc(size);
+}
+
+static COLD NOINLINE void *sampled_pvalloc(size_t size)
+{
+	void *p = next.pvalloc(size);
+
+	return wants(size) ? recorded(p, size, CALLER()) : p;
+}
+
+EXPORT void *pvalloc(size_t size)
+{
+	if (LIKELY(!heap_tick(size)))
+		return next.pvalloc(size);
+	return sampled_pvalloc(size);
+}
+
+static COLD NOINLINE void sampled_free(void *p)
+{
+	if (is_recorded())
+		heap_forget(p);
+	next.free(p);
+}
+
+EXPORT void free(void *p)
+{
+	if (LIKELY(!live_maybe(p)))
+		return next.free(p);
+	sampled_free(p);
+}
+
+/*
+ * The old block is taken out first and put back if it stays: a failed realloc
+ * leaves it alone, unless it was asked for nothing.
+ */
+static void *moved(void *p, size_t size)
+{
+	struct live_block old;
+	bool was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old);
+	void *q = next.realloc(p, size);
+
+	if (was_live && !q && size)
+		heap_put_back(p, old);
+	else if (was_live)
+		heap_freed(old);
+	return q;
+}
+
+static COLD NOINLINE void *untracked_realloc(void *p, size_t size)
+{
+	return moved(p, size);
+}
+
+static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
+{
+	void *q = moved(p, size);
+
+	return wants(size) ? recorded(q, size, CALLER()) : q;
+}
+
+EXPORT void *realloc(void *p, size_t size)
+{
+	if (UNLIKELY(heap_tick(size)))
+		return sampled_realloc(p, size);
+	if (UNLIKELY(live_maybe(p)))
+		return untracked_realloc(p, size);
+	return next.realloc(p, size);
+}

@@ -1,0 +1,49 @@
+#include "shim/hooks/futex.h"
+
+#include <linux/futex.h>
+#include <stddef.h>
+
+#include "shim/hooks/locks.h"
+
+/* Read by syscall_x86_64.S. */
+extern unsigned char pprofshim_watch_futex;
+__attribute__((visibility("hidden"))) unsigned char pprofshim_watch_futex;
+
+/* Where syscall() goes on; see sandbox.c. */
+extern void (*pprofshim_next_syscall)(void) __attribute__((visibility("hidden")));
+
+long pprofshim_futex(long number, long word, long operation, long value, long timeout, long word2,
+		     long value3);
+
+void futex_watch(bool on)
+{
+	__atomic_store_n(&pprofshim_watch_futex, on, __ATOMIC_RELAXED);
+}
+
+/* A word that had changed already (EAGAIN) was not waited for. */
+static bool has_waited(long result)
+{
+	return result == 0 || errno == ETIMEDOUT || errno == EINTR;
+}
+
+static uint64_t leaf_of(long operation)
+{
+	return (operation & FUTEX_CMD_MASK) == FUTEX_LOCK_PI ? PSEUDO_CALL_futex_lock_pi
+							     : PSEUDO_CALL_futex_wait;
+}
+
+/* syscall_x86_64.S jumps here for the operations that wait, with the registers as they came. */
+OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
+			       long word2, long value3)
+{
+	long (*next)(long, ...) = (long (*)(long, ...))pprofshim_next_syscall;
+	struct lock_wait w;
+	long result;
+
+	if (locks_left_behind())
+		return next(number, word, operation, value, timeout, word2, value3);
+	wait_begins(&w, NULL);
+	result = next(number, word, operation, value, timeout, word2, value3);
+	wait_ends(&w, has_waited(result), leaf_of(operation), CALLER());
+	return result;
+}

@@ -1,0 +1,28 @@
+/*
+ * dlclose: tells the heap profile that code may be gone.  dlopen and dlsym are
+ * left alone, because ld.so looks at who called them.
+ */
+#include <dlfcn.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/wake.h"
+#include "sampler/cpu/settle.h"
+#include "sampler/unwind/code.h"
+#include "shim/life/child.h"
+#include "shim/life/life.h"
+#include "shim/real/real.h"
+
+EXPORT int dlclose(void *handle)
+{
+	int err;
+
+	if (life_is_child() && !child_records())
+		return real()->dlclose(handle);
+	settle_before_unload();
+	/* meanwhile another thread may load something else at the same address */
+	code_unload_begins();
+	err = real()->dlclose(handle);
+	code_unload_ends();
+	wake();
+	return err;
+}

@@ -1,0 +1,90 @@
+/* mtx_*, as pthread_mutex_*: glibc's are the same with other error numbers. */
+#include "shim/hooks/locks.h"
+
+static bool has_waited(int err)
+{
+	return err == thrd_success || err == thrd_timedout;
+}
+
+static int look_for_a_while(mtx_t *m, struct lock_wait *w)
+{
+	int err = thrd_busy;
+
+	wait_looks(w);
+	while (err == thrd_busy && wait_looks_again(w)) {
+		if (lock_is_free((const pthread_mutex_t *)m))
+			err = next_lock.mtx_trylock(m);
+	}
+	return err;
+}
+
+static OUR_FRAME COLD int contended_lock(mtx_t *m)
+{
+	struct lock_wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.mtx_lock(m);
+	err = look_for_a_while(m, &w);
+	if (err != thrd_busy) {
+		wait_was_brief(&w, PSEUDO_CALL_mtx_lock, CALLER());
+		return err;
+	}
+	wait_goes_on(&w, m);
+	err = next_lock.mtx_lock(m);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_mtx_lock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int mtx_lock(mtx_t *m)
+{
+	int err;
+
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+		return next_lock.mtx_lock(m);
+	err = next_lock.mtx_trylock(m);
+	return err != thrd_busy ? err : contended_lock(m);
+}
+
+static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *until)
+{
+	struct lock_wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.mtx_timedlock(m, until);
+	wait_begins(&w, m);
+	err = next_lock.mtx_timedlock(m, until);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_mtx_timedlock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int mtx_timedlock(mtx_t *m, const struct timespec *until)
+{
+	int err;
+
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+		return next_lock.mtx_timedlock(m, until);
+	err = next_lock.mtx_trylock(m);
+	return err != thrd_busy ? err : contended_timedlock(m, until);
+}
+
+static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
+{
+	struct waiters_due due = { 0 };
+	int err;
+
+	if (!locks_left_behind() && lock_mutex_releases((const pthread_mutex_t *)m))
+		due = unlock_begins(m);
+	err = next_lock.mtx_unlock(m);
+	if (due.delay_ns && err == thrd_success)
+		unlock_ends(due, PSEUDO_CALL_mtx_unlock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int mtx_unlock(mtx_t *m)
+{
+	if (LIKELY(!waiters_maybe(m)))
+		return next_lock.mtx_unlock(m);
+	return blamed_unlock(m);
+}

@@ -1,0 +1,144 @@
+/*
+ * pthread_mutex_*.  One look whether the mutex is free; then the real function is
+ * jumped to.  (Whoever takes the mutex between the look and the jump is not seen:
+ * a few nanoseconds, but a try-lock each time costs a quarter of the pair.)
+ *
+ * If not, the real trylock: it does what the real lock would do at once, for every
+ * kind of mutex, and only EBUSY means that somebody else has it.  (EBUSY is also
+ * what an error-checking mutex of the caller's own says; then the real lock says
+ * EDEADLK, and that was no wait.)  Then a few more looks, see contention.h, and
+ * the one real call, timed.
+ */
+#include "shim/hooks/locks.h"
+
+/* The mutex was waited for, whatever came of it. */
+static bool has_waited(int err)
+{
+	return err == 0 || err == ETIMEDOUT || err == EOWNERDEAD || err == ENOTRECOVERABLE;
+}
+
+/* What the try-lock said, EBUSY for as long as somebody else has it. */
+static int look_for_a_while(pthread_mutex_t *m, struct lock_wait *w)
+{
+	int err = EBUSY;
+
+	wait_looks(w);
+	while (err == EBUSY && wait_looks_again(w)) {
+		if (lock_is_free(m))
+			err = next_lock.pthread_mutex_trylock(m);
+	}
+	return err;
+}
+
+static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
+{
+	struct lock_wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_lock(m);
+	err = look_for_a_while(m, &w);
+	if (err != EBUSY) {
+		wait_was_brief(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
+		return err;
+	}
+	wait_goes_on(&w, m);
+	err = next_lock.pthread_mutex_lock(m);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int pthread_mutex_lock(pthread_mutex_t *m)
+{
+	int err;
+
+	if (LIKELY(lock_is_free(m)) || !locks_watched)
+		return next_lock.pthread_mutex_lock(m);
+	err = next_lock.pthread_mutex_trylock(m);
+	return err != EBUSY ? err : contended_lock(m);
+}
+
+static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct timespec *until)
+{
+	struct lock_wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_timedlock(m, until);
+	wait_begins(&w, m);
+	err = next_lock.pthread_mutex_timedlock(m, until);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *until)
+{
+	int err;
+
+	if (LIKELY(lock_is_free(m)) || !locks_watched || !is_plain_deadline(CLOCK_REALTIME, until))
+		return next_lock.pthread_mutex_timedlock(m, until);
+	err = next_lock.pthread_mutex_trylock(m);
+	return err != EBUSY ? err : contended_timedlock(m, until);
+}
+
+static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t clock,
+					      const struct timespec *until)
+{
+	struct lock_wait w;
+	int err;
+
+	if (locks_left_behind())
+		return next_lock.pthread_mutex_clocklock(m, clock, until);
+	wait_begins(&w, m);
+	err = next_lock.pthread_mutex_clocklock(m, clock, until);
+	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
+	return err;
+}
+
+/* Priority inheritance knows one clock only; with another one even a free mutex is refused. */
+static bool refuses_clock(const pthread_mutex_t *m, clockid_t clock)
+{
+	return clock != CLOCK_REALTIME && m->__data.__kind & 0x20;
+}
+
+EXPORT OUR_FRAME int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock,
+					     const struct timespec *until)
+{
+	int err;
+
+	if (LIKELY(lock_is_free(m)) || !locks_watched || !is_plain_deadline(clock, until) ||
+	    refuses_clock(m, clock))
+		return next_lock.pthread_mutex_clocklock(m, clock, until);
+	err = next_lock.pthread_mutex_trylock(m);
+	return err != EBUSY ? err : contended_clocklock(m, clock, until);
+}
+
+/* ---- unlock */
+
+bool lock_mutex_releases(const pthread_mutex_t *m)
+{
+	bool is_recursive = (m->__data.__kind & 3) == PTHREAD_MUTEX_RECURSIVE;
+
+	return !is_recursive || m->__data.__count <= 1;
+}
+
+/* All that is read of the mutex is read before it is given away. */
+static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
+{
+	struct waiters_due due = { 0 };
+	int err;
+
+	if (!locks_left_behind() && lock_mutex_releases(m))
+		due = unlock_begins(m);
+	err = next_lock.pthread_mutex_unlock(m);
+	if (due.delay_ns && err == 0)
+		unlock_ends(due, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
+	return err;
+}
+
+EXPORT OUR_FRAME int pthread_mutex_unlock(pthread_mutex_t *m)
+{
+	if (LIKELY(!waiters_maybe(m)))
+		return next_lock.pthread_mutex_unlock(m);
+	return blamed_unlock(m);
+}

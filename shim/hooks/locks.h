@@ -1,0 +1,137 @@
+/*
+ * The hooks on everything a thread can wait at.  With block and mutex profiles
+ * off each is a test and a jump to the next definition; else its body (lock_*.c)
+ * asks first whether there is anything to wait for.
+ *
+ * A function that the machine's libc lacks can still be found in us by name; it
+ * looks for the real one again and, if there is none, answers that the clock or
+ * the object is not supported (EINVAL, thrd_error).
+ */
+#ifndef SHIM_HOOKS_LOCKS_H
+#define SHIM_HOOKS_LOCKS_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
+#include <threads.h>
+#include <time.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/locks/contention.h"
+#include "sampler/locks/waiters.h"
+#include "sampler/unwind/hook_walk.h"
+
+/* X(name, return type, parameters, arguments, answer when there is none) */
+#define LOCK_FUNCTIONS(X)                                                                          \
+	X(pthread_mutex_lock, int, (pthread_mutex_t * m), (m), EINVAL)                             \
+	X(pthread_mutex_timedlock, int, (pthread_mutex_t * m, const struct timespec *until),       \
+	  (m, until), EINVAL)                                                                      \
+	X(pthread_mutex_clocklock, int,                                                            \
+	  (pthread_mutex_t * m, clockid_t clock, const struct timespec *until), (m, clock, until), \
+	  EINVAL)                                                                                  \
+	X(pthread_mutex_unlock, int, (pthread_mutex_t * m), (m), EINVAL)                           \
+	X(pthread_rwlock_rdlock, int, (pthread_rwlock_t * l), (l), EINVAL)                         \
+	X(pthread_rwlock_timedrdlock, int, (pthread_rwlock_t * l, const struct timespec *until),   \
+	  (l, until), EINVAL)                                                                      \
+	X(pthread_rwlock_clockrdlock, int,                                                         \
+	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
+	  (l, clock, until), EINVAL)                                                               \
+	X(pthread_rwlock_wrlock, int, (pthread_rwlock_t * l), (l), EINVAL)                         \
+	X(pthread_rwlock_timedwrlock, int, (pthread_rwlock_t * l, const struct timespec *until),   \
+	  (l, until), EINVAL)                                                                      \
+	X(pthread_rwlock_clockwrlock, int,                                                         \
+	  (pthread_rwlock_t * l, clockid_t clock, const struct timespec *until),                   \
+	  (l, clock, until), EINVAL)                                                               \
+	X(pthread_rwlock_unlock, int, (pthread_rwlock_t * l), (l), EINVAL)                         \
+	X(pthread_cond_wait, int, (pthread_cond_t * c, pthread_mutex_t * m), (c, m), EINVAL)       \
+	X(pthread_cond_timedwait, int,                                                             \
+	  (pthread_cond_t * c, pthread_mutex_t * m, const struct timespec *until), (c, m, until),  \
+	  EINVAL)                                                                                  \
+	X(pthread_cond_clockwait, int,                                                             \
+	  (pthread_cond_t * c, pthread_mutex_t * m, clockid_t clock,                               \
+	   const struct timespec *until),                                                          \
+	  (c, m, clock, until), EINVAL)                                                            \
+	X(sem_wait, int, (sem_t * s), (s), locks_no_semaphore())                                   \
+	X(sem_timedwait, int, (sem_t * s, const struct timespec *until), (s, until),               \
+	  locks_no_semaphore())                                                                    \
+	X(sem_clockwait, int, (sem_t * s, clockid_t clock, const struct timespec *until),          \
+	  (s, clock, until), locks_no_semaphore())                                                 \
+	X(pthread_barrier_wait, int, (pthread_barrier_t * b), (b), EINVAL)                         \
+	X(pthread_join, int, (pthread_t thread, void **result), (thread, result), EINVAL)          \
+	X(pthread_timedjoin_np, int,                                                               \
+	  (pthread_t thread, void **result, const struct timespec *until),                         \
+	  (thread, result, until), EINVAL)                                                         \
+	X(pthread_clockjoin_np, int,                                                               \
+	  (pthread_t thread, void **result, clockid_t clock, const struct timespec *until),        \
+	  (thread, result, clock, until), EINVAL)                                                  \
+	X(mtx_lock, int, (mtx_t * m), (m), thrd_error)                                             \
+	X(mtx_timedlock, int, (mtx_t * m, const struct timespec *until), (m, until), thrd_error)   \
+	X(mtx_unlock, int, (mtx_t * m), (m), thrd_error)                                           \
+	X(cnd_wait, int, (cnd_t * c, mtx_t * m), (c, m), thrd_error)                               \
+	X(cnd_timedwait, int, (cnd_t * c, mtx_t * m, const struct timespec *until), (c, m, until), \
+	  thrd_error)                                                                              \
+	X(thrd_join, int, (thrd_t thread, int *result), (thread, result), thrd_error)
+
+/* Not hooked, but called by hooks.  X(name, return type, parameters, answer when there is none) */
+#define LOCK_HELPERS(X)                                                                            \
+	X(pthread_mutex_trylock, int, (pthread_mutex_t * m), ((void)m, EBUSY))                     \
+	X(pthread_rwlock_tryrdlock, int, (pthread_rwlock_t * l), ((void)l, EBUSY))                 \
+	X(pthread_rwlock_trywrlock, int, (pthread_rwlock_t * l), ((void)l, EBUSY))                 \
+	X(pthread_tryjoin_np, int, (pthread_t thread, void **result),                              \
+	  ((void)thread, (void)result, EBUSY))                                                     \
+	X(mtx_trylock, int, (mtx_t * m), ((void)m, thrd_busy))
+
+/* The next definitions.  Each can be called, whatever this libc has. */
+struct lock_functions {
+#define X(name, type, parameters, ...) type(*name) parameters;
+	LOCK_FUNCTIONS(X)
+	LOCK_HELPERS(X)
+#undef X
+};
+
+extern struct lock_functions next_lock __attribute__((visibility("hidden")));
+
+/* Who wants to know: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: nobody. */
+#define LOCKS_BLOCK 1U
+#define LOCKS_MUTEX 2U
+extern unsigned locks_watched __attribute__((visibility("hidden")));
+
+/* All bits are set if this libc is older than the rwlocks that we know; else 0. */
+extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
+
+/* Watches for these from now on.  Context: init. */
+void locks_watch(unsigned what);
+
+/* In a forked child, and while our thread is away, nothing is watched.  True then.  Context: hook.
+ */
+bool locks_left_behind(void);
+
+/* That is over: life_is_child() is false again.  Context: listener. */
+void locks_watch_again(void);
+
+/*
+ * Nobody has it: its first word is 0 in every kind of mutex, part of what programs
+ * are compiled with.  Context: hook, about to lock it.
+ */
+static inline bool lock_is_free(const pthread_mutex_t *m)
+{
+	return __atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) == 0;
+}
+
+/* Unlocking gives the mutex up, and not only one of several levels.  Context: hook, its owner. */
+bool lock_mutex_releases(const pthread_mutex_t *m);
+
+/*
+ * A deadline that a timed call would not refuse before it looks at the lock.  All
+ * others are left to the real function: it knows what to say.  (With priority
+ * inheritance it asks the kernel, which refuses times before 1970 even where the
+ * owner has died.)
+ */
+static inline bool is_plain_deadline(clockid_t clock, const struct timespec *until)
+{
+	return until && until->tv_sec >= 0 && until->tv_nsec >= 0 && until->tv_nsec < 1000000000 &&
+	       (clock == CLOCK_REALTIME || clock == CLOCK_MONOTONIC);
+}
+
+#endif

@@ -1,0 +1,12 @@
+/*
+ * Calls for which the listener is to be out of the way.
+ *
+ * Context: hook.
+ */
+#ifndef SHIM_HOOKS_PARK_H
+#define SHIM_HOOKS_PARK_H
+
+void park_before_setns(int kind);
+void park_before_unshare(int flags);
+
+#endif

@@ -1,0 +1,171 @@
+/*
+ * pthread_create and pthread_exit.  A new thread first notes where its stack
+ * lies and who created it, and while a CPU profile runs it gives itself a timer,
+ * so that short threads are seen.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <threads.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/cpu/roster.h"
+#include "sampler/heap/heap.h"
+#include "sampler/process/own_stack.h"
+#include "sampler/threads/births.h"
+#include "sampler/unwind/hook_walk.h"
+#include "sampler/unwind/site_at.h"
+#include "shim/life/child.h"
+#include "shim/life/last_thread.h"
+#include "shim/life/life.h"
+#include "shim/real/real.h"
+
+/* What a new thread is to do; taken here, freed by the thread itself. */
+struct start {
+	void *(*fn)(void *);
+	void *arg;
+	size_t stack_bytes, guard_bytes;
+	struct site *creator; /* NULL: not recorded */
+	atomic_bool taken;
+};
+
+/* As many threads may be on their way at once; the next one goes unwrapped and is found by a scan.
+ */
+#define STARTS 256
+
+static struct start starts[STARTS];
+static atomic_uint next_start;
+
+static struct start *take_start(void *(*fn)(void *), void *arg)
+{
+	unsigned first = atomic_fetch_add_explicit(&next_start, 1, memory_order_relaxed);
+
+	for (unsigned i = 0; i < STARTS; i++) {
+		struct start *s = &starts[(first + i) % STARTS];
+
+		/* acquire: pairs with the release of the one who had it before */
+		if (!atomic_exchange_explicit(&s->taken, true, memory_order_acquire)) {
+			s->fn = fn;
+			s->arg = arg;
+			return s;
+		}
+	}
+	return NULL;
+}
+
+static void free_start(struct start *s)
+{
+	atomic_store_explicit(&s->taken, false, memory_order_release);
+}
+
+static void thread_ends(void)
+{
+	birth_ends();
+	if (!life_is_child())
+		roster_thread_ends();
+}
+
+/* The one frame of ours in a thread's stack; profiles leave it out. */
+static OUR_FRAME void *run_thread(void *start)
+{
+	struct start *given = start, s = { .fn = given->fn, .arg = given->arg };
+	struct site *creator = given->creator;
+	void *result;
+
+	own_stack_set_thread(given->stack_bytes, given->guard_bytes);
+	free_start(given);
+	birth_begins(creator);
+	roster_thread_starts();
+	result = s.fn(s.arg);
+	thread_ends();
+	return result;
+}
+
+/* Of the attributes, or of the defaults that a thread without any gets. */
+static void note_stack(struct start *s, const pthread_attr_t *attr)
+{
+	pthread_attr_t defaults;
+
+	s->stack_bytes = 0;
+	if (!attr && real()->pthread_attr_init(&defaults) != 0)
+		return;
+	real()->pthread_attr_getstacksize(attr ? attr : &defaults, &s->stack_bytes);
+	real()->pthread_attr_getguardsize(attr ? attr : &defaults, &s->guard_bytes);
+	if (!attr)
+		real()->pthread_attr_destroy(&defaults);
+}
+
+static NOINLINE int create_wrapped(pthread_t *thread, const pthread_attr_t *attr,
+				   void *(*fn)(void *), void *arg, struct frame_regs caller)
+{
+	struct start *s = take_start(fn, arg);
+	int err;
+
+	if (!s)
+		return real()->pthread_create(thread, attr, fn, arg);
+	note_stack(s, attr);
+	s->creator = birth_site(caller);
+	err = real()->pthread_create(thread, attr, run_thread, s);
+	if (err)
+		free_start(s);
+	return err;
+}
+
+static bool is_wanted(void)
+{
+	return births_are_on() || heap_is_on() || roster_is_open();
+}
+
+EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			  void *arg)
+{
+	if (life_is_child())
+		child_chance(&child_no_handler);
+	if (is_wanted() && (!life_is_child() || child_records()))
+		return create_wrapped(thread, attr, fn, arg, CALLER());
+	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+/* In a child too, once its state is in order: later it might start a listener. */
+static bool is_ours(void)
+{
+	return !life_is_child() || child_records() || life_now() > LIFE_ENTERING;
+}
+
+static void note_end(void)
+{
+	thread_ends();
+	if (is_ours())
+		last_thread_note_exit();
+}
+
+/* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
+void pprofshim_before_exit(void);
+
+void pprofshim_before_exit(void)
+{
+	if (!life_is_borrowed())
+		note_end();
+}
+
+EXPORT int pthread_cancel(pthread_t thread)
+{
+	if (is_ours())
+		last_thread_note_cancel(thread);
+	return real()->pthread_cancel(thread);
+}
+
+EXPORT __attribute__((noreturn)) void thrd_exit(int result)
+{
+	note_end();
+	real()->thrd_exit(result);
+	__builtin_unreachable();
+}
+
+EXPORT __attribute__((noreturn)) void pthread_exit(void *result)
+{
+	note_end();
+	real()->pthread_exit(result);
+	__builtin_unreachable();
+}

@@ -1,0 +1,13 @@
+/*
+ * Does a process above us run under the same library?  Then a taken port is no
+ * news: it is that process's, and its helpers are not to complain about it.
+ */
+#ifndef SHIM_LIFE_ANCESTOR_H
+#define SHIM_LIFE_ANCESTOR_H
+
+#include <stdbool.h>
+
+/* Context: init. */
+bool ancestor_has_us(void);
+
+#endif

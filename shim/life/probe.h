@@ -1,0 +1,22 @@
+/*
+ * Which system calls does the filter that we were started under forbid?  A
+ * filter may kill for one it does not know, so each is tried in a throw-away
+ * child, with arguments that do nothing.  Without a filter nothing is tried.
+ *
+ * Context: init.
+ */
+#ifndef SHIM_LIFE_PROBE_H
+#define SHIM_LIFE_PROBE_H
+
+#include <stdbool.h>
+
+struct probe_result {
+	const char *forbidden; /* a call that the listener cannot do without, NULL: none */
+	bool no_timers;	       /* CPU profiles cannot be taken */
+	bool no_foreign_reads; /* process_vm_readv */
+	bool no_scheduling;    /* sched_setscheduler, prctl: only niceties */
+};
+
+void probe_filter(struct probe_result *out);
+
+#endif

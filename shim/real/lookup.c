@@ -1,0 +1,180 @@
+#include "shim/real/lookup.h"
+
+#include <elf.h>
+#include <link.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "sampler/base/cc.h"
+
+/* Set in a version index: not the default version. */
+#define VERSYM_HIDDEN 0x8000
+
+struct object {
+	uint64_t bias;
+	const Elf64_Sym *symbols;
+	const char *strings;
+	const uint32_t *gnu_hash, *sysv_hash;
+	const uint16_t *versions;
+};
+
+/* glibc relocates these pointers in place; some objects (the vdso) are read-only. */
+static const void *pointer(const struct link_map *l, uint64_t value)
+{
+	return (const void *)(value < l->l_addr ? l->l_addr + value : value);
+}
+
+static void read_dynamic(const struct link_map *l, struct object *o)
+{
+	*o = (struct object){ .bias = l->l_addr };
+	for (const Elf64_Dyn *d = l->l_ld; d->d_tag != DT_NULL; d++) {
+		const void *p = pointer(l, d->d_un.d_ptr);
+
+		if (d->d_tag == DT_SYMTAB)
+			o->symbols = p;
+		else if (d->d_tag == DT_STRTAB)
+			o->strings = p;
+		else if (d->d_tag == DT_GNU_HASH)
+			o->gnu_hash = p;
+		else if (d->d_tag == DT_HASH)
+			o->sysv_hash = p;
+		else if (d->d_tag == DT_VERSYM)
+			o->versions = p;
+	}
+}
+
+static bool is_match(const struct object *o, uint32_t i, const char *name)
+{
+	const Elf64_Sym *s = &o->symbols[i];
+
+	return s->st_shndx != SHN_UNDEF && strcmp(o->strings + s->st_name, name) == 0 &&
+	       !(o->versions && o->versions[i] & VERSYM_HIDDEN);
+}
+
+/* djb2, as the GNU hash section is defined. */
+static uint32_t gnu_hash(const char *name)
+{
+	uint32_t h = 5381;
+
+	for (; *name; name++)
+		h = h * 33 + (unsigned char)*name;
+	return h;
+}
+
+/* Layout: bucket count, first symbol, bloom words (8 bytes each), shift; bloom, buckets, chain. */
+static uint32_t find_gnu(const struct object *o, const char *name)
+{
+	const uint32_t *h = o->gnu_hash;
+	const uint32_t *buckets = h + 4 + h[2] * 2, *chain = buckets + h[0];
+	uint32_t hash = gnu_hash(name);
+	uint32_t i = h[0] ? buckets[hash % h[0]] : 0;
+
+	for (; i >= h[1] && i; i++) {
+		uint32_t entry = chain[i - h[1]];
+
+		if ((entry | 1) == (hash | 1) && is_match(o, i, name))
+			return i;
+		if (entry & 1)
+			break;
+	}
+	return 0;
+}
+
+/* The second word of the old hash section is the number of symbols. */
+static uint32_t find_sysv(const struct object *o, const char *name)
+{
+	for (uint32_t i = 1; i < o->sysv_hash[1]; i++) {
+		if (is_match(o, i, name))
+			return i;
+	}
+	return 0;
+}
+
+static uint32_t find(const struct object *o, const char *name)
+{
+	if (!o->symbols || !o->strings)
+		return 0;
+	if (o->gnu_hash)
+		return find_gnu(o, name);
+	return o->sysv_hash ? find_sysv(o, name) : 0;
+}
+
+static void *address_of(const struct object *o, uint32_t i)
+{
+	const Elf64_Sym *s = &o->symbols[i];
+	uint64_t at = o->bias + s->st_value;
+
+	if (ELF64_ST_TYPE(s->st_info) == STT_GNU_IFUNC)
+		return ((void *(*)(void))at)();
+	return (void *)at;
+}
+
+/* Our own dynamic section (_DYNAMIC, in <link.h>) is how we know ourselves in the loader's list. */
+static const struct link_map *after_ours(void)
+{
+	const struct link_map *l = _r_debug.r_map;
+
+	while (l && l->l_ld != _DYNAMIC)
+		l = l->l_next;
+	return l ? l->l_next : NULL;
+}
+
+/* The vdso is in the list, but the loader itself never looks there. */
+static uint32_t find_in(const struct link_map *l, struct object *o, const char *name)
+{
+	if (l->l_addr && l->l_addr == getauxval(AT_SYSINFO_EHDR))
+		return 0;
+	read_dynamic(l, o);
+	return find(o, name);
+}
+
+bool lookup_comes_earlier(const char *name)
+{
+	for (const struct link_map *l = _r_debug.r_map; l && l->l_ld != _DYNAMIC; l = l->l_next) {
+		struct object o;
+
+		if (find_in(l, &o, name))
+			return true;
+	}
+	return false;
+}
+
+void *lookup_next(const char *name)
+{
+	for (const struct link_map *l = after_ours(); l; l = l->l_next) {
+		struct object o;
+		uint32_t i = find_in(l, &o, name);
+
+		if (i)
+			return address_of(&o, i);
+	}
+	return NULL;
+}
+
+bool lookup_has_object(const char *part)
+{
+	for (const struct link_map *l = _r_debug.r_map; l; l = l->l_next) {
+		if (strstr(l->l_name, part))
+			return true;
+	}
+	return false;
+}
+
+void *lookup_vdso(const char *name)
+{
+	uint64_t start = getauxval(AT_SYSINFO_EHDR);
+	const struct link_map *l = start ? _r_debug.r_map : NULL;
+	struct object o;
+	uint32_t i;
+
+	while (l && l->l_addr != start)
+		l = l->l_next;
+	if (!l)
+		return NULL;
+	read_dynamic(l, &o);
+	i = find(&o, name);
+	return i ? address_of(&o, i) : NULL;
+}

@@ -1,0 +1,24 @@
+/*
+ * Finds a dynamic symbol in the objects that come after ours in search order.
+ *
+ * Context: hook, init.  Reads memory of objects loaded at start; no lock, no
+ * allocation.
+ */
+#ifndef SHIM_REAL_LOOKUP_H
+#define SHIM_REAL_LOOKUP_H
+
+#include <stdbool.h>
+
+/* The address of the default version of `name`, or NULL. */
+void *lookup_next(const char *name);
+
+/* Whether an object that comes before ours in search order defines `name`. */
+bool lookup_comes_earlier(const char *name);
+
+/* An object whose path holds `part` is loaded.  Context: init. */
+bool lookup_has_object(const char *part);
+
+/* A function of the vdso, or NULL; the vdso has no thread-local or lazy state. */
+void *lookup_vdso(const char *name);
+
+#endif

@@ -1,0 +1,584 @@
+/*
+ * The signal of the ticks and what the target believes about it.  The target is
+ * this process: each test has one of its own, and what ends it is part of the
+ * test.
+ */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/cpu/carrier.h"
+
+#define COOKIE ((void *)0x12345678)
+
+static atomic_int ticks, calls;
+static siginfo_t seen;
+static sigset_t mask_inside;
+static const void *context_seen;
+
+static bool is_ours(const siginfo_t *info)
+{
+	return info->si_value.sival_ptr == COOKIE;
+}
+
+static void on_tick(const siginfo_t *info, const void *context)
+{
+	(void)info, (void)context;
+	ticks++;
+}
+
+static void target_handler(int sig)
+{
+	(void)sig;
+	calls++;
+	pthread_sigmask(SIG_BLOCK, NULL, &mask_inside);
+}
+
+static void target_handler_with_info(int sig, siginfo_t *info, void *context)
+{
+	target_handler(sig);
+	seen = *info;
+	context_seen = context;
+}
+
+static void setup(void)
+{
+	carrier_init(SIGPROF, is_ours, on_tick);
+}
+
+static int acquire(void)
+{
+	const char *why = NULL;
+	int sig = carrier_acquire(&why);
+
+	ck_assert_msg(sig || why, "refused without a reason");
+	return sig;
+}
+
+static void take_for_target(int sig)
+{
+	struct sigaction act = { .sa_handler = target_handler };
+
+	ck_assert_int_eq(sigaction(sig, &act, NULL), 0);
+}
+
+static struct sigaction wish(void (*handler)(int), int flags, int also_blocked)
+{
+	struct sigaction act = { .sa_handler = handler, .sa_flags = flags };
+
+	sigemptyset(&act.sa_mask);
+	if (also_blocked)
+		sigaddset(&act.sa_mask, also_blocked);
+	return act;
+}
+
+static void set_wish(void (*handler)(int), int flags, int also_blocked)
+{
+	struct sigaction act = wish(handler, flags, also_blocked);
+
+	carrier_set_action(&act, NULL);
+}
+
+/* A signal with si_code SI_TIMER, as only a timer makes them. */
+static void send_from_timer(int sig, void *value)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = sig };
+	struct itimerspec at_once = { .it_value = { 0, 1 } };
+	int before = ticks + calls;
+	timer_t timer;
+
+	ev.sigev_value.sival_ptr = value;
+	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
+	ck_assert_int_eq(timer_settime(timer, 0, &at_once, NULL), 0);
+	while (ticks + calls == before)
+		;
+	timer_delete(timer);
+}
+
+/* ---- which signal */
+
+START_TEST(carrier__is_sigprof_when_that_is_free)
+{
+	ck_assert_int_eq(carrier_signal(), 0);
+	ck_assert_int_eq(carrier_likely(), SIGPROF);
+	ck_assert_int_eq(acquire(), SIGPROF);
+	ck_assert_int_eq(acquire(), SIGPROF);
+	ck_assert_int_eq(carrier_signal(), SIGPROF);
+	ck_assert_int_eq(carrier_likely(), SIGPROF);
+}
+END_TEST
+
+START_TEST(carrier__is_the_preferred_signal)
+{
+	carrier_init(SIGURG, is_ours, on_tick);
+	ck_assert_int_eq(carrier_likely(), SIGURG);
+	ck_assert_int_eq(acquire(), SIGURG);
+}
+END_TEST
+
+START_TEST(carrier__is_the_next_one_when_the_target_has_a_handler)
+{
+	take_for_target(SIGPROF);
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	ck_assert_int_eq(carrier_likely(), SIGVTALRM);
+}
+END_TEST
+
+START_TEST(carrier__is_the_next_one_when_the_target_ignores_the_signal)
+{
+	signal(SIGPROF, SIG_IGN);
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+}
+END_TEST
+
+START_TEST(carrier__goes_down_from_the_last_realtime_signal)
+{
+	take_for_target(SIGPROF);
+	take_for_target(SIGVTALRM);
+	take_for_target(SIGSTKFLT);
+	take_for_target(64);
+	ck_assert_int_eq(acquire(), 63);
+}
+END_TEST
+
+START_TEST(carrier__a_taken_preferred_signal_falls_back_to_sigprof)
+{
+	carrier_init(SIGURG, is_ours, on_tick);
+	take_for_target(SIGURG);
+	ck_assert_int_eq(acquire(), SIGPROF);
+}
+END_TEST
+
+START_TEST(carrier__says_why_when_nothing_is_free)
+{
+	const char *why = NULL;
+
+	for (int sig = 1; sig <= 64; sig++) {
+		struct sigaction act = { .sa_handler = target_handler };
+
+		sigaction(sig, &act, NULL);
+	}
+	ck_assert_int_eq(carrier_acquire(&why), 0);
+	ck_assert_ptr_nonnull(why);
+	ck_assert_int_eq(carrier_signal(), 0);
+}
+END_TEST
+
+START_TEST(carrier__leaves_a_signal_that_was_taken_behind_its_back)
+{
+	ck_assert_int_eq(acquire(), SIGPROF);
+	take_for_target(SIGPROF);
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+/* ---- ticks */
+
+START_TEST(carrier__a_tick_is_ours_whatever_the_target_wishes)
+{
+	acquire();
+	for (int i = 0; i < 3; i++) {
+		void (*handlers[])(int) = { SIG_DFL, SIG_IGN, target_handler };
+
+		set_wish(handlers[i], 0, 0);
+		send_from_timer(SIGPROF, COOKIE);
+	}
+	ck_assert_int_eq(ticks, 3);
+	ck_assert_int_eq(calls, 0);
+}
+END_TEST
+
+START_TEST(carrier__a_timer_of_the_target_goes_to_the_target)
+{
+	acquire();
+	set_wish(target_handler, 0, 0);
+	send_from_timer(SIGPROF, NULL);
+	ck_assert_int_eq(ticks, 0);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+START_TEST(carrier__our_cookie_sent_by_others_is_no_tick)
+{
+	acquire();
+	set_wish(target_handler, 0, 0);
+	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_ptr = COOKIE });
+	ck_assert_int_eq(ticks, 0);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+START_TEST(carrier__a_tick_does_not_interrupt_a_system_call)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF };
+	struct itimerspec soon = { .it_value = { 0, 20000000 } };
+	timer_t timer;
+	int fd[2];
+	char c;
+
+	acquire();
+	ev.sigev_value.sival_ptr = COOKIE;
+	ck_assert_int_eq(pipe(fd), 0);
+	timer_create(CLOCK_MONOTONIC, &ev, &timer);
+	timer_settime(timer, 0, &soon, NULL);
+	if (fork() == 0) {
+		usleep(200000);
+		_exit(write(fd[1], "x", 1) != 1);
+	}
+	ck_assert_int_eq(read(fd[0], &c, 1), 1);
+	ck_assert_int_eq(ticks, 1);
+}
+END_TEST
+
+/* ---- the target's own signals */
+
+static bool is_blocked_inside(int sig)
+{
+	return sigismember(&mask_inside, sig) == 1;
+}
+
+static void expect_mask_now(int blocked, int open)
+{
+	sigset_t now;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	ck_assert_int_eq(sigismember(&now, blocked), 1);
+	ck_assert_int_eq(sigismember(&now, open), 0);
+	ck_assert_int_eq(sigismember(&now, SIGPROF), 0);
+}
+
+START_TEST(carrier__the_targets_handler_runs_with_the_mask_it_asked_for)
+{
+	sigset_t set;
+
+	acquire();
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	set_wish(target_handler, 0, SIGUSR2);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+	ck_assert(is_blocked_inside(SIGUSR1));
+	ck_assert(is_blocked_inside(SIGUSR2));
+	ck_assert(is_blocked_inside(SIGPROF));
+	ck_assert(!is_blocked_inside(SIGTERM));
+	ck_assert(!is_blocked_inside(64));
+	expect_mask_now(SIGUSR1, SIGUSR2);
+}
+END_TEST
+
+START_TEST(carrier__sa_nodefer_leaves_the_signal_open)
+{
+	acquire();
+	set_wish(target_handler, SA_NODEFER, 0);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+	ck_assert(!is_blocked_inside(SIGPROF));
+}
+END_TEST
+
+START_TEST(carrier__sa_siginfo_passes_everything_on)
+{
+	struct sigaction act = { .sa_sigaction = target_handler_with_info, .sa_flags = SA_SIGINFO };
+
+	acquire();
+	carrier_set_action(&act, NULL);
+	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_int = 4711 });
+	ck_assert_int_eq(calls, 1);
+	ck_assert_int_eq(seen.si_signo, SIGPROF);
+	ck_assert_int_eq(seen.si_code, SI_QUEUE);
+	ck_assert_int_eq(seen.si_value.sival_int, 4711);
+	ck_assert_int_eq(seen.si_pid, getpid());
+	ck_assert_ptr_nonnull(context_seen);
+}
+END_TEST
+
+START_TEST(carrier__sa_resethand_calls_once)
+{
+	struct sigaction now;
+
+	acquire();
+	set_wish(target_handler, (int)SA_RESETHAND, SIGUSR2);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+	carrier_set_action(NULL, &now);
+	ck_assert_ptr_eq(now.sa_handler, SIG_DFL);
+}
+END_TEST
+
+START_TEST(carrier__after_sa_resethand_the_next_one_kills)
+{
+	acquire();
+	set_wish(target_handler, (int)SA_RESETHAND, 0);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+	raise(SIGPROF);
+}
+END_TEST
+
+START_TEST(carrier__the_default_kills_with_the_same_signal)
+{
+	acquire();
+	raise(SIGPROF);
+}
+END_TEST
+
+START_TEST(carrier__the_default_of_another_carrier_kills_with_that)
+{
+	take_for_target(SIGPROF);
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	raise(SIGVTALRM);
+}
+END_TEST
+
+START_TEST(carrier__the_default_of_some_signals_is_nothing)
+{
+	carrier_init(SIGWINCH, is_ours, on_tick);
+	ck_assert_int_eq(acquire(), SIGWINCH);
+	raise(SIGWINCH);
+}
+END_TEST
+
+START_TEST(carrier__an_ignored_signal_does_nothing)
+{
+	acquire();
+	set_wish(SIG_IGN, 0, 0);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 0);
+}
+END_TEST
+
+static sigjmp_buf out;
+
+static void jump_out(int sig)
+{
+	(void)sig;
+	siglongjmp(out, 1);
+}
+
+START_TEST(carrier__the_targets_handler_may_jump_away)
+{
+	acquire();
+	set_wish(jump_out, 0, 0);
+	for (volatile int i = 0; i < 3; i++) {
+		if (sigsetjmp(out, 1) == 0)
+			raise(SIGPROF);
+	}
+	send_from_timer(SIGPROF, COOKIE); /* waits for it: the signal is not blocked */
+	ck_assert_int_eq(ticks, 1);
+}
+END_TEST
+
+START_TEST(carrier__keeps_errno)
+{
+	acquire();
+	set_wish(SIG_IGN, 0, 0);
+	errno = 88;
+	raise(SIGPROF);
+	set_wish(target_handler, 0, 0);
+	raise(SIGPROF);
+	ck_assert_int_eq(errno, 88);
+}
+END_TEST
+
+/* ---- reading the wish back */
+
+START_TEST(carrier__before_any_wish_the_default_is_read)
+{
+	struct sigaction old = wish(target_handler, SA_RESTART, SIGUSR1);
+
+	acquire();
+	carrier_set_action(NULL, &old);
+	ck_assert_ptr_eq(old.sa_handler, SIG_DFL);
+	ck_assert_int_eq(old.sa_flags, 0);
+	ck_assert_int_eq(sigismember(&old.sa_mask, SIGUSR1), 0);
+}
+END_TEST
+
+/* What sigaction(2) itself would read back, for the same wish and another signal. */
+START_TEST(carrier__a_wish_is_read_back_as_libc_would)
+{
+	static const int flags[] = { 0, SA_RESTART, SA_NODEFER | SA_ONSTACK, (int)SA_RESETHAND };
+
+	acquire();
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		struct sigaction act = wish(target_handler, flags[i], SIGUSR1);
+		struct sigaction ours, libc;
+
+		sigaddset(&act.sa_mask, SIGKILL);
+		sigaddset(&act.sa_mask, SIGSTOP);
+		carrier_set_action(&act, NULL);
+		carrier_set_action(NULL, &ours);
+		sigaction(SIGUSR2, &act, NULL);
+		sigaction(SIGUSR2, NULL, &libc);
+		ck_assert_ptr_eq(ours.sa_handler, libc.sa_handler);
+		ck_assert_int_eq(ours.sa_flags, libc.sa_flags);
+		for (int sig = 1; sig <= 64; sig++)
+			ck_assert_int_eq(sigismember(&ours.sa_mask, sig),
+					 sigismember(&libc.sa_mask, sig));
+	}
+}
+END_TEST
+
+START_TEST(carrier__old_is_the_wish_before_even_in_the_same_place)
+{
+	struct sigaction act = wish(target_handler, SA_RESTART, 0);
+
+	acquire();
+	carrier_set_action(&act, NULL);
+	act = wish(jump_out, 0, 0);
+	carrier_set_action(&act, &act);
+	ck_assert_ptr_eq(act.sa_handler, target_handler);
+	carrier_set_action(NULL, &act);
+	ck_assert_ptr_eq(act.sa_handler, jump_out);
+}
+END_TEST
+
+START_TEST(carrier__the_last_of_many_wishes_counts)
+{
+	struct sigaction old;
+
+	acquire();
+	for (int i = 0; i < 1000; i++) {
+		set_wish(i % 2 ? target_handler : jump_out, i, 0);
+		carrier_set_action(NULL, &old);
+		ck_assert_ptr_eq(old.sa_handler, i % 2 ? target_handler : jump_out);
+	}
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+/* ---- calls of the target at the moment of the choice */
+
+static void *acquire_in_thread(void *arg)
+{
+	*(int *)arg = acquire();
+	return NULL;
+}
+
+static void (*kernel_handler(int sig))(int)
+{
+	struct sigaction act;
+
+	ck_assert_int_eq(sigaction(sig, NULL, &act), 0);
+	return act.sa_handler;
+}
+
+/* A thread is between its look at the carrier and its call; meanwhile a profile begins. */
+static void visit_while_acquired(void (*handler)(int))
+{
+	int acquired = 0;
+	pthread_t thread;
+
+	ck_assert(!carrier_visit(SIGPROF));
+	pthread_create(&thread, NULL, acquire_in_thread, &acquired);
+	while (carrier_signal() == 0)
+		;
+	signal(SIGPROF, handler);
+	carrier_leave();
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(acquired, SIGPROF);
+}
+
+START_TEST(carrier__a_late_reset_does_not_remove_our_handler)
+{
+	visit_while_acquired(SIG_DFL);
+	ck_assert_ptr_ne(kernel_handler(SIGPROF), SIG_DFL);
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+}
+END_TEST
+
+START_TEST(carrier__a_handler_set_late_is_kept_as_a_wish)
+{
+	struct sigaction read;
+
+	visit_while_acquired(target_handler);
+	carrier_set_action(NULL, &read);
+	ck_assert_ptr_eq(read.sa_handler, target_handler);
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+	raise(SIGPROF);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+START_TEST(carrier__a_call_that_never_returns_does_not_keep_profiles_away)
+{
+	ck_assert(!carrier_visit(SIGTERM));
+	ck_assert_int_eq(acquire(), SIGPROF);
+	ck_assert_uint_eq(counter_get(COUNTER_CARRIER_VISITORS_STUCK), 1);
+}
+END_TEST
+
+START_TEST(carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier)
+{
+	struct sigaction read;
+
+	acquire();
+	set_wish(target_handler, 0, 0);
+	take_for_target(SIGPROF); /* behind its back: the kernel's own call */
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	carrier_set_action(NULL, &read);
+	ck_assert_ptr_eq(read.sa_handler, SIG_DFL);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("carrier");
+	Suite *s = suite_create("carrier");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_set_timeout(t, 30);
+	tcase_add_test(t, carrier__is_sigprof_when_that_is_free);
+	tcase_add_test(t, carrier__is_the_preferred_signal);
+	tcase_add_test(t, carrier__is_the_next_one_when_the_target_has_a_handler);
+	tcase_add_test(t, carrier__is_the_next_one_when_the_target_ignores_the_signal);
+	tcase_add_test(t, carrier__goes_down_from_the_last_realtime_signal);
+	tcase_add_test(t, carrier__a_taken_preferred_signal_falls_back_to_sigprof);
+	tcase_add_test(t, carrier__says_why_when_nothing_is_free);
+	tcase_add_test(t, carrier__leaves_a_signal_that_was_taken_behind_its_back);
+	tcase_add_test(t, carrier__a_late_reset_does_not_remove_our_handler);
+	tcase_add_test(t, carrier__a_handler_set_late_is_kept_as_a_wish);
+	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
+	tcase_add_test(t, carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier);
+	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wishes);
+	tcase_add_test(t, carrier__a_timer_of_the_target_goes_to_the_target);
+	tcase_add_test(t, carrier__our_cookie_sent_by_others_is_no_tick);
+	tcase_add_test(t, carrier__a_tick_does_not_interrupt_a_system_call);
+	tcase_add_test(t, carrier__the_targets_handler_runs_with_the_mask_it_asked_for);
+	tcase_add_test(t, carrier__sa_nodefer_leaves_the_signal_open);
+	tcase_add_test(t, carrier__sa_siginfo_passes_everything_on);
+	tcase_add_test(t, carrier__sa_resethand_calls_once);
+	tcase_add_test_raise_signal(t, carrier__after_sa_resethand_the_next_one_kills, SIGPROF);
+	tcase_add_test_raise_signal(t, carrier__the_default_kills_with_the_same_signal, SIGPROF);
+	tcase_add_test_raise_signal(t, carrier__the_default_of_another_carrier_kills_with_that,
+				    SIGVTALRM);
+	tcase_add_test(t, carrier__the_default_of_some_signals_is_nothing);
+	tcase_add_test(t, carrier__an_ignored_signal_does_nothing);
+	tcase_add_test(t, carrier__the_targets_handler_may_jump_away);
+	tcase_add_test(t, carrier__keeps_errno);
+	tcase_add_test(t, carrier__before_any_wish_the_default_is_read);
+	tcase_add_test(t, carrier__a_wish_is_read_back_as_libc_would);
+	tcase_add_test(t, carrier__old_is_the_wish_before_even_in_the_same_place);
+	tcase_add_test(t, carrier__the_last_of_many_wishes_counts);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,329 @@
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
+#include "sampler/locks/waiters.h"
+
+/* Times are kept in units of 16 ns. */
+#define UNIT 16
+
+/* Addresses and nothing more. */
+#define LOCK(i) ((const void *)(0x7f0000001000UL + (uint64_t)(i)*40))
+
+static struct waiters_slot *add(const void *lock, int64_t start)
+{
+	return waiters_add(lock, start * UNIT);
+}
+
+static void remove_waiter(struct waiters_slot *s, const void *lock, int64_t start)
+{
+	waiters_remove(s, lock, start * UNIT);
+}
+
+static int64_t due(const void *lock, int64_t now)
+{
+	return waiters_charge(lock, now * UNIT).delay_ns / UNIT;
+}
+
+START_TEST(nobody_waits_at_first)
+{
+	for (int i = 0; i < 1000; i++) {
+		ck_assert(!waiters_maybe(LOCK(i)));
+		ck_assert_int_eq(due(LOCK(i), 1000000), 0);
+	}
+}
+END_TEST
+
+START_TEST(one_waiter_is_charged_once_for_each_moment)
+{
+	struct waiters_slot *s = add(LOCK(1), 1000);
+
+	ck_assert(waiters_maybe(LOCK(1)));
+	ck_assert_int_eq(due(LOCK(1), 1500), 500);
+	ck_assert_int_eq(due(LOCK(1), 1500), 0);
+	ck_assert_int_eq(due(LOCK(1), 1700), 200);
+	remove_waiter(s, LOCK(1), 1000);
+	ck_assert(!waiters_maybe(LOCK(1)));
+	ck_assert_int_eq(due(LOCK(1), 9999), 0);
+}
+END_TEST
+
+START_TEST(ten_waiters_of_10_ms_are_100_ms)
+{
+	struct waiters_slot *s[10];
+
+	for (int i = 0; i < 10; i++)
+		s[i] = add(LOCK(1), 1000);
+	ck_assert_int_eq(due(LOCK(1), 1000 + 10 * NS_PER_MS / UNIT), 100 * NS_PER_MS / UNIT);
+	for (int i = 0; i < 10; i++)
+		remove_waiter(s[i], LOCK(1), 1000);
+	ck_assert(!waiters_maybe(LOCK(1)));
+}
+END_TEST
+
+START_TEST(who_comes_and_goes_between_charges_leaves_no_trace)
+{
+	struct waiters_slot *a = add(LOCK(1), 1000), *b = add(LOCK(1), 1300);
+
+	remove_waiter(b, LOCK(1), 1300);
+	ck_assert_int_eq(due(LOCK(1), 2000), 1000);
+	b = add(LOCK(1), 2100);
+	ck_assert_int_eq(due(LOCK(1), 2200), 200 + 100);
+	remove_waiter(a, LOCK(1), 1000); /* it began before the last charge */
+	ck_assert_int_eq(due(LOCK(1), 2300), 100);
+	remove_waiter(b, LOCK(1), 2100);
+}
+END_TEST
+
+/* It read the clock, and before it was noted somebody else was charged. */
+START_TEST(a_waiter_that_is_noted_late_counts_from_the_charge_on)
+{
+	struct waiters_slot *a = add(LOCK(1), 1000), *b;
+
+	ck_assert_int_eq(due(LOCK(1), 2000), 1000);
+	b = add(LOCK(1), 1500);
+	ck_assert_int_eq(due(LOCK(1), 2100), 200);
+	remove_waiter(b, LOCK(1), 1500);
+	remove_waiter(a, LOCK(1), 1000);
+	ck_assert_int_eq(due(LOCK(1), 9999), 0);
+}
+END_TEST
+
+START_TEST(waits_that_ended_are_counted_with_the_next_charge)
+{
+	struct waiters_slot *s[5];
+
+	for (int i = 0; i < 5; i++)
+		s[i] = add(LOCK(1), 1000);
+	ck_assert_uint_eq(waiters_charge(LOCK(1), 2000 * UNIT).waits, 1); /* whom it will wake */
+	remove_waiter(s[0], LOCK(1), 1000);
+	ck_assert_uint_eq(waiters_charge(LOCK(1), 2100 * UNIT).waits, 1);
+	for (int i = 1; i < 4; i++)
+		remove_waiter(s[i], LOCK(1), 1000);
+	ck_assert_uint_eq(waiters_charge(LOCK(1), 2200 * UNIT).waits, 3);
+	remove_waiter(s[4], LOCK(1), 1000);
+	ck_assert_uint_eq(waiters_charge(LOCK(1), 2300 * UNIT).waits, 0);
+}
+END_TEST
+
+START_TEST(the_filter_falls_with_the_last_of_a_crowd)
+{
+	struct waiters_slot *s[3];
+
+	for (int i = 0; i < 3; i++)
+		s[i] = add(LOCK(1), 1000);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(waiters_maybe(LOCK(1)));
+		remove_waiter(s[i], LOCK(1), 1000);
+	}
+	ck_assert(!waiters_maybe(LOCK(1)));
+}
+END_TEST
+
+/* Processors tick more often than 10^8 times and less than 10^10 times a second. */
+START_TEST(a_charge_is_worth_it_after_some_waiting)
+{
+	struct timespec ms = { 0, 1000000 };
+	struct waiters_slot *s = add(LOCK(1), 1000);
+
+	nanosleep(&ms, NULL);
+	ck_assert(waiters_worth_charging(LOCK(1)));
+	ck_assert(!waiters_worth_charging(LOCK(2)));
+	remove_waiter(s, LOCK(1), 1000);
+	ck_assert(!waiters_worth_charging(LOCK(1)));
+}
+END_TEST
+
+START_TEST(a_child_forgets_all_waiters)
+{
+	for (int i = 0; i < 100; i++)
+		add(LOCK(i), 1000);
+	waiters_after_fork();
+	for (int i = 0; i < 100; i++)
+		ck_assert(!waiters_maybe(LOCK(i)));
+}
+END_TEST
+
+START_TEST(locks_are_charged_apart)
+{
+	struct waiters_slot *s[100];
+	int64_t sum = 0;
+
+	for (int i = 0; i < 100; i++)
+		s[i] = add(LOCK(i), 1000 + i);
+	for (int i = 0; i < 100; i++)
+		sum += due(LOCK(i), 2000) == 1000 - i;
+	ck_assert_int_eq(sum, 100);
+	for (int i = 0; i < 100; i++)
+		remove_waiter(s[i], LOCK(i), 1000 + i);
+}
+END_TEST
+
+START_TEST(more_locks_than_there_is_room_for_are_counted)
+{
+	static struct waiters_slot *s[5000];
+	int noted = 0;
+
+	for (int i = 0; i < 5000; i++)
+		noted += (s[i] = add(LOCK(i), 1000)) != NULL;
+	ck_assert_int_gt(noted, 900);
+	ck_assert_int_le(noted, 1024);
+	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITERS_UNSEEN), (uint64_t)(5000 - noted));
+	for (int i = 0; i < 5000; i++) {
+		ck_assert_int_eq(due(LOCK(i), 1100), s[i] ? 100 : 0);
+		if (s[i])
+			remove_waiter(s[i], LOCK(i), 1000);
+	}
+	for (int i = 0; i < 5000; i++)
+		ck_assert(!waiters_maybe(LOCK(i)));
+}
+END_TEST
+
+START_TEST(slots_serve_again)
+{
+	for (int i = 0; i < 100000; i++) {
+		struct waiters_slot *s = add(LOCK(i), 1000 + i);
+
+		ck_assert_ptr_nonnull(s);
+		ck_assert_int_eq(due(LOCK(i), 1005 + i), 5);
+		remove_waiter(s, LOCK(i), 1000 + i);
+	}
+}
+END_TEST
+
+/* Ten centuries of waiting at one lock: the sum stops growing and nothing breaks. */
+START_TEST(sums_that_do_not_fit_saturate)
+{
+	struct waiters_slot *a = waiters_add(LOCK(1), 1), *b = waiters_add(LOCK(1), INT64_MAX / 2);
+
+	ck_assert_int_ge(waiters_charge(LOCK(1), INT64_MAX / 2 + 10).delay_ns, 0);
+	waiters_remove(b, LOCK(1), INT64_MAX / 2);
+	waiters_remove(a, LOCK(1), 1);
+	ck_assert(!waiters_maybe(LOCK(1)));
+}
+END_TEST
+
+/* ---- threads */
+
+#define THREADS 8
+#define ROUNDS	200000
+
+static int64_t ticks, charged[THREADS], waited[THREADS];
+
+static int64_t tick(void)
+{
+	return __atomic_add_fetch(&ticks, 1, __ATOMIC_RELAXED);
+}
+
+/* Every thread waits at one of two locks and charges both; no moment is charged twice. */
+static void *come_and_go(void *arg)
+{
+	long id = (long)arg;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		const void *lock = LOCK((i + id) % 2);
+		int64_t start = tick();
+		struct waiters_slot *s = add(lock, start);
+
+		charged[id] += due(LOCK(0), tick());
+		charged[id] += due(LOCK(1), tick());
+		if (s)
+			remove_waiter(s, lock, start);
+		waited[id] += tick() - start;
+	}
+	return NULL;
+}
+
+START_TEST(threads_never_charge_more_than_was_waited)
+{
+	pthread_t thread[THREADS];
+	int64_t all_charged = 0, all_waited = 0;
+
+	for (long i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, come_and_go, (void *)i);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < THREADS; i++) {
+		ck_assert_int_ge(charged[i], 0);
+		all_charged += charged[i];
+		all_waited += waited[i];
+	}
+	ck_assert_int_gt(all_charged, all_waited / 100);
+	ck_assert_int_le(all_charged, all_waited);
+	ck_assert(!waiters_maybe(LOCK(0)) && !waiters_maybe(LOCK(1)));
+	ck_assert_int_eq(due(LOCK(0), tick() + 1000000), 0);
+	ck_assert_int_eq(due(LOCK(1), tick() + 1000000), 0);
+	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITERS_UNSEEN), 0);
+}
+END_TEST
+
+/* More locks than slots, so that slots change hands all the time. */
+static void *wander(void *arg)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		const void *lock = LOCK((unsigned)(i * 7919 + (long)arg * 104729) % 3000);
+		int64_t start = tick();
+		struct waiters_slot *s = add(lock, start);
+
+		charged[(long)arg] += due(lock, tick());
+		if (s)
+			remove_waiter(s, lock, start);
+		waited[(long)arg] += tick() - start;
+	}
+	return NULL;
+}
+
+START_TEST(slots_that_change_hands_keep_their_sums)
+{
+	pthread_t thread[THREADS];
+	int64_t all_charged = 0, all_waited = 0;
+
+	for (long i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, wander, (void *)i);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	for (int i = 0; i < THREADS; i++) {
+		all_charged += charged[i];
+		all_waited += waited[i];
+	}
+	ck_assert_int_gt(all_charged, 0);
+	ck_assert_int_le(all_charged, all_waited);
+	for (int i = 0; i < 3000; i++) {
+		ck_assert(!waiters_maybe(LOCK(i)));
+		ck_assert_int_eq(due(LOCK(i), tick() + 1000000), 0);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("waiters");
+	Suite *s = suite_create("waiters");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, nobody_waits_at_first);
+	tcase_add_test(t, one_waiter_is_charged_once_for_each_moment);
+	tcase_add_test(t, ten_waiters_of_10_ms_are_100_ms);
+	tcase_add_test(t, who_comes_and_goes_between_charges_leaves_no_trace);
+	tcase_add_test(t, a_waiter_that_is_noted_late_counts_from_the_charge_on);
+	tcase_add_test(t, waits_that_ended_are_counted_with_the_next_charge);
+	tcase_add_test(t, the_filter_falls_with_the_last_of_a_crowd);
+	tcase_add_test(t, a_charge_is_worth_it_after_some_waiting);
+	tcase_add_test(t, a_child_forgets_all_waiters);
+	tcase_add_test(t, locks_are_charged_apart);
+	tcase_add_test(t, more_locks_than_there_is_room_for_are_counted);
+	tcase_add_test(t, slots_serve_again);
+	tcase_add_test(t, sums_that_do_not_fit_saturate);
+	tcase_add_test(t, threads_never_charge_more_than_was_waited);
+	tcase_add_test(t, slots_that_change_hands_keep_their_sums);
+	suite_add_tcase(s, t);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

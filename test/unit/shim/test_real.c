@@ -1,0 +1,86 @@
+/* The functions behind ours, where threads are a library of their own (glibc before 2.34). */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "shim/real/lookup.h"
+
+static bool threads_are_loaded;
+
+static void *lookup_in_old_libc(const char *name)
+{
+	static const char *const late[] = { "pthread_create", "pthread_cancel", "pthread_sigmask",
+					    "thrd_exit", "dlclose" };
+
+	for (size_t i = 0; !threads_are_loaded && i < sizeof(late) / sizeof(late[0]); i++)
+		if (strcmp(name, late[i]) == 0)
+			return NULL;
+	return lookup_next(name);
+}
+
+/* The table as it is, and what it finds as if this libc were that one. */
+#define lookup_next lookup_in_old_libc
+#include "shim/real/real.c"
+#undef lookup_next
+
+static void *give_back(void *arg)
+{
+	return arg;
+}
+
+START_TEST(real__without_threads_says_so_and_does_no_harm)
+{
+	pthread_t thread;
+
+	ck_assert(!real_has_threads());
+	ck_assert_int_eq(real()->pthread_create(&thread, NULL, give_back, NULL), ENOSYS);
+	ck_assert_int_eq(real()->pthread_cancel(pthread_self()), ESRCH);
+	ck_assert_int_eq(real()->dlclose(NULL), -1);
+}
+END_TEST
+
+/* gnulib's programs call it where a weak reference says that it is there. */
+START_TEST(real__without_threads_the_mask_is_the_process_s)
+{
+	sigset_t set, seen;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR1);
+	ck_assert_int_eq(real()->pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
+	sigprocmask(SIG_BLOCK, NULL, &seen);
+	ck_assert(sigismember(&seen, SIGUSR1));
+	ck_assert_int_eq(real()->pthread_sigmask(-1, &set, NULL), EINVAL);
+}
+END_TEST
+
+START_TEST(real__finds_threads_that_come_later)
+{
+	pthread_t thread;
+	void *result = NULL;
+
+	ck_assert(!real_has_threads());
+	threads_are_loaded = true;
+	ck_assert_int_eq(real()->pthread_create(&thread, NULL, give_back, &thread), 0);
+	ck_assert_int_eq(real()->pthread_join(thread, &result), 0);
+	ck_assert_ptr_eq(result, &thread);
+	ck_assert(real_has_threads());
+	ck_assert_ptr_eq((void *)real()->pthread_cancel, lookup_next("pthread_cancel"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("real");
+	TCase *tc = tcase_create("late");
+	SRunner *r = srunner_create(s);
+	int failed;
+
+	tcase_add_test(tc, real__without_threads_says_so_and_does_no_harm);
+	tcase_add_test(tc, real__without_threads_the_mask_is_the_process_s);
+	tcase_add_test(tc, real__finds_threads_that_come_later);
+	suite_add_tcase(s, tc);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

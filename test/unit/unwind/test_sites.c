@@ -1,0 +1,230 @@
+#include <check.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+#include "sampler/unwind/sites.h"
+#include "sampler/unwind/stacks.h"
+
+#define THREADS 8
+
+SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+
+/* Stack number `i` of a family of different ones. */
+static struct site *numbered(uint64_t i, uint32_t depth)
+{
+	uint64_t pc[SITE_DEPTH_MAX];
+
+	for (uint32_t k = 0; k < depth; k++)
+		pc[k] = 0x400000 + k * 64;
+	pc[depth / 2] += i << 20;
+	return site_of(&table, pc, depth, 1);
+}
+
+struct sum {
+	size_t records, unresolved;
+	uint64_t events;
+};
+
+static void add_up(struct site *s, void *arg)
+{
+	struct sum *sum = arg;
+
+	sum->records++;
+	sum->unresolved += s->depth == 0;
+	sum->events += site_get(s, 0);
+}
+
+static struct sum sum_of_all(void)
+{
+	struct sum sum = { 0 };
+
+	sites_each(&table, add_up, &sum);
+	return sum;
+}
+
+START_TEST(there_are_no_records_at_first)
+{
+	ck_assert_uint_eq(sum_of_all().records, 0);
+}
+END_TEST
+
+START_TEST(a_new_record_holds_its_stack_and_zeros)
+{
+	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 };
+	struct site *s = site_of(&table, pc, 3, 7);
+
+	ck_assert_ptr_nonnull(s);
+	ck_assert_uint_eq(s->depth, 3);
+	ck_assert_uint_eq(s->generation, 7);
+	ck_assert_mem_eq(s->pc, pc, sizeof(pc));
+	ck_assert_ptr_null(s->resolved);
+	for (int i = 0; i < SITE_TOTALS_MAX; i++)
+		ck_assert_uint_eq(site_get(s, i), 0);
+}
+END_TEST
+
+START_TEST(the_same_stack_is_the_same_record)
+{
+	struct site *s = numbered(1, 20);
+
+	ck_assert_ptr_eq(numbered(1, 20), s);
+	ck_assert_uint_eq(sum_of_all().records, 1);
+}
+END_TEST
+
+START_TEST(stacks_that_differ_in_one_frame_depth_or_generation_are_different)
+{
+	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 }, last[] = { 0x1000, 0x2000, 0x3001 };
+	struct site *s[] = { site_of(&table, pc, 3, 1), site_of(&table, last, 3, 1),
+			     site_of(&table, pc, 2, 1), site_of(&table, pc, 3, 2) };
+
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
+		for (size_t k = 0; k < i; k++)
+			ck_assert_ptr_ne(s[i], s[k]);
+	ck_assert_uint_eq(sum_of_all().records, 4);
+}
+END_TEST
+
+START_TEST(the_deepest_stack_is_kept_whole)
+{
+	struct site *s = numbered(5, SITE_DEPTH_MAX);
+
+	ck_assert_uint_eq(s->depth, SITE_DEPTH_MAX);
+	ck_assert_ptr_eq(numbered(5, SITE_DEPTH_MAX), s);
+}
+END_TEST
+
+START_TEST(many_stacks_are_all_found_again)
+{
+	static struct site *s[50000];
+
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
+		s[i] = numbered(i, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
+		ck_assert_ptr_eq(numbered(i, 10), s[i]);
+	ck_assert_uint_eq(sum_of_all().records, ARRAY_SIZE(s));
+	ck_assert_uint_eq(counter_get(COUNTER_HEAP_SITES_FOLDED), 0);
+}
+END_TEST
+
+START_TEST(at_the_limit_of_memory_new_stacks_are_the_other_stacks)
+{
+	struct site *first = numbered(0, 100), *other = NULL;
+	uint64_t folded = 0, i = 0;
+
+	while (counter_get(COUNTER_HEAP_SITES_FOLDED) == 0) {
+		other = numbered(++i, 100);
+		ck_assert_ptr_nonnull(other);
+		ck_assert_uint_lt(i, 100000);
+	}
+	folded = counter_get(COUNTER_HEAP_SITES_FOLDED);
+	ck_assert_uint_gt(i, 30000);
+	ck_assert_uint_eq(other->depth, 1);
+	ck_assert_uint_eq(other->pc[0], PSEUDO_OTHER);
+	ck_assert_ptr_eq(numbered(++i, 100), other);
+	ck_assert_ptr_eq(numbered(++i, 100), other);
+	ck_assert_uint_eq(counter_get(COUNTER_HEAP_SITES_FOLDED), folded + 2);
+	ck_assert_ptr_eq(numbered(0, 100), first);
+	ck_assert_uint_eq(sum_of_all().records, i - 1); /* numbers 0 to i - 3, and the one */
+}
+END_TEST
+
+/* ---- stacks that are not known yet */
+
+START_TEST(unresolved_records_are_each_their_own)
+{
+	struct site *a = site_unresolved(&table), *b = site_unresolved(&table);
+
+	ck_assert_ptr_nonnull(a);
+	ck_assert_ptr_ne(a, b);
+	ck_assert_uint_eq(a->depth, 0);
+	ck_assert_uint_eq(sum_of_all().unresolved, 2);
+}
+END_TEST
+
+START_TEST(a_resolved_record_keeps_its_totals_and_names_the_other)
+{
+	struct site *s = site_unresolved(&table), *known = numbered(1, 5);
+
+	site_add(s, 0, 3);
+	site_add(known, 0, 4);
+	ck_assert_ptr_null(s->resolved);
+	site_resolve(s, known);
+	ck_assert_ptr_eq(s->resolved, known);
+	ck_assert_ptr_null(known->resolved);
+	ck_assert_uint_eq(sum_of_all().events, 7);
+}
+END_TEST
+
+/* ---- threads */
+
+#define STACKS 500
+#define ROUNDS 200
+
+static pthread_barrier_t barrier;
+
+static void *count_all(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&barrier);
+	for (uint64_t k = 0; k < ROUNDS; k++) {
+		for (uint64_t i = 0; i < STACKS; i++) {
+			site_add(numbered(i, 10), 0, 1);
+		}
+		site_add(site_unresolved(&table), 0, 1);
+	}
+	return NULL;
+}
+
+static void count_by_stack(struct site *s, void *arg)
+{
+	uint64_t *sum = arg;
+
+	if (s->depth)
+		sum[(s->pc[5] - 0x400000) >> 20] += site_get(s, 0);
+}
+
+START_TEST(sums_of_threads_that_add_the_same_stacks_are_exact)
+{
+	pthread_t thread[THREADS];
+	uint64_t sum[STACKS] = { 0 };
+
+	pthread_barrier_init(&barrier, NULL, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, count_all, NULL);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	sites_each(&table, count_by_stack, sum);
+	for (size_t i = 0; i < STACKS; i++)
+		ck_assert_uint_eq(sum[i], THREADS * ROUNDS);
+	ck_assert_uint_eq(sum_of_all().unresolved, THREADS * ROUNDS);
+	ck_assert_uint_eq(sum_of_all().events, THREADS * ROUNDS * (STACKS + 1));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("sites");
+	TCase *tc = tcase_create("sites");
+	SRunner *runner = srunner_create(suite);
+	int failed;
+
+	tcase_set_timeout(tc, 60);
+	suite_add_tcase(suite, tc);
+	tcase_add_test(tc, there_are_no_records_at_first);
+	tcase_add_test(tc, a_new_record_holds_its_stack_and_zeros);
+	tcase_add_test(tc, the_same_stack_is_the_same_record);
+	tcase_add_test(tc, stacks_that_differ_in_one_frame_depth_or_generation_are_different);
+	tcase_add_test(tc, the_deepest_stack_is_kept_whole);
+	tcase_add_test(tc, many_stacks_are_all_found_again);
+	tcase_add_test(tc, at_the_limit_of_memory_new_stacks_are_the_other_stacks);
+	tcase_add_test(tc, unresolved_records_are_each_their_own);
+	tcase_add_test(tc, a_resolved_record_keeps_its_totals_and_names_the_other);
+	tcase_add_test(tc, sums_of_threads_that_add_the_same_stacks_are_exact);
+	srunner_run_all(runner, CK_NORMAL);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
