@@ -10,6 +10,7 @@ pasted into a terminal.  A comment in front of a block changes that:
 Ports are replaced by free ones.  Then: the names in the shown output must be
 those of a fresh profile, and the tables must agree with the source.
 """
+import glob
 import os
 import random
 import re
@@ -296,6 +297,12 @@ def check_endpoints():
                   f"{document} has a row for {name}")
 
 
+def headers():
+    """The text of each header of the library."""
+    return [read(os.path.relpath(path, ROOT)) for d in ("sampler", "proto", "http", "shim")
+            for path in glob.glob(f"{ROOT}/{d}/**/*.h", recursive=True)]
+
+
 def check_words():
     """Counters, targets and files that the documents mention exist."""
     counters = read("sampler/base/counters.h")
@@ -309,12 +316,11 @@ def check_words():
         for path in set(re.findall(r"\]\(([^)#:]+)[^):]*\)", text)):
             check(os.path.exists(os.path.join(ROOT, os.path.dirname(document), path)),
                   f"{document}: {path} exists")
-        for path in set(re.findall(r"`((?:sampler|shim|http|proto)/[a-z_]+\.[ch])`", text)):
+        for path in set(re.findall(r"`((?:sampler|shim|http|proto)/[a-z_/]+\.[ch])`", text)):
             check(os.path.exists(os.path.join(ROOT, path)), f"{document}: {path} exists")
         for name in set(re.findall(r"`(struct \w+)`", text)):
-            check(any(re.search(rf"^{name} {{", read(f"{d}/{f}"), re.M)
-                      for d in ("sampler", "proto", "http") for f in os.listdir(f"{ROOT}/{d}")
-                      if f.endswith(".h")), f"{document}: {name} exists")
+            check(any(re.search(rf"^{name} {{", text, re.M) for text in headers()),
+                  f"{document}: {name} exists")
 
 
 def main():
