@@ -114,7 +114,7 @@ static int answer(size_t addresses, enum symbols_detail detail, struct outcome *
 	o->most_mib = (double)MAX(most_mapped, sys_mapped_bytes()) / (1 << 20);
 	o->kept_mib = (double)a.mapped / (1 << 20);
 	o->file_kib = (double)file.len / 1024;
-	o->lines_cut = counter_get(COUNTER_SYMBOL_LINES_CUT);
+	o->lines_cut = counter_get(COUNTER_SYMBOL_LINES_TIMED_OUT);
 	return failed;
 }
 

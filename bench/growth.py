@@ -131,7 +131,7 @@ def measure_stacks():
         runs = [program.page("heap") for _ in range(rounds(3))]
         cpu.append((wanted, [r[0] for r in runs]))
         size.append((wanted, [r[2] / 1024 for r in runs]))
-    dropped = counter(program, "stacks_dropped_table_full") + counter(program, "heap_sites_folded")
+    dropped = counter(program, "stacks_dropped_table_full") + counter(program, "heap_stack_table_full")
     series("growth, heap profile, distinct stacks", cpu, "ms", None,
            f"CPU of our thread; {'some' if dropped else 'none'} under [other stacks]")
     series("growth, file of it, distinct stacks", size, "KiB")

@@ -22,10 +22,12 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
-	X(CPU_STARTS_NOT_AWAITED, "cpu_starts_not_awaited",                                        \
-	  "threads that blocked the signal while their timer was being started, for too long")     \
-	X(CARRIER_VISITORS_STUCK, "carrier_visitors_stuck",                                        \
-	  "times the signal was installed beside a call of the program that never returned")       \
+	X(CPU_TIMER_WAITS_TIMED_OUT, "cpu_timer_waits_timed_out",                                  \
+	  "times a thread that blocked the signal waited 2 ms for a timer call of ours, and went " \
+	  "on")                                                                                    \
+	X(SIGACTION_WAITS_TIMED_OUT, "sigaction_waits_timed_out",                                  \
+	  "times the signal was installed while a sigaction call of the program was still under "  \
+	  "way")                                                                                   \
 	X(STACKS_CUT_NO_RULE, "stacks_cut_no_rule", "stacks that end at code without unwind data") \
 	X(STACKS_CUT_SLICE, "stacks_cut_slice", "stacks deeper than the bytes captured")           \
 	X(STACKS_CUT_BAD_FRAME, "stacks_cut_bad_frame", "stacks that stopped making sense")        \
@@ -41,14 +43,15 @@
 	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
 	  "files of loaded objects that were gone, changed or unreadable")                         \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
-	X(SYMBOL_LINES_CUT, "symbol_lines_cut", "addresses without a line: time limit reached")    \
+	X(SYMBOL_LINES_TIMED_OUT, "symbol_lines_timed_out",                                        \
+	  "addresses without a line: time limit reached")                                          \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
 	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
 	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
 	  "threads beyond what a thread dump holds")                                               \
 	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \
 	  "times a waiting thread went on while it was looked at; it was looked at again")         \
-	X(DUMP_THREADS_UNWATCHED, "dump_threads_unwatched",                                        \
+	X(DUMP_THREADS_WITHOUT_TIMER, "dump_threads_without_timer",                                \
 	  "running threads for which a dump got no timer, or that block the signal")               \
 	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \
 	  "threads in a dump without a stack: [unseen stack]")                                     \
@@ -58,40 +61,41 @@
 	X(HEAP_SAMPLES, "heap_samples", "allocations recorded")                                    \
 	X(HEAP_LIVE_DROPPED, "heap_live_dropped",                                                  \
 	  "blocks not followed to their free because the table was full; counted as freed")        \
-	X(HEAP_SITES_FOLDED, "heap_sites_folded",                                                  \
+	X(HEAP_STACK_TABLE_FULL, "heap_stack_table_full",                                          \
 	  "allocations counted under [other stacks]: the table of stacks was full")                \
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
-	X(UNLOADS_NOT_AWAITED, "unloads_not_awaited",                                              \
-	  "calls of dlclose that went on before all stacks were followed, after 2 ms")             \
+	X(DLCLOSE_WAITS_TIMED_OUT, "dlclose_waits_timed_out",                                      \
+	  "calls of dlclose that waited 2 ms for stacks to be followed, and went on without")      \
 	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
 	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
-	X(HEAP_REENTERED, "heap_reentered",                                                        \
-	  "allocations not looked at because they came from a signal handler inside ours")         \
-	X(THREADCREATE_FOLDED, "threadcreate_folded",                                              \
+	X(HEAP_SKIPPED_IN_HANDLER, "heap_skipped_in_handler",                                      \
+	  "allocations not sampled: made by a signal handler that interrupted our hook")           \
+	X(THREADCREATE_STACK_TABLE_FULL, "threadcreate_stack_table_full",                          \
 	  "threads counted under [other stacks]: the table of stacks was full")                    \
 	X(THREADCREATE_UNKNOWN, "threadcreate_unknown",                                            \
 	  "threads whose creator's stack could not be kept")                                       \
 	X(BLOCK_SAMPLES, "block_samples", "waits recorded")                                        \
 	X(BLOCK_COARSENED, "block_coarsened",                                                      \
 	  "times that PPROF_BLOCK_RATE was doubled for a while: too many waits a second")          \
-	X(BLOCK_SITES_FOLDED, "block_sites_folded",                                                \
+	X(BLOCK_STACK_TABLE_FULL, "block_stack_table_full",                                        \
 	  "waits counted under [other stacks]: the table of stacks was full")                      \
 	X(BLOCK_STACKS_UNKNOWN, "block_stacks_unknown",                                            \
 	  "waits whose stack could not be copied for later; they show their leaf only")            \
 	X(MUTEX_SAMPLES, "mutex_samples", "unlocks recorded that had kept others waiting")         \
 	X(MUTEX_COARSENED, "mutex_coarsened",                                                      \
 	  "times that PPROF_MUTEX_FRACTION was doubled for a while: too many a second")            \
-	X(MUTEX_SITES_FOLDED, "mutex_sites_folded",                                                \
+	X(MUTEX_STACK_TABLE_FULL, "mutex_stack_table_full",                                        \
 	  "unlocks counted under [other stacks]: the table of stacks was full")                    \
 	X(MUTEX_STACKS_UNKNOWN, "mutex_stacks_unknown",                                            \
 	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
-	X(MUTEX_WAITERS_UNSEEN, "mutex_waiters_unseen",                                            \
+	X(MUTEX_WAITER_TABLE_FULL, "mutex_waiter_table_full",                                      \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
 	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \
 	  "waits below 0.3 us, an estimate: in block, but no unlock was charged with them")        \
-	X(WAITS_NOT_TIMED, "waits_not_timed",                                                      \
-	  "waits not recorded: in a sandbox, on a machine whose clock is a system call")           \
+	X(WAITS_WITHOUT_CLOCK, "waits_without_clock",                                              \
+	  "waits not recorded: in a sandbox, on a machine where reading the clock is a system "    \
+	  "call")                                                                                  \
 	X(HTTP_REQUESTS, "http_requests", "requests answered")                                     \
 	X(HTTP_BAD_REQUESTS, "http_bad_requests", "requests that were not understood")             \
 	X(HTTP_UNAUTHORIZED, "http_unauthorized", "requests without the key")                      \

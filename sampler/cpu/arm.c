@@ -140,7 +140,7 @@ static void wait_while_starting(struct thread *t)
 		sys_call4(SYS_futex, (long)&t->state, FUTEX_WAIT_PRIVATE, THREAD_STARTING,
 			  (long)&moment);
 	}
-	counter_add(COUNTER_CPU_STARTS_NOT_AWAITED, 1);
+	counter_add(COUNTER_CPU_TIMER_WAITS_TIMED_OUT, 1);
 }
 
 void arm_park(struct thread *t)

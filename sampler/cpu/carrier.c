@@ -200,7 +200,7 @@ static void wait_for_visitors(void)
 	while (atomic_load(&carrier.visitors) && sys_now_ns() < until)
 		sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&moment, 0);
 	if (atomic_load(&carrier.visitors))
-		counter_add(COUNTER_CARRIER_VISITORS_STUCK, 1);
+		counter_add(COUNTER_SIGACTION_WAITS_TIMED_OUT, 1);
 }
 
 /*

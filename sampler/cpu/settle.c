@@ -48,7 +48,7 @@ static void wait_for_a_pass(void)
 	atomic_store(&asked_ns, now);
 	atomic_fetch_add(&waiting, 1);
 	if (wake() && !wait_for(pass, now + PATIENCE_NS))
-		counter_add(COUNTER_UNLOADS_NOT_AWAITED, 1);
+		counter_add(COUNTER_DLCLOSE_WAITS_TIMED_OUT, 1);
 	atomic_fetch_sub(&waiting, 1);
 }
 

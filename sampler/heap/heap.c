@@ -26,7 +26,7 @@ static __thread volatile bool inside;
 /* site.total[]: blocks in 1/WEIGHT_ONE, bytes in 1. */
 enum heap_total { ALLOC_BLOCKS, ALLOC_BYTES, FREE_BLOCKS, FREE_BYTES };
 
-SITE_TABLE(sites, SITES_BYTES, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+SITE_TABLE(sites, SITES_BYTES, COUNTER_HEAP_STACK_TABLE_FULL, COUNTER_HEAP_STACKS_UNKNOWN);
 
 static struct {
 	atomic_uint_fast64_t rate; /* 0: off */
@@ -107,7 +107,7 @@ bool heap_wants(size_t size)
 	uint64_t rate = heap_rate();
 
 	if (inside) {
-		counter_add(COUNTER_HEAP_REENTERED, 1);
+		counter_add(COUNTER_HEAP_SKIPPED_IN_HANDLER, 1);
 		heap_left = next_gap(rate); /* the tick has taken it below 0 */
 		return false;
 	}

@@ -19,8 +19,8 @@
 /* site.total[]: contentions in 1/WEIGHT_ONE, delay in ns. */
 enum contention_total { COUNT, DELAY };
 
-SITE_TABLE(block_sites, SITES_BYTES, COUNTER_BLOCK_SITES_FOLDED, COUNTER_BLOCK_STACKS_UNKNOWN);
-SITE_TABLE(mutex_sites, SITES_BYTES, COUNTER_MUTEX_SITES_FOLDED, COUNTER_MUTEX_STACKS_UNKNOWN);
+SITE_TABLE(block_sites, SITES_BYTES, COUNTER_BLOCK_STACK_TABLE_FULL, COUNTER_BLOCK_STACKS_UNKNOWN);
+SITE_TABLE(mutex_sites, SITES_BYTES, COUNTER_MUTEX_STACK_TABLE_FULL, COUNTER_MUTEX_STACKS_UNKNOWN);
 
 static struct profile {
 	struct site_table *sites;
@@ -72,7 +72,7 @@ void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct fra
 	if (w->slot)
 		waiters_remove(w->slot, w->lock, w->start_ns);
 	if (!w->start_ns || !now_ns)
-		counter_add(COUNTER_WAITS_NOT_TIMED, 1);
+		counter_add(COUNTER_WAITS_WITHOUT_CLOCK, 1);
 	else if (counts && block_rate())
 		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
 }

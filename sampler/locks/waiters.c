@@ -183,7 +183,7 @@ struct waiters_slot *waiters_add(const void *lock, int64_t start_ns)
 	struct waiters_slot *slot = find_slot(lock, start_ns);
 
 	if (!slot)
-		counter_add(COUNTER_MUTEX_WAITERS_UNSEEN, 1);
+		counter_add(COUNTER_MUTEX_WAITER_TABLE_FULL, 1);
 	return slot;
 }
 

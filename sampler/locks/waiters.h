@@ -40,7 +40,7 @@ struct waiters_slot;
 
 /*
  * The calling thread waits at `lock` since `start_ns`.  NULL when it could not
- * be noted (mutex_waiters_unseen).
+ * be noted (mutex_waiter_table_full).
  */
 struct waiters_slot *waiters_add(const void *lock, int64_t start_ns);
 

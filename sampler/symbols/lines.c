@@ -166,7 +166,7 @@ static size_t resolve_unit(struct unit_job *u)
 
 static enum counter reason(const struct job *j)
 {
-	return j->effort.is_spent ? COUNTER_SYMBOL_LINES_CUT : COUNTER_SYMBOL_LINES_REFUSED;
+	return j->effort.is_spent ? COUNTER_SYMBOL_LINES_TIMED_OUT : COUNTER_SYMBOL_LINES_REFUSED;
 }
 
 /* The addresses from `first` on that have the same unit. */
@@ -209,7 +209,7 @@ static void run(struct job *j)
 		return;
 	}
 	if (j->effort.is_spent)
-		counter_add(COUNTER_SYMBOL_LINES_CUT, j->r->count - j->owners.count);
+		counter_add(COUNTER_SYMBOL_LINES_TIMED_OUT, j->r->count - j->owners.count);
 	j->is_whole = !j->effort.is_spent;
 	for (size_t i = 0; i < j->owners.count;) {
 		size_t n = count_of_unit(&j->owners, i);

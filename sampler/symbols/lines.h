@@ -31,7 +31,7 @@ struct lines_request {
 
 /*
  * Does what it can.  Addresses that it leaves for lack of time count in
- * symbol_lines_cut, for lack of memory or because of damage in
+ * symbol_lines_timed_out, for lack of memory or because of damage in
  * symbol_lines_refused.  False when `out` is exhausted.
  */
 bool lines_resolve(struct lines_request *r);

@@ -51,7 +51,7 @@ enum symbols_detail {
  * has no name gets the one frame "[basename of m]" (counter symbol_names_unknown).
  *
  * Lines stop at `deadline_ns` (CLOCK_MONOTONIC); what is missing then is
- * counted in symbol_lines_cut and keeps its plain name.
+ * counted in symbol_lines_timed_out and keeps its plain name.
  *
  * Names come from, first that works: the file of the module, its debug file by
  * build id (/usr/lib/debug/.build-id/xx/rest.debug) or .gnu_debuglink, the

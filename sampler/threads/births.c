@@ -32,7 +32,7 @@ struct birth {
 	struct site *_Atomic site;
 };
 
-SITE_TABLE(sites, SITES_BYTES, COUNTER_THREADCREATE_FOLDED, COUNTER_THREADCREATE_UNKNOWN);
+SITE_TABLE(sites, SITES_BYTES, COUNTER_THREADCREATE_STACK_TABLE_FULL, COUNTER_THREADCREATE_UNKNOWN);
 
 static struct permanent memory = { .limit = BIRTHS_MAX * sizeof(struct birth) * 2 };
 static struct birth *_Atomic piece[PIECES_MAX];

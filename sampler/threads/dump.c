@@ -251,7 +251,7 @@ static void watch_thread(struct work *w, struct dump_thread *t)
 		return;
 	t->watched = true;
 	if (!may_interrupt() || !cpu_watch_thread(&w->watch, t->tid))
-		counter_add(COUNTER_DUMP_THREADS_UNWATCHED, 1);
+		counter_add(COUNTER_DUMP_THREADS_WITHOUT_TIMER, 1);
 }
 
 /* ---- rounds */

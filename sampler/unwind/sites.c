@@ -104,7 +104,7 @@ struct site *site_of(struct site_table *t, const uint64_t *pc, uint32_t depth, u
 
 	if (s)
 		return s;
-	counter_add(t->folded, 1);
+	counter_add(t->full, 1);
 	return rest_of(t);
 }
 

@@ -34,7 +34,7 @@ struct site {
 
 struct site_table {
 	struct permanent memory;
-	enum counter folded;  /* moves when the record [other stacks] stands in */
+	enum counter full;    /* moves when the record [other stacks] stands in */
 	enum counter unknown; /* moves when a stack could not be kept for later */
 
 	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
@@ -48,10 +48,10 @@ struct site_table {
  * Defines the table `name` of a file.  `bytes` bounds its records' memory; 32 MiB
  * is about 100,000 stacks of 30 frames.
  */
-#define SITE_TABLE(name, bytes, folded_counter, unknown_counter)                                   \
+#define SITE_TABLE(name, bytes, full_counter, unknown_counter)                                     \
 	static struct site *_Atomic name##_bucket[SITE_BUCKETS];                                   \
 	static struct site_table name = { .memory = { .limit = (bytes) },                          \
-					  .folded = (folded_counter),                              \
+					  .full = (full_counter),                                  \
 					  .unknown = (unknown_counter),                            \
 					  .bucket = name##_bucket }
 

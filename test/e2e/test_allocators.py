@@ -330,7 +330,7 @@ def test_a_plugin_of_a_moment_is_named():
         rounds = json.loads(t.output().splitlines()[-1])
         t.wait_ready()
         p = pprof_reader.parse(t.fetch('heap'))
-        late = t.counter('unloads_not_awaited')
+        late = t.counter('dlclose_waits_timed_out')
         named = {x: p.cum('alloc_objects')['allocate_in_' + x] for x in 'ab'}
         check('reload: both are named', min(named.values()) > 0, named)
         check('reload: all others came too late',

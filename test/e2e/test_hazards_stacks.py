@@ -87,7 +87,7 @@ def test_plugins_of_a_moment():
         t.wait_ready()
         t.say()
         p = pprof_reader.parse(t.fetch('profile?seconds=2&hz=1000'))
-        late = t.counter('unloads_not_awaited')
+        late = t.counter('dlclose_waits_timed_out')
         used = {x: p.cum()['burn_in_' + x] for x in 'ab'}
         # a plugin that was unloaded too soon, for all we know with a whole run in it
         unsure = 7e6 * late

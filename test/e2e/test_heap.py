@@ -183,7 +183,7 @@ def compare_all(name, rate, divisor):
         freed = t.accounts('free')
         compare_site(name + ', freed', 'large_blocks', of_site(t.profile(), 'large_blocks'),
                      freed['large_blocks']['sizes'], rate, unknown)
-        for counter in ('heap_live_dropped', 'heap_sites_folded', 'heap_reentered'):
+        for counter in ('heap_live_dropped', 'heap_stack_table_full', 'heap_skipped_in_handler'):
             same(f'{name}: {counter}', t.counter(counter), 0)
         check(f'{name}: before_main', first['before_main']['live_objects'] == 40)
 

@@ -87,8 +87,8 @@ def test_at_1_everything_is_exact():
         account = t.account()
         exactly('rate 1', account, t.profile('block'), t.profile('mutex'))
         check('no wait was lost', all(t.counter(c) == 0 for c in (
-            'block_sites_folded', 'block_stacks_unknown', 'mutex_sites_folded',
-            'mutex_stacks_unknown', 'mutex_waiters_unseen', 'waits_not_timed')))
+            'block_stack_table_full', 'block_stacks_unknown', 'mutex_stack_table_full',
+            'mutex_stacks_unknown', 'mutex_waiter_table_full', 'waits_without_clock')))
 
 
 def test_seconds_records_everything_of_that_time():

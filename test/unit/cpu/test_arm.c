@@ -133,7 +133,7 @@ START_TEST(arm__a_start_that_does_not_end_is_counted_and_not_awaited)
 	mask(SIG_BLOCK);
 	mine->state = THREAD_STARTING;
 	arm_park_late(mine, SIGPROF);
-	ck_assert_uint_eq(counter_get(COUNTER_CPU_STARTS_NOT_AWAITED), 1);
+	ck_assert_uint_eq(counter_get(COUNTER_CPU_TIMER_WAITS_TIMED_OUT), 1);
 	ck_assert_int_eq(mine->state, THREAD_STARTING);
 }
 END_TEST

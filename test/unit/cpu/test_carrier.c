@@ -518,7 +518,7 @@ START_TEST(carrier__a_call_that_never_returns_does_not_keep_profiles_away)
 {
 	ck_assert(!carrier_visit(SIGTERM));
 	ck_assert_int_eq(acquire(), SIGPROF);
-	ck_assert_uint_eq(counter_get(COUNTER_CARRIER_VISITORS_STUCK), 1);
+	ck_assert_uint_eq(counter_get(COUNTER_SIGACTION_WAITS_TIMED_OUT), 1);
 }
 END_TEST
 

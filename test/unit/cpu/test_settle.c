@@ -19,7 +19,7 @@ START_TEST(nothing_on_its_way_is_not_waited_for)
 {
 	settle_before_unload();
 	ck_assert(!is_woken_within(0));
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 0);
+	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
 END_TEST
 
@@ -28,7 +28,7 @@ START_TEST(without_a_listener_nobody_waits)
 	meet_new_stack();
 	wake_after_fork();
 	settle_before_unload();
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 0);
+	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
 END_TEST
 
@@ -40,7 +40,7 @@ START_TEST(a_listener_that_does_not_come_is_waited_for_2_ms_and_counted)
 	settle_before_unload();
 	ck_assert_int_ge(sys_now_ns() - before, 2 * NS_PER_MS);
 	ck_assert(is_woken_within(0));
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 1);
+	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
 }
 END_TEST
 
@@ -48,7 +48,7 @@ END_TEST
 static void *unload(void *first)
 {
 	settle_before_unload();
-	ck_assert(is_known(first) || counter_get(COUNTER_UNLOADS_NOT_AWAITED) == 1);
+	ck_assert(is_known(first) || counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT) == 1);
 	return NULL;
 }
 
@@ -89,7 +89,7 @@ START_TEST(while_a_pass_is_under_way_it_is_slept)
 	settle_pass_begins();
 	settle_before_unload();
 	ck_assert_int_lt(sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before, NS_PER_MS);
-	ck_assert_uint_eq(counter_get(COUNTER_UNLOADS_NOT_AWAITED), 1);
+	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
 }
 END_TEST
 

@@ -171,7 +171,7 @@ START_TEST(more_locks_than_there_is_room_for_are_counted)
 		noted += (s[i] = add(LOCK(i), 1000)) != NULL;
 	ck_assert_int_gt(noted, 900);
 	ck_assert_int_le(noted, 1024);
-	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITERS_UNSEEN), (uint64_t)(5000 - noted));
+	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITER_TABLE_FULL), (uint64_t)(5000 - noted));
 	for (int i = 0; i < 5000; i++) {
 		ck_assert_int_eq(due(LOCK(i), 1100), s[i] ? 100 : 0);
 		if (s[i])
@@ -256,7 +256,7 @@ START_TEST(threads_never_charge_more_than_was_waited)
 	ck_assert(!waiters_maybe(LOCK(0)) && !waiters_maybe(LOCK(1)));
 	ck_assert_int_eq(due(LOCK(0), tick() + 1000000), 0);
 	ck_assert_int_eq(due(LOCK(1), tick() + 1000000), 0);
-	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITERS_UNSEEN), 0);
+	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITER_TABLE_FULL), 0);
 }
 END_TEST
 

@@ -266,7 +266,7 @@ START_TEST(test_symbols__a_deadline_leaves_plain_names)
 {
 	unsigned head, line;
 	uint64_t pc = physical_function(&head, &line);
-	uint64_t before = counter_get(COUNTER_SYMBOL_LINES_CUT);
+	uint64_t before = counter_get(COUNTER_SYMBOL_LINES_TIMED_OUT);
 	struct module m = module_of((void *)pc);
 	struct symbol s;
 
@@ -274,7 +274,7 @@ START_TEST(test_symbols__a_deadline_leaves_plain_names)
 	ck_assert_uint_eq(s.frame_count, 1);
 	ck_assert_str_eq(s.frame[0].name, "physical_function");
 	ck_assert_uint_eq(s.frame[0].line, 0);
-	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_LINES_CUT), before + 1);
+	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_LINES_TIMED_OUT), before + 1);
 }
 END_TEST
 

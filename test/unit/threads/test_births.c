@@ -11,7 +11,7 @@
 #include "sampler/threads/births.h"
 #include "sampler/unwind/sites.h"
 
-SITE_TABLE(sites, 1UL << 20, COUNTER_THREADCREATE_FOLDED, COUNTER_THREADCREATE_UNKNOWN);
+SITE_TABLE(sites, 1UL << 20, COUNTER_THREADCREATE_STACK_TABLE_FULL, COUNTER_THREADCREATE_UNKNOWN);
 
 static struct site *site(uint64_t pc)
 {

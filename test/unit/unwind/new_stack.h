@@ -17,7 +17,7 @@
 #include "sampler/unwind/hook_walk.h"
 #include "sampler/unwind/site_at.h"
 
-SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_STACK_TABLE_FULL, COUNTER_HEAP_STACKS_UNKNOWN);
 
 static int wake_fd;
 static volatile long keep_frame;

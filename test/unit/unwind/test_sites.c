@@ -9,7 +9,7 @@
 
 #define THREADS 8
 
-SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_SITES_FOLDED, COUNTER_HEAP_STACKS_UNKNOWN);
+SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_STACK_TABLE_FULL, COUNTER_HEAP_STACKS_UNKNOWN);
 
 /* Stack number `i` of a family of different ones. */
 static struct site *numbered(uint64_t i, uint32_t depth)
@@ -105,7 +105,7 @@ START_TEST(many_stacks_are_all_found_again)
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
 		ck_assert_ptr_eq(numbered(i, 10), s[i]);
 	ck_assert_uint_eq(sum_of_all().records, ARRAY_SIZE(s));
-	ck_assert_uint_eq(counter_get(COUNTER_HEAP_SITES_FOLDED), 0);
+	ck_assert_uint_eq(counter_get(COUNTER_HEAP_STACK_TABLE_FULL), 0);
 }
 END_TEST
 
@@ -114,18 +114,18 @@ START_TEST(at_the_limit_of_memory_new_stacks_are_the_other_stacks)
 	struct site *first = numbered(0, 100), *other = NULL;
 	uint64_t folded = 0, i = 0;
 
-	while (counter_get(COUNTER_HEAP_SITES_FOLDED) == 0) {
+	while (counter_get(COUNTER_HEAP_STACK_TABLE_FULL) == 0) {
 		other = numbered(++i, 100);
 		ck_assert_ptr_nonnull(other);
 		ck_assert_uint_lt(i, 100000);
 	}
-	folded = counter_get(COUNTER_HEAP_SITES_FOLDED);
+	folded = counter_get(COUNTER_HEAP_STACK_TABLE_FULL);
 	ck_assert_uint_gt(i, 30000);
 	ck_assert_uint_eq(other->depth, 1);
 	ck_assert_uint_eq(other->pc[0], PSEUDO_OTHER);
 	ck_assert_ptr_eq(numbered(++i, 100), other);
 	ck_assert_ptr_eq(numbered(++i, 100), other);
-	ck_assert_uint_eq(counter_get(COUNTER_HEAP_SITES_FOLDED), folded + 2);
+	ck_assert_uint_eq(counter_get(COUNTER_HEAP_STACK_TABLE_FULL), folded + 2);
 	ck_assert_ptr_eq(numbered(0, 100), first);
 	ck_assert_uint_eq(sum_of_all().records, i - 1); /* numbers 0 to i - 3, and the one */
 }
