@@ -217,9 +217,9 @@ static void handle_all(struct server *s)
 	}
 }
 
-static int64_t tick(const struct http_service *service, int64_t now_ns)
+static int64_t do_due_work(const struct http_service *service, int64_t now_ns)
 {
-	return service->tick ? service->tick(now_ns) : INT64_MAX;
+	return service->do_due ? service->do_due(now_ns) : INT64_MAX;
 }
 
 static struct pollfd wake_poll(const struct http_service *service)
@@ -232,7 +232,7 @@ static int64_t prepare_poll(struct server *s)
 {
 	int64_t now = s->shared.now_ns;
 	bool paused = s->accept_ns > now;
-	int64_t wake = tick(s->shared.service, now);
+	int64_t wake = do_due_work(s->shared.service, now);
 
 	if (paused)
 		wake = MIN(wake, s->accept_ns);

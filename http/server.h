@@ -59,7 +59,7 @@ struct http_service {
 	 * Periodic work.  Called before every poll with the current time; returns when it wants to
 	 * be called again (CLOCK_MONOTONIC ns), INT64_MAX for never.  NULL: there is none.
 	 */
-	int64_t (*tick)(int64_t now_ns);
+	int64_t (*do_due)(int64_t now_ns);
 	/*
 	 * How many bytes of body this request may bring; 0 for one that needs none (a small body
 	 * is then read and dropped).  NULL: no request needs one.
@@ -67,7 +67,7 @@ struct http_service {
 	size_t (*body_limit)(const struct http_request *r);
 	const struct http_limits *limits; /* NULL: http_limits_default */
 	/*
-	 * A descriptor that ends the sleep when it becomes readable; tick() is to empty it.
+	 * A descriptor that ends the sleep when it becomes readable; do_due() is to empty it.
 	 * 0: none (the listening socket, which is older, has a lower number).
 	 */
 	int wake_fd;

@@ -190,24 +190,24 @@ static bool heed_filter(void)
 	return true;
 }
 
-static int64_t tick(int64_t now_ns)
+static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again, again_for_symbols;
 
 	settle_pass_begins();
 	site_at_drain();
-	again = cpu_tick(now_ns);
+	again = cpu_do_due(now_ns);
 	settle_pass_ends();
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
-	again_for_symbols = symbol_cache_tick(now_ns);
+	again_for_symbols = symbol_cache_do_due(now_ns);
 	return MIN(again, again_for_symbols);
 }
 
 static void start(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
-						     .tick = tick,
+						     .do_due = do_due_work,
 						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 

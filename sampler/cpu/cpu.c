@@ -487,7 +487,7 @@ void cpu_watch_close(struct cpu_watch *w)
 
 /* ---- what is due */
 
-static int64_t tick_open(int64_t now_ns)
+static int64_t due_while_open(int64_t now_ns)
 {
 	if (now_ns >= cpu.next_scan_ns) {
 		code_refresh();
@@ -498,7 +498,7 @@ static int64_t tick_open(int64_t now_ns)
 }
 
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
-static int64_t tick_closed(int64_t now_ns)
+static int64_t due_while_closed(int64_t now_ns)
 {
 	if (cpu.watches)
 		return now_ns + LINGER_NS;
@@ -512,12 +512,12 @@ static int64_t tick_closed(int64_t now_ns)
 	return INT64_MAX;
 }
 
-int64_t cpu_tick(int64_t now_ns)
+int64_t cpu_do_due(int64_t now_ns)
 {
 	if (cpu.open)
-		return tick_open(now_ns);
+		return due_while_open(now_ns);
 	/* the symbol page reads the module table too */
-	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? tick_closed(now_ns)
+	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? due_while_closed(now_ns)
 									: INT64_MAX;
 }
 

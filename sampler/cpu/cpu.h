@@ -82,7 +82,7 @@ void cpu_watch_close(struct cpu_watch *w);
  * Does what is due: drains captures, looks for new threads.  Returns when it
  * wants to run again (CLOCK_MONOTONIC ns), INT64_MAX while no profile runs.
  */
-int64_t cpu_tick(int64_t now_ns);
+int64_t cpu_do_due(int64_t now_ns);
 
 /* Refuses every profile from now on; `why` is a sentence that lives for ever.  Context: any role.
  */

@@ -13,9 +13,9 @@
 #include "sampler/unwind/capture.h"
 
 static struct {
-	atomic_int signal;  /* the carrier, 0 while closed */
-	atomic_int ticking; /* the same, until the last timer is gone */
-	atomic_int last;    /* the last one, never 0 again */
+	atomic_int accepting_signal; /* new threads get a timer with it; 0 while closed */
+	atomic_int live_signal;	     /* some timer with it may still exist; then 0 */
+	atomic_int last_signal; /* the last of those, never 0 again: late ticks are dropped by it */
 	_Atomic int64_t period_ns;
 	atomic_int hooks_inside;	  /* hooks that may be using a record */
 	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
@@ -28,12 +28,12 @@ static struct {
 
 bool roster_is_open(void)
 {
-	return atomic_load_explicit(&roster.signal, memory_order_acquire) != 0;
+	return atomic_load_explicit(&roster.accepting_signal, memory_order_acquire) != 0;
 }
 
 static int carrier(void)
 {
-	return atomic_load_explicit(&roster.signal, memory_order_acquire);
+	return atomic_load_explicit(&roster.accepting_signal, memory_order_acquire);
 }
 
 static int64_t period(void)
@@ -75,7 +75,7 @@ static atomic_int watched;
 
 bool roster_may_tick(void)
 {
-	return atomic_load_explicit(&roster.ticking, memory_order_acquire) != 0 ||
+	return atomic_load_explicit(&roster.live_signal, memory_order_acquire) != 0 ||
 	       atomic_load_explicit(&watched, memory_order_acquire) != 0;
 }
 
@@ -99,7 +99,7 @@ bool roster_watch(int tid, uint32_t watch, int signal)
 {
 	struct thread *t;
 
-	atomic_store(&roster.last, signal);
+	atomic_store(&roster.last_signal, signal);
 	atomic_fetch_add(&watched, 1);
 	t = thread_claim_watched(tid, watch);
 	if (t && start_watch(t, signal))
@@ -268,19 +268,19 @@ int roster_open(int signal, int64_t period_ns)
 	timers_budget();
 	roster.listener_tid = sys_gettid();
 	atomic_store_explicit(&roster.period_ns, period_ns, memory_order_relaxed);
-	atomic_store(&roster.last, signal);
+	atomic_store(&roster.last_signal, signal);
 	/* release: hooks that see the signal see the region and the period */
-	atomic_store_explicit(&roster.ticking, signal, memory_order_release);
-	atomic_store_explicit(&roster.signal, signal, memory_order_release);
+	atomic_store_explicit(&roster.live_signal, signal, memory_order_release);
+	atomic_store_explicit(&roster.accepting_signal, signal, memory_order_release);
 	roster_scan();
 	return 0;
 }
 
 void roster_close(void)
 {
-	atomic_store(&roster.signal, 0);
+	atomic_store(&roster.accepting_signal, 0);
 	threads_each(end_each, NULL);
-	atomic_store(&roster.ticking, 0);
+	atomic_store(&roster.live_signal, 0);
 }
 
 bool roster_is_quiet(void)
@@ -295,8 +295,8 @@ void roster_release(void)
 
 void roster_after_fork(void)
 {
-	atomic_store(&roster.signal, 0);
-	atomic_store(&roster.ticking, 0);
+	atomic_store(&roster.accepting_signal, 0);
+	atomic_store(&roster.live_signal, 0);
 	atomic_store(&watched, 0);
 	atomic_store(&roster.hooks_inside, 0);
 	atomic_store(&roster.scanning, false);
@@ -372,11 +372,11 @@ static void start_self(void)
 	end_twin(t);
 	take_known_stack(t);
 	thread_remember_self(t);
-	if (i_block(atomic_load(&roster.last)))
+	if (i_block(atomic_load(&roster.last_signal)))
 		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 	else
-		arm_self(t, atomic_load(&roster.last), period());
-	if (!atomic_load(&roster.signal))
+		arm_self(t, atomic_load(&roster.last_signal), period());
+	if (!atomic_load(&roster.accepting_signal))
 		arm_end(t); /* roster_close() may not have seen it */
 }
 
@@ -401,9 +401,9 @@ static void park_self_late(void)
 	struct thread *t = thread_self();
 
 	if (t)
-		arm_park_late(t, atomic_load(&roster.last));
+		arm_park_late(t, atomic_load(&roster.last_signal));
 	else
-		arm_drop_pending(atomic_load(&roster.last)); /* its record has ended */
+		arm_drop_pending(atomic_load(&roster.last_signal)); /* its record has ended */
 }
 
 static void unpark_self(void)
@@ -421,7 +421,7 @@ static void postpone_self(void)
 	if (!t || atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ARMED)
 		return;
 	timer_postpone(t);
-	arm_drop_pending(atomic_load(&roster.last));
+	arm_drop_pending(atomic_load(&roster.last_signal));
 }
 
 /*
@@ -445,12 +445,12 @@ static bool while_set(const atomic_int *word, void (*fn)(void))
 
 void roster_thread_starts(void)
 {
-	while_set(&roster.signal, start_self);
+	while_set(&roster.accepting_signal, start_self);
 }
 
 void roster_thread_ends(void)
 {
-	while_set(&roster.ticking, end_self);
+	while_set(&roster.live_signal, end_self);
 }
 
 static void end_watch_of(struct thread *t, void *tid)
@@ -462,7 +462,7 @@ static void end_watch_of(struct thread *t, void *tid)
 static void end_watch_late_of(struct thread *t, void *tid)
 {
 	if (t->watch && t->tid == *(const int *)tid &&
-	    arm_end_once_late(t, atomic_load(&roster.last)))
+	    arm_end_once_late(t, atomic_load(&roster.last_signal)))
 		atomic_fetch_sub(&watched, 1);
 }
 
@@ -479,25 +479,25 @@ static void end_own_watches(void (*end)(struct thread *t, void *tid))
 
 void roster_thread_blocks(void)
 {
-	while_set(&roster.ticking, park_self);
+	while_set(&roster.live_signal, park_self);
 	if (UNLIKELY(atomic_load(&watched)))
 		end_own_watches(end_watch_of);
 }
 
 void roster_thread_blocked(void)
 {
-	if (!while_set(&roster.ticking, park_self_late) && !sandbox_is_noted())
-		arm_drop_pending(atomic_load(&roster.last)); /* it was open a moment ago */
+	if (!while_set(&roster.live_signal, park_self_late) && !sandbox_is_noted())
+		arm_drop_pending(atomic_load(&roster.last_signal)); /* it was open a moment ago */
 	if (UNLIKELY(atomic_load(&watched)))
 		end_own_watches(end_watch_late_of);
 }
 
 void roster_thread_unblocks(void)
 {
-	while_set(&roster.ticking, unpark_self);
+	while_set(&roster.live_signal, unpark_self);
 }
 
 void roster_thread_jumps(void)
 {
-	while_set(&roster.ticking, postpone_self);
+	while_set(&roster.live_signal, postpone_self);
 }

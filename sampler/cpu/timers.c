@@ -64,21 +64,21 @@ static int64_t scheduler_tick_ns(void)
 }
 
 /*
- * The kernel looks at these timers only when the scheduler's tick meets the
- * thread running, so what is sampled are ticks, at a random phase, each of
- * which stands for one tick of CPU time.  For threads of any length to be
- * counted in proportion, each of the first period's ticks must have the same
- * chance to be the one that fires: so the first expiry is a whole number of
- * ticks.  (Uniform in the period, a thread of 2 ms on a 4 ms tick would be
- * counted at a quarter of its time.)  With a period below a tick, every tick
- * fires; then the first counts as one tick, whatever part of it the thread had run.
+ * The kernel looks at these timers only when a scheduler tick meets the thread
+ * running, so what is sampled are scheduler ticks, at a random phase, each of which
+ * stands for the CPU time of one.  For threads of any length to be counted in
+ * proportion, each scheduler tick of the first period must have the same chance to
+ * be the one that fires: so the first expiry is a whole number of them.  (Uniform in
+ * the period, a thread of 2 ms on a kernel that ticks every 4 ms would be counted at
+ * a quarter of its time.)  With a shorter period every scheduler tick fires; then
+ * the first stands for a whole one, whatever part of it the thread had run.
  */
 static int64_t first_expiry(struct thread *t, int64_t period_ns)
 {
-	int64_t tick = scheduler_tick_ns();
+	int64_t step = scheduler_tick_ns();
 
-	t->first_weight_ns = MAX(period_ns, tick);
-	return 1 + (int64_t)random_below((uint64_t)period_ns) / tick * tick;
+	t->first_weight_ns = MAX(period_ns, step);
+	return 1 + (int64_t)random_below((uint64_t)period_ns) / step * step;
 }
 
 static atomic_long timers_live;

@@ -99,7 +99,7 @@ static bool start_thread(size_t size)
 {
 	started = true;
 	heap_left = next_gap(heap_rate());
-	return heap_tick(size);
+	return heap_count_down(size);
 }
 
 bool heap_wants(size_t size)
@@ -108,7 +108,7 @@ bool heap_wants(size_t size)
 
 	if (inside) {
 		counter_add(COUNTER_HEAP_SKIPPED_IN_HANDLER, 1);
-		heap_left = next_gap(rate); /* the tick has taken it below 0 */
+		heap_left = next_gap(rate); /* the countdown has taken it below 0 */
 		return false;
 	}
 	if (!started && !start_thread(size))

@@ -35,7 +35,7 @@ extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), vis
  * memory, and a jump on borrow.  In assembly, because compilers make three
  * instructions of it, and allocators are so fast that each one can be measured.
  */
-static inline bool heap_tick(size_t size)
+static inline bool heap_count_down(size_t size)
 {
 	bool is_due;
 

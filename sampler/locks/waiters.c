@@ -28,8 +28,8 @@
 #define GONE_MAX   ((1U << GONE_BITS) - 1)
 #define SUM_MAX	   (UINT64_MAX >> (COUNT_BITS + GONE_BITS)) /* 73 minutes of waiting */
 
-/* Ticks of the processor's clock, about 25 us. */
-#define WORTH_TICKS (1UL << 16)
+/* Cycles of the processor's clock, about 25 us. */
+#define WORTH_CYCLES (1UL << 16)
 
 struct state {
 	uint64_t base_ns; /* last charge, or first arrival after the slot was empty */
@@ -38,7 +38,7 @@ struct state {
 
 struct waiters_slot {
 	struct state state;
-	uint64_t base_ticks; /* base_ns by the processor's clock; only a hint */
+	uint64_t base_cycles; /* base_ns by the processor's clock; only a hint */
 	const void *lock;
 } __attribute__((aligned(64)));
 
@@ -94,9 +94,9 @@ static uint64_t since_base(struct state s, int64_t start_ns)
 	return (uint64_t)start_ns > s.base_ns ? ((uint64_t)start_ns - s.base_ns) / UNIT_NS : 0;
 }
 
-static void set_base_ticks(struct waiters_slot *slot)
+static void set_base_cycles(struct waiters_slot *slot)
 {
-	__atomic_store_n(&slot->base_ticks, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->base_cycles, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
 }
 
 /* ---- slots */
@@ -116,7 +116,7 @@ static bool is_of(const struct waiters_slot *slot, const void *lock)
 /* The filter counts slots with waiters: what a crowd has in common changes once. */
 static void first_arrived(struct waiters_slot *slot, const void *lock)
 {
-	set_base_ticks(slot);
+	set_base_cycles(slot);
 	__atomic_fetch_add(waiters_entry(lock), 1, __ATOMIC_RELAXED);
 }
 
@@ -208,9 +208,9 @@ static bool has_waiters(const struct waiters_slot *slot)
 
 static bool is_old(const struct waiters_slot *slot)
 {
-	uint64_t base = __atomic_load_n(&slot->base_ticks, __ATOMIC_RELAXED);
+	uint64_t base = __atomic_load_n(&slot->base_cycles, __ATOMIC_RELAXED);
 
-	return __builtin_ia32_rdtsc() - base >= WORTH_TICKS;
+	return __builtin_ia32_rdtsc() - base >= WORTH_CYCLES;
 }
 
 bool waiters_worth_charging(const void *lock)
@@ -237,7 +237,7 @@ static struct waiters_due charge(struct waiters_slot *slot, const void *lock, in
 		due = n * ((uint64_t)now_ns - seen.base_ns);
 		due -= MIN(due, sum_of(seen) * UNIT_NS);
 	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0, 0)));
-	set_base_ticks(slot);
+	set_base_cycles(slot);
 	return (struct waiters_due){ (int64_t)due, MAX(gone_of(seen), 1) };
 }
 

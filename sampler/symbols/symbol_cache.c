@@ -30,8 +30,8 @@ static struct {
 	size_t room, count;
 	struct build_id *module;
 	size_t modules, last; /* the module that was asked about last: the next one too, mostly */
-	bool was_asked;	      /* since the last tick */
-	int64_t asked_ns;     /* the tick that found so */
+	bool was_asked;	      /* since symbol_cache_do_due() looked last */
+	int64_t asked_ns;     /* when it found so */
 } cache;
 
 static void release(void)
@@ -181,7 +181,7 @@ void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol
 		release();
 }
 
-int64_t symbol_cache_tick(int64_t now_ns)
+int64_t symbol_cache_do_due(int64_t now_ns)
 {
 	if (!cache.slot)
 		return INT64_MAX;

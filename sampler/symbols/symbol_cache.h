@@ -41,7 +41,7 @@ void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol
  * Called after each piece of the listener's work.  Gives back what is due; returns
  * when to be called again at the latest, CLOCK_MONOTONIC ns, or INT64_MAX.
  */
-int64_t symbol_cache_tick(int64_t now_ns);
+int64_t symbol_cache_do_due(int64_t now_ns);
 
 /* What it held is not there.  Context: child. */
 void symbol_cache_after_fork(void);

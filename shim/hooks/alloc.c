@@ -116,7 +116,7 @@ static COLD NOINLINE void *sampled_malloc(size_t size)
 
 EXPORT void *malloc(size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.malloc(size);
 	return sampled_malloc(size);
 }
@@ -131,7 +131,7 @@ static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 /* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
 EXPORT void *calloc(size_t count, size_t size)
 {
-	if (LIKELY(!heap_tick(count * size)))
+	if (LIKELY(!heap_count_down(count * size)))
 		return next.calloc(count, size);
 	return sampled_calloc(count, size);
 }
@@ -145,7 +145,7 @@ static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 
 EXPORT void *memalign(size_t align, size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.memalign(align, size);
 	return sampled_memalign(align, size);
 }
@@ -159,7 +159,7 @@ static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.aligned_alloc(align, size);
 	return sampled_aligned_alloc(align, size);
 }
@@ -175,7 +175,7 @@ static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t
 
 EXPORT int posix_memalign(void **out, size_t align, size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.posix_memalign(out, align, size);
 	return sampled_posix_memalign(out, align, size);
 }
@@ -189,7 +189,7 @@ static COLD NOINLINE void *sampled_valloc(size_t size)
 
 EXPORT void *valloc(size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.valloc(size);
 	return sampled_valloc(size);
 }
@@ -203,7 +203,7 @@ static COLD NOINLINE void *sampled_pvalloc(size_t size)
 
 EXPORT void *pvalloc(size_t size)
 {
-	if (LIKELY(!heap_tick(size)))
+	if (LIKELY(!heap_count_down(size)))
 		return next.pvalloc(size);
 	return sampled_pvalloc(size);
 }
@@ -253,7 +253,7 @@ static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
 
 EXPORT void *realloc(void *p, size_t size)
 {
-	if (UNLIKELY(heap_tick(size)))
+	if (UNLIKELY(heap_count_down(size)))
 		return sampled_realloc(p, size);
 	if (UNLIKELY(live_maybe(p)))
 		return untracked_realloc(p, size);

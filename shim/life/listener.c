@@ -144,14 +144,14 @@ static int open_socket(void)
 	return fd;
 }
 
-static int64_t tick(int64_t now_ns)
+static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again;
 
 	wake_clear(listener.wake_fd);
 	if (listener.stop) /* after the clearing: who stops us may have found a signal on its way */
 		return now_ns;
-	again = listener.service->tick(now_ns);
+	again = listener.service->do_due(now_ns);
 
 	if (last_thread_should_go(now_ns, &again)) {
 		listener.stop = 1;
@@ -168,7 +168,7 @@ static void serve(int fd)
 
 	wake_fd = wake_open();
 	listener.wake_fd = MAX(wake_fd, 0);
-	service.tick = tick;
+	service.do_due = do_due_work;
 	service.wake_fd = listener.wake_fd;
 	peek_new_descriptors();
 	if (listener.on_port)

@@ -42,7 +42,7 @@ static struct {
 	struct http_limits limits;
 	struct http_service service;
 	sem_t gone, began;
-	atomic_int ticks, due_calls;
+	atomic_int passes, due_calls;
 	char *big;
 } server;
 
@@ -121,10 +121,10 @@ static inline void fake_serve(struct http_exchange *x, const struct http_request
 		respond(x, r->path.at, r->path.len);
 }
 
-static inline int64_t fake_tick(int64_t now_ns)
+static inline int64_t fake_due_work(int64_t now_ns)
 {
 	(void)now_ns;
-	atomic_fetch_add(&server.ticks, 1);
+	atomic_fetch_add(&server.passes, 1);
 	return INT64_MAX;
 }
 
@@ -153,8 +153,8 @@ static inline void start(void)
 static inline void setup(void)
 {
 	server.limits = http_limits_default;
-	server.service =
-		(struct http_service){ fake_serve, fake_tick, fake_body_limit, &server.limits, 0 };
+	server.service = (struct http_service){ fake_serve, fake_due_work, fake_body_limit,
+						&server.limits, 0 };
 	server.big = calloc(1, BIG_BYTES);
 	sem_init(&server.gone, 0, 0);
 	sem_init(&server.began, 0, 0);

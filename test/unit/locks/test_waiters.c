@@ -123,7 +123,7 @@ START_TEST(the_filter_falls_with_the_last_of_a_crowd)
 }
 END_TEST
 
-/* Processors tick more often than 10^8 times and less than 10^10 times a second. */
+/* Processors have more often than 10^8 and less than 10^10 cycles a second. */
 START_TEST(a_charge_is_worth_it_after_some_waiting)
 {
 	struct timespec ms = { 0, 1000000 };
@@ -211,11 +211,11 @@ END_TEST
 #define THREADS 8
 #define ROUNDS	200000
 
-static int64_t ticks, charged[THREADS], waited[THREADS];
+static int64_t clock_now, charged[THREADS], waited[THREADS];
 
-static int64_t tick(void)
+static int64_t now(void)
 {
-	return __atomic_add_fetch(&ticks, 1, __ATOMIC_RELAXED);
+	return __atomic_add_fetch(&clock_now, 1, __ATOMIC_RELAXED);
 }
 
 /* Every thread waits at one of two locks and charges both; no moment is charged twice. */
@@ -225,14 +225,14 @@ static void *come_and_go(void *arg)
 
 	for (int i = 0; i < ROUNDS; i++) {
 		const void *lock = LOCK((i + id) % 2);
-		int64_t start = tick();
+		int64_t start = now();
 		struct waiters_slot *s = add(lock, start);
 
-		charged[id] += due(LOCK(0), tick());
-		charged[id] += due(LOCK(1), tick());
+		charged[id] += due(LOCK(0), now());
+		charged[id] += due(LOCK(1), now());
 		if (s)
 			remove_waiter(s, lock, start);
-		waited[id] += tick() - start;
+		waited[id] += now() - start;
 	}
 	return NULL;
 }
@@ -254,8 +254,8 @@ START_TEST(threads_never_charge_more_than_was_waited)
 	ck_assert_int_gt(all_charged, all_waited / 100);
 	ck_assert_int_le(all_charged, all_waited);
 	ck_assert(!waiters_maybe(LOCK(0)) && !waiters_maybe(LOCK(1)));
-	ck_assert_int_eq(due(LOCK(0), tick() + 1000000), 0);
-	ck_assert_int_eq(due(LOCK(1), tick() + 1000000), 0);
+	ck_assert_int_eq(due(LOCK(0), now() + 1000000), 0);
+	ck_assert_int_eq(due(LOCK(1), now() + 1000000), 0);
 	ck_assert_uint_eq(counter_get(COUNTER_MUTEX_WAITER_TABLE_FULL), 0);
 }
 END_TEST
@@ -265,13 +265,13 @@ static void *wander(void *arg)
 {
 	for (int i = 0; i < ROUNDS; i++) {
 		const void *lock = LOCK((unsigned)(i * 7919 + (long)arg * 104729) % 3000);
-		int64_t start = tick();
+		int64_t start = now();
 		struct waiters_slot *s = add(lock, start);
 
-		charged[(long)arg] += due(lock, tick());
+		charged[(long)arg] += due(lock, now());
 		if (s)
 			remove_waiter(s, lock, start);
-		waited[(long)arg] += tick() - start;
+		waited[(long)arg] += now() - start;
 	}
 	return NULL;
 }
@@ -293,7 +293,7 @@ START_TEST(slots_that_change_hands_keep_their_sums)
 	ck_assert_int_le(all_charged, all_waited);
 	for (int i = 0; i < 3000; i++) {
 		ck_assert(!waiters_maybe(LOCK(i)));
-		ck_assert_int_eq(due(LOCK(i), tick() + 1000000), 0);
+		ck_assert_int_eq(due(LOCK(i), now() + 1000000), 0);
 	}
 }
 END_TEST

@@ -65,8 +65,8 @@ static void setup(void)
 /* Asked at 0, and a minute later. */
 static void forget(void)
 {
-	symbol_cache_tick(0);
-	symbol_cache_tick(SYMBOL_CACHE_NS);
+	symbol_cache_do_due(0);
+	symbol_cache_do_due(SYMBOL_CACHE_NS);
 }
 
 static void teardown(void)
@@ -191,16 +191,16 @@ START_TEST(test_symbol_cache__memory_goes_back_a_minute_after_the_last_question)
 	look_up_known();
 	arena_release(&arena);
 	ck_assert_uint_gt(sys_mapped_bytes(), before);
-	due = symbol_cache_tick(SECOND);
+	due = symbol_cache_do_due(SECOND);
 	ck_assert_int_eq(due, 61 * SECOND);
 	look_up_known();
 	arena_release(&arena);
-	due = symbol_cache_tick(due);
+	due = symbol_cache_do_due(due);
 	ck_assert_int_eq(due, 121 * SECOND);
-	ck_assert_int_eq(symbol_cache_tick(due - 1), due);
-	ck_assert_int_eq(symbol_cache_tick(due), INT64_MAX);
+	ck_assert_int_eq(symbol_cache_do_due(due - 1), due);
+	ck_assert_int_eq(symbol_cache_do_due(due), INT64_MAX);
 	ck_assert_uint_eq(sys_mapped_bytes(), before);
-	ck_assert_int_eq(symbol_cache_tick(due), INT64_MAX);
+	ck_assert_int_eq(symbol_cache_do_due(due), INT64_MAX);
 }
 END_TEST
 

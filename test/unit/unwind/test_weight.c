@@ -187,7 +187,7 @@ START_TEST(a_larger_block_never_counts_for_more_blocks)
 }
 END_TEST
 
-/* ---- both together, as heap.h's tick uses them */
+/* ---- both together, as heap_count_down() uses them */
 
 struct estimate {
 	double blocks, bytes;	      /* what the samples stand for */
