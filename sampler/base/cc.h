@@ -28,18 +28,4 @@
 #define ALIGN_UP(n, to)	  (((n) + ((to)-1)) & ~((__typeof__(n))(to)-1))
 #define ALIGN_DOWN(n, to) ((n) & ~((__typeof__(n))(to)-1))
 
-#define PAGE_BYTES 4096UL /* x86-64 has no other base page */
-
-/*
- * Where this thread's control block is: its first word (x86-64 ABI for TLS).  gcc has
- * a builtin for it since version 11.
- */
-static inline unsigned long thread_pointer(void)
-{
-	unsigned long tp;
-
-	__asm__("movq %%fs:0, %0" : "=r"(tp));
-	return tp;
-}
-
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 
 #define EMPTY 0

@@ -8,7 +8,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 
-/* The kernel's struct sigaction and flag; libc's differ. */
+/* The kernel's struct sigaction; libc's differs. */
 struct kernel_action {
 	void *handler;
 	unsigned long flags;
@@ -16,12 +16,8 @@ struct kernel_action {
 	uint64_t mask;
 };
 
-#define KERNEL_SA_RESTORER  0x04000000UL
 #define KERNEL_SIGSET_BYTES 8
 #define ALL_SIGNALS	    (~0ULL)
-
-/* sigreturn_x86_64.S: the return from a handler that the kernel asks for. */
-void pprofshim_sigreturn(void);
 
 /*
  * The target's wish lives in one of these slots; the handler may be reading one
@@ -92,7 +88,7 @@ static struct sigaction wish_in_force(void)
 /* What libc and the kernel make of it: read back, it has a restorer and never blocks these two. */
 static struct sigaction as_read_back(struct sigaction act)
 {
-	act.sa_flags |= (int)KERNEL_SA_RESTORER;
+	act.sa_flags |= (int)ARCH_SA_RESTORER;
 	act.sa_mask.__val[0] &= ~(1UL << (SIGKILL - 1) | 1UL << (SIGSTOP - 1));
 	return act;
 }
@@ -241,7 +237,7 @@ static void choose(int sig)
 static bool install(int sig)
 {
 	struct kernel_action ours = { .handler = (void *)on_signal,
-				      .flags = SA_SIGINFO | SA_RESTART | KERNEL_SA_RESTORER,
+				      .flags = SA_SIGINFO | SA_RESTART | ARCH_SA_RESTORER,
 				      .restorer = (void *)pprofshim_sigreturn,
 				      .mask = ALL_SIGNALS };
 	struct kernel_action found;

@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <stddef.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/process/peek.h"
 

@@ -173,7 +173,7 @@ static __attribute__((noreturn)) void give_up(void)
 	if (landing)
 		__builtin_longjmp(landing, 1);
 	for (;;)
-		sys_call3(SYS_pause, 0, 0, 0);
+		sys_call4(SYS_ppoll, 0, 0, 0, 0);
 }
 
 NOINLINE int lib_try(void (*fn)(void *), void *arg)

@@ -3,6 +3,7 @@
 #include <elf.h>
 #include <string.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/process/peek.h"
 

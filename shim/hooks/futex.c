@@ -5,7 +5,7 @@
 
 #include "shim/hooks/locks.h"
 
-/* Read by syscall_x86_64.S. */
+/* Read by syscall() in shim/arch. */
 extern unsigned char pprofshim_watch_futex;
 __attribute__((visibility("hidden"))) unsigned char pprofshim_watch_futex;
 
@@ -32,7 +32,7 @@ static uint64_t leaf_of(long operation)
 							     : PSEUDO_CALL_futex_wait;
 }
 
-/* syscall_x86_64.S jumps here for the operations that wait, with the registers as they came. */
+/* syscall() in shim/arch jumps here for the operations that wait; the registers are as they came. */
 OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
 			       long word2, long value3)
 {

@@ -6,7 +6,6 @@
  */
 #include "shim/life/filter.h"
 
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
@@ -161,7 +160,7 @@ static uint32_t run(struct machine *m, const struct sock_fprog *program)
 
 bool filter_lets_handlers_return(const struct sock_fprog *program)
 {
-	struct machine m = { .data = { .nr = SYS_rt_sigreturn, .arch = AUDIT_ARCH_X86_64 } };
+	struct machine m = { .data = { .nr = SYS_rt_sigreturn, .arch = ARCH_AUDIT } };
 	struct sock_fprog copy;
 	uint32_t action;
 

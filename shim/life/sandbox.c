@@ -69,7 +69,7 @@ EXPORT int prctl(int option, ...)
 	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
 }
 
-/* Called by syscall_x86_64.S before it makes seccomp(operation, flags, program). */
+/* Called by syscall() in shim/arch before it makes seccomp(operation, flags, program). */
 void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct sock_fprog *program);
 
 void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct sock_fprog *program)
@@ -81,7 +81,7 @@ void pprofshim_before_seccomp(unsigned operation, unsigned flags, const struct s
 		filter_comes(flags & SECCOMP_FILTER_FLAG_TSYNC, program);
 }
 
-/* Called by syscall_x86_64.S before it makes capset, prctl, unshare or setns. */
+/* Called by syscall() in shim/arch before it makes capset, prctl, unshare or setns. */
 void pprofshim_before_confinement(long number, unsigned long first, unsigned long second,
 				  unsigned long third);
 
@@ -98,7 +98,7 @@ void pprofshim_before_confinement(long number, unsigned long first, unsigned lon
 		park_before_setns((int)second);
 }
 
-/* Where syscall_x86_64.S jumps to: at first to the code that calls the next function. */
+/* Where syscall() in shim/arch jumps to: at first to the code that calls the next function. */
 void pprofshim_first_syscall(void);
 void pprofshim_find_syscall(void);
 

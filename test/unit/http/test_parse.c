@@ -9,6 +9,7 @@
 
 #include "http/body.h"
 #include "http/parse.h"
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 
 #define ROOM (16UL << 10)
