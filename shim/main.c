@@ -222,7 +222,7 @@ static void start(int argc, char **argv)
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_watch((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
+	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
 	carrier_init(settings.signal, tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
@@ -275,7 +275,7 @@ static bool is_defined(const char *name)
  * Valgrind runs all threads in one process with descriptors of its own, which
  * our thread would close.  Sanitizers know every thread and every allocation.
  */
-static bool is_watched(void)
+static bool runs_under_checker(void)
 {
 	if (lookup_has_object("/vgpreload_"))
 		tell_user("the program runs under valgrind");
@@ -317,8 +317,8 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (was_preloaded() && read_settings(environment) && has_threads() && !is_watched() &&
-	    can_tell_forks() && heed_filter())
+	if (was_preloaded() && read_settings(environment) && has_threads() &&
+	    !runs_under_checker() && can_tell_forks() && heed_filter())
 		start(argc, argv);
 	else
 		heap_turn_off();

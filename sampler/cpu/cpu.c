@@ -30,8 +30,8 @@
 
 static struct {
 	struct cpu_profile *profiles; /* running */
-	struct cpu_watch *watches;    /* open */
-	uint32_t watch_id;	      /* given out last */
+	struct cpu_dump *dumps;	      /* open */
+	uint32_t last_dump_id;	      /* given out last */
 	struct ring ring;
 	int hz;
 	bool open;	   /* timers run */
@@ -99,19 +99,19 @@ static void walk(const struct capture *c)
 		walk_capture(c, &cpu.walk);
 }
 
-/* A tick that comes after its watch was closed is nobody's. */
-static void show_watch(const struct thread *t)
+/* A tick that comes after its dump is over is nobody's. */
+static void give_to_dump(const struct thread *t)
 {
-	for (struct cpu_watch *w = cpu.watches; w; w = w->next)
-		if (w->id == t->watch)
-			w->seen(w->arg, t->tid, &cpu.walk);
+	for (struct cpu_dump *d = cpu.dumps; d; d = d->next)
+		if (d->id == t->dump_id)
+			d->seen(d->arg, t->tid, &cpu.walk);
 }
 
 static void take_capture(const struct capture *c)
 {
 	walk(c);
-	if (c->thread->watch) {
-		show_watch(c->thread);
+	if (c->thread->dump_id) {
+		give_to_dump(c->thread);
 		return;
 	}
 	learn_from_walk(c->thread, c, &cpu.walk);
@@ -185,8 +185,8 @@ static bool ring_is_used(void)
 {
 	bool used = cpu.open;
 
-	for (const struct cpu_watch *w = cpu.watches; w; w = w->next)
-		used |= w->signal != 0;
+	for (const struct cpu_dump *d = cpu.dumps; d; d = d->next)
+		used |= d->signal != 0;
 	return used;
 }
 
@@ -444,44 +444,44 @@ void cpu_profile_free(struct cpu_profile *p)
 
 /* ---- dumps */
 
-void cpu_watch_open(struct cpu_watch *w)
+void cpu_dump_open(struct cpu_dump *d)
 {
-	w->id = ++cpu.watch_id ? cpu.watch_id : ++cpu.watch_id;
-	w->signal = 0;
-	w->next = cpu.watches;
-	cpu.watches = w;
+	d->id = ++cpu.last_dump_id ? cpu.last_dump_id : ++cpu.last_dump_id;
+	d->signal = 0;
+	d->next = cpu.dumps;
+	cpu.dumps = d;
 }
 
-static bool ready_watch(struct cpu_watch *w)
+static bool ready_dump(struct cpu_dump *d)
 {
 	const char *why;
 
-	if (!w->signal && !cpu.disabled && roster_watch_begins())
-		w->signal = open_ring(&why);
-	return w->signal != 0;
+	if (!d->signal && !cpu.disabled && roster_ready_once())
+		d->signal = open_ring(&why);
+	return d->signal != 0;
 }
 
-bool cpu_watch_thread(struct cpu_watch *w, int tid)
+bool cpu_dump_tick_once(struct cpu_dump *d, int tid)
 {
-	return ready_watch(w) && roster_watch(tid, w->id, w->signal);
+	return ready_dump(d) && roster_tick_once(tid, d->id, d->signal);
 }
 
-void cpu_watch_poll(void)
+void cpu_dump_poll(void)
 {
 	if (cpu.holds_memory)
 		drain();
 }
 
-void cpu_watch_close(struct cpu_watch *w)
+void cpu_dump_close(struct cpu_dump *d)
 {
-	struct cpu_watch **at = &cpu.watches;
+	struct cpu_dump **at = &cpu.dumps;
 
-	if (w->signal)
-		roster_unwatch(w->id);
-	while (*at && *at != w)
+	if (d->signal)
+		roster_end_once(d->id);
+	while (*at && *at != d)
 		at = &(*at)->next;
 	if (*at)
-		*at = w->next;
+		*at = d->next;
 	close_ring();
 }
 
@@ -500,7 +500,7 @@ static int64_t due_while_open(int64_t now_ns)
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
 static int64_t due_while_closed(int64_t now_ns)
 {
-	if (cpu.watches)
+	if (cpu.dumps)
 		return now_ns + LINGER_NS;
 	if (now_ns < cpu.give_back_ns)
 		return cpu.give_back_ns;
@@ -524,7 +524,7 @@ int64_t cpu_do_due(int64_t now_ns)
 void cpu_after_fork(void)
 {
 	cpu.profiles = NULL;
-	cpu.watches = NULL;
+	cpu.dumps = NULL;
 	cpu.open = false;
 	cpu.holds_memory = false;
 	cpu.ring.bytes = NULL;

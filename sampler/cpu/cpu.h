@@ -56,27 +56,27 @@ void cpu_profile_free(struct cpu_profile *p);
 
 /*
  * A thread dump's part in the sampler: threads that run are captured by their next
- * tick, which stands for no time and is in no profile.  While a watch is open, the
+ * tick, which stands for no time and is in no profile.  While a dump is open, the
  * module table and what was learned about code stay.
  */
-struct cpu_watch {
-	void (*seen)(void *arg, int tid, const struct walk *w); /* called from cpu_watch_poll() */
+struct cpu_dump {
+	void (*seen)(void *arg, int tid, const struct walk *w); /* called from cpu_dump_poll() */
 	void *arg;
 	uint32_t id; /* never 0 */
 	int signal;  /* the carrier, once a thread was asked for */
-	struct cpu_watch *next;
+	struct cpu_dump *next;
 };
 
 /* `seen` and `arg` are the caller's. */
-void cpu_watch_open(struct cpu_watch *w);
+void cpu_dump_open(struct cpu_dump *d);
 
 /* Asks for a thread's next tick; false when that cannot work. */
-bool cpu_watch_thread(struct cpu_watch *w, int tid);
+bool cpu_dump_tick_once(struct cpu_dump *d, int tid);
 
 /* Takes what ticks have captured. */
-void cpu_watch_poll(void);
+void cpu_dump_poll(void);
 
-void cpu_watch_close(struct cpu_watch *w);
+void cpu_dump_close(struct cpu_dump *d);
 
 /*
  * Does what is due: drains captures, looks for new threads.  Returns when it

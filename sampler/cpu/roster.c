@@ -68,25 +68,25 @@ static void adopt(int tid)
 	arm_other(t, carrier(), period());
 }
 
-/* ---- watching */
+/* ---- one tick for a dump */
 
 /* Timers of dumps that are out.  Counted before a thread's mask is looked at: see arm.h. */
-static atomic_int watched;
+static atomic_int once_timers;
 
 bool roster_may_tick(void)
 {
 	return atomic_load_explicit(&roster.live_signal, memory_order_acquire) != 0 ||
-	       atomic_load_explicit(&watched, memory_order_acquire) != 0;
+	       atomic_load_explicit(&once_timers, memory_order_acquire) != 0;
 }
 
 /* By the listener, or by the thread itself, whoever comes first. */
-static void end_watch(struct thread *t)
+static void end_once(struct thread *t)
 {
 	if (arm_end_once(t))
-		atomic_fetch_sub(&watched, 1);
+		atomic_fetch_sub(&once_timers, 1);
 }
 
-static bool start_watch(struct thread *t, int signal)
+static bool start_once(struct thread *t, int signal)
 {
 	take_known_stack(t);
 	if (arm_once(t, signal))
@@ -95,39 +95,39 @@ static bool start_watch(struct thread *t, int signal)
 	return false;
 }
 
-bool roster_watch(int tid, uint32_t watch, int signal)
+bool roster_tick_once(int tid, uint32_t dump_id, int signal)
 {
 	struct thread *t;
 
 	atomic_store(&roster.last_signal, signal);
-	atomic_fetch_add(&watched, 1);
-	t = thread_claim_watched(tid, watch);
-	if (t && start_watch(t, signal))
+	atomic_fetch_add(&once_timers, 1);
+	t = thread_claim_once(tid, dump_id);
+	if (t && start_once(t, signal))
 		return true;
-	atomic_fetch_sub(&watched, 1);
+	atomic_fetch_sub(&once_timers, 1);
 	return false;
 }
 
 /* A tick may still be on its way, so the record is not anybody else's before the next dump. */
-static void unwatch_each(struct thread *t, void *watch)
+static void end_once_of_dump(struct thread *t, void *dump_id)
 {
-	if (t->watch == *(const uint32_t *)watch)
-		end_watch(t);
+	if (t->dump_id == *(const uint32_t *)dump_id)
+		end_once(t);
 }
 
-void roster_unwatch(uint32_t watch)
+void roster_end_once(uint32_t dump_id)
 {
-	threads_each(unwatch_each, &watch);
+	threads_each(end_once_of_dump, &dump_id);
 }
 
 static void recycle_each(struct thread *t, void *unused)
 {
 	(void)unused;
-	if (t->watch && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ENDED)
+	if (t->dump_id && atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_ENDED)
 		thread_recycle(t);
 }
 
-bool roster_watch_begins(void)
+bool roster_ready_once(void)
 {
 	if (threads_open() != 0)
 		return false;
@@ -149,7 +149,7 @@ static void end_at(struct thread *t, int64_t cpu_ns)
 static void end_each(struct thread *t, void *unused)
 {
 	(void)unused;
-	if (!t->watch)
+	if (!t->dump_id)
 		arm_end(t);
 }
 
@@ -176,7 +176,7 @@ static void index_record(struct thread *t, void *arg)
 {
 	struct thread **slot = slot_of(arg, t->tid);
 
-	if (t->watch)
+	if (t->dump_id)
 		return;
 	t->found = false;
 	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
@@ -218,7 +218,7 @@ static void check_record(struct thread *t, void *arg)
 	int64_t used = cpu - t->cpu_seen_ns;
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);
 
-	if (t->watch)
+	if (t->dump_id)
 		return;
 	if (cpu < 0 || (s->listed && !t->found))
 		return end_at(t, t->cpu_seen_ns);
@@ -297,7 +297,7 @@ void roster_after_fork(void)
 {
 	atomic_store(&roster.accepting_signal, 0);
 	atomic_store(&roster.live_signal, 0);
-	atomic_store(&watched, 0);
+	atomic_store(&once_timers, 0);
 	atomic_store(&roster.hooks_inside, 0);
 	atomic_store(&roster.scanning, false);
 	roster.counts = (struct roster_counts){ 0 };
@@ -307,7 +307,7 @@ void roster_after_fork(void)
 
 static void change_period_of(struct thread *t, void *arg)
 {
-	if (!t->watch)
+	if (!t->dump_id)
 		arm_change_period(t, *(const int64_t *)arg);
 }
 
@@ -319,7 +319,7 @@ void roster_change_period(int64_t period_ns)
 
 static void add_newborn(struct thread *t, void *sum)
 {
-	if (t->newborn && !t->watch &&
+	if (t->newborn && !t->dump_id &&
 	    atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
 		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
 }
@@ -453,26 +453,26 @@ void roster_thread_ends(void)
 	while_set(&roster.live_signal, end_self);
 }
 
-static void end_watch_of(struct thread *t, void *tid)
+static void end_once_of_thread(struct thread *t, void *tid)
 {
-	if (t->watch && t->tid == *(const int *)tid)
-		end_watch(t);
+	if (t->dump_id && t->tid == *(const int *)tid)
+		end_once(t);
 }
 
-static void end_watch_late_of(struct thread *t, void *tid)
+static void end_once_late_of_thread(struct thread *t, void *tid)
 {
-	if (t->watch && t->tid == *(const int *)tid &&
+	if (t->dump_id && t->tid == *(const int *)tid &&
 	    arm_end_once_late(t, atomic_load(&roster.last_signal)))
-		atomic_fetch_sub(&watched, 1);
+		atomic_fetch_sub(&once_timers, 1);
 }
 
 /* A dump's tick must not come behind the mask; the dump goes without. */
-static void end_own_watches(void (*end)(struct thread *t, void *tid))
+static void end_own_once(void (*end)(struct thread *t, void *tid))
 {
 	int tid = sys_gettid();
 
 	atomic_fetch_add(&roster.hooks_inside, 1);
-	if (atomic_load(&watched) && !sandbox_is_noted())
+	if (atomic_load(&once_timers) && !sandbox_is_noted())
 		threads_each(end, &tid);
 	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
@@ -480,16 +480,16 @@ static void end_own_watches(void (*end)(struct thread *t, void *tid))
 void roster_thread_blocks(void)
 {
 	while_set(&roster.live_signal, park_self);
-	if (UNLIKELY(atomic_load(&watched)))
-		end_own_watches(end_watch_of);
+	if (UNLIKELY(atomic_load(&once_timers)))
+		end_own_once(end_once_of_thread);
 }
 
 void roster_thread_blocked(void)
 {
 	if (!while_set(&roster.live_signal, park_self_late) && !sandbox_is_noted())
 		arm_drop_pending(atomic_load(&roster.last_signal)); /* it was open a moment ago */
-	if (UNLIKELY(atomic_load(&watched)))
-		end_own_watches(end_watch_late_of);
+	if (UNLIKELY(atomic_load(&once_timers)))
+		end_own_once(end_once_late_of_thread);
 }
 
 void roster_thread_unblocks(void)

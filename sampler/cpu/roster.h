@@ -29,18 +29,18 @@ bool roster_is_quiet(void);
 /* Gives the records' memory back; no handler or hook may be inside.  Context: listener. */
 void roster_release(void);
 
-/* Before the first roster_watch() of a dump.  False without memory.  Context: listener. */
-bool roster_watch_begins(void);
+/* Before the first roster_tick_once() of a dump.  False without memory.  Context: listener. */
+bool roster_ready_once(void);
 
 /*
- * Gives one thread a timer for one tick, for the dump `watch`.  False when that
+ * Gives one thread a timer for one tick, for the dump `dump_id`.  False when that
  * cannot work: it blocks the signal, or there is no timer.  Opened or not.
  * Context: listener.
  */
-bool roster_watch(int tid, uint32_t watch, int signal);
+bool roster_tick_once(int tid, uint32_t dump_id, int signal);
 
-/* Takes the timers of `watch` away.  Context: listener. */
-void roster_unwatch(uint32_t watch);
+/* Takes the timers of `dump_id` away.  Context: listener. */
+void roster_end_once(uint32_t dump_id);
 
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);

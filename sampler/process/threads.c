@@ -79,7 +79,7 @@ static struct thread *find_tid(int tid, const struct thread *but)
 		for (; bits; bits &= bits - 1) {
 			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
 
-			if (t->tid == tid && !t->watch && t != but && is_live(t))
+			if (t->tid == tid && !t->dump_id && t != but && is_live(t))
 				return t;
 		}
 	}
@@ -132,10 +132,10 @@ static int take_bit(atomic_uint_fast64_t *word)
 	return -1;
 }
 
-static void reset(struct thread *t, int tid, uint32_t watch)
+static void reset(struct thread *t, int tid, uint32_t dump_id)
 {
 	t->tid = tid;
-	t->watch = watch;
+	t->dump_id = dump_id;
 	t->timer = -1;
 	t->newborn = false;
 	t->tp = 0;
@@ -150,7 +150,7 @@ static void reset(struct thread *t, int tid, uint32_t watch)
 	atomic_store_explicit(&t->state, THREAD_UNARMED, memory_order_release);
 }
 
-static struct thread *claim(int tid, uint32_t watch)
+static struct thread *claim(int tid, uint32_t dump_id)
 {
 	for (uint32_t i = 0; records() && i < WORDS; i++) {
 		int bit = take_bit(&taken[i]);
@@ -159,7 +159,7 @@ static struct thread *claim(int tid, uint32_t watch)
 			struct thread *t = &records()[i * 64 + (uint32_t)bit];
 
 			raise_words_used(i + 1);
-			reset(t, tid, watch);
+			reset(t, tid, dump_id);
 			return t;
 		}
 	}
@@ -171,9 +171,9 @@ struct thread *thread_claim(int tid)
 	return claim(tid, 0);
 }
 
-struct thread *thread_claim_watched(int tid, uint32_t watch)
+struct thread *thread_claim_once(int tid, uint32_t dump_id)
 {
-	return claim(tid, watch);
+	return claim(tid, dump_id);
 }
 
 void thread_end(struct thread *t)

@@ -28,7 +28,7 @@ struct thread {
 	atomic_int state; /* enum thread_state; see who moves it in arm.c */
 	int tid;
 	int timer;	   /* kernel timer id, -1: none */
-	uint32_t watch;	   /* not 0: of a thread dump, for one tick that stands for no time */
+	uint32_t dump_id;  /* not 0: of a thread dump, for one tick that stands for no time */
 	bool newborn;	   /* it started while it could be sampled from its first instruction */
 	int64_t period_ns; /* CPU time one tick stands for */
 	int64_t first_weight_ns; /* the same for the first tick; 0 once it came.  See timers.c */
@@ -77,9 +77,10 @@ void thread_remember_self(struct thread *t);
  * listener. */
 struct thread *thread_claim(int tid);
 
-/* The same for a thread dump (thread.watch); hooks never take it for their own.  Context: listener.
+/* The same for a thread dump (thread.dump_id); hooks never take it for their own.  Context:
+ * listener.
  */
-struct thread *thread_claim_watched(int tid, uint32_t watch);
+struct thread *thread_claim_once(int tid, uint32_t dump_id);
 
 /*
  * Another live record of the same thread, or NULL.  A thread that starts and the

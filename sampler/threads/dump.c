@@ -26,18 +26,18 @@
 
 #define NO_STACK DUMP_NO_STACK
 
-enum phase { PHASE_LOOK, PHASE_WATCH, PHASE_DONE };
+enum phase { PHASE_LOOK, PHASE_TICKS, PHASE_DONE };
 
 struct work {
 	struct dump dump; /* first: what callers see */
 	struct arena arena;
-	struct cpu_watch watch;
+	struct cpu_dump sampler;
 	struct blocked blocked;
 	enum phase phase;
 	uint32_t next;		 /* thread to look at */
 	uint32_t pending;	 /* threads without a stack in this round */
 	uint32_t pending_before; /* in the round before */
-	int64_t watched_ns;	 /* since when we wait for ticks */
+	int64_t ticks_since_ns;	 /* since when we wait for ticks */
 	int64_t give_up_ns;
 	int dir;	      /* /proc/self/task, within a step */
 	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
@@ -245,12 +245,12 @@ static bool may_interrupt(void)
 	return !sandbox_is_noted();
 }
 
-static void watch_thread(struct work *w, struct dump_thread *t)
+static void ask_for_tick(struct work *w, struct dump_thread *t)
 {
-	if (t->watched)
+	if (t->tick_asked)
 		return;
-	t->watched = true;
-	if (!may_interrupt() || !cpu_watch_thread(&w->watch, t->tid))
+	t->tick_asked = true;
+	if (!may_interrupt() || !cpu_dump_tick_once(&w->sampler, t->tid))
 		counter_add(COUNTER_DUMP_THREADS_WITHOUT_TIMER, 1);
 }
 
@@ -269,7 +269,7 @@ static void visit(struct work *w, struct dump_thread *t)
 		task_name_read(w->dir, t->tid, t->name);
 	look_at(w, t);
 	if (t->how == DUMP_PENDING)
-		watch_thread(w, t);
+		ask_for_tick(w, t);
 	w->pending += t->how == DUMP_PENDING;
 }
 
@@ -307,9 +307,9 @@ static void give_up_on_rest(struct work *w)
 static void be_patient(struct work *w, int64_t now)
 {
 	if (w->phase == PHASE_LOOK)
-		w->watched_ns = now;
+		w->ticks_since_ns = now;
 	if (w->phase == PHASE_LOOK || w->pending < w->pending_before)
-		w->give_up_ns = MIN(now + PATIENCE_NS, w->watched_ns + LONG_PATIENCE_NS);
+		w->give_up_ns = MIN(now + PATIENCE_NS, w->ticks_since_ns + LONG_PATIENCE_NS);
 	w->pending_before = w->pending;
 }
 
@@ -321,7 +321,7 @@ static int64_t after_round(struct work *w)
 	be_patient(w, now);
 	if (now >= w->give_up_ns)
 		give_up_on_rest(w);
-	w->phase = w->pending ? PHASE_WATCH : PHASE_DONE;
+	w->phase = w->pending ? PHASE_TICKS : PHASE_DONE;
 	w->next = 0;
 	w->pending = 0;
 	return w->phase == PHASE_DONE ? 0 : now + LOOK_NS;
@@ -331,7 +331,7 @@ static int64_t step(struct work *w)
 {
 	int64_t again;
 
-	cpu_watch_poll();
+	cpu_dump_poll();
 	again = finish_round(w) ? after_round(w) : sys_now_ns();
 	return again;
 }
@@ -357,11 +357,11 @@ static bool start(struct work *w, bool with_times)
 {
 	w->arena.limit = DUMP_THREADS_MAX * 2 * sizeof(struct dump_thread);
 	w->with_times = with_times;
-	w->watch.seen = tick_seen;
-	w->watch.arg = w;
+	w->sampler.seen = tick_seen;
+	w->sampler.arg = w;
 	w->dump.start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
 	stack_table_init(&w->dump.stacks, STACKS_BYTES);
-	cpu_watch_open(&w->watch);
+	cpu_dump_open(&w->sampler);
 	code_refresh();
 	if (!blocked_init(&w->blocked) || !list_threads(w))
 		return false;
@@ -385,7 +385,7 @@ void dump_free(struct dump *d)
 {
 	struct work *w = (struct work *)d;
 
-	cpu_watch_close(&w->watch);
+	cpu_dump_close(&w->sampler);
 	blocked_release(&w->blocked);
 	stack_table_release(&w->dump.stacks);
 	arena_release(&w->arena);

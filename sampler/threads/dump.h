@@ -35,7 +35,7 @@ enum dump_how {
 struct dump_thread {
 	int tid;
 	enum dump_how how;
-	bool watched;	       /* a tick was asked for */
+	bool tick_asked;       /* a tick was asked for */
 	uint32_t stack;	       /* index in dump.stacks.list; DUMP_NO_STACK while pending, or gone */
 	struct task_call call; /* WAITING */
 	uint32_t creator; /* the call that created it, like `stack`, one frame; with_times only */

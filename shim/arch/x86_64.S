@@ -57,7 +57,7 @@
 .endm
 
 	.hidden pprofshim_futex
-	.hidden pprofshim_watch_futex
+	.hidden pprofshim_futex_on
 	.globl syscall
 	.type syscall, @function
 syscall:
@@ -85,7 +85,7 @@ syscall:
 	call pprofshim_before_seccomp
 	RESTORE
 	jmpq *pprofshim_next_syscall(%rip)
-2:	cmpb $0, pprofshim_watch_futex(%rip)
+2:	cmpb $0, pprofshim_futex_on(%rip)
 	je 4f
 	movl %edx, %r11d
 	andl $FUTEX_CMD_MASK, %r11d

@@ -6,8 +6,8 @@
 #include "shim/hooks/locks.h"
 
 /* Read by syscall() in shim/arch. */
-extern unsigned char pprofshim_watch_futex;
-__attribute__((visibility("hidden"))) unsigned char pprofshim_watch_futex;
+extern unsigned char pprofshim_futex_on;
+__attribute__((visibility("hidden"))) unsigned char pprofshim_futex_on;
 
 /* Where syscall() goes on; see sandbox.c. */
 extern void (*pprofshim_next_syscall)(void) __attribute__((visibility("hidden")));
@@ -15,9 +15,9 @@ extern void (*pprofshim_next_syscall)(void) __attribute__((visibility("hidden"))
 long pprofshim_futex(long number, long word, long operation, long value, long timeout, long word2,
 		     long value3);
 
-void futex_watch(bool on)
+void futex_turn_on(bool on)
 {
-	__atomic_store_n(&pprofshim_watch_futex, on, __ATOMIC_RELAXED);
+	__atomic_store_n(&pprofshim_futex_on, on, __ATOMIC_RELAXED);
 }
 
 /* A word that had changed already (EAGAIN) was not waited for. */
@@ -40,7 +40,7 @@ OUR_FRAME long pprofshim_futex(long number, long word, long operation, long valu
 	struct lock_wait w;
 	long result;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next(number, word, operation, value, timeout, word2, value3);
 	wait_begins(&w, NULL);
 	result = next(number, word, operation, value, timeout, word2, value3);

@@ -8,6 +8,6 @@
 #include <stdbool.h>
 
 /* Whether syscall() hands futex waits to us.  Context: init, hook. */
-void futex_watch(bool on);
+void futex_turn_on(bool on);
 
 #endif

@@ -23,7 +23,7 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next_lock.mtx_lock(m);
 	err = look_for_a_while(m, &w);
 	if (err != thrd_busy) {
@@ -40,7 +40,7 @@ EXPORT OUR_FRAME int mtx_lock(mtx_t *m)
 {
 	int err;
 
-	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_on)
 		return next_lock.mtx_lock(m);
 	err = next_lock.mtx_trylock(m);
 	return err != thrd_busy ? err : contended_lock(m);
@@ -51,7 +51,7 @@ static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *u
 	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next_lock.mtx_timedlock(m, until);
 	wait_begins(&w, m);
 	err = next_lock.mtx_timedlock(m, until);
@@ -63,7 +63,7 @@ EXPORT OUR_FRAME int mtx_timedlock(mtx_t *m, const struct timespec *until)
 {
 	int err;
 
-	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_watched)
+	if (LIKELY(lock_is_free((const pthread_mutex_t *)m)) || !locks_on)
 		return next_lock.mtx_timedlock(m, until);
 	err = next_lock.mtx_trylock(m);
 	return err != thrd_busy ? err : contended_timedlock(m, until);
@@ -74,7 +74,7 @@ static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
 	struct waiters_due due = { 0 };
 	int err;
 
-	if (!locks_left_behind() && lock_mutex_releases((const pthread_mutex_t *)m))
+	if (!locks_stop_if_off() && lock_mutex_releases((const pthread_mutex_t *)m))
 		due = unlock_begins(m);
 	err = next_lock.mtx_unlock(m);
 	if (due.delay_ns && err == thrd_success)

@@ -35,7 +35,7 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_lock(m);
 	err = look_for_a_while(m, &w);
 	if (err != EBUSY) {
@@ -52,7 +52,7 @@ EXPORT OUR_FRAME int pthread_mutex_lock(pthread_mutex_t *m)
 {
 	int err;
 
-	if (LIKELY(lock_is_free(m)) || !locks_watched)
+	if (LIKELY(lock_is_free(m)) || !locks_on)
 		return next_lock.pthread_mutex_lock(m);
 	err = next_lock.pthread_mutex_trylock(m);
 	return err != EBUSY ? err : contended_lock(m);
@@ -63,7 +63,7 @@ static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct t
 	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_timedlock(m, until);
 	wait_begins(&w, m);
 	err = next_lock.pthread_mutex_timedlock(m, until);
@@ -75,7 +75,7 @@ EXPORT OUR_FRAME int pthread_mutex_timedlock(pthread_mutex_t *m, const struct ti
 {
 	int err;
 
-	if (LIKELY(lock_is_free(m)) || !locks_watched || !is_plain_deadline(CLOCK_REALTIME, until))
+	if (LIKELY(lock_is_free(m)) || !locks_on || !is_plain_deadline(CLOCK_REALTIME, until))
 		return next_lock.pthread_mutex_timedlock(m, until);
 	err = next_lock.pthread_mutex_trylock(m);
 	return err != EBUSY ? err : contended_timedlock(m, until);
@@ -87,7 +87,7 @@ static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t cloc
 	struct lock_wait w;
 	int err;
 
-	if (locks_left_behind())
+	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_clocklock(m, clock, until);
 	wait_begins(&w, m);
 	err = next_lock.pthread_mutex_clocklock(m, clock, until);
@@ -106,7 +106,7 @@ EXPORT OUR_FRAME int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock
 {
 	int err;
 
-	if (LIKELY(lock_is_free(m)) || !locks_watched || !is_plain_deadline(clock, until) ||
+	if (LIKELY(lock_is_free(m)) || !locks_on || !is_plain_deadline(clock, until) ||
 	    refuses_clock(m, clock))
 		return next_lock.pthread_mutex_clocklock(m, clock, until);
 	err = next_lock.pthread_mutex_trylock(m);
@@ -128,7 +128,7 @@ static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
 	struct waiters_due due = { 0 };
 	int err;
 
-	if (!locks_left_behind() && lock_mutex_releases(m))
+	if (!locks_stop_if_off() && lock_mutex_releases(m))
 		due = unlock_begins(m);
 	err = next_lock.pthread_mutex_unlock(m);
 	if (due.delay_ns && err == 0)

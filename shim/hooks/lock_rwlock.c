@@ -60,7 +60,7 @@ static bool is_free(const pthread_rwlock_t *l, unsigned what)
 		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
-		if (locks_left_behind())                                                           \
+		if (locks_stop_if_off())                                                           \
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		wait_begins(&w, l);                                                                \
 		err = next_lock.pthread_rwlock_##name arguments;                                   \
@@ -72,7 +72,7 @@ static bool is_free(const pthread_rwlock_t *l, unsigned what)
 	{                                                                                          \
 		int err;                                                                           \
                                                                                                    \
-		if (LIKELY(is_free(l, what)) || !locks_watched || !(is_plain))                     \
+		if (LIKELY(is_free(l, what)) || !locks_on || !(is_plain))                          \
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		err = next_lock.pthread_rwlock_##try(l);                                           \
 		return LIKELY(err != EBUSY) ? err : contended_##name arguments;                    \
@@ -95,7 +95,7 @@ static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 	struct waiters_due due = { 0 };
 	int err;
 
-	if (!locks_left_behind() && releases(l))
+	if (!locks_stop_if_off() && releases(l))
 		due = unlock_begins(l);
 	err = next_lock.pthread_rwlock_unlock(l);
 	if (due.delay_ns && err == 0)

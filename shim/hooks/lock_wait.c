@@ -8,9 +8,9 @@
 
 #include "shim/hooks/locks.h"
 
-static bool is_watched(void)
+static bool block_is_on(void)
 {
-	return locks_watched & LOCKS_BLOCK;
+	return locks_on & LOCKS_BLOCK;
 }
 
 /* A condition wait gives its mutex up; the unlock is its caller's. */
@@ -31,7 +31,7 @@ static void swap_begins(const pthread_mutex_t *m, uint64_t leaf, struct frame_re
 		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
-		if (!locks_watched || locks_left_behind())                                         \
+		if (!locks_on || locks_stop_if_off())                                              \
 			return next_lock.name arguments;                                           \
 		swap_begins(mutex, PSEUDO_CALL_##name, CALLER());                                  \
 		wait_begins(&w, NULL);                                                             \
@@ -72,7 +72,7 @@ static bool has_waited(int result)
 		struct lock_wait w;                                                                \
 		int result;                                                                        \
                                                                                                    \
-		if (!is_watched() || locks_left_behind())                                          \
+		if (!block_is_on() || locks_stop_if_off())                                         \
 			return next_lock.name arguments;                                           \
 		wait_begins(&w, NULL);                                                             \
 		result = next_lock.name arguments;                                                 \
@@ -98,7 +98,7 @@ EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 	struct lock_wait w;
 	int err;
 
-	if (!is_watched() || locks_left_behind())
+	if (!block_is_on() || locks_stop_if_off())
 		return next_lock.pthread_barrier_wait(b);
 	wait_begins(&w, NULL);
 	err = next_lock.pthread_barrier_wait(b);
@@ -114,12 +114,12 @@ EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 		struct lock_wait w;                                                                \
 		int err;                                                                           \
                                                                                                    \
-		if (!is_watched())                                                                 \
+		if (!block_is_on())                                                                \
 			return next_lock.name arguments;                                           \
 		err = next_lock.pthread_tryjoin_np(thread, result);                                \
 		if (err != EBUSY)                                                                  \
 			return err;                                                                \
-		if (locks_left_behind())                                                           \
+		if (locks_stop_if_off())                                                           \
 			return next_lock.name arguments;                                           \
 		wait_begins(&w, NULL);                                                             \
 		err = next_lock.name arguments;                                                    \
@@ -140,7 +140,7 @@ EXPORT OUR_FRAME int thrd_join(thrd_t thread, int *result)
 	struct lock_wait w;
 	int err;
 
-	if (!is_watched() || locks_left_behind())
+	if (!block_is_on() || locks_stop_if_off())
 		return next_lock.thrd_join(thread, result);
 	wait_begins(&w, NULL);
 	err = next_lock.thrd_join(thread, result);

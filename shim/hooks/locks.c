@@ -7,11 +7,11 @@
 #include "shim/life/life.h"
 #include "shim/real/late.h"
 
-unsigned locks_watched; /* nobody, before the constructor has read the settings */
+unsigned locks_on; /* for none, before the constructor has read the settings */
 
 unsigned locks_rwlock_unknown;
 
-static unsigned wanted; /* what is watched when we are not left behind */
+static unsigned on_outside_children; /* what locks_on is while life_is_child() is false */
 
 static int locks_no_semaphore(void)
 {
@@ -47,9 +47,11 @@ LOCK_FUNCTIONS(X)
 LOCK_HELPERS(X)
 #undef X
 
-static void find_all(void){
+static void find_all(void)
+{
 #define X(name, type, parameters, ...) LATE_FIND(next_lock, name, type, parameters)
-	LOCK_FUNCTIONS(X) LOCK_HELPERS(X)
+	LOCK_FUNCTIONS(X)
+	LOCK_HELPERS(X)
 #undef X
 }
 
@@ -62,43 +64,47 @@ static void find_all(void){
 LOCK_FUNCTIONS(X)
 #undef X
 
-	/* A libc whose threads are not there yet cannot be asked whether a lock is taken. */
-	static bool can_watch(void)
+/* A libc whose threads are not there yet cannot be asked whether a lock is taken. */
+static bool can_be_tried(void)
 {
 	return next_lock.pthread_mutex_trylock != missing_pthread_mutex_trylock;
 }
 
-/* The youngest of their functions (glibc 2.30) is younger than what they look like now (2.25). */
+/*
+ * pthread_rwlock_clockrdlock exists only since glibc 2.30, and the layout that we read
+ * since 2.25: if the function is there, the layout is right.
+ */
 static bool is_rwlock_known(void)
 {
 	return next_lock.pthread_rwlock_clockrdlock != missing_pthread_rwlock_clockrdlock;
 }
 
-static void set_watched(unsigned what)
+static void set_on(unsigned what)
 {
-	__atomic_store_n(&locks_watched, what, __ATOMIC_RELEASE);
-	futex_watch(what & LOCKS_BLOCK);
+	__atomic_store_n(&locks_on, what, __ATOMIC_RELEASE);
+	futex_turn_on(what & LOCKS_BLOCK);
 }
 
-void locks_watch(unsigned what)
+void locks_turn_on(unsigned what)
 {
 	find_all();
 	locks_rwlock_unknown = is_rwlock_known() ? 0 : ~0U;
-	wanted = can_watch() ? what : 0;
-	set_watched(wanted);
+	on_outside_children = can_be_tried() ? what : 0;
+	set_on(on_outside_children);
 }
 
-bool locks_left_behind(void)
+bool locks_stop_if_off(void)
 {
 	if (!life_is_child())
 		return false;
-	set_watched(0);
-	if (!life_is_child()) /* over in this moment, and set before us */
-		locks_watch_again();
+	set_on(0);
+	/* the listener may have turned them on between our question and our store: ask again */
+	if (!life_is_child())
+		locks_turn_on_again();
 	return true;
 }
 
-void locks_watch_again(void)
+void locks_turn_on_again(void)
 {
-	set_watched(wanted);
+	set_on(on_outside_children);
 }

@@ -92,23 +92,26 @@ struct lock_functions {
 
 extern struct lock_functions next_lock __attribute__((visibility("hidden")));
 
-/* Who wants to know: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: nobody. */
+/* Which profiles the lock hooks record for: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: none. */
 #define LOCKS_BLOCK 1U
 #define LOCKS_MUTEX 2U
-extern unsigned locks_watched __attribute__((visibility("hidden")));
+extern unsigned locks_on __attribute__((visibility("hidden")));
 
 /* All bits are set if this libc is older than the rwlocks that we know; else 0. */
 extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
 
-/* Watches for these from now on.  Context: init. */
-void locks_watch(unsigned what);
+/* The lock hooks record for these profiles from now on.  Context: init. */
+void locks_turn_on(unsigned what);
 
-/* In a forked child, and while our thread is away, nothing is watched.  True then.  Context: hook.
+/*
+ * Every lock hook asks this before it times a wait: is recording off in this process
+ * now (a forked child, or our thread is away)?  Then it is switched off for the next
+ * hooks too, which need not ask.  Returns whether it is off.  Context: hook.
  */
-bool locks_left_behind(void);
+bool locks_stop_if_off(void);
 
-/* That is over: life_is_child() is false again.  Context: listener. */
-void locks_watch_again(void);
+/* Switches it on as before: life_is_child() is false again.  Context: listener, hook. */
+void locks_turn_on_again(void);
 
 /*
  * Nobody has it: its first word is 0 in every kind of mutex, part of what programs

@@ -248,7 +248,7 @@ static void become_whole(void)
 		if (!life_move(LIFE_YOUNG, LIFE_WHOLE))
 			life_move(LIFE_WORKER, LIFE_WHOLE);
 	}
-	locks_watch_again();
+	locks_turn_on_again();
 }
 
 /* On the listener's thread, as its last act but one: somebody else has the port. */
