@@ -26,11 +26,11 @@ struct http_exchange *conn_open(struct http_shared *s, int fd)
 	return x;
 }
 
-static void tell_waiter(struct http_exchange *x)
+static void tell_pending(struct http_exchange *x)
 {
 	counter_add(COUNTER_HTTP_HUNG_UP, 1);
-	if (x->waiter.gone)
-		x->waiter.gone(x->waiter.arg);
+	if (x->pending.gone)
+		x->pending.gone(x->pending.arg);
 }
 
 static void close_by_reset(struct http_exchange *x)
@@ -45,7 +45,7 @@ void conn_close(struct http_exchange *x)
 	if (x->state == CONN_CLOSED)
 		return;
 	if (x->state == CONN_WAITING)
-		tell_waiter(x);
+		tell_pending(x);
 	if (x->reset)
 		close_by_reset(x);
 	sys_close(x->fd);
@@ -206,7 +206,7 @@ int64_t conn_wake_ns(const struct http_exchange *x)
 	if (x->ready)
 		return x->shared->now_ns;
 	if (x->state == CONN_WAITING)
-		return MIN(x->deadline_ns, x->waiter.due_ns);
+		return MIN(x->deadline_ns, x->pending.due_ns);
 	return x->deadline_ns;
 }
 

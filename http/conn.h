@@ -37,8 +37,8 @@ struct http_shared {
 enum conn_state {
 	CONN_HEAD,	/* reading a request's head, or idle without a byte of one */
 	CONN_BODY,	/* reading its body */
-	CONN_SERVING,	/* inside service->serve() or a waiter's due() */
-	CONN_WAITING,	/* begun; the rest comes when the waiter is due */
+	CONN_SERVING,	/* inside service->serve() or a pending answer's due() */
+	CONN_WAITING,	/* begun; the rest comes when the pending answer is due */
 	CONN_SENDING,	/* the answer is complete and on its way */
 	CONN_LINGERING, /* our side is shut; reads until the client's is too */
 	CONN_CLOSED,
@@ -59,7 +59,7 @@ struct http_exchange {
 	int minor_version;   /* of the request */
 	struct arena arena;
 	struct body body;
-	struct http_waiter waiter;
+	struct http_pending pending;
 
 	struct iovec part[CONN_PARTS_MAX]; /* output; sent ones are taken off the front */
 	size_t part_count;
@@ -74,7 +74,7 @@ struct http_exchange {
 /* Takes over `fd`; NULL (and `fd` closed) without memory. */
 struct http_exchange *conn_open(struct http_shared *s, int fd);
 
-/* Closes and, if a waiter is left, tells it.  The memory stays until conn_free(). */
+/* Closes and, if an answer is pending, tells its maker.  The memory stays until conn_free(). */
 void conn_close(struct http_exchange *x);
 
 /* Gives a closed one's memory back. */

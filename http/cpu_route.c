@@ -15,7 +15,7 @@
 #define SECONDS_MAX	3600 /* a longer wish is cut to this */
 
 /* What is needed when the time is up; lives in the exchange's arena. */
-struct cpu_wait {
+struct pending_profile {
 	struct cpu_profile *profile;
 	enum symbols_detail detail;
 };
@@ -53,7 +53,7 @@ static enum symbols_detail wanted_detail(const struct http_request *r)
 	return http_query_number(r, "lines", &lines) && lines == 0 ? SYMBOLS_NAMES : SYMBOLS_LINES;
 }
 
-static int build(struct arena *a, const struct cpu_wait *w, struct bytes *file)
+static int build(struct arena *a, const struct pending_profile *w, struct bytes *file)
 {
 	const struct cpu_profile *p = w->profile;
 	const struct profile_head head = {
@@ -72,7 +72,7 @@ static int build(struct arena *a, const struct cpu_wait *w, struct bytes *file)
 
 static void profile_due(struct http_exchange *x, void *arg)
 {
-	struct cpu_wait *w = arg;
+	struct pending_profile *w = arg;
 	struct bytes file = { 0 };
 	int failed;
 
@@ -87,7 +87,7 @@ static void profile_due(struct http_exchange *x, void *arg)
 
 static void profile_gone(void *arg)
 {
-	struct cpu_wait *w = arg;
+	struct pending_profile *w = arg;
 
 	cpu_profile_free(w->profile);
 }
@@ -107,10 +107,11 @@ static void could_not_start(struct http_exchange *x, const char *why)
 	http_error(x, 500, t.at);
 }
 
-static void start_profile(struct http_exchange *x, const struct http_request *r, struct cpu_wait *w)
+static void start_profile(struct http_exchange *x, const struct http_request *r,
+			  struct pending_profile *w)
 {
 	const char *why = "unknown reason";
-	struct http_waiter waiter = { .arg = w, .due = profile_due, .gone = profile_gone };
+	struct http_pending pending = { .arg = w, .due = profile_due, .gone = profile_gone };
 
 	w->detail = wanted_detail(r);
 	w->profile = cpu_profile_start(wanted_hz(r), &why);
@@ -118,13 +119,13 @@ static void start_profile(struct http_exchange *x, const struct http_request *r,
 		could_not_start(x, why);
 		return;
 	}
-	waiter.due_ns = w->profile->start_ns + wanted_seconds(r) * NS_PER_SECOND;
-	http_begin(x, &profile_head, &waiter);
+	pending.due_ns = w->profile->start_ns + wanted_seconds(r) * NS_PER_SECOND;
+	http_begin(x, &profile_head, &pending);
 }
 
 void cpu_route(struct http_exchange *x, const struct http_request *r)
 {
-	struct cpu_wait *w;
+	struct pending_profile *w;
 
 	if (slice_equals(r->method, "HEAD")) {
 		http_begin(x, &profile_head, NULL);

@@ -179,7 +179,7 @@ static void due(struct http_exchange *x, void *arg)
 static void start(struct http_exchange *x, const struct snapshot_query *q)
 {
 	struct request *r = arena_alloc(http_arena(x), sizeof(*r));
-	struct http_waiter waiter = { .arg = r, .due = due, .gone = gone };
+	struct http_pending pending = { .arg = r, .due = due, .gone = gone };
 	struct http_response head = response_of(q);
 
 	if (r)
@@ -189,8 +189,8 @@ static void start(struct http_exchange *x, const struct snapshot_query *q)
 		return;
 	}
 	r->start_ns = sys_now_ns();
-	waiter.due_ns = r->start_ns;
-	http_begin(x, &head, &waiter);
+	pending.due_ns = r->start_ns;
+	http_begin(x, &head, &pending);
 }
 
 /* HEAD looks at no thread. */

@@ -244,7 +244,7 @@ void request_advance(struct http_exchange *x)
 
 void request_due(struct http_exchange *x)
 {
-	struct http_waiter w = x->waiter;
+	struct http_pending w = x->pending;
 
 	conn_set_state(x, CONN_SERVING);
 	w.due(x, w.arg);

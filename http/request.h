@@ -15,7 +15,7 @@
  */
 void request_advance(struct http_exchange *x);
 
-/* Calls a waiter whose time has come. */
+/* Makes a pending answer whose time has come. */
 void request_due(struct http_exchange *x);
 
 /* Ends a connection whose time is up, with a 408 where one is expected. */

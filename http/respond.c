@@ -144,14 +144,15 @@ static void open_ended(struct http_exchange *x, struct text *t)
 		x->keep = false;
 }
 
-static void skip_waiting(struct http_exchange *x, const struct http_waiter *w)
+static void skip_waiting(struct http_exchange *x, const struct http_pending *w)
 {
 	if (w && w->gone)
 		w->gone(w->arg);
 	enter(x, CONN_SENDING);
 }
 
-void http_begin(struct http_exchange *x, const struct http_response *r, const struct http_waiter *w)
+void http_begin(struct http_exchange *x, const struct http_response *r,
+		const struct http_pending *w)
 {
 	struct text t = TEXT_INIT(x->head);
 
@@ -162,7 +163,7 @@ void http_begin(struct http_exchange *x, const struct http_response *r, const st
 		skip_waiting(x, w);
 		return;
 	}
-	x->waiter = *w;
+	x->pending = *w;
 	enter(x, CONN_WAITING);
 }
 
@@ -193,7 +194,7 @@ void http_finish(struct http_exchange *x, const void *body, size_t len)
 
 void http_again(struct http_exchange *x, int64_t due_ns)
 {
-	x->waiter.due_ns = due_ns;
+	x->pending.due_ns = due_ns;
 	enter(x, CONN_WAITING);
 }
 

@@ -198,7 +198,7 @@ static void handle_time(struct http_exchange *x)
 {
 	int64_t now = x->shared->now_ns;
 
-	if (x->state == CONN_WAITING && x->waiter.due_ns <= now) {
+	if (x->state == CONN_WAITING && x->pending.due_ns <= now) {
 		request_due(x);
 		x->shared->now_ns = sys_now_ns(); /* that was real work */
 	} else if (x->deadline_ns <= now) {

@@ -27,7 +27,7 @@ struct http_response {
 };
 
 /* An answer that is made later (a profile being collected). */
-struct http_waiter {
+struct http_pending {
 	int64_t due_ns; /* CLOCK_MONOTONIC */
 	void *arg;
 	/* At due_ns: must call http_finish(), http_abort() or http_again(). */
@@ -93,10 +93,10 @@ void http_error_extra(struct http_exchange *x, int status, const char *message, 
  * waits for `w`.  The body fields of `r` are ignored.
  *
  * The answer to HEAD ends with the head: pass NULL for `w`, so that nothing is
- * started for it.  (A waiter passed all the same is told that the client is gone.)
+ * started for it.  (A pending answer passed all the same is told that the client is gone.)
  */
 void http_begin(struct http_exchange *x, const struct http_response *r,
-		const struct http_waiter *w);
+		const struct http_pending *w);
 
 /* Sends the body of an answer begun by http_begin(); body as in http_respond(). */
 void http_finish(struct http_exchange *x, const void *body, size_t len);

@@ -123,7 +123,7 @@ static void start_delta(struct http_exchange *x, const struct snapshot_page *pag
 {
 	struct delta *d = arena_alloc(http_arena(x), sizeof(*d));
 	struct http_response r = snapshot_file(page->delta_name);
-	struct http_waiter waiter = { .arg = d, .due = delta_due, .gone = delta_over };
+	struct http_pending pending = { .arg = d, .due = delta_due, .gone = delta_over };
 
 	if (!d) {
 		http_error(x, 500, "failed to collect profile");
@@ -135,8 +135,8 @@ static void start_delta(struct http_exchange *x, const struct snapshot_page *pag
 	d->start_ns = sys_now_ns();
 	if (page->delta_begins)
 		page->delta_begins();
-	waiter.due_ns = d->start_ns + seconds * NS_PER_SECOND;
-	http_begin(x, &r, &waiter);
+	pending.due_ns = d->start_ns + seconds * NS_PER_SECOND;
+	http_begin(x, &r, &pending);
 }
 
 /* ---- requests */

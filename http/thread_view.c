@@ -37,22 +37,23 @@ static bool is_libc(const struct message *m, const struct message_location *l)
 }
 
 /* By the innermost function of libc that tells; false once enough was looked at. */
-static bool refine(struct wait *w, const struct message *m, const struct message_location *l,
+static bool refine(struct wait_reason *w, const struct message *m, const struct message_location *l,
 		   int *left)
 {
 	if (!is_libc(m, l))
 		return false;
 	for (uint32_t k = 0; k < l->line_count; k++) {
-		if (wait_refine(w, m->function[l->line[k].function].name) || --*left == 0)
+		if (wait_reason_refine(w, m->function[l->line[k].function].name) || --*left == 0)
 			return false;
 	}
 	return true;
 }
 
-static struct wait wait_of(const struct dump_thread *t, const struct message *m, uint32_t sample)
+static struct wait_reason reason_of(const struct dump_thread *t, const struct message *m,
+				    uint32_t sample)
 {
 	const struct message_sample *s = &m->sample[sample];
-	struct wait w = wait_of_call(&t->call);
+	struct wait_reason w = wait_reason_of_call(&t->call);
 	int left = LIBC_FRAMES_MAX;
 
 	for (uint32_t i = 0; w.kind == WAIT_FUTEX && i < s->location_count; i++)
@@ -69,7 +70,7 @@ static void set_state(struct thread_view *v, uint32_t i, const struct message *m
 	switch (t->how) {
 	case DUMP_WAITING:
 	case DUMP_UNREADABLE:
-		v->wait[i] = wait_of(t, m, e->sample);
+		v->wait[i] = reason_of(t, m, e->sample);
 		e->state = "waiting";
 		e->reason = v->wait[i].reason;
 		break;
@@ -81,7 +82,7 @@ static void set_state(struct thread_view *v, uint32_t i, const struct message *m
 		e->state = "kernel thread";
 		break;
 	default:
-		e->reason = wait_of_wchan(t->wchan);
+		e->reason = wait_reason_of_wchan(t->wchan);
 		e->state = e->reason ? "waiting" : "unknown";
 		break;
 	}
@@ -155,7 +156,7 @@ static bool exists(int tid)
 	return fd != -ENOENT;
 }
 
-static bool has_owner(const struct wait *w)
+static bool has_owner(const struct wait_reason *w)
 {
 	return w->kind == WAIT_MUTEX || w->kind == WAIT_RWLOCK || w->kind == WAIT_JOIN;
 }

@@ -9,12 +9,12 @@
 
 #include "proto/build.h"
 #include "proto/threads.h"
-#include "sampler/locks/wait.h"
+#include "sampler/locks/wait_reason.h"
 #include "sampler/threads/dump.h"
 
 struct thread_view {
 	struct thread_entry *entry;
-	struct wait *wait;		   /* of each entry */
+	struct wait_reason *wait;	   /* of each entry */
 	const struct dump_thread **thread; /* where each entry is from */
 	uint32_t count;
 };

@@ -54,7 +54,7 @@ static void wait_for_a_pass(void)
 
 void settle_before_unload(void)
 {
-	if (site_at_is_waiting() || tick_is_waiting())
+	if (site_at_has_pending() || tick_has_pending())
 		wait_for_a_pass();
 }
 

@@ -32,7 +32,7 @@ bool tick_is_quiet(void)
 }
 
 /* The ring may be taken away meanwhile, but not its positions. */
-bool tick_is_waiting(void)
+bool tick_has_pending(void)
 {
 	struct ring *r = atomic_load(&ring);
 

@@ -20,7 +20,7 @@ void tick_direct_to(struct ring *r);
 bool tick_is_quiet(void);
 
 /* Whether a tick is on its way to the listener.  Context: hook. */
-bool tick_is_waiting(void);
+bool tick_has_pending(void);
 
 /* CPU time in ns of all ticks that found the ring full, so far.  Context: listener. */
 int64_t tick_lost_ns(void);

@@ -45,16 +45,16 @@ static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct o
 	counter_add(p->samples, 1);
 }
 
-void wait_goes_on(struct lock_wait *w, const void *lock)
+void wait_block_begin(struct lock_wait *w, const void *lock)
 {
 	w->lock = lock;
 	w->slot = lock && w->start_ns && mutex_fraction() ? waiters_add(lock, w->start_ns) : NULL;
 }
 
-void wait_begins(struct lock_wait *w, const void *lock)
+void wait_begin(struct lock_wait *w, const void *lock)
 {
 	w->start_ns = monotonic_ns();
-	wait_goes_on(w, lock);
+	wait_block_begin(w, lock);
 }
 
 static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct frame_regs caller)
@@ -65,7 +65,7 @@ static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct
 		record(&block, 1, waited_ns, odds, leaf, caller);
 }
 
-void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+void wait_end(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
 {
 	int64_t now_ns = monotonic_ns();
 
@@ -93,11 +93,11 @@ static void draw_early(struct lock_wait *w)
 {
 	struct odds odds = { 0, block_rate() ? block_rate() : BLOCK_RATE_DEFAULT };
 
-	w->draw = chance_draw(&block.chance, &odds);
-	w->of = odds.of;
+	w->coin = chance_draw(&block.chance, &odds);
+	w->coin_sides = odds.of;
 }
 
-void wait_looks(struct lock_wait *w)
+void wait_spin_begin(struct lock_wait *w)
 {
 	w->start_ns = monotonic_ns();
 	w->now_ns = w->start_ns;
@@ -107,7 +107,7 @@ void wait_looks(struct lock_wait *w)
 		draw_early(w);
 }
 
-bool wait_looks_again(struct lock_wait *w)
+bool wait_spin(struct lock_wait *w)
 {
 	if (!w->start_ns || w->now_ns - w->start_ns >= BRIEF_NS)
 		return false;
@@ -116,12 +116,12 @@ bool wait_looks_again(struct lock_wait *w)
 	return true;
 }
 
-void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller)
+void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller)
 {
 	int64_t now_ns = monotonic_ns();
-	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->of };
+	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->coin_sides };
 
-	if (LIKELY(w->draw >= odds.hits))
+	if (LIKELY(w->coin >= odds.hits))
 		return;
 	if (block_rate()) {
 		chance_recorded(&block.chance, now_ns);
@@ -139,7 +139,7 @@ static bool wants_charge(const void *lock)
 	return chance_is_certain(&mutex.chance) || waiters_worth_charging(lock);
 }
 
-struct waiters_due unlock_begins(const void *lock)
+struct waiters_due unlock_begin(const void *lock)
 {
 	int64_t now_ns = mutex_fraction() && wants_charge(lock) ? monotonic_ns() : 0;
 
@@ -155,7 +155,7 @@ static struct odds mutex_odds(int64_t delay_ns)
 	return by_length.of / one_in.of < by_length.hits ? by_length : one_in;
 }
 
-void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
+void unlock_end(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
 {
 	struct odds odds = mutex_odds(due.delay_ns);
 

@@ -31,8 +31,8 @@ struct lock_wait {
 	const void *lock;
 	struct waiters_slot *slot;
 
-	int64_t now_ns; /* of the last look */
-	uint64_t draw, of;
+	int64_t now_ns;		   /* of the last look */
+	uint64_t coin, coin_sides; /* drawn before the spin: see wait_spin_won() */
 };
 
 /*
@@ -41,41 +41,41 @@ struct lock_wait {
  * written, which would cost them more than such a wait takes.  No looks are taken
  * while everything is recorded.
  *
- *	wait_looks(&w);
- *	while (wait_looks_again(&w))
+ *	wait_spin_begin(&w);
+ *	while (wait_spin(&w))
  *		if (it is ours now)
- *			return wait_was_brief(&w, leaf, caller);
- *	wait_goes_on(&w, lock);
+ *			return wait_spin_won(&w, leaf, caller);
+ *	wait_block_begin(&w, lock);
  *
  * Context: hook.
  */
-void wait_looks(struct lock_wait *w);
-bool wait_looks_again(struct lock_wait *w);
+void wait_spin_begin(struct lock_wait *w);
+bool wait_spin(struct lock_wait *w);
 
 /* It was ours at the last look.  No unlock is charged with it (mutex_waits_brief). */
-void wait_was_brief(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
+void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
 
-/* As wait_begins(), since the first look. */
-void wait_goes_on(struct lock_wait *w, const void *lock);
+/* As wait_begin(), since the first look. */
+void wait_block_begin(struct lock_wait *w, const void *lock);
 
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
-void wait_begins(struct lock_wait *w, const void *lock);
+void wait_begin(struct lock_wait *w, const void *lock);
 
 /*
  * It is over.  `leaf` (PSEUDO_CALL) was called by `caller`; `counts` is false
  * when the thread has not waited after all.  Context: hook.
  */
-void wait_ends(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
+void wait_end(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
 
 /*
  * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has
  * cost those who wait; delay_ns 0: nothing to tell.  Context: hook, the thread that
  * holds it.
  */
-struct waiters_due unlock_begins(const void *lock);
+struct waiters_due unlock_begin(const void *lock);
 
 /* It has been.  `lock` itself may be gone by now.  Context: hook. */
-void unlock_ends(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
+void unlock_end(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
 
 /*
  * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so

@@ -77,7 +77,7 @@ static struct lock_owner of_join(const struct task_call *call)
 	return (struct lock_owner){ .tid = tid == (int)call->arg[2] ? plausible(tid) : 0 };
 }
 
-struct lock_owner lock_owner_read(const struct wait *w, const struct task_call *call)
+struct lock_owner lock_owner_read(const struct wait_reason *w, const struct task_call *call)
 {
 	switch (w->kind) {
 	case WAIT_MUTEX:

@@ -8,7 +8,7 @@
 #ifndef SAMPLER_LOCKS_LOCK_OWNER_H
 #define SAMPLER_LOCKS_LOCK_OWNER_H
 
-#include "sampler/locks/wait.h"
+#include "sampler/locks/wait_reason.h"
 
 struct lock_owner {
 	uint64_t lock;	/* address of the mutex or lock; 0: a join, or not known */
@@ -18,6 +18,6 @@ struct lock_owner {
 };
 
 /* Reads the program's memory as it is now. */
-struct lock_owner lock_owner_read(const struct wait *w, const struct task_call *call);
+struct lock_owner lock_owner_read(const struct wait_reason *w, const struct task_call *call);
 
 #endif

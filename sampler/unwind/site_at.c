@@ -105,14 +105,14 @@ struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs call
 	return unresolved_site(t, leaf, caller);
 }
 
-static bool is_waiting(struct lazy_ring *r)
+static bool has_pending(struct lazy_ring *r)
 {
 	return atomic_load(&r->state) == 2 && ring_used(&r->ring) != 0;
 }
 
-bool site_at_is_waiting(void)
+bool site_at_has_pending(void)
 {
-	return is_waiting(&way.small) || is_waiting(&way.large);
+	return has_pending(&way.small) || has_pending(&way.large);
 }
 
 /* ---- the listener's part */

@@ -25,7 +25,7 @@ struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs call
 void site_at_expect_many(void);
 
 /* Whether a stack is on its way to the listener.  Context: hook. */
-bool site_at_is_waiting(void);
+bool site_at_has_pending(void);
 
 /* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
 void site_at_drain(void);

@@ -32,7 +32,8 @@ static uint64_t leaf_of(long operation)
 							     : PSEUDO_CALL_futex_wait;
 }
 
-/* syscall() in shim/arch jumps here for the operations that wait; the registers are as they came. */
+/* syscall() in shim/arch jumps here for the operations that wait; the registers are as they came.
+ */
 OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
 			       long word2, long value3)
 {
@@ -42,8 +43,8 @@ OUR_FRAME long pprofshim_futex(long number, long word, long operation, long valu
 
 	if (locks_stop_if_off())
 		return next(number, word, operation, value, timeout, word2, value3);
-	wait_begins(&w, NULL);
+	wait_begin(&w, NULL);
 	result = next(number, word, operation, value, timeout, word2, value3);
-	wait_ends(&w, has_waited(result), leaf_of(operation), CALLER());
+	wait_end(&w, has_waited(result), leaf_of(operation), CALLER());
 	return result;
 }

@@ -10,8 +10,8 @@ static int look_for_a_while(mtx_t *m, struct lock_wait *w)
 {
 	int err = thrd_busy;
 
-	wait_looks(w);
-	while (err == thrd_busy && wait_looks_again(w)) {
+	wait_spin_begin(w);
+	while (err == thrd_busy && wait_spin(w)) {
 		if (lock_is_free((const pthread_mutex_t *)m))
 			err = next_lock.mtx_trylock(m);
 	}
@@ -27,12 +27,12 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 		return next_lock.mtx_lock(m);
 	err = look_for_a_while(m, &w);
 	if (err != thrd_busy) {
-		wait_was_brief(&w, PSEUDO_CALL_mtx_lock, CALLER());
+		wait_spin_won(&w, PSEUDO_CALL_mtx_lock, CALLER());
 		return err;
 	}
-	wait_goes_on(&w, m);
+	wait_block_begin(&w, m);
 	err = next_lock.mtx_lock(m);
-	wait_ends(&w, has_waited(err), PSEUDO_CALL_mtx_lock, CALLER());
+	wait_end(&w, has_waited(err), PSEUDO_CALL_mtx_lock, CALLER());
 	return err;
 }
 
@@ -53,9 +53,9 @@ static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *u
 
 	if (locks_stop_if_off())
 		return next_lock.mtx_timedlock(m, until);
-	wait_begins(&w, m);
+	wait_begin(&w, m);
 	err = next_lock.mtx_timedlock(m, until);
-	wait_ends(&w, has_waited(err), PSEUDO_CALL_mtx_timedlock, CALLER());
+	wait_end(&w, has_waited(err), PSEUDO_CALL_mtx_timedlock, CALLER());
 	return err;
 }
 
@@ -75,10 +75,10 @@ static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
 	int err;
 
 	if (!locks_stop_if_off() && lock_mutex_releases((const pthread_mutex_t *)m))
-		due = unlock_begins(m);
+		due = unlock_begin(m);
 	err = next_lock.mtx_unlock(m);
 	if (due.delay_ns && err == thrd_success)
-		unlock_ends(due, PSEUDO_CALL_mtx_unlock, CALLER());
+		unlock_end(due, PSEUDO_CALL_mtx_unlock, CALLER());
 	return err;
 }
 

@@ -22,8 +22,8 @@ static int look_for_a_while(pthread_mutex_t *m, struct lock_wait *w)
 {
 	int err = EBUSY;
 
-	wait_looks(w);
-	while (err == EBUSY && wait_looks_again(w)) {
+	wait_spin_begin(w);
+	while (err == EBUSY && wait_spin(w)) {
 		if (lock_is_free(m))
 			err = next_lock.pthread_mutex_trylock(m);
 	}
@@ -39,12 +39,12 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 		return next_lock.pthread_mutex_lock(m);
 	err = look_for_a_while(m, &w);
 	if (err != EBUSY) {
-		wait_was_brief(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
+		wait_spin_won(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
 		return err;
 	}
-	wait_goes_on(&w, m);
+	wait_block_begin(&w, m);
 	err = next_lock.pthread_mutex_lock(m);
-	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
+	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
 	return err;
 }
 
@@ -65,9 +65,9 @@ static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct t
 
 	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_timedlock(m, until);
-	wait_begins(&w, m);
+	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_timedlock(m, until);
-	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
+	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
 	return err;
 }
 
@@ -89,9 +89,9 @@ static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t cloc
 
 	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_clocklock(m, clock, until);
-	wait_begins(&w, m);
+	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_clocklock(m, clock, until);
-	wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
+	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
 	return err;
 }
 
@@ -129,10 +129,10 @@ static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
 	int err;
 
 	if (!locks_stop_if_off() && lock_mutex_releases(m))
-		due = unlock_begins(m);
+		due = unlock_begin(m);
 	err = next_lock.pthread_mutex_unlock(m);
 	if (due.delay_ns && err == 0)
-		unlock_ends(due, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
+		unlock_end(due, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
 	return err;
 }
 

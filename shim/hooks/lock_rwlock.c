@@ -62,9 +62,9 @@ static bool is_free(const pthread_rwlock_t *l, unsigned what)
                                                                                                    \
 		if (locks_stop_if_off())                                                           \
 			return next_lock.pthread_rwlock_##name arguments;                          \
-		wait_begins(&w, l);                                                                \
+		wait_begin(&w, l);                                                                 \
 		err = next_lock.pthread_rwlock_##name arguments;                                   \
-		wait_ends(&w, has_waited(err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());       \
+		wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());        \
 		return err;                                                                        \
 	}                                                                                          \
                                                                                                    \
@@ -96,10 +96,10 @@ static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 	int err;
 
 	if (!locks_stop_if_off() && releases(l))
-		due = unlock_begins(l);
+		due = unlock_begin(l);
 	err = next_lock.pthread_rwlock_unlock(l);
 	if (due.delay_ns && err == 0)
-		unlock_ends(due, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
+		unlock_end(due, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
 	return err;
 }
 

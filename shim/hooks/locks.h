@@ -97,6 +97,12 @@ extern struct lock_functions next_lock __attribute__((visibility("hidden")));
 #define LOCKS_MUTEX 2U
 extern unsigned locks_on __attribute__((visibility("hidden")));
 
+/* Are waits that are no lock's (conditions, semaphores, joins) recorded?  Context: hook. */
+static inline bool block_is_on(void)
+{
+	return locks_on & LOCKS_BLOCK;
+}
+
 /* All bits are set if this libc is older than the rwlocks that we know; else 0. */
 extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
 

@@ -34,9 +34,9 @@ struct http_exchange {
 	int answers;
 	int status;
 	bool is_error; /* in Go's error form */
-	bool begun, has_waiter, finished, aborted;
+	bool begun, has_pending, finished, aborted;
 	int again; /* times that a waiter asked for more time */
-	struct http_waiter waiter;
+	struct http_pending pending;
 	const char *type, *filename;
 	char extra[1024];
 	const char *body;
@@ -81,13 +81,14 @@ void http_error(struct http_exchange *e, int status, const char *message)
 	http_error_extra(e, status, message, NULL);
 }
 
-void http_begin(struct http_exchange *e, const struct http_response *r, const struct http_waiter *w)
+void http_begin(struct http_exchange *e, const struct http_response *r,
+		const struct http_pending *w)
 {
 	note_head(e, r);
 	e->begun = true;
-	e->has_waiter = w != NULL;
+	e->has_pending = w != NULL;
 	if (w)
-		e->waiter = *w;
+		e->pending = *w;
 }
 
 void http_finish(struct http_exchange *e, const void *body, size_t len)
@@ -100,7 +101,7 @@ void http_finish(struct http_exchange *e, const void *body, size_t len)
 void http_again(struct http_exchange *e, int64_t due_ns)
 {
 	e->again++;
-	e->waiter.due_ns = due_ns;
+	e->pending.due_ns = due_ns;
 }
 
 void http_abort(struct http_exchange *e)

@@ -79,7 +79,7 @@ static const struct http_response file_head = {
 
 static inline void begin(struct http_exchange *x, int64_t due_ns, const char *end)
 {
-	struct http_waiter w = { due_ns, (void *)(uintptr_t)end, on_due, on_gone };
+	struct http_pending w = { due_ns, (void *)(uintptr_t)end, on_due, on_gone };
 
 	http_begin(x, &file_head, &w);
 	sem_post(&server.began);

@@ -215,10 +215,10 @@ START_TEST(test_profile__parameters)
 
 	snprintf(line, sizeof(line), "GET /debug/pprof/profile%s", c->query);
 	ask(line);
-	ck_assert(x.begun && x.has_waiter);
-	ck_assert_int_eq(x.waiter.due_ns, START_NS + c->seconds * NS_PER_SECOND);
+	ck_assert(x.begun && x.has_pending);
+	ck_assert_int_eq(x.pending.due_ns, START_NS + c->seconds * NS_PER_SECOND);
 	ck_assert_int_eq(cpu.hz, c->hz);
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert_int_eq(cpu.detail, c->detail);
 }
 END_TEST
@@ -229,7 +229,7 @@ START_TEST(test_profile__is_built_when_due)
 	ck_assert_str_eq(x.type, "application/octet-stream");
 	ck_assert_str_eq(x.filename, "profile");
 	ck_assert_int_eq(cpu.stopped, 0);
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert(x.finished && !x.aborted);
 	expect_text("gzip");
 	ck_assert_int_eq(cpu.stopped, 1);
@@ -240,7 +240,7 @@ END_TEST
 START_TEST(test_profile__says_what_it_measures)
 {
 	ask("GET /debug/pprof/profile?hz=50");
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert_uint_eq(cpu.head.sample_type_count, 2);
 	ck_assert_str_eq(cpu.head.sample_type[CPU_VALUE_SAMPLES].type, "samples");
 	ck_assert_str_eq(cpu.head.sample_type[CPU_VALUE_SAMPLES].unit, "count");
@@ -259,7 +259,7 @@ START_TEST(test_profile__that_cannot_be_built_is_aborted)
 {
 	cpu.build_fails = true;
 	ask("GET /debug/pprof/profile");
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert(x.aborted && !x.finished);
 	ck_assert_int_eq(cpu.freed, 1);
 }
@@ -268,7 +268,7 @@ END_TEST
 START_TEST(test_profile__ends_when_the_client_goes)
 {
 	ask("GET /debug/pprof/profile");
-	x.waiter.gone(x.waiter.arg);
+	x.pending.gone(x.pending.arg);
 	ck_assert_int_eq(cpu.freed, 1);
 }
 END_TEST
@@ -297,7 +297,7 @@ START_TEST(test_profile__head_request_starts_nothing)
 {
 	ask("HEAD /debug/pprof/profile");
 	ck_assert_int_eq(x.status, 200);
-	ck_assert(x.begun && !x.has_waiter);
+	ck_assert(x.begun && !x.has_pending);
 	ck_assert_str_eq(x.filename, "profile");
 	ck_assert_int_eq(cpu.started, 0);
 }

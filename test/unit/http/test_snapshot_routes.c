@@ -59,9 +59,9 @@ END_TEST
 START_TEST(test_heap__delta_is_the_difference_of_two_snapshots)
 {
 	ask("GET /debug/pprof/allocs?seconds=5");
-	ck_assert(x.begun && x.has_waiter);
+	ck_assert(x.begun && x.has_pending);
 	ck_assert_str_eq(x.filename, "allocs-delta");
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert(x.finished && !x.aborted);
 	ck_assert_int_eq(heap_fake.built_bytes, 10);
 	ck_assert_int_gt(heap_fake.head.duration_ns, 0);
@@ -101,7 +101,7 @@ START_TEST(test_heap__head_takes_no_snapshot)
 	int before = heap_fake.snapshots;
 
 	ask("HEAD /debug/pprof/heap");
-	ck_assert(x.begun && !x.has_waiter);
+	ck_assert(x.begun && !x.has_pending);
 	ck_assert_int_eq(heap_fake.snapshots, before);
 }
 END_TEST
@@ -146,7 +146,7 @@ static void wait_for_answer(void)
 
 	do {
 		again = x.again;
-		x.waiter.due(&x, x.waiter.arg);
+		x.pending.due(&x, x.pending.arg);
 	} while (x.again != again);
 	ck_assert(x.finished || x.aborted);
 }
@@ -161,7 +161,7 @@ START_TEST(test_goroutine__requests)
 		return;
 	expect_same(x.type, c->type, c->line);
 	expect_same(x.filename, c->filename, c->line);
-	if (!x.has_waiter)
+	if (!x.has_pending)
 		return;
 	wait_for_answer();
 	ck_assert_int_eq(dump_fake.freed, dump_fake.started);
@@ -194,8 +194,8 @@ START_TEST(test_goroutine__ends_when_the_client_goes)
 {
 	ask("GET /debug/pprof/goroutine?seconds=5");
 	for (int i = 0; i < _i; i++)
-		x.waiter.due(&x, x.waiter.arg);
-	x.waiter.gone(x.waiter.arg);
+		x.pending.due(&x, x.pending.arg);
+	x.pending.gone(x.pending.arg);
 	ck_assert_int_eq(dump_fake.freed, dump_fake.started);
 	ck_assert(!x.finished);
 }
@@ -213,7 +213,7 @@ END_TEST
 START_TEST(test_goroutine__head_looks_at_nothing)
 {
 	ask("HEAD /debug/pprof/goroutine");
-	ck_assert(x.begun && !x.has_waiter);
+	ck_assert(x.begun && !x.has_pending);
 	ck_assert_int_eq(dump_fake.started, 0);
 }
 END_TEST
@@ -245,9 +245,9 @@ END_TEST
 START_TEST(test_contention__while_a_delta_is_taken_everything_is_wanted)
 {
 	ask(_i ? "GET /debug/pprof/block?seconds=5" : "GET /debug/pprof/mutex?seconds=5");
-	ck_assert(x.begun && x.has_waiter);
+	ck_assert(x.begun && x.has_pending);
 	ck_assert_int_eq(contention_fake.wanting_everything, 1);
-	x.waiter.due(&x, x.waiter.arg);
+	x.pending.due(&x, x.pending.arg);
 	ck_assert(x.finished && !x.aborted);
 	ck_assert_int_eq(contention_fake.wanting_everything, 0);
 	ck_assert_int_eq(heap_fake.built_bytes, 10);
@@ -258,7 +258,7 @@ START_TEST(test_contention__a_client_that_goes_away_wants_nothing_any_more)
 {
 	ask("GET /debug/pprof/block?seconds=5");
 	ck_assert_int_eq(contention_fake.wanting_everything, 1);
-	x.waiter.gone(x.waiter.arg);
+	x.pending.gone(x.pending.arg);
 	ck_assert_int_eq(contention_fake.wanting_everything, 0);
 }
 END_TEST

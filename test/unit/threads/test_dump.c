@@ -126,13 +126,13 @@ END_TEST
 START_TEST(a_futex_is_named_by_who_waits)
 {
 	struct task_call call = { .state = TASK_IN_CALL, .nr = SYS_futex, .arg = { 0, 128 } };
-	struct wait w = wait_of_call(&call);
+	struct wait_reason w = wait_reason_of_call(&call);
 
 	ck_assert_str_eq(w.reason, "futex wait");
-	ck_assert(!wait_refine(&w, "futex_wait"));
-	ck_assert(wait_refine(&w, "___pthread_mutex_lock"));
+	ck_assert(!wait_reason_refine(&w, "futex_wait"));
+	ck_assert(wait_reason_refine(&w, "___pthread_mutex_lock"));
 	ck_assert_int_eq(w.kind, WAIT_MUTEX);
-	ck_assert(wait_refine(&w, "pthread_cond_wait")); /* it is decided */
+	ck_assert(wait_reason_refine(&w, "pthread_cond_wait")); /* it is decided */
 	ck_assert_int_eq(w.kind, WAIT_MUTEX);
 }
 END_TEST
@@ -140,12 +140,12 @@ END_TEST
 START_TEST(a_function_of_the_program_names_no_wait)
 {
 	struct task_call call = { .state = TASK_IN_CALL, .nr = SYS_futex };
-	struct wait w = wait_of_call(&call);
+	struct wait_reason w = wait_reason_of_call(&call);
 
-	ck_assert(!wait_refine(&w, "my_pthread_mutex_lock"));
-	ck_assert(!wait_refine(&w, "semaphore_of_mine"));
+	ck_assert(!wait_reason_refine(&w, "my_pthread_mutex_lock"));
+	ck_assert(!wait_reason_refine(&w, "semaphore_of_mine"));
 	ck_assert_int_eq(w.kind, WAIT_FUTEX);
-	ck_assert(wait_refine(&w, "__GI___pthread_rwlock_rdlock"));
+	ck_assert(wait_reason_refine(&w, "__GI___pthread_rwlock_rdlock"));
 	ck_assert_int_eq(w.kind, WAIT_RWLOCK);
 }
 END_TEST
@@ -154,7 +154,7 @@ START_TEST(no_reason_has_what_ends_a_header)
 {
 	for (int nr = -1; nr < 1000; nr++) {
 		struct task_call call = { .state = TASK_IN_CALL, .nr = nr };
-		const char *reason = wait_of_call(&call).reason;
+		const char *reason = wait_reason_of_call(&call).reason;
 
 		ck_assert_ptr_nonnull(reason);
 		ck_assert_ptr_null(strpbrk(reason, ",[]:\n"));
@@ -233,7 +233,7 @@ static pthread_rwlock_t table = PTHREAD_RWLOCK_INITIALIZER;
 
 START_TEST(a_mutex_names_its_owner)
 {
-	struct wait w = { .kind = WAIT_MUTEX };
+	struct wait_reason w = { .kind = WAIT_MUTEX };
 	struct task_call call = { .arg = { (uint64_t)&lock, FUTEX_WAIT_PRIVATE, 2 } };
 
 	ck_assert_int_eq(lock_owner_read(&w, &call).tid, 0);
@@ -247,7 +247,7 @@ END_TEST
 
 START_TEST(a_read_write_lock_names_its_writer)
 {
-	struct wait w = { .kind = WAIT_RWLOCK };
+	struct wait_reason w = { .kind = WAIT_RWLOCK };
 	struct task_call call = { .arg = { (uint64_t)&table + 8, FUTEX_WAIT_PRIVATE } };
 
 	pthread_rwlock_wrlock(&table);
@@ -266,7 +266,7 @@ END_TEST
 START_TEST(memory_that_is_no_lock_has_no_owner)
 {
 	static uint32_t words[4] = { 2, 0, UINT32_MAX, 0 };
-	struct wait w = { .kind = WAIT_MUTEX };
+	struct wait_reason w = { .kind = WAIT_MUTEX };
 	struct task_call call = { .arg = { (uint64_t)words, FUTEX_WAIT_PRIVATE, 2 } };
 
 	ck_assert_int_eq(lock_owner_read(&w, &call).tid, 0);

@@ -1,4 +1,4 @@
-#include "sampler/locks/wait.h"
+#include "sampler/locks/wait_reason.h"
 
 #include <linux/futex.h>
 #include <stddef.h>
@@ -91,9 +91,9 @@ static bool is_pi(uint64_t op)
 }
 
 /* futex(word, op, value, timeout, ...) */
-static struct wait wait_of_futex(const struct task_call *call)
+static struct wait_reason reason_of_futex(const struct task_call *call)
 {
-	struct wait w = { .kind = WAIT_FUTEX, .reason = "futex wait" };
+	struct wait_reason w = { .kind = WAIT_FUTEX, .reason = "futex wait" };
 
 	w.timed = call->arg[3] != 0;
 	if (is_pi(call->arg[1])) {
@@ -103,13 +103,13 @@ static struct wait wait_of_futex(const struct task_call *call)
 	return w;
 }
 
-struct wait wait_of_call(const struct task_call *call)
+struct wait_reason wait_reason_of_call(const struct task_call *call)
 {
 	if (call->state == TASK_STOPPED)
-		return (struct wait){ .reason = "stopped or page fault" };
+		return (struct wait_reason){ .reason = "stopped or page fault" };
 	if (call->nr == SYS_futex)
-		return wait_of_futex(call);
-	return (struct wait){ .reason = reason_of(call->nr) };
+		return reason_of_futex(call);
+	return (struct wait_reason){ .reason = reason_of(call->nr) };
 }
 
 /* ---- libc's functions */
@@ -149,7 +149,7 @@ static const char *bare(const char *name)
 	return strncmp(name, "GI_", 3) == 0 ? bare(name + 3) : name;
 }
 
-bool wait_refine(struct wait *w, const char *function)
+bool wait_reason_refine(struct wait_reason *w, const char *function)
 {
 	if (w->kind != WAIT_FUTEX)
 		return true;
@@ -195,7 +195,7 @@ static const struct {
 	{ "tty_read", "read" },
 };
 
-const char *wait_of_wchan(const char *wchan)
+const char *wait_reason_of_wchan(const char *wchan)
 {
 	for (size_t i = 0; *wchan && i < ARRAY_SIZE(sleeps); i++)
 		if (strstr(wchan, sleeps[i].part))

@@ -4,8 +4,8 @@
  *
  * Context: listener.
  */
-#ifndef SAMPLER_LOCKS_WAIT_H
-#define SAMPLER_LOCKS_WAIT_H
+#ifndef SAMPLER_LOCKS_WAIT_REASON_H
+#define SAMPLER_LOCKS_WAIT_REASON_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,22 +24,22 @@ enum wait_kind {
 	WAIT_ONCE,
 };
 
-struct wait {
+struct wait_reason {
 	enum wait_kind kind;
 	const char *reason; /* "epoll wait"; no comma, no bracket; lives for ever */
 	bool timed;	    /* a futex wait that ends by itself */
 };
 
 /* By the system call alone. */
-struct wait wait_of_call(const struct task_call *call);
+struct wait_reason wait_reason_of_call(const struct task_call *call);
 
 /*
  * A futex wait by the name of a function that it is in, leaf first: false when the
  * name says nothing, and then the next one may.
  */
-bool wait_refine(struct wait *w, const char *function);
+bool wait_reason_refine(struct wait_reason *w, const char *function);
 
 /* By the kernel function it sleeps in, where the call is not told; NULL if that says nothing. */
-const char *wait_of_wchan(const char *wchan);
+const char *wait_reason_of_wchan(const char *wchan);
 
 #endif
