@@ -1,9 +1,9 @@
 /*
- * The seam for the processor: this header is the list of what a port has to write.
- * Each item is defined by the header of the machine that is compiled for, or by the
- * machine's .c and .S beside it.  What hooks syscall() is in shim/arch, as it calls
- * the shim.  Everywhere else no register, instruction or machine number has a name;
- * a gate looks (.ci/arch.sh).
+ * The seam for the processor: this header is the list of what a port has to write,
+ * with decode.h (machine code) and unwinder.h (libunwind's numbers).  Each item is
+ * defined by the header of the machine that is compiled for, or in the machine's .c
+ * and .S beside it.  The hook of syscall() is in shim/arch, as it calls the shim.
+ * Elsewhere no register, instruction or machine number has a name: gates look.
  *
  * Context: any role, including handler, unless an item says less.
  */
@@ -13,6 +13,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <ucontext.h>
+
+/* How the functions below are declared: machines define them inline. */
+#ifdef ARCH_DECLARED_ONLY /* see aarch64.h */
+#define ARCH_FUNCTION
+#else
+#define ARCH_FUNCTION static inline
+#endif
 
 /* ---- the kernel */
 
@@ -20,9 +28,9 @@
  * A system call with as many arguments.  Returns the kernel's value, -errno on
  * failure; errno itself is left alone.
  */
-static inline long sys_call3(long nr, long a, long b, long c);
-static inline long sys_call4(long nr, long a, long b, long c, long d);
-static inline long sys_call6(long nr, long a, long b, long c, long d, long e, long f);
+ARCH_FUNCTION long sys_call3(long nr, long a, long b, long c);
+ARCH_FUNCTION long sys_call4(long nr, long a, long b, long c, long d);
+ARCH_FUNCTION long sys_call6(long nr, long a, long b, long c, long d, long e, long f);
 
 /*
  * Where the kernel goes when a signal handler returns, as sa_restorer: it makes
@@ -31,25 +39,113 @@ static inline long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 void pprofshim_sigreturn(void);
 
 /*
- * PAGE_BYTES: size of a page; a constant, because tables are aligned to it.
- * ARCH_SA_RESTORER: the flag of the kernel's struct sigaction that says that
- * sa_restorer is set, as libc sets it; 0 where libc leaves it out.
- * ARCH_AUDIT: AUDIT_ARCH_*, by which a system-call filter knows our calls.
+ * PAGE_BYTES        bytes of a page; a constant, because tables are aligned to it
+ * ARCH_SA_RESTORER  flag of the kernel's struct sigaction that says that sa_restorer
+ *                   is set, as libc sets it; 0 where libc leaves it out
+ * ARCH_AUDIT        AUDIT_ARCH_*, by which a system-call filter knows our calls
  */
 
-/* ---- threads */
+/* ---- registers */
 
-/* Where this thread's control block is.  Differs between all threads that are alive. */
-static inline unsigned long thread_pointer(void);
+/*
+ * Where this thread's control block is.  No other thread that is alive has the same;
+ * glibc puts the block at the upper end of the stack that it makes for a thread.
+ */
+ARCH_FUNCTION unsigned long thread_pointer(void);
+
+/*
+ * A capture holds a thread's general registers in the kernel's order.
+ *
+ * ARCH_REGS         how many these are
+ * ARCH_REG_PC       which of them is the program counter,
+ * ARCH_REG_SP       the stack pointer,
+ * ARCH_REG_BP       and the frame pointer
+ * RED_ZONE_BYTES    below SP: signal delivery keeps them, and code (or unwind tables,
+ *                   of what an epilogue has popped) may point at them; 0 if it does not
+ */
+
+/* SP of the interrupted thread. */
+ARCH_FUNCTION uint64_t arch_interrupted_sp(const ucontext_t *uc);
+
+/* All registers of the interrupted thread, ARCH_REGS of them.  Without calls. */
+ARCH_FUNCTION void arch_copy_registers(uint64_t *to, const ucontext_t *uc);
+
+/* Copies words of 8 bytes, without calls: the program may have replaced memcpy(). */
+ARCH_FUNCTION void arch_copy_words(void *to, const void *from, size_t words);
+
+/* ---- frames */
+
+/*
+ * Where a frame keeps its return address; the canonical frame address (CFA) is the
+ * caller's SP before the call.  Unwind rows (rows.h) hold for machines where that is
+ * the same in each frame.  One whose calls leave the return address in a register
+ * needs a place for it in struct row too.
+ */
+ARCH_FUNCTION uint64_t arch_return_slot(uint64_t cfa);
+
+/*
+ * A frame record, which code without unwind tables may still make: the frame pointer
+ * points at the caller's frame pointer, and the return address comes after that.
+ *
+ * ARCH_RECORD_RETURN  offset of the return address from the frame pointer
+ * ARCH_RECORD_BYTES   what lies beyond is the caller's
+ */
+
+/*
+ * The caller of the function that says this, as it is after the return; macros,
+ * because they are about that function.  Context: hook.
+ *
+ * ARCH_CALLER_SP()    its SP
+ * ARCH_CALLER_BP()    its frame pointer register, whether it is used as one or not
+ */
+
+/* ---- single instructions */
+
+/*
+ * The processor's clock: read without a system call, in any thread the same.
+ * ARCH_CYCLES_25_US    what it advances in 25 us, within a factor of two
+ */
+ARCH_FUNCTION uint64_t arch_cycles(void);
+
+/* For a loop that waits for another thread: lets the other half of the core work. */
+ARCH_FUNCTION void arch_spin_hint(void);
+
+/*
+ * Subtracts in memory; true when more was subtracted than was there (unsigned).  A
+ * signal handler of the same thread sees it done or not done.
+ */
+ARCH_FUNCTION bool arch_subtract(uint64_t *from, uint64_t n);
+
+/*
+ * Compares 16 bytes with *low and *high and, if they are that, replaces them, as one
+ * atomic step that is both acquire and release.  Else *low and *high are what was
+ * there.  `at` is aligned to 16.
+ */
+ARCH_FUNCTION bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t to_low,
+			       uint64_t to_high);
+
+/* ---- executables
+ *
+ * ARCH_ELF_MACHINE    EM_*
+ * ARCH_R_RELATIVE     type of a relocation that adds where the object lies, no symbol
+ * ARCH_R_IRELATIVE    and of one that calls a function which chooses (IFUNC)
+ */
 
 #if defined(__x86_64__)
 #include "sampler/arch/x86_64.h"
+#elif defined(__aarch64__) && defined(ARCH_DECLARED_ONLY)
+#include "sampler/arch/aarch64.h"
 #else
-#error "pprofshim is not written for this processor: see above what a port needs"
+#error "pprofshim is not written for this processor: arch.h says what a port needs"
 #endif
 
-#if !defined(PAGE_BYTES) || !defined(ARCH_SA_RESTORER) || !defined(ARCH_AUDIT)
-#error "the header of this processor lacks what arch.h asks for"
+#if !defined(PAGE_BYTES) || !defined(ARCH_SA_RESTORER) || !defined(ARCH_AUDIT) ||                  \
+	!defined(ARCH_REGS) || !defined(ARCH_REG_PC) || !defined(ARCH_REG_SP) ||                   \
+	!defined(ARCH_REG_BP) || !defined(RED_ZONE_BYTES) || !defined(ARCH_RECORD_RETURN) ||       \
+	!defined(ARCH_RECORD_BYTES) || !defined(ARCH_CALLER_SP) || !defined(ARCH_CALLER_BP) ||     \
+	!defined(ARCH_CYCLES_25_US) || !defined(ARCH_ELF_MACHINE) || !defined(ARCH_R_RELATIVE) ||  \
+	!defined(ARCH_R_IRELATIVE)
+#error "this processor's header lacks a constant that arch.h asks for"
 #endif
 
 #endif

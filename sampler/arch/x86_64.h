@@ -2,6 +2,7 @@
 #ifndef SAMPLER_ARCH_X86_64_H
 #define SAMPLER_ARCH_X86_64_H
 
+#include <elf.h>
 #include <linux/audit.h>
 
 /* ---- the kernel */
@@ -47,7 +48,7 @@ static inline long sys_call4(long nr, long a, long b, long c, long d)
 #define ARCH_SA_RESTORER 0x04000000UL
 #define ARCH_AUDIT	 AUDIT_ARCH_X86_64
 
-/* ---- threads */
+/* ---- registers */
 
 /* The control block's first word is its address.  gcc has a builtin for it since version 11. */
 static inline unsigned long thread_pointer(void)
@@ -57,5 +58,83 @@ static inline unsigned long thread_pointer(void)
 	__asm__("movq %%fs:0, %0" : "=r"(tp));
 	return tp;
 }
+
+/* gregs[0..16] of ucontext_t: R8..R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP. */
+#define ARCH_REGS      17
+#define ARCH_REG_PC    REG_RIP
+#define ARCH_REG_SP    REG_RSP
+#define ARCH_REG_BP    REG_RBP
+#define RED_ZONE_BYTES 128
+
+static inline uint64_t arch_interrupted_sp(const ucontext_t *uc)
+{
+	return (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
+}
+
+static inline void arch_copy_words(void *to, const void *from, size_t words)
+{
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+}
+
+static inline void arch_copy_registers(uint64_t *to, const ucontext_t *uc)
+{
+	arch_copy_words(to, uc->uc_mcontext.gregs, ARCH_REGS);
+}
+
+/* ---- frames */
+
+/* A call pushes it. */
+static inline uint64_t arch_return_slot(uint64_t cfa)
+{
+	return cfa - 8;
+}
+
+#define ARCH_RECORD_RETURN 8
+#define ARCH_RECORD_BYTES  16
+
+/* Asking for the frame's address makes the compiler set up a record at its upper end. */
+#define ARCH_CALLER_SP() ((uint64_t)__builtin_frame_address(0) + ARCH_RECORD_BYTES)
+#define ARCH_CALLER_BP() (*(const uint64_t *)__builtin_frame_address(0))
+
+/* ---- single instructions */
+
+#define ARCH_CYCLES_25_US (1UL << 16) /* at 2.6 GHz */
+
+static inline uint64_t arch_cycles(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+static inline void arch_spin_hint(void)
+{
+	__builtin_ia32_pause();
+}
+
+/* In assembly, because compilers make three instructions of it and not one. */
+static inline bool arch_subtract(uint64_t *from, uint64_t n)
+{
+	bool borrows;
+
+	__asm__("subq %2, %0" : "+m"(*from), "=@ccc"(borrows) : "r"(n));
+	return borrows;
+}
+
+static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t to_low,
+			       uint64_t to_high)
+{
+	bool done;
+
+	__asm__ volatile("lock cmpxchg16b %1"
+			 : "=@cce"(done), "+m"(*(uint64_t(*)[2])at), "+a"(*low), "+d"(*high)
+			 : "b"(to_low), "c"(to_high)
+			 : "memory");
+	return done;
+}
+
+/* ---- executables */
+
+#define ARCH_ELF_MACHINE EM_X86_64
+#define ARCH_R_RELATIVE	 R_X86_64_RELATIVE
+#define ARCH_R_IRELATIVE R_X86_64_IRELATIVE
 
 #endif

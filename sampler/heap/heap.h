@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/heap/live.h"
 #include "sampler/unwind/learn.h"
@@ -32,15 +33,12 @@ extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), vis
 
 /*
  * The whole of what an allocation that is not sampled costs: a subtraction in
- * memory, and a jump on borrow.  In assembly, because compilers make three
- * instructions of it, and allocators are so fast that each one can be measured.
+ * memory, and a jump on borrow.  Allocators are so fast that each instruction more
+ * can be measured.
  */
 static inline bool heap_count_down(size_t size)
 {
-	bool is_due;
-
-	__asm__("subq %2, %0" : "+m"(heap_left), "=@ccc"(is_due) : "r"(size));
-	return UNLIKELY(is_due);
+	return UNLIKELY(arch_subtract(&heap_left, size));
 }
 
 /*

@@ -111,7 +111,7 @@ bool wait_spin(struct lock_wait *w)
 {
 	if (!w->start_ns || w->now_ns - w->start_ns >= BRIEF_NS)
 		return false;
-	__builtin_ia32_pause();
+	arch_spin_hint();
 	w->now_ns = monotonic_ns();
 	return true;
 }

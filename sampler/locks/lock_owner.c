@@ -1,17 +1,18 @@
 #include "sampler/locks/lock_owner.h"
 
 #include <linux/futex.h>
+#include <pthread.h>
 #include <stddef.h>
 
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/process/peek.h"
 
-/* Offsets in glibc's locks on x86-64; part of its ABI, as programs have them in their data. */
-#define MUTEX_OWNER	 8  /* of __owner, from the futex word */
-#define RWLOCK_PHASE	 8  /* of __wrphase_futex, on which readers and writers wait, */
-#define RWLOCK_WRITERS	 12 /* and of __writers_futex, on which writers do */
-#define RWLOCK_CURRENT	 24 /* of __cur_writer */
+/* glibc's locks; part of its ABI, as programs have them in their data. */
+#define MUTEX_OWNER	 offsetof(pthread_mutex_t, __data.__owner) /* from the futex word */
+#define RWLOCK_PHASE	 offsetof(pthread_rwlock_t, __data.__wrphase_futex) /* all wait on it, */
+#define RWLOCK_WRITERS	 offsetof(pthread_rwlock_t, __data.__writers_futex) /* writers on this */
+#define RWLOCK_CURRENT	 offsetof(pthread_rwlock_t, __data.__cur_writer)
 #define RWLOCK_ALIGNMENT 8
 
 static int word_at(uint64_t addr)

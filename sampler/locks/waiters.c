@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 
@@ -27,9 +28,6 @@
 #define BUSY	   0xffffU /* in place of the number of waiters */
 #define GONE_MAX   ((1U << GONE_BITS) - 1)
 #define SUM_MAX	   (UINT64_MAX >> (COUNT_BITS + GONE_BITS)) /* 73 minutes of waiting */
-
-/* Cycles of the processor's clock, about 25 us. */
-#define WORTH_CYCLES (1UL << 16)
 
 struct state {
 	uint64_t base_ns; /* last charge, or first arrival after the slot was empty */
@@ -96,7 +94,7 @@ static uint64_t since_base(struct state s, int64_t start_ns)
 
 static void set_base_cycles(struct waiters_slot *slot)
 {
-	__atomic_store_n(&slot->base_cycles, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->base_cycles, arch_cycles(), __ATOMIC_RELAXED);
 }
 
 /* ---- slots */
@@ -210,7 +208,7 @@ static bool is_old(const struct waiters_slot *slot)
 {
 	uint64_t base = __atomic_load_n(&slot->base_cycles, __ATOMIC_RELAXED);
 
-	return __builtin_ia32_rdtsc() - base >= WORTH_CYCLES;
+	return arch_cycles() - base >= ARCH_CYCLES_25_US;
 }
 
 bool waiters_worth_charging(const void *lock)

@@ -45,7 +45,7 @@ struct elf {
 };
 
 /*
- * Opens `path` as an x86-64 ELF file: never a device, a pipe or a directory.
+ * Opens `path` as an ELF file for our processor: never a device, a pipe or a directory.
  * Tables come from `a` and go with it; elf_close() gives the descriptor back.
  */
 bool elf_open(struct elf *e, struct arena *a, const char *path);

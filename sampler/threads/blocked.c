@@ -35,8 +35,8 @@ static void set_registers(struct capture *c, const struct task_call *call)
 {
 	memset(c, 0, sizeof(*c));
 	c->bp_unknown = true;
-	c->reg[REG_RIP] = call->pc;
-	c->reg[REG_RSP] = call->sp;
+	CAPTURE_PC(c) = call->pc;
+	CAPTURE_SP(c) = call->sp;
 	c->slice_at = ALIGN_DOWN(call->sp, 8) - RED_ZONE_BYTES;
 }
 
@@ -49,7 +49,7 @@ static bool copy(struct capture *c, uint32_t len)
 
 static bool walk(struct blocked *b)
 {
-	b->capture->reg[REG_RBP] = 0;
+	CAPTURE_BP(b->capture) = 0;
 	b->capture->bp_unknown = true;
 	walk_try(b->capture, &b->walk);
 	if (b->walk.end == WALK_NEEDS_BP)

@@ -11,12 +11,6 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 
-/* rep movsq: no library memcpy that the target might have replaced. */
-static inline void copy_words(void *to, const void *from, size_t words)
-{
-	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
-}
-
 /* Bytes of the known stack at and above `at`; 0 when that is not on it. */
 static uint64_t known_above(const struct thread *t, uint64_t at)
 {
@@ -61,7 +55,7 @@ static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 void capture_copy(struct capture *c, uint32_t len)
 {
 	if (c->on_known_stack) {
-		copy_words(c->slice, (const void *)c->slice_at, len / 8);
+		arch_copy_words(c->slice, (const void *)c->slice_at, len / 8);
 		c->slice_len = len;
 	} else {
 		c->slice_len = copy_foreign(c->slice, c->slice_at, len);
@@ -70,7 +64,7 @@ void capture_copy(struct capture *c, uint32_t len)
 
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
-	uint64_t at = (uint64_t)uc->uc_mcontext.gregs[REG_RSP] - RED_ZONE_BYTES;
+	uint64_t at = arch_interrupted_sp(uc) - RED_ZONE_BYTES;
 	uint64_t above = at % 8 ? 0 : known_above(t, at);
 	uint32_t len = slice_wanted(t, above);
 	struct capture *c = ring_reserve(r, sizeof(*c) + len);
@@ -85,7 +79,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->newborn = t->newborn;
 	c->slice_at = at;
 	c->on_known_stack = above != 0;
-	copy_words(c->reg, uc->uc_mcontext.gregs, CAPTURE_REGS);
+	arch_copy_registers(c->reg, uc);
 	capture_copy(c, len);
 	ring_commit(c);
 	return true;

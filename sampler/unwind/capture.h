@@ -7,19 +7,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <ucontext.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/process/threads.h"
 #include "sampler/unwind/ring.h"
-
-/* gregs[0..16] of ucontext_t: R8..R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP. */
-#define CAPTURE_REGS 17
-
-/*
- * Below SP, and kept by signal delivery: what an epilogue has popped is still
- * there, and unwind tables go on pointing at it until the return.
- */
-#define RED_ZONE_BYTES 128
 
 #define SLICE_BYTES	    65536U  /* of stack copied at first */
 #define SLICE_BYTES_MAX	    524288U /* after the listener met a stack that needed more */
@@ -34,19 +25,19 @@ struct capture {
 	struct site_table *sites; /* and where it belongs */
 	uint64_t site_leaf;	  /* pseudo frame to put before the stack; 0: none */
 	uint64_t tp;		  /* thread pointer: identifies the thread's own stack */
-	uint64_t reg[CAPTURE_REGS];
+	uint64_t reg[ARCH_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
 	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
 	bool newborn;	   /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
-	bool bp_unknown;			     /* reg[REG_RBP] is not that of the thread */
+	bool bp_unknown;			     /* CAPTURE_BP() is not that of the thread */
 	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from slice_at upwards */
 };
 
-#define CAPTURE_SP(c) ((c)->reg[REG_RSP])
-#define CAPTURE_BP(c) ((c)->reg[REG_RBP])
-#define CAPTURE_PC(c) ((c)->reg[REG_RIP])
+#define CAPTURE_SP(c) ((c)->reg[ARCH_REG_SP])
+#define CAPTURE_BP(c) ((c)->reg[ARCH_REG_BP])
+#define CAPTURE_PC(c) ((c)->reg[ARCH_REG_PC])
 
 /*
  * Copies the interrupted thread into the ring.  Returns false when there was no

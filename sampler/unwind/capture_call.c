@@ -21,9 +21,9 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 		return NULL;
 	c->slice_at = sp;
 	c->on_known_stack = sp % 8 == 0 && sp >= own.lo && sp < own.hi;
-	c->reg[REG_RIP] = pc;
-	c->reg[REG_RSP] = sp;
-	c->reg[REG_RBP] = bp;
+	CAPTURE_PC(c) = pc;
+	CAPTURE_SP(c) = sp;
+	CAPTURE_BP(c) = bp;
 	capture_copy(c, len);
 	return c;
 }

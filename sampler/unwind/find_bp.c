@@ -38,7 +38,7 @@ static bool load(const struct capture *c, uint64_t addr, uint64_t *out)
 static bool is_whole(struct search *s, uint64_t bp)
 {
 	s->trials++;
-	s->capture->reg[REG_RBP] = bp;
+	CAPTURE_BP(s->capture) = bp;
 	s->capture->bp_unknown = false;
 	walk_try(s->capture, s->walk);
 	return s->walk->end == WALK_COMPLETE && s->walk->rooted;
@@ -115,7 +115,8 @@ bool find_bp(struct capture *c, struct walk *w)
 	struct search s = { .capture = c, .walk = w, .sp = w->stuck_sp, .pc = w->stuck_pc };
 
 	/* a realigned frame has a copy of its return address where others have theirs */
-	s.return_offset = row.kind == ROW_BP ? row.cfa_offset - 8 : 8;
+	s.return_offset = row.kind == ROW_BP ? (int64_t)arch_return_slot((uint64_t)row.cfa_offset)
+					     : ARCH_RECORD_RETURN;
 	s.start = learn_function_start(w->stuck_pc);
 	if (s.sp % 8 == 0 && (try_guess(&s) || search_slice(&s)))
 		return true;

@@ -23,7 +23,7 @@ static enum step step_row(const struct own_stack *own, struct row row, struct fr
 	uint64_t cfa = base + (uint64_t)row.cfa_offset;
 	struct frame_regs caller = { .sp = cfa, .bp = r->bp };
 
-	if (cfa <= r->sp || !load(own, cfa - 8, &caller.pc))
+	if (cfa <= r->sp || !load(own, arch_return_slot(cfa), &caller.pc))
 		return STEP_CUT;
 	if (row.bp_saved && !load(own, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return STEP_CUT;
@@ -42,9 +42,10 @@ static bool is_code(uint64_t return_address)
  */
 static enum step step_frame_pointer(const struct own_stack *own, struct frame_regs *r)
 {
-	struct frame_regs caller = { .sp = r->bp + 16 };
+	struct frame_regs caller = { .sp = r->bp + ARCH_RECORD_BYTES };
 
-	if (r->bp < r->sp || !load(own, r->bp, &caller.bp) || !load(own, r->bp + 8, &caller.pc))
+	if (r->bp < r->sp || !load(own, r->bp, &caller.bp) ||
+	    !load(own, r->bp + ARCH_RECORD_RETURN, &caller.pc))
 		return STEP_CUT;
 	if (!is_code(caller.pc))
 		return STEP_CUT;

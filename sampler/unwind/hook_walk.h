@@ -30,7 +30,7 @@ bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w);
  */
 #define CALLER()                                                                                   \
 	((struct frame_regs){ .pc = (uint64_t)__builtin_return_address(0),                         \
-			      .sp = (uint64_t)__builtin_frame_address(0) + 16,                     \
-			      .bp = *(const uint64_t *)__builtin_frame_address(0) })
+			      .sp = ARCH_CALLER_SP(),                                              \
+			      .bp = ARCH_CALLER_BP() })
 
 #endif

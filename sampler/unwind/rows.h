@@ -25,7 +25,7 @@ enum row_kind {
 };
 
 /*
- * The return address is always at CFA - 8.  Offsets are in bytes and less than
+ * The return address is at arch_return_slot(CFA).  Offsets are in bytes and less than
  * 256 MiB either way.  All in one register: a walk is a chain of rows, each of
  * which waits for the one before.
  */

@@ -68,8 +68,8 @@ static bool step_row(struct walker *k, struct row row)
 
 	if (cfa <= k->regs.sp || cfa % 8)
 		return stop(k, WALK_BAD_FRAME);
-	if (!load(k, cfa - 8, &caller.pc))
-		return stop_missing(k, cfa - 8);
+	if (!load(k, arch_return_slot(cfa), &caller.pc))
+		return stop_missing(k, arch_return_slot(cfa));
 	if (row.bp_saved && !load(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
 	k->bp_known |= row.bp_saved;
@@ -104,11 +104,11 @@ static bool is_code(uint64_t return_address)
 static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 {
 	uint64_t bp = k->regs.bp;
-	struct frame_regs caller = { .sp = bp + 16 };
+	struct frame_regs caller = { .sp = bp + ARCH_RECORD_BYTES };
 
 	if (!k->bp_known || bp < k->regs.sp || bp % 8)
 		return stop(k, WALK_NO_RULE);
-	if (!load(k, bp, &caller.bp) || !load(k, bp + 8, &caller.pc))
+	if (!load(k, bp, &caller.bp) || !load(k, bp + ARCH_RECORD_RETURN, &caller.pc))
 		return stop(k, WALK_NO_RULE);
 	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT))
 		return stop(k, WALK_NO_RULE);

@@ -32,8 +32,7 @@ static uint64_t leaf_of(long operation)
 							     : PSEUDO_CALL_futex_wait;
 }
 
-/* syscall() in shim/arch jumps here for the operations that wait; the registers are as they came.
- */
+/* syscall() in shim/arch jumps here for what waits, with the registers as they came. */
 OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
 			       long word2, long value3)
 {

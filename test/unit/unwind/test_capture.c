@@ -69,7 +69,7 @@ START_TEST(capture__holds_registers_thread_and_weight)
 	for (int i = 0; i < NGREG; i++)
 		uc.uc_mcontext.gregs[i] = 0x1111111111 * (i + 1);
 	c = capture_at(4096);
-	for (int i = 0; i < CAPTURE_REGS; i++) {
+	for (int i = 0; i < ARCH_REGS; i++) {
 		if (i != REG_RSP)
 			ck_assert_uint_eq(c->reg[i], 0x1111111111UL * (unsigned)(i + 1));
 	}

@@ -305,7 +305,7 @@ START_TEST(walk_ends__any_registers_and_any_stack_end_somewhere)
 		uint64_t sp = dice() % 16 ? (uint64_t)&len & ~7UL : dice();
 		struct capture *c = made_capture(0, 0, 0, len);
 
-		for (int k = 0; k < CAPTURE_REGS; k++)
+		for (int k = 0; k < ARCH_REGS; k++)
 			c->reg[k] = any_word(sp, len);
 		c->reg[REG_RSP] = sp;
 		c->slice_at = sp - RED_ZONE_BYTES;
