@@ -1,7 +1,7 @@
 /*
  * A reader that walks over the bytes once.  Each step either takes what it
- * wants or settles the result (MORE at the end of the bytes, BAD otherwise), and
- * the steps behind a settled one do nothing; so the grammar reads from top to
+ * wants or decides the result (MORE at the end of the bytes, BAD otherwise), and
+ * the steps behind a decided one do nothing; so the grammar reads from top to
  * bottom without a test behind every line.
  */
 #include "http/parse.h"
@@ -11,7 +11,7 @@
 struct reader {
 	const char *at;
 	const char *end;
-	enum parse_result result; /* PARSE_OK until something settles it */
+	enum parse_result result; /* PARSE_OK until something decides it */
 };
 
 static bool going(const struct reader *r)
@@ -19,7 +19,7 @@ static bool going(const struct reader *r)
 	return r->result == PARSE_OK;
 }
 
-static void settle(struct reader *r, enum parse_result result)
+static void decide(struct reader *r, enum parse_result result)
 {
 	if (going(r))
 		r->result = result;
@@ -29,7 +29,7 @@ static void settle(struct reader *r, enum parse_result result)
 static bool has_byte(struct reader *r)
 {
 	if (r->at == r->end)
-		settle(r, PARSE_MORE);
+		decide(r, PARSE_MORE);
 	return going(r);
 }
 
@@ -40,7 +40,7 @@ static void expect(struct reader *r, char c)
 	if (*r->at == c)
 		r->at++;
 	else
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 }
 
 static void expect_text(struct reader *r, const char *text)
@@ -88,7 +88,7 @@ static struct http_slice take_some(struct reader *r, bool (*belongs)(unsigned ch
 	struct http_slice s = take(r, belongs);
 
 	if (s.len == 0)
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 	return s;
 }
 
@@ -120,7 +120,7 @@ static void split_authority(struct reader *r, struct http_request *out)
 	const char *slash = rest.len ? memchr(rest.at, '/', rest.len) : NULL;
 
 	if (!slash || slash == rest.at) {
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 		return;
 	}
 	out->authority = (struct http_slice){ rest.at, (size_t)(slash - rest.at) };
@@ -136,7 +136,7 @@ static void parse_target(struct reader *r, struct http_request *out)
 	if (slice_starts_nocase(out->path, "http://"))
 		split_authority(r, out);
 	else if (out->path.len == 0 || out->path.at[0] != '/')
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 }
 
 static void parse_version(struct reader *r, struct http_request *out)
@@ -145,7 +145,7 @@ static void parse_version(struct reader *r, struct http_request *out)
 	if (!has_byte(r))
 		return;
 	if (*r->at != '0' && *r->at != '1')
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 	else
 		out->minor_version = *r->at++ - '0';
 }
@@ -172,7 +172,7 @@ static void parse_header(struct reader *r, struct http_request *out)
 	expect_line_end(r);
 	trim(&h.value);
 	if (out->header_count == HTTP_HEADERS_MAX)
-		settle(r, PARSE_BAD);
+		decide(r, PARSE_BAD);
 	if (going(r))
 		out->header[out->header_count++] = h;
 }

@@ -8,10 +8,10 @@
 #include "sampler/cpu/timers.h"
 #include "sampler/process/tasks.h"
 
-/* Leaves a state for another only if nobody else did; the winner owns the timer. */
-static bool move(struct thread *t, int from, int to)
+/* Leaves a state for another only if nobody else did; who reaches BUSY owns the timer. */
+static bool move_state(struct thread *t, int from, int to)
 {
-	/* seq_cst: see "either ... or" in arm.h */
+	/* seq_cst: needed for the two-sided check in arm.h (store mine, then read yours) */
 	return atomic_compare_exchange_strong(&t->state, &from, to);
 }
 
@@ -22,10 +22,10 @@ void arm_count_once(struct thread *t, enum counter c)
 	t->counted = true;
 }
 
-/* Out of STARTING, unless the thread has ended meanwhile; then its timer is ours to delete. */
-static void settle(struct thread *t, int state)
+/* Leaves BUSY, unless the thread has ended meanwhile: then its timer is ours to delete. */
+static void leave_busy(struct thread *t, int state)
 {
-	if (!move(t, THREAD_STARTING, state) && t->timer >= 0)
+	if (!move_state(t, THREAD_BUSY, state) && t->timer >= 0)
 		timer_delete_of(t);
 }
 
@@ -34,16 +34,19 @@ void arm_self(struct thread *t, int signal, int64_t period_ns)
 {
 	int err;
 
-	if (!move(t, THREAD_UNARMED, THREAD_STARTING))
+	if (!move_state(t, THREAD_UNARMED, THREAD_BUSY))
 		return;
 	err = timer_start(t, signal, period_ns);
 	if (err)
 		arm_count_once(t, COUNTER_CPU_TIMERS_REFUSED);
-	settle(t, err ? THREAD_UNARMED : THREAD_ARMED);
+	leave_busy(t, err ? THREAD_UNARMED : THREAD_ARMED);
 }
 
-/* The record first, the mask second. */
-static bool blocks(const struct thread *t, int signal)
+/*
+ * The record must be visible before we read the thread's mask.  The hook changes the mask
+ * first and looks for a record second, so one of the two sees the other.
+ */
+static bool blocks_signal(const struct thread *t, int signal)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	return task_blocks_signal(t->tid, signal);
@@ -51,7 +54,7 @@ static bool blocks(const struct thread *t, int signal)
 
 void arm_other(struct thread *t, int signal, int64_t period_ns)
 {
-	if (blocks(t, signal))
+	if (blocks_signal(t, signal))
 		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 	else
 		arm_self(t, signal, period_ns);
@@ -59,28 +62,28 @@ void arm_other(struct thread *t, int signal, int64_t period_ns)
 
 void arm_undo(struct thread *t)
 {
-	if (!move(t, THREAD_ARMED, THREAD_STARTING))
+	if (!move_state(t, THREAD_ARMED, THREAD_BUSY))
 		return;
 	timer_delete_of(t);
-	settle(t, THREAD_UNARMED);
+	leave_busy(t, THREAD_UNARMED);
 	arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 }
 
-void arm_resume(struct thread *t)
+void arm_resume_other(struct thread *t)
 {
-	if (!move(t, THREAD_PARKED, THREAD_STARTING))
+	if (!move_state(t, THREAD_PAUSED, THREAD_BUSY))
 		return;
 	if (t->timer >= 0)
-		timer_unpark(t);
-	settle(t, t->timer >= 0 ? THREAD_ARMED : THREAD_UNARMED);
+		timer_resume(t);
+	leave_busy(t, t->timer >= 0 ? THREAD_ARMED : THREAD_UNARMED);
 }
 
 void arm_change_period(struct thread *t, int64_t period_ns)
 {
-	if (!move(t, THREAD_ARMED, THREAD_STARTING))
+	if (!move_state(t, THREAD_ARMED, THREAD_BUSY))
 		return;
 	timer_change_period(t, period_ns);
-	settle(t, THREAD_ARMED);
+	leave_busy(t, THREAD_ARMED);
 }
 
 static void delete_timer(struct thread *t)
@@ -94,10 +97,10 @@ void arm_end(struct thread *t)
 {
 	int was;
 
-	if (move(t, THREAD_ARMED, THREAD_STARTING) || move(t, THREAD_PARKED, THREAD_STARTING))
+	if (move_state(t, THREAD_ARMED, THREAD_BUSY) || move_state(t, THREAD_PAUSED, THREAD_BUSY))
 		delete_timer(t);
 	was = atomic_exchange(&t->state, THREAD_ENDED);
-	if (was == THREAD_ARMED || was == THREAD_PARKED)
+	if (was == THREAD_ARMED || was == THREAD_PAUSED)
 		delete_timer(t);
 }
 
@@ -119,7 +122,7 @@ static bool drop_one(int signal)
 	return false;
 }
 
-/* At most a profile's and a dump's. */
+/* Two timers can target one thread (a profile's and a dump's): two of our ticks at most. */
 void arm_drop_pending(int signal)
 {
 	for (int i = 0; i < 2 && signal && drop_one(signal); i++)
@@ -127,56 +130,56 @@ void arm_drop_pending(int signal)
 }
 
 /*
- * The listener is between two system calls.  Not waited for beyond 20 times 0.1 ms:
- * it may never get a CPU beside a thread of the highest priority.
+ * The listener is making a timer call about this record.  The hook waits 20 times 0.1 ms at
+ * most: beside a thread of the highest priority the listener may never get a CPU.
  */
-static void wait_while_starting(struct thread *t)
+static void wait_while_busy(struct thread *t)
 {
 	const struct timespec moment = { 0, 100000 };
 
 	for (int i = 0; i < 20; i++) {
-		if (atomic_load(&t->state) != THREAD_STARTING)
+		if (atomic_load(&t->state) != THREAD_BUSY)
 			return;
-		sys_call4(SYS_futex, (long)&t->state, FUTEX_WAIT_PRIVATE, THREAD_STARTING,
+		sys_call4(SYS_futex, (long)&t->state, FUTEX_WAIT_PRIVATE, THREAD_BUSY,
 			  (long)&moment);
 	}
 	counter_add(COUNTER_CPU_TIMER_WAITS_TIMED_OUT, 1);
 }
 
-void arm_park(struct thread *t)
+void arm_pause(struct thread *t)
 {
-	if (move(t, THREAD_ARMED, THREAD_PARKED))
-		timer_park(t);
+	if (move_state(t, THREAD_ARMED, THREAD_PAUSED))
+		timer_pause(t);
 }
 
-void arm_park_late(struct thread *t, int signal)
+void arm_pause_late(struct thread *t, int signal)
 {
-	if (atomic_load(&t->state) == THREAD_PARKED || move(t, THREAD_UNARMED, THREAD_PARKED))
+	if (atomic_load(&t->state) == THREAD_PAUSED || move_state(t, THREAD_UNARMED, THREAD_PAUSED))
 		return;
-	wait_while_starting(t);
-	if (move(t, THREAD_ARMED, THREAD_PARKED))
-		timer_park(t);
+	wait_while_busy(t);
+	if (move_state(t, THREAD_ARMED, THREAD_PAUSED))
+		timer_pause(t);
 	else
-		move(t, THREAD_UNARMED, THREAD_PARKED);
+		move_state(t, THREAD_UNARMED, THREAD_PAUSED);
 	arm_drop_pending(signal);
 }
 
-/* Parked before it ever had a timer: the listener may give it one now. */
-void arm_unpark(struct thread *t)
+/* Paused before it ever had a timer: the listener may give it one now. */
+void arm_resume_self(struct thread *t)
 {
-	if (atomic_load(&t->state) != THREAD_PARKED)
+	if (atomic_load(&t->state) != THREAD_PAUSED)
 		return;
 	if (t->timer < 0)
-		move(t, THREAD_PARKED, THREAD_UNARMED);
-	else if (move(t, THREAD_PARKED, THREAD_ARMED))
-		timer_unpark(t);
+		move_state(t, THREAD_PAUSED, THREAD_UNARMED);
+	else if (move_state(t, THREAD_PAUSED, THREAD_ARMED))
+		timer_resume(t);
 }
 
 /* ---- dumps */
 
 bool arm_once(struct thread *t, int signal)
 {
-	bool started = !blocks(t, signal) && move(t, THREAD_UNARMED, THREAD_STARTING) &&
+	bool started = !blocks_signal(t, signal) && move_state(t, THREAD_UNARMED, THREAD_BUSY) &&
 		       timer_start_once(t, signal) == 0;
 
 	/* release: whoever sees ARMED sees the timer */
@@ -187,7 +190,7 @@ bool arm_once(struct thread *t, int signal)
 
 bool arm_end_once(struct thread *t)
 {
-	if (!move(t, THREAD_ARMED, THREAD_ENDED))
+	if (!move_state(t, THREAD_ARMED, THREAD_ENDED))
 		return false;
 	timer_delete_of(t);
 	return true;
@@ -197,9 +200,9 @@ bool arm_end_once_late(struct thread *t, int signal)
 {
 	bool ended;
 
-	if (move(t, THREAD_UNARMED, THREAD_ENDED))
+	if (move_state(t, THREAD_UNARMED, THREAD_ENDED))
 		return false; /* arm_once() sees it and says so */
-	wait_while_starting(t);
+	wait_while_busy(t);
 	ended = arm_end_once(t);
 	if (ended)
 		arm_drop_pending(signal);

@@ -31,9 +31,9 @@ void arm_other(struct thread *t, int signal, int64_t period_ns);
 /* Takes the timer away again: the thread blocks the signal and no hook told.  Context: listener. */
 void arm_undo(struct thread *t);
 
-/* Gives a PARKED thread its timer back: it runs with the signal unblocked and no hook told (by a
+/* Gives a PAUSED thread its timer back: it runs with the signal unblocked and no hook told (by a
  * jump).  Context: listener. */
-void arm_resume(struct thread *t);
+void arm_resume_other(struct thread *t);
 
 void arm_change_period(struct thread *t, int64_t period_ns);
 
@@ -43,13 +43,13 @@ void arm_end(struct thread *t);
 /* ---- around a change of the calling thread's mask.  Context: hook */
 
 /* Before it blocks `signal`: a timer that runs is stopped, what it queued comes now. */
-void arm_park(struct thread *t);
+void arm_pause(struct thread *t);
 
 /* After it blocked it: the same for a timer that was being started; what that queued is dropped. */
-void arm_park_late(struct thread *t, int signal);
+void arm_pause_late(struct thread *t, int signal);
 
 /* After it unblocked it. */
-void arm_unpark(struct thread *t);
+void arm_resume_self(struct thread *t);
 
 /* ---- the record of a thread dump: one tick, then ENDED */
 

@@ -55,7 +55,7 @@ static void take_known_stack(struct thread *t)
 	}
 }
 
-static void adopt(int tid)
+static void add_thread(int tid)
 {
 	struct thread *t = thread_claim(tid);
 
@@ -193,14 +193,14 @@ static void see_tid(int tid, void *arg)
 	if (t)
 		t->found = true;
 	else if (tid != roster.listener_tid)
-		adopt(tid);
+		add_thread(tid);
 }
 
 /* A mask that was restored by a jump is told to no hook. */
-static void check_parked(struct thread *t, int64_t used_ns)
+static void check_paused(struct thread *t, int64_t used_ns)
 {
 	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()))
-		arm_resume(t);
+		arm_resume_other(t);
 }
 
 /* It used CPU time and no tick came: does it block the signal, behind our hooks? */
@@ -224,8 +224,8 @@ static void check_record(struct thread *t, void *arg)
 		return end_at(t, t->cpu_seen_ns);
 	if (state == THREAD_ARMED)
 		check_armed(t, used);
-	else if (state == THREAD_PARKED)
-		check_parked(t, used);
+	else if (state == THREAD_PAUSED)
+		check_paused(t, used);
 	else if (state == THREAD_UNARMED && used > t->period_ns)
 		arm_other(t, carrier(), period());
 	roster.counts.armed += state == THREAD_ARMED;
@@ -348,9 +348,10 @@ static bool i_block(int signal)
 }
 
 /*
- * The thread's own record stays, so that its hooks know of every timer it has.  A
- * scan that begins later finds it; one under way may have given it another one, or
- * sees by the count that it has to look.
+ * A thread that starts and the listener's scan may both have claimed a record for it.
+ * The thread's own is kept, since its hooks stop that one's timer.  A scan that starts
+ * later finds it in the table; one under way compares `roster.newborn` with what it was
+ * when the scan began, and ends its own.
  */
 static void end_twin(const struct thread *t)
 {
@@ -388,30 +389,30 @@ static void end_self(void)
 		end_at(t, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
-static void park_self(void)
+static void pause_self(void)
 {
 	struct thread *t = thread_self();
 
 	if (t)
-		arm_park(t);
+		arm_pause(t);
 }
 
-static void park_self_late(void)
+static void pause_self_late(void)
 {
 	struct thread *t = thread_self();
 
 	if (t)
-		arm_park_late(t, atomic_load(&roster.last_signal));
+		arm_pause_late(t, atomic_load(&roster.last_signal));
 	else
 		arm_drop_pending(atomic_load(&roster.last_signal)); /* its record has ended */
 }
 
-static void unpark_self(void)
+static void resume_self(void)
 {
 	struct thread *t = thread_self();
 
 	if (t)
-		arm_unpark(t);
+		arm_resume_self(t);
 }
 
 static void postpone_self(void)
@@ -479,14 +480,14 @@ static void end_own_once(void (*end)(struct thread *t, void *tid))
 
 void roster_thread_blocks(void)
 {
-	while_set(&roster.live_signal, park_self);
+	while_set(&roster.live_signal, pause_self);
 	if (UNLIKELY(atomic_load(&once_timers)))
 		end_own_once(end_once_of_thread);
 }
 
 void roster_thread_blocked(void)
 {
-	if (!while_set(&roster.live_signal, park_self_late) && !sandbox_is_noted())
+	if (!while_set(&roster.live_signal, pause_self_late) && !sandbox_is_noted())
 		arm_drop_pending(atomic_load(&roster.last_signal)); /* it was open a moment ago */
 	if (UNLIKELY(atomic_load(&once_timers)))
 		end_own_once(end_once_late_of_thread);
@@ -494,7 +495,7 @@ void roster_thread_blocked(void)
 
 void roster_thread_unblocks(void)
 {
-	while_set(&roster.live_signal, unpark_self);
+	while_set(&roster.live_signal, resume_self);
 }
 
 void roster_thread_jumps(void)

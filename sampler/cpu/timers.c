@@ -159,17 +159,17 @@ void timer_delete_of(struct thread *t)
 	atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
 }
 
-void timer_park(struct thread *t)
+void timer_pause(struct thread *t)
 {
 	struct itimerspec old = { .it_value = { 0, 1 } };
 
 	set(t, 0, 0, &old);
-	t->parked_left_ns = old.it_value.tv_sec * NS_PER_SECOND + old.it_value.tv_nsec;
+	t->paused_left_ns = old.it_value.tv_sec * NS_PER_SECOND + old.it_value.tv_nsec;
 }
 
-void timer_unpark(struct thread *t)
+void timer_resume(struct thread *t)
 {
-	set(t, MAX(t->parked_left_ns, 1), t->period_ns, NULL);
+	set(t, MAX(t->paused_left_ns, 1), t->period_ns, NULL);
 }
 
 void timer_postpone(struct thread *t)

@@ -39,9 +39,9 @@ void timer_delete_of(struct thread *t);
 /* Timers are not inherited.  Context: child. */
 void timers_after_fork(void);
 
-/* Stops the timer and remembers in t->parked_left_ns what was left to the next tick. */
-void timer_park(struct thread *t);
-void timer_unpark(struct thread *t);
+/* Stops the timer and remembers in t->paused_left_ns what was left to the next tick. */
+void timer_pause(struct thread *t);
+void timer_resume(struct thread *t);
 
 /* No tick of this thread within the next period of its CPU time.  Context: hook. */
 void timer_postpone(struct thread *t);

@@ -58,7 +58,7 @@ void heap_turn_off(void)
 	live_take_all(NULL); /* or a child would look in tables that it has not inherited */
 }
 
-void heap_pause(uint64_t bytes)
+void heap_skip(uint64_t bytes)
 {
 	started = false;
 	heap_left = bytes;

@@ -75,7 +75,7 @@ bool heap_sees_program(void);
 void heap_turn_off(void);
 
 /* This thread asks heap_wants() again after as many bytes, and then begins anew.  Context: hook. */
-void heap_pause(uint64_t bytes);
+void heap_skip(uint64_t bytes);
 
 /*
  * What was recorded is no longer followed: every block counts as freed.

@@ -32,7 +32,7 @@ void lib_after_fork(void);
  * Runs fn(arg).  Returns 0 when it returned, -1 when a library called abort()
  * or failed an assertion inside; `library_aborts` then moves, and whatever it
  * was building is to be thrown away.  May be nested.  Outside of it an abort
- * parks the thread for ever.
+ * stops the thread for ever.
  */
 int lib_try(void (*fn)(void *), void *arg);
 

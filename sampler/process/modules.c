@@ -224,7 +224,7 @@ static void read_namespaces(struct refresh *r)
 	}
 }
 
-static bool bury_missing(const struct refresh *r)
+static bool mark_missing_as_gone(const struct refresh *r)
 {
 	bool any = false;
 
@@ -259,7 +259,7 @@ static void rebuild_index(void)
 	}
 }
 
-static void adopt(struct module *m)
+static void add_module(struct module *m)
 {
 	if (table.count == MODULE_MAX)
 		return counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
@@ -278,9 +278,9 @@ static bool take_over(const struct refresh *r)
 		return false;
 	memcpy(table.last, r->last, sizeof(table.last));
 	table.namespace_count = r->namespace_count;
-	went = bury_missing(r);
+	went = mark_missing_as_gone(r);
 	for (size_t i = 0; i < r->added_count; i++)
-		adopt(r->added[i]);
+		add_module(r->added[i]);
 	if (went || r->added_count)
 		rebuild_index();
 	return went || r->added_count;

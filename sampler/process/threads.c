@@ -143,7 +143,7 @@ static void reset(struct thread *t, int tid, uint32_t dump_id)
 	t->ticks_seen = 0;
 	t->counted = false;
 	t->found = true;
-	t->parked_left_ns = 0;
+	t->paused_left_ns = 0;
 	atomic_store_explicit(&t->stack_lo, 0, memory_order_relaxed);
 	atomic_store_explicit(&t->stack_hi, 0, memory_order_relaxed);
 	/* release: whoever sees the state sees the fields above */

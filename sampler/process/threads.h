@@ -16,12 +16,12 @@
 #define THREADS_MAX 32768 /* records; kernel.pid_max's default */
 
 enum thread_state {
-	THREAD_FREE,	 /* the record belongs to nobody */
-	THREAD_ARMED,	 /* its timer runs */
-	THREAD_STARTING, /* somebody is between the system calls that start, change or delete it */
-	THREAD_PARKED,	 /* it blocked the signal through us: its timer, if any, is stopped */
-	THREAD_UNARMED,	 /* known, but without a timer: signal blocked, or refused */
-	THREAD_ENDED,	 /* its last tick is past; the listener takes the record back */
+	THREAD_FREE,	/* the record belongs to nobody */
+	THREAD_ARMED,	/* its timer runs */
+	THREAD_BUSY,	/* a timer system call is under way; whoever set this owns the timer */
+	THREAD_PAUSED,	/* it blocked the signal through us: its timer, if any, is stopped */
+	THREAD_UNARMED, /* known, but without a timer: signal blocked, or refused */
+	THREAD_ENDED,	/* its last tick is past; the listener takes the record back */
 };
 
 struct thread {
@@ -49,7 +49,7 @@ struct thread {
 	bool counted;	     /* its being unarmed is in a counter already */
 	bool found;	     /* by the scan under way */
 
-	int64_t parked_left_ns; /* CPU time to the next tick when it was parked */
+	int64_t paused_left_ns; /* CPU time to the next tick when its timer was paused */
 };
 
 /* Makes the region.  Returns 0, or -1 without memory.  Context: listener. */

@@ -116,7 +116,7 @@ static bool list_threads(struct work *w)
 
 /* ---- one thread */
 
-static void settle(struct work *w, struct dump_thread *t, enum dump_how how, const uint64_t *pc,
+static void finish(struct work *w, struct dump_thread *t, enum dump_how how, const uint64_t *pc,
 		   uint32_t depth)
 {
 	struct stack *s = stack_table_add(&w->dump.stacks, pc, depth, modules_generation());
@@ -128,13 +128,13 @@ static void settle(struct work *w, struct dump_thread *t, enum dump_how how, con
 	s->value[0]++;
 }
 
-static void settle_without_stack(struct work *w, struct dump_thread *t, enum dump_how how)
+static void finish_without_stack(struct work *w, struct dump_thread *t, enum dump_how how)
 {
 	static const uint64_t unseen = PSEUDO_UNSEEN, kernel = PSEUDO_KERNEL;
 
 	if (how == DUMP_NO_TICK || how == DUMP_REFUSED || how == DUMP_UNREADABLE)
 		counter_add(COUNTER_DUMP_STACKS_UNSEEN, 1);
-	settle(w, t, how, how == DUMP_KERNEL ? &kernel : &unseen, 1);
+	finish(w, t, how, how == DUMP_KERNEL ? &kernel : &unseen, 1);
 }
 
 /* Both are of the scheduler's clock, so that its zero does not matter. */
@@ -145,17 +145,17 @@ static int64_t idle_ns(const struct work *w, int tid)
 	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
 }
 
-static void settle_waiting(struct work *w, struct dump_thread *t)
+static void finish_waiting(struct work *w, struct dump_thread *t)
 {
 	const struct walk *walk = &w->blocked.walk;
 
 	t->call = w->blocked.call;
 	if (w->with_times)
 		t->idle_ns = idle_ns(w, t->tid);
-	settle(w, t, DUMP_WAITING, walk->pc, walk->depth);
+	finish(w, t, DUMP_WAITING, walk->pc, walk->depth);
 }
 
-static void settle_unless_waiting(struct work *w, struct dump_thread *t)
+static void finish_unless_waiting(struct work *w, struct dump_thread *t)
 {
 	t->call.state = w->blocked.call.state;
 	switch (w->blocked.call.state) {
@@ -163,7 +163,7 @@ static void settle_unless_waiting(struct work *w, struct dump_thread *t)
 		t->how = DUMP_GONE;
 		break;
 	case TASK_NO_STACK:
-		settle_without_stack(w, t, DUMP_KERNEL);
+		finish_without_stack(w, t, DUMP_KERNEL);
 		break;
 	case TASK_REFUSED:
 	case TASK_RUNNING:
@@ -177,14 +177,14 @@ static void look_at(struct work *w, struct dump_thread *t)
 {
 	switch (blocked_take(&w->blocked, w->dir, t->tid)) {
 	case BLOCKED_TAKEN:
-		settle_waiting(w, t);
+		finish_waiting(w, t);
 		break;
 	case BLOCKED_UNREADABLE:
 		t->call = w->blocked.call;
-		settle_without_stack(w, t, DUMP_UNREADABLE);
+		finish_without_stack(w, t, DUMP_UNREADABLE);
 		break;
 	case BLOCKED_NOT:
-		settle_unless_waiting(w, t);
+		finish_unless_waiting(w, t);
 		break;
 	case BLOCKED_MOVED:
 		t->call.state = TASK_RUNNING;
@@ -209,13 +209,13 @@ static struct dump_thread *find_thread(const struct work *w, int tid)
 	return lo < w->dump.count && w->dump.thread[lo].tid == tid ? &w->dump.thread[lo] : NULL;
 }
 
-/* The tick may be of a thread that is in the list no more, or settled already. */
+/* The tick may be of a thread that is in the list no more, or finished already. */
 static void tick_seen(void *arg, int tid, const struct walk *walk)
 {
 	struct dump_thread *t = find_thread(arg, tid);
 
 	if (t && t->how == DUMP_PENDING)
-		settle(arg, t, DUMP_RAN, walk->pc, walk->depth);
+		finish(arg, t, DUMP_RAN, walk->pc, walk->depth);
 }
 
 static void note_creator(int tid, uint32_t order, const struct site *site, void *arg)
@@ -260,7 +260,7 @@ static void give_up(struct work *w, struct dump_thread *t)
 {
 	if (t->call.state == TASK_REFUSED && w->dir >= 0)
 		task_wchan_read(w->dir, t->tid, t->wchan, sizeof(t->wchan));
-	settle_without_stack(w, t, t->call.state == TASK_REFUSED ? DUMP_REFUSED : DUMP_NO_TICK);
+	finish_without_stack(w, t, t->call.state == TASK_REFUSED ? DUMP_REFUSED : DUMP_NO_TICK);
 }
 
 static void visit(struct work *w, struct dump_thread *t)

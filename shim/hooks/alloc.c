@@ -91,7 +91,7 @@ static COLD NOINLINE bool wants_in_child(size_t size)
 	child_settle();
 	if (child_records())
 		return heap_wants(size);
-	heap_pause(DORMANT_BYTES);
+	heap_skip(DORMANT_BYTES);
 	return false;
 }
 

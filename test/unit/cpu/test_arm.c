@@ -67,19 +67,19 @@ static void burn(int64_t ns)
 		;
 }
 
-START_TEST(arm__a_timer_runs_until_it_is_parked_and_on_when_unparked)
+START_TEST(arm__a_timer_runs_until_it_is_paused_and_on_when_resumed)
 {
 	arm_self(mine, SIGPROF, PERIOD);
 	ck_assert_int_eq(mine->state, THREAD_ARMED);
 	while (!ticks)
 		;
-	arm_park(mine);
-	ck_assert_int_eq(mine->state, THREAD_PARKED);
+	arm_pause(mine);
+	ck_assert_int_eq(mine->state, THREAD_PAUSED);
 	mask(SIG_BLOCK);
 	burn(20 * PERIOD);
 	ck_assert(!is_pending());
 	mask(SIG_UNBLOCK);
-	arm_unpark(mine);
+	arm_resume_self(mine);
 	ck_assert_int_eq(mine->state, THREAD_ARMED);
 	for (ticks = 0; !ticks;)
 		;
@@ -87,16 +87,16 @@ START_TEST(arm__a_timer_runs_until_it_is_parked_and_on_when_unparked)
 END_TEST
 
 /* The listener looked at the mask, then the thread blocks, then the listener would start. */
-START_TEST(arm__a_thread_that_blocked_gets_no_timer_from_one_who_looked_before)
+START_TEST(arm__no_timer_when_the_mask_changes_after_the_listener_read_it)
 {
 	mask(SIG_BLOCK);
-	arm_park_late(mine, SIGPROF);
-	ck_assert_int_eq(mine->state, THREAD_PARKED);
+	arm_pause_late(mine, SIGPROF);
+	ck_assert_int_eq(mine->state, THREAD_PAUSED);
 	arm_self(mine, SIGPROF, PERIOD);
-	ck_assert_int_eq(mine->state, THREAD_PARKED);
+	ck_assert_int_eq(mine->state, THREAD_PAUSED);
 	ck_assert_int_eq(mine->timer, -1);
 	mask(SIG_UNBLOCK);
-	arm_unpark(mine);
+	arm_resume_self(mine);
 	ck_assert_int_eq(mine->state, THREAD_UNARMED);
 	arm_self(mine, SIGPROF, PERIOD);
 	ck_assert_int_eq(mine->state, THREAD_ARMED);
@@ -108,7 +108,7 @@ START_TEST(arm__a_tick_that_came_behind_the_mask_is_dropped)
 	mask(SIG_BLOCK);
 	arm_self(mine, SIGPROF, PERIOD); /* as one who looked before the mask changed */
 	burn_until_pending();
-	arm_park_late(mine, SIGPROF);
+	arm_pause_late(mine, SIGPROF);
 	ck_assert(!is_pending());
 	burn(20 * PERIOD);
 	ck_assert(!is_pending());
@@ -131,10 +131,10 @@ END_TEST
 START_TEST(arm__a_start_that_does_not_end_is_counted_and_not_awaited)
 {
 	mask(SIG_BLOCK);
-	mine->state = THREAD_STARTING;
-	arm_park_late(mine, SIGPROF);
+	mine->state = THREAD_BUSY;
+	arm_pause_late(mine, SIGPROF);
 	ck_assert_uint_eq(counter_get(COUNTER_CPU_TIMER_WAITS_TIMED_OUT), 1);
-	ck_assert_int_eq(mine->state, THREAD_STARTING);
+	ck_assert_int_eq(mine->state, THREAD_BUSY);
 }
 END_TEST
 
@@ -155,25 +155,25 @@ START_TEST(arm__a_thread_that_blocks_is_counted_once)
 END_TEST
 
 /* A jump unblocked the signal and told no hook. */
-START_TEST(arm__a_parked_thread_is_resumed)
+START_TEST(arm__a_paused_thread_is_resumed)
 {
 	arm_self(mine, SIGPROF, PERIOD);
-	arm_park(mine);
-	arm_resume(mine);
+	arm_pause(mine);
+	arm_resume_other(mine);
 	ck_assert_int_eq(mine->state, THREAD_ARMED);
 	for (ticks = 0; !ticks;)
 		;
 	arm_end(mine);
 	ck_assert_int_eq(mine->timer, -1);
-	arm_resume(mine);
+	arm_resume_other(mine);
 	ck_assert_int_eq(mine->state, THREAD_ENDED);
 }
 END_TEST
 
-START_TEST(arm__one_parked_before_it_had_a_timer_is_only_unarmed)
+START_TEST(arm__one_paused_before_it_had_a_timer_is_only_unarmed)
 {
-	arm_park_late(mine, SIGPROF);
-	arm_resume(mine);
+	arm_pause_late(mine, SIGPROF);
+	arm_resume_other(mine);
 	ck_assert_int_eq(mine->state, THREAD_UNARMED);
 }
 END_TEST
@@ -274,14 +274,14 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(one, setup, teardown);
-	tcase_add_test(one, arm__a_timer_runs_until_it_is_parked_and_on_when_unparked);
-	tcase_add_test(one, arm__a_thread_that_blocked_gets_no_timer_from_one_who_looked_before);
+	tcase_add_test(one, arm__a_timer_runs_until_it_is_paused_and_on_when_resumed);
+	tcase_add_test(one, arm__no_timer_when_the_mask_changes_after_the_listener_read_it);
 	tcase_add_test(one, arm__a_tick_that_came_behind_the_mask_is_dropped);
 	tcase_add_test(one, arm__a_signal_of_the_target_is_kept);
 	tcase_add_test(one, arm__a_start_that_does_not_end_is_counted_and_not_awaited);
 	tcase_add_test(one, arm__a_thread_that_blocks_is_counted_once);
-	tcase_add_test(one, arm__a_parked_thread_is_resumed);
-	tcase_add_test(one, arm__one_parked_before_it_had_a_timer_is_only_unarmed);
+	tcase_add_test(one, arm__a_paused_thread_is_resumed);
+	tcase_add_test(one, arm__one_paused_before_it_had_a_timer_is_only_unarmed);
 	tcase_add_test(one, arm__a_period_changes_only_where_a_timer_runs);
 	tcase_add_test(one, arm__once_is_ended_by_one);
 	tcase_add_test(one, arm__once_comes_not_behind_the_mask);

@@ -59,7 +59,7 @@ START_TEST(threads__a_recycled_record_remembers_nothing)
 	t->cpu_seen_ns = 4;
 	t->ticks_seen = 5;
 	t->counted = true;
-	t->parked_left_ns = 6;
+	t->paused_left_ns = 6;
 	thread_end(t);
 	thread_recycle(t);
 	again = thread_claim(78);
@@ -71,7 +71,7 @@ START_TEST(threads__a_recycled_record_remembers_nothing)
 	ck_assert_int_eq(again->cpu_seen_ns, 0);
 	ck_assert_uint_eq(again->ticks_seen, 0);
 	ck_assert(!again->counted);
-	ck_assert_int_eq(again->parked_left_ns, 0);
+	ck_assert_int_eq(again->paused_left_ns, 0);
 }
 END_TEST
 
@@ -437,9 +437,9 @@ static void *own_life(void *arg)
 	ck_assert_ptr_nonnull(t);
 	ck_assert_int_eq(t->state, THREAD_ARMED);
 	roster_thread_blocks();
-	ck_assert_int_eq(t->state, THREAD_PARKED);
+	ck_assert_int_eq(t->state, THREAD_PAUSED);
 	roster_thread_blocks();
-	ck_assert_int_eq(t->state, THREAD_PARKED);
+	ck_assert_int_eq(t->state, THREAD_PAUSED);
 	sigemptyset(&set);
 	roster_thread_unblocks();
 	ck_assert_int_eq(t->state, THREAD_ARMED);
@@ -452,7 +452,7 @@ static void *own_life(void *arg)
 	return NULL;
 }
 
-START_TEST(roster__a_hooked_thread_arms_parks_and_ends_itself)
+START_TEST(roster__a_hooked_thread_arms_pauses_and_ends_itself)
 {
 	pthread_t thread;
 
@@ -524,7 +524,7 @@ int main(void)
 	tcase_add_test(roster, roster__notices_threads_that_come_and_go);
 	tcase_add_test(roster, roster__a_thread_that_blocks_the_signal_gets_no_timer);
 	tcase_add_test(roster, roster__ticks_go_to_the_thread_that_burns_and_end_with_it);
-	tcase_add_test(roster, roster__a_hooked_thread_arms_parks_and_ends_itself);
+	tcase_add_test(roster, roster__a_hooked_thread_arms_pauses_and_ends_itself);
 	tcase_add_test(roster, roster__hooks_do_nothing_while_it_is_closed);
 	tcase_add_test(roster, roster__opens_again);
 	suite_add_tcase(s, roster);
