@@ -53,7 +53,7 @@ static enum symbols_detail wanted_detail(const struct http_request *r)
 	return http_query_number(r, "lines", &lines) && lines == 0 ? SYMBOLS_NAMES : SYMBOLS_LINES;
 }
 
-static int build(struct arena *a, const struct pending_profile *w, struct bytes *file)
+static int build_cpu_file(struct arena *a, const struct pending_profile *w, struct bytes *file)
 {
 	const struct cpu_profile *p = w->profile;
 	const struct profile_head head = {
@@ -77,7 +77,7 @@ static void profile_due(struct http_exchange *x, void *arg)
 	int failed;
 
 	cpu_profile_stop(w->profile);
-	failed = build(http_arena(x), w, &file);
+	failed = build_cpu_file(http_arena(x), w, &file);
 	cpu_profile_free(w->profile);
 	if (failed)
 		http_abort(x);

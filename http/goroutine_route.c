@@ -113,7 +113,7 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 	return r->query.debug ? count_text(a, m, "goroutine", out) : build_file(a, m, out);
 }
 
-static int build(struct arena *a, struct request *r, struct bytes *out)
+static int build_answer(struct arena *a, struct request *r, struct bytes *out)
 {
 	struct profile_head head = head_of(r);
 	const uint32_t *of_stack;
@@ -132,7 +132,7 @@ static int build(struct arena *a, struct request *r, struct bytes *out)
 static void answer(struct http_exchange *x, struct request *r)
 {
 	struct bytes out = { 0 };
-	int failed = build(http_arena(x), r, &out);
+	int failed = build_answer(http_arena(x), r, &out);
 
 	gone(r);
 	if (failed)
@@ -176,7 +176,7 @@ static void due(struct http_exchange *x, void *arg)
 		answer(x, r);
 }
 
-static void start(struct http_exchange *x, const struct snapshot_query *q)
+static void begin_answer(struct http_exchange *x, const struct snapshot_query *q)
 {
 	struct request *r = arena_alloc(http_arena(x), sizeof(*r));
 	struct http_pending pending = { .arg = r, .due = due, .gone = gone };
@@ -205,5 +205,5 @@ void goroutine_route(struct http_exchange *x, const struct http_request *r)
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else
-		start(x, &q);
+		begin_answer(x, &q);
 }

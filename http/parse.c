@@ -73,7 +73,7 @@ static bool is_value(unsigned char c)
 }
 
 /* Takes bytes as long as they belong to a class; at least one byte must follow them. */
-static struct http_slice take(struct reader *r, bool (*belongs)(unsigned char))
+static struct http_slice take_while(struct reader *r, bool (*belongs)(unsigned char))
 {
 	struct http_slice s = { r->at, 0 };
 
@@ -85,7 +85,7 @@ static struct http_slice take(struct reader *r, bool (*belongs)(unsigned char))
 
 static struct http_slice take_some(struct reader *r, bool (*belongs)(unsigned char))
 {
-	struct http_slice s = take(r, belongs);
+	struct http_slice s = take_while(r, belongs);
 
 	if (s.len == 0)
 		decide(r, PARSE_BAD);
@@ -168,7 +168,7 @@ static void parse_header(struct reader *r, struct http_request *out)
 
 	h.name = take_some(r, is_token);
 	expect(r, ':');
-	h.value = take(r, is_value);
+	h.value = take_while(r, is_value);
 	expect_line_end(r);
 	trim(&h.value);
 	if (out->header_count == HTTP_HEADERS_MAX)

@@ -25,7 +25,7 @@ static void refuse_bad(struct http_exchange *x, int status, const char *message)
 }
 
 /* A service that neither answered nor began to is wrong; the client need not wait for that. */
-static void serve(struct http_exchange *x, const struct http_request *r)
+static void serve_request(struct http_exchange *x, const struct http_request *r)
 {
 	conn_set_state(x, CONN_SERVING);
 	x->shared->service->serve(x, r);
@@ -46,7 +46,7 @@ static bool wants_keep(const struct http_request *r)
 static void serve_and_close(struct http_exchange *x, const struct http_request *r)
 {
 	x->keep = false;
-	serve(x, r);
+	serve_request(x, r);
 }
 
 /* The body is complete: its head still stands in `in` and is read again. */
@@ -60,7 +60,7 @@ static void serve_with_body(struct http_exchange *x)
 	}
 	if (x->body.keep)
 		r.body = (struct http_slice){ x->body.at, x->body.len };
-	serve(x, &r);
+	serve_request(x, &r);
 }
 
 static void body_too_large(struct http_exchange *x)
@@ -175,7 +175,7 @@ static void accept_authorized(struct http_exchange *x, const struct http_request
 	else if (expect && !slice_equals_nocase(*expect, "100-continue"))
 		refuse_bad(x, 417, "The only expectation understood here is 100-continue.");
 	else if (x->body.kind == BODY_NONE)
-		serve(x, r);
+		serve_request(x, r);
 	else
 		accept_body(x, r, waits_for_invitation(r, expect));
 }

@@ -99,7 +99,7 @@ static void queue_body(struct http_exchange *x, const void *bytes, size_t len)
 		conn_queue(x, bytes, len);
 }
 
-static void enter(struct http_exchange *x, enum conn_state state)
+static void enter_state(struct http_exchange *x, enum conn_state state)
 {
 	conn_set_state(x, state);
 	conn_allow(x, x->shared->limits->stall_ns);
@@ -113,7 +113,7 @@ void http_respond(struct http_exchange *x, const struct http_response *r)
 	content_length(&t, r->body_len);
 	queue_head(x, &t, r->extra);
 	queue_body(x, r->body, r->body_len);
-	enter(x, CONN_SENDING);
+	enter_state(x, CONN_SENDING);
 }
 
 void http_error_extra(struct http_exchange *x, int status, const char *message, const char *extra)
@@ -127,7 +127,7 @@ void http_error_extra(struct http_exchange *x, int status, const char *message, 
 	queue_head(x, &t, extra);
 	queue_body(x, message, strlen(message));
 	queue_body(x, "\n", 1);
-	enter(x, CONN_SENDING);
+	enter_state(x, CONN_SENDING);
 }
 
 void http_error(struct http_exchange *x, int status, const char *message)
@@ -148,7 +148,7 @@ static void skip_waiting(struct http_exchange *x, const struct http_pending *w)
 {
 	if (w && w->gone)
 		w->gone(w->arg);
-	enter(x, CONN_SENDING);
+	enter_state(x, CONN_SENDING);
 }
 
 void http_begin(struct http_exchange *x, const struct http_response *r,
@@ -164,7 +164,7 @@ void http_begin(struct http_exchange *x, const struct http_response *r,
 		return;
 	}
 	x->pending = *w;
-	enter(x, CONN_WAITING);
+	enter_state(x, CONN_WAITING);
 }
 
 static void queue_chunk(struct http_exchange *x, const void *body, size_t len)
@@ -189,13 +189,13 @@ void http_finish(struct http_exchange *x, const void *body, size_t len)
 			queue_chunk(x, body, len);
 		conn_queue(x, last_chunk, strlen(last_chunk));
 	}
-	enter(x, CONN_SENDING);
+	enter_state(x, CONN_SENDING);
 }
 
 void http_again(struct http_exchange *x, int64_t due_ns)
 {
 	x->pending.due_ns = due_ns;
-	enter(x, CONN_WAITING);
+	enter_state(x, CONN_WAITING);
 }
 
 /* In HTTP/1.0 only a reset tells a broken body from a complete one. */
@@ -203,5 +203,5 @@ void http_abort(struct http_exchange *x)
 {
 	x->keep = false;
 	x->reset = x->minor_version == 0;
-	enter(x, CONN_SENDING);
+	enter_state(x, CONN_SENDING);
 }

@@ -35,15 +35,15 @@ struct http_response snapshot_file(const char *name)
 
 /* ---- a snapshot */
 
-static void take(const struct snapshot_page *page, struct stack_table *t)
+static void take_snapshot(const struct snapshot_page *page, struct stack_table *t)
 {
 	stack_table_init(t, SNAPSHOT_BYTES);
 	page->snapshot(t);
 }
 
-static int build(struct arena *a, const struct snapshot_page *page, const struct stack_table *t,
-		 const struct profile_head *head, enum symbols_detail detail, bool as_text,
-		 struct bytes *out)
+static int build_answer(struct arena *a, const struct snapshot_page *page,
+			const struct stack_table *t, const struct profile_head *head,
+			enum symbols_detail detail, bool as_text, struct bytes *out)
 {
 	struct message m;
 
@@ -64,8 +64,8 @@ static void send_snapshot(struct http_exchange *x, const struct snapshot_page *p
 	struct bytes out = { 0 };
 	int failed;
 
-	take(page, &t);
-	failed = build(http_arena(x), page, &t, &head, detail, as_text, &out);
+	take_snapshot(page, &t);
+	failed = build_answer(http_arena(x), page, &t, &head, detail, as_text, &out);
 	stack_table_release(&t);
 	if (failed) {
 		http_error(x, 500, "failed to collect profile");
@@ -106,10 +106,10 @@ static void delta_due(struct http_exchange *x, void *arg)
 	struct bytes out = { 0 };
 	int failed;
 
-	take(d->page, &now);
+	take_snapshot(d->page, &now);
 	subtract(&now, &d->before);
 	head.duration_ns = sys_now_ns() - d->start_ns;
-	failed = build(http_arena(x), d->page, &now, &head, d->detail, false, &out);
+	failed = build_answer(http_arena(x), d->page, &now, &head, d->detail, false, &out);
 	stack_table_release(&now);
 	delta_over(d);
 	if (failed)
@@ -131,7 +131,7 @@ static void start_delta(struct http_exchange *x, const struct snapshot_page *pag
 	}
 	d->page = page;
 	d->detail = detail;
-	take(page, &d->before);
+	take_snapshot(page, &d->before);
 	d->start_ns = sys_now_ns();
 	if (page->delta_begins)
 		page->delta_begins();
@@ -172,8 +172,8 @@ bool snapshot_query_read(struct http_exchange *x, const struct http_request *r,
 	return false;
 }
 
-static void serve(struct http_exchange *x, const struct http_request *r,
-		  const struct snapshot_page *page)
+static void serve_page(struct http_exchange *x, const struct http_request *r,
+		       const struct snapshot_page *page)
 {
 	const char *refusal = page->refusal();
 	struct snapshot_query q;
@@ -197,5 +197,5 @@ void snapshot_route(struct http_exchange *x, const struct http_request *r,
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else
-		serve(x, r, page);
+		serve_page(x, r, page);
 }

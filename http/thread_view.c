@@ -88,8 +88,8 @@ static void set_state(struct thread_view *v, uint32_t i, const struct message *m
 	}
 }
 
-static void add(struct thread_view *v, const struct dump_thread *t, const struct message *m,
-		uint32_t sample, int weight)
+static void add_thread(struct thread_view *v, const struct dump_thread *t, const struct message *m,
+		       uint32_t sample, int weight)
 {
 	uint32_t i = v->count++;
 
@@ -118,7 +118,7 @@ void thread_view_add(struct thread_view *v, const struct dump *d, const struct m
 
 		if (t->stack == DUMP_NO_STACK || of_stack[t->stack] == MESSAGE_NONE)
 			continue;
-		add(v, t, m, of_stack[t->stack], weight);
+		add_thread(v, t, m, of_stack[t->stack], weight);
 		v->entry[v->count - 1].creator = creator_of(t, m, of_stack);
 	}
 }

@@ -113,7 +113,7 @@ static bool make_room(struct encoder *e, struct arena *a)
 	return e->location_id && e->comment && room_for_labels(e, a) && room_for_lines(e, a);
 }
 
-static void put(struct encoder *e, const Profile *piece)
+static void put_piece(struct encoder *e, const Profile *piece)
 {
 	if (e->at)
 		e->len += perftools__profiles__profile__pack(piece, e->at + e->len);
@@ -146,7 +146,7 @@ static void put_sample_types(struct encoder *e)
 	}
 	piece.n_sample_type = e->m->sample_type_count;
 	piece.sample_type = list;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void put_head(struct encoder *e)
@@ -163,7 +163,7 @@ static void put_head(struct encoder *e)
 	piece.time_nanos = e->m->time_ns;
 	piece.duration_nanos = e->m->duration_ns;
 	piece.default_sample_type = string(e, e->m->default_sample_type);
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void put_mapping(struct encoder *e, size_t i)
@@ -184,7 +184,7 @@ static void put_mapping(struct encoder *e, size_t i)
 	to.has_inline_frames = from->has_inline_frames;
 	piece.n_mapping = 1;
 	piece.mapping = &list;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void put_function(struct encoder *e, size_t i)
@@ -200,7 +200,7 @@ static void put_function(struct encoder *e, size_t i)
 	to.start_line = from->start_line;
 	piece.n_function = 1;
 	piece.function = &list;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void put_location(struct encoder *e, size_t i)
@@ -220,7 +220,7 @@ static void put_location(struct encoder *e, size_t i)
 	to.line = e->line_list;
 	piece.n_location = 1;
 	piece.location = &list;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void fill_label(struct encoder *e, Label *to, const struct message_label *from)
@@ -251,7 +251,7 @@ static void put_sample(struct encoder *e, size_t i)
 	to.label = e->label_list;
 	piece.n_sample = 1;
 	piece.sample = &list;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 static void put_strings(struct encoder *e)
@@ -260,7 +260,7 @@ static void put_strings(struct encoder *e)
 
 	piece.n_string_table = e->strings.table_count;
 	piece.string_table = e->strings.table;
-	put(e, &piece);
+	put_piece(e, &piece);
 }
 
 /* Strings come last, when all are known. */

@@ -26,7 +26,7 @@ static void keep(void *arena, void *p)
 }
 
 /* Without a header of our own, zlib writes one without name and time: same input, same bytes. */
-static int start(z_stream *z, struct arena *a)
+static int start_stream(z_stream *z, struct arena *a)
 {
 	*z = (z_stream){ .zalloc = from_arena, .zfree = keep, .opaque = a };
 	return deflateInit2(z, GZIP_LEVEL, Z_DEFLATED, WINDOW_BITS_GZIP, MEM_LEVEL,
@@ -61,7 +61,7 @@ int encode_gzip(struct arena *a, struct bytes in, struct bytes *out)
 {
 	z_stream z;
 
-	if (in.len > INT_MAX || start(&z, a) != Z_OK)
+	if (in.len > INT_MAX || start_stream(&z, a) != Z_OK)
 		return -1;
 	z.next_in = (Bytef *)(uintptr_t)in.at;
 	z.avail_in = (unsigned)in.len;

@@ -72,7 +72,7 @@ static bool new_sample(struct collector *c, const struct thread_entry *e, uint32
 	return add_labels(c, e, s);
 }
 
-static bool add(struct collector *c, const struct thread_entry *e)
+static bool add_entry(struct collector *c, const struct thread_entry *e)
 {
 	size_t i = hash_of(c, e) & (c->slot_count - 1);
 
@@ -114,7 +114,7 @@ int threads_to_samples(struct arena *a, const struct thread_list *l, bool with_t
 	if (!make_room(&c, l->count))
 		return -1;
 	for (uint32_t i = 0; i < l->count; i++)
-		if (!add(&c, &l->entry[i]))
+		if (!add_entry(&c, &l->entry[i]))
 			return -1;
 	drop_zeros(&c);
 	m->sample = c.sample;

@@ -204,7 +204,7 @@ static int64_t do_due_work(int64_t now_ns)
 	return MIN(again, again_for_symbols);
 }
 
-static void start(int argc, char **argv)
+static void start_profiler(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
 						     .do_due = do_due_work,
@@ -319,7 +319,7 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envi
 	own_stack_set_main(argv);
 	if (was_preloaded() && read_settings(environment) && has_threads() &&
 	    !runs_under_checker() && can_tell_forks() && heed_filter())
-		start(argc, argv);
+		start_profiler(argc, argv);
 	else
 		heap_turn_off();
 }

@@ -10,7 +10,7 @@
 #include "sampler/locks/contention.h"
 #include "shim/pattern.h"
 
-static const char *find(char *const *environment, const char *name)
+static const char *find_variable(char *const *environment, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -24,7 +24,7 @@ static const char *find(char *const *environment, const char *name)
 /* Unset and empty are the same to a user: the default. */
 static const char *find_set(char *const *environment, const char *name)
 {
-	const char *value = find(environment, name);
+	const char *value = find_variable(environment, name);
 
 	return value && *value ? value : NULL;
 }

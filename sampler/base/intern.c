@@ -15,7 +15,8 @@ static uint32_t hash_of(const char *s, size_t len)
 	return (uint32_t)(h ^ h >> 32);
 }
 
-static struct intern_slot *find(const struct intern *t, const char *s, size_t len, uint32_t hash)
+static struct intern_slot *find_slot(const struct intern *t, const char *s, size_t len,
+				     uint32_t hash)
 {
 	for (size_t i = hash;; i++) {
 		struct intern_slot *slot = &t->slot[i & (t->room - 1)];
@@ -39,7 +40,7 @@ static bool grow(struct intern *t)
 	t->room = room;
 	for (size_t i = 0; i < old_room; i++)
 		if (old[i].s)
-			*find(t, old[i].s, old[i].len, old[i].hash) = old[i];
+			*find_slot(t, old[i].s, old[i].len, old[i].hash) = old[i];
 	return true;
 }
 
@@ -50,7 +51,7 @@ const char *intern(struct intern *t, const char *s, size_t len)
 
 	if (t->count * 2 >= t->room && !grow(t))
 		return NULL;
-	slot = find(t, s, len, hash);
+	slot = find_slot(t, s, len, hash);
 	if (slot->s)
 		return slot->s;
 	s = arena_strndup(t->strings, s, len);

@@ -18,7 +18,7 @@ struct slot {
 
 static struct slot slots[OWN_AREAS_MAX];
 
-static bool claim(struct slot *s)
+static bool claim_slot(struct slot *s)
 {
 	uint64_t empty = EMPTY;
 
@@ -29,7 +29,7 @@ static bool claim(struct slot *s)
 void own_area_add(struct own_area area, bool kept)
 {
 	for (int i = 0; i < OWN_AREAS_MAX; i++) {
-		if (!claim(&slots[i]))
+		if (!claim_slot(&slots[i]))
 			continue;
 		atomic_store(&slots[i].limit, area.limit);
 		slots[i].kept = kept;

@@ -17,7 +17,7 @@ struct permanent_chunk {
 
 #define HEADER_BYTES ALIGN_UP(sizeof(struct permanent_chunk), 16)
 
-static void *take(struct permanent_chunk *c, size_t bytes)
+static void *take_bytes(struct permanent_chunk *c, size_t bytes)
 {
 	size_t at;
 
@@ -72,7 +72,7 @@ void *permanent_alloc(struct permanent *p, size_t bytes)
 		return NULL;
 	for (;;) {
 		struct permanent_chunk *c = atomic_load_explicit(&p->chunk, memory_order_acquire);
-		void *at = take(c, bytes);
+		void *at = take_bytes(c, bytes);
 
 		if (at)
 			return at;

@@ -96,7 +96,7 @@ void sys_discard(void *p, size_t bytes)
 		memset(p, 0, bytes);
 }
 
-static void *map(size_t bytes, bool kept)
+static void *map_area(size_t bytes, bool kept)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	long p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -113,7 +113,7 @@ static void *map(size_t bytes, bool kept)
 
 void *sys_map(size_t bytes)
 {
-	return map(bytes, false);
+	return map_area(bytes, false);
 }
 
 void sys_unmap(void *p, size_t bytes)
@@ -130,7 +130,7 @@ static void note_kept(size_t bytes)
 
 void *sys_map_kept_apart(size_t bytes)
 {
-	void *p = map(bytes, true);
+	void *p = map_area(bytes, true);
 
 	if (p)
 		note_kept(bytes);

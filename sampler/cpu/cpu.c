@@ -92,7 +92,7 @@ static bool modules_may_be_stale(void)
 	       (refreshed < settle_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
 }
 
-static void walk(const struct capture *c)
+static void walk_tick(const struct capture *c)
 {
 	walk_capture(c, &cpu.walk);
 	if ((learn_met_newcomer() || modules_may_be_stale()) && code_refresh())
@@ -109,7 +109,7 @@ static void give_to_dump(const struct thread *t)
 
 static void take_capture(const struct capture *c)
 {
-	walk(c);
+	walk_tick(c);
 	if (c->thread->dump_id) {
 		give_to_dump(c->thread);
 		return;
@@ -121,7 +121,7 @@ static void take_capture(const struct capture *c)
 }
 
 /* Returns when to drain again: the sooner, the fuller the ring was. */
-static int64_t drain(void)
+static int64_t drain_ticks(void)
 {
 	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
 	const struct capture *c;
@@ -136,7 +136,7 @@ static int64_t drain(void)
 }
 
 /* What the last profile left in the ring belongs to nobody. */
-static void discard(void)
+static void discard_ticks(void)
 {
 	while (ring_front(&cpu.ring))
 		ring_pop(&cpu.ring);
@@ -210,7 +210,7 @@ static int open_ring(const char **why)
 	if (modules_have_go())
 		carrier_use_alternate_stacks();
 	if (!ring_is_used())
-		discard();
+		discard_ticks();
 	tick_direct_to(&cpu.ring);
 	return signal;
 }
@@ -309,7 +309,7 @@ static const char *ready_sampler(int hz)
 		return cpu.disabled;
 	if (!cpu.open)
 		return open_sampler(hz);
-	drain(); /* what came before belongs to the others */
+	drain_ticks(); /* what came before belongs to the others */
 	return NULL;
 }
 
@@ -423,7 +423,7 @@ static void account(struct cpu_profile *p)
 
 void cpu_profile_stop(struct cpu_profile *p)
 {
-	drain();
+	drain_ticks();
 	p->duration_ns = sys_now_ns() - p->start_ns;
 	account(p);
 	if (!unlink_profile(p))
@@ -469,7 +469,7 @@ bool cpu_dump_tick_once(struct cpu_dump *d, int tid)
 void cpu_dump_poll(void)
 {
 	if (cpu.holds_memory)
-		drain();
+		drain_ticks();
 }
 
 void cpu_dump_close(struct cpu_dump *d)
@@ -494,7 +494,7 @@ static int64_t due_while_open(int64_t now_ns)
 		roster_scan();
 		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
 	}
-	return now_ns + drain();
+	return now_ns + drain_ticks();
 }
 
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */

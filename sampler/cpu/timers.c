@@ -46,7 +46,8 @@ static struct timespec timespec_of(int64_t ns)
 	return (struct timespec){ ns / NS_PER_SECOND, ns % NS_PER_SECOND };
 }
 
-static int set(const struct thread *t, int64_t first_ns, int64_t period_ns, struct itimerspec *old)
+static int set_timer(const struct thread *t, int64_t first_ns, int64_t period_ns,
+		     struct itimerspec *old)
 {
 	struct itimerspec when = { .it_interval = timespec_of(period_ns),
 				   .it_value = timespec_of(first_ns) };
@@ -98,7 +99,7 @@ void timers_after_fork(void)
 	timers_live = 0;
 }
 
-static int create(struct thread *t, int signal)
+static int create_timer(struct thread *t, int signal)
 {
 	struct sigevent ev;
 
@@ -115,19 +116,19 @@ static int create_within_budget(struct thread *t, int signal)
 	int err = -EAGAIN;
 
 	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
-		err = create(t, signal);
+		err = create_timer(t, signal);
 	if (err)
 		atomic_fetch_sub_explicit(&timers_live, 1, memory_order_relaxed);
 	return err;
 }
 
-static int start(struct thread *t, int signal, int64_t first_ns, int64_t period_ns)
+static int create_and_set(struct thread *t, int signal, int64_t first_ns, int64_t period_ns)
 {
 	int err = create_within_budget(t, signal);
 
 	if (err)
 		return err;
-	err = set(t, first_ns, period_ns, NULL);
+	err = set_timer(t, first_ns, period_ns, NULL);
 	if (err)
 		timer_delete_of(t);
 	return err;
@@ -136,20 +137,20 @@ static int start(struct thread *t, int signal, int64_t first_ns, int64_t period_
 int timer_start(struct thread *t, int signal, int64_t period_ns)
 {
 	t->period_ns = period_ns;
-	return start(t, signal, first_expiry(t, period_ns), period_ns);
+	return create_and_set(t, signal, first_expiry(t, period_ns), period_ns);
 }
 
 int timer_start_once(struct thread *t, int signal)
 {
 	t->period_ns = 0;
 	t->first_weight_ns = 0;
-	return start(t, signal, 1, 0);
+	return create_and_set(t, signal, 1, 0);
 }
 
 int timer_change_period(struct thread *t, int64_t period_ns)
 {
 	t->period_ns = period_ns;
-	return set(t, first_expiry(t, period_ns), period_ns, NULL);
+	return set_timer(t, first_expiry(t, period_ns), period_ns, NULL);
 }
 
 void timer_delete_of(struct thread *t)
@@ -163,16 +164,16 @@ void timer_pause(struct thread *t)
 {
 	struct itimerspec old = { .it_value = { 0, 1 } };
 
-	set(t, 0, 0, &old);
+	set_timer(t, 0, 0, &old);
 	t->paused_left_ns = old.it_value.tv_sec * NS_PER_SECOND + old.it_value.tv_nsec;
 }
 
 void timer_resume(struct thread *t)
 {
-	set(t, MAX(t->paused_left_ns, 1), t->period_ns, NULL);
+	set_timer(t, MAX(t->paused_left_ns, 1), t->period_ns, NULL);
 }
 
 void timer_postpone(struct thread *t)
 {
-	set(t, t->period_ns, t->period_ns, NULL);
+	set_timer(t, t->period_ns, t->period_ns, NULL);
 }

@@ -144,7 +144,7 @@ static struct live_block weigh(size_t size, struct site *site)
 	return (struct live_block){ blocks, bytes_of(blocks, size), site };
 }
 
-static void record(const void *p, size_t size, struct frame_regs caller)
+static void record_block(const void *p, size_t size, struct frame_regs caller)
 {
 	struct live_block stale, block = weigh(size, site_at(&sites, 0, caller));
 
@@ -160,7 +160,7 @@ static void record(const void *p, size_t size, struct frame_regs caller)
 void heap_record(const void *p, size_t size, struct frame_regs caller)
 {
 	inside = true;
-	record(p, size, caller);
+	record_block(p, size, caller);
 	inside = false;
 }
 

@@ -72,7 +72,7 @@ static struct bucket *buckets_of(int i)
 	return atomic_load_explicit(&level[i], memory_order_acquire);
 }
 
-static bool put(struct bucket *b, uint64_t addr, const struct live_block *block)
+static bool put_block(struct bucket *b, uint64_t addr, const struct live_block *block)
 {
 	for (int k = 0; k < BUCKET_SLOTS; k++) {
 		uint64_t empty = EMPTY;
@@ -94,7 +94,7 @@ static bool put_in(int i, const void *p, const struct live_block *block)
 {
 	struct bucket *buckets = buckets_of(i);
 
-	return buckets && put(home_in(buckets, i, (uint64_t)p), (uint64_t)p, block);
+	return buckets && put_block(home_in(buckets, i, (uint64_t)p), (uint64_t)p, block);
 }
 
 /* Into the largest level that there is: most of what is looked for is found there at once. */
@@ -119,7 +119,7 @@ bool live_add(const void *p, struct live_block block)
 	return false;
 }
 
-static bool take(struct bucket *b, uint64_t addr, struct live_block *out)
+static bool take_block(struct bucket *b, uint64_t addr, struct live_block *out)
 {
 	for (int k = 0; k < BUCKET_SLOTS; k++) {
 		uint64_t wanted = addr;
@@ -143,7 +143,7 @@ bool live_remove(const void *p, struct live_block *out)
 	for (int i = LEVELS - 1; i >= 0; i--) {
 		struct bucket *buckets = buckets_of(i);
 
-		if (buckets && take(home_in(buckets, i, (uint64_t)p), (uint64_t)p, out)) {
+		if (buckets && take_block(home_in(buckets, i, (uint64_t)p), (uint64_t)p, out)) {
 			filter_change(p, -1);
 			return true;
 		}
@@ -192,7 +192,7 @@ void live_take_all(void (*fn)(struct live_block block))
 	each_address(take_one, &taker);
 }
 
-static void count(uint64_t addr, void *n)
+static void count_address(uint64_t addr, void *n)
 {
 	(void)addr;
 	++*(uint64_t *)n;
@@ -202,6 +202,6 @@ uint64_t live_count(void)
 {
 	uint64_t n = 0;
 
-	each_address(count, &n);
+	each_address(count_address, &n);
 	return n;
 }

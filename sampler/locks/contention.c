@@ -35,8 +35,8 @@ static struct profile {
 
 /* ---- recording */
 
-static void record(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
-		   uint64_t leaf, struct frame_regs caller)
+static void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
+			   uint64_t leaf, struct frame_regs caller)
 {
 	struct site *s = site_at(p->sites, leaf, caller);
 
@@ -62,7 +62,7 @@ static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct
 	struct odds odds = { (uint64_t)waited_ns, block_rate() };
 
 	if (chance_take(&block.chance, &odds, now_ns))
-		record(&block, 1, waited_ns, odds, leaf, caller);
+		record_at_site(&block, 1, waited_ns, odds, leaf, caller);
 }
 
 void wait_end(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
@@ -125,7 +125,7 @@ void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs c
 		return;
 	if (block_rate()) {
 		chance_recorded(&block.chance, now_ns);
-		record(&block, 1, (int64_t)odds.hits, odds, leaf, caller);
+		record_at_site(&block, 1, (int64_t)odds.hits, odds, leaf, caller);
 	}
 	if (mutex_fraction())
 		counter_add(COUNTER_MUTEX_WAITS_BRIEF, odds_weigh(odds, 1));
@@ -160,7 +160,7 @@ void unlock_end(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
 	struct odds odds = mutex_odds(due.delay_ns);
 
 	if (chance_take(&mutex.chance, &odds, monotonic_ns()))
-		record(&mutex, due.waits, due.delay_ns, odds, leaf, caller);
+		record_at_site(&mutex, due.waits, due.delay_ns, odds, leaf, caller);
 }
 
 /* ---- rates */

@@ -134,7 +134,7 @@ static struct task_call failed(long err)
 	return (struct task_call){ .state = gone ? TASK_GONE : TASK_REFUSED };
 }
 
-static long look(int fd, char *text)
+static long read_call_text(int fd, char *text)
 {
 	long n = sys_pread(fd, text, TASK_CALL_TEXT - 1, 0);
 
@@ -150,7 +150,7 @@ struct task_call task_reader_open(struct task_reader *r, int dir, int tid)
 	r->fd = open_file(dir, tid, "/syscall");
 	if (r->fd < 0)
 		return failed(r->fd);
-	n = look(r->fd, r->text);
+	n = read_call_text(r->fd, r->text);
 	c = n > 0 ? task_call_parse(r->text) : failed(n);
 	if (n <= 0)
 		task_reader_close(r);
@@ -161,7 +161,7 @@ bool task_reader_unmoved(const struct task_reader *r)
 {
 	char now[TASK_CALL_TEXT];
 
-	return r->fd >= 0 && look(r->fd, now) > 0 && strcmp(now, r->text) == 0;
+	return r->fd >= 0 && read_call_text(r->fd, now) > 0 && strcmp(now, r->text) == 0;
 }
 
 void task_reader_close(struct task_reader *r)

@@ -132,7 +132,7 @@ static int take_bit(atomic_uint_fast64_t *word)
 	return -1;
 }
 
-static void reset(struct thread *t, int tid, uint32_t dump_id)
+static void reset_record(struct thread *t, int tid, uint32_t dump_id)
 {
 	t->tid = tid;
 	t->dump_id = dump_id;
@@ -150,7 +150,7 @@ static void reset(struct thread *t, int tid, uint32_t dump_id)
 	atomic_store_explicit(&t->state, THREAD_UNARMED, memory_order_release);
 }
 
-static struct thread *claim(int tid, uint32_t dump_id)
+static struct thread *claim_record(int tid, uint32_t dump_id)
 {
 	for (uint32_t i = 0; records() && i < WORDS; i++) {
 		int bit = take_bit(&taken[i]);
@@ -159,7 +159,7 @@ static struct thread *claim(int tid, uint32_t dump_id)
 			struct thread *t = &records()[i * 64 + (uint32_t)bit];
 
 			raise_words_used(i + 1);
-			reset(t, tid, dump_id);
+			reset_record(t, tid, dump_id);
 			return t;
 		}
 	}
@@ -168,12 +168,12 @@ static struct thread *claim(int tid, uint32_t dump_id)
 
 struct thread *thread_claim(int tid)
 {
-	return claim(tid, 0);
+	return claim_record(tid, 0);
 }
 
 struct thread *thread_claim_once(int tid, uint32_t dump_id)
 {
-	return claim(tid, dump_id);
+	return claim_record(tid, dump_id);
 }
 
 void thread_end(struct thread *t)

@@ -21,7 +21,7 @@ struct sink {
 	void *enough[5];
 };
 
-static void take(const char *bytes, size_t len, void *opaque)
+static void take_text(const char *bytes, size_t len, void *opaque)
 {
 	struct sink *s = opaque;
 
@@ -94,10 +94,10 @@ static NOINLINE bool ask_library(const char *mangled, struct sink *s)
 
 	if (__builtin_setjmp(s->enough))
 		return true;
-	if (rust_demangle_callback(mangled, 0, take, s) && s->text.len)
+	if (rust_demangle_callback(mangled, 0, take_text, s) && s->text.len)
 		return true;
 	s->text.len = 0;
-	return cplus_demangle_v3_callback(mangled, options, take, s) && s->text.len;
+	return cplus_demangle_v3_callback(mangled, options, take_text, s) && s->text.len;
 }
 
 static void drop_clone_suffix(struct text *t)

@@ -23,7 +23,7 @@ struct machine {
 	struct dwarf_row *row;
 };
 
-static void reset(struct machine *m)
+static void reset_machine(struct machine *m)
 {
 	m->address = 0;
 	m->file = 1;
@@ -58,7 +58,7 @@ static void emit_row(struct machine *m)
 static void end_sequence(struct machine *m)
 {
 	close_row(m);
-	reset(m);
+	reset_machine(m);
 }
 
 static void advance(struct machine *m, uint64_t operation)
@@ -120,9 +120,9 @@ static void run_standard(struct machine *m, struct dwarf_cursor *c, uint8_t opco
 		dwarf_uleb(c);
 }
 
-static void run(struct machine *m, struct dwarf_cursor *c)
+static void run_program(struct machine *m, struct dwarf_cursor *c)
 {
-	reset(m);
+	reset_machine(m);
 	while (c->at < c->end && !c->bad && dwarf_spend(m->effort, 1)) {
 		uint8_t opcode = dwarf_u8(c);
 
@@ -150,6 +150,6 @@ bool dwarf_lines_run(const struct dwarf_lines *t, struct arena *a, const uint64_
 	if (!c.at)
 		return false;
 	c.end = c.at + size;
-	run(&m, &c);
+	run_program(&m, &c);
 	return true;
 }

@@ -59,7 +59,7 @@ static struct dwarf_namer_unit *least_recent(struct dwarf_namer *n)
 	return oldest;
 }
 
-static bool load(struct dwarf_namer_unit *at, struct dwarf *d, uint64_t offset)
+static bool load_unit(struct dwarf_namer_unit *at, struct dwarf *d, uint64_t offset)
 {
 	struct dwarf_unit *u = &at->loaded.u;
 	struct dwarf_entry root;
@@ -82,7 +82,7 @@ static struct dwarf_loaded *other_unit(struct dwarf_namer *n, uint64_t entry)
 			at = &n->unit[i];
 	if (!at) {
 		at = least_recent(n);
-		if (offset == UINT64_MAX || !load(at, n->d, offset))
+		if (offset == UINT64_MAX || !load_unit(at, n->d, offset))
 			return NULL;
 	}
 	at->used = ++n->uses;

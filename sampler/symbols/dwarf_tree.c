@@ -137,7 +137,7 @@ static uint32_t read_entry(struct walk *w, const struct dwarf_abbrev *abbrev, co
 	return w->c.bad ? DWARF_NO_NODE : add_node(w, &e, around);
 }
 
-static bool step(struct walk *w)
+static bool step_entry(struct walk *w)
 {
 	const uint8_t *start = w->c.at;
 	uint64_t code = dwarf_uleb(&w->c);
@@ -169,7 +169,7 @@ bool dwarf_tree_read(struct dwarf_tree *t, const struct dwarf_unit *u, struct ar
 	struct walk w = { .t = t, .u = u, .a = a };
 
 	w.c = (struct dwarf_cursor){ .at = u->bytes, .end = u->bytes + (u->end - u->first) };
-	while (step(&w))
+	while (step_entry(&w))
 		if (!dwarf_spend(u->d->effort, 1))
 			return false;
 	return !w.c.bad;

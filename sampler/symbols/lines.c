@@ -192,7 +192,7 @@ static void run_unit(struct job *j, size_t first, size_t count)
 	arena_release(&u.arena);
 }
 
-static bool start(struct job *j)
+static bool start_job(struct job *j)
 {
 	j->d.effort = &j->effort;
 	j->d.window = arena_alloc(&j->arena, DWARF_WINDOW_BYTES);
@@ -202,9 +202,9 @@ static bool start(struct job *j)
 	       dwarf_owners_find(&j->owners, &j->d, &j->arena, j->r->addr, j->r->count);
 }
 
-static void run(struct job *j)
+static void run_job(struct job *j)
 {
-	if (!start(j)) {
+	if (!start_job(j)) {
 		counter_add(COUNTER_SYMBOL_LINES_REFUSED, j->r->count);
 		return;
 	}
@@ -228,7 +228,7 @@ bool lines_resolve(struct lines_request *r)
 		j.arena.limit = r->memory - NAMER_BYTES;
 	switch (dwarf_sections_open(j.d.section, &j.arena, r->e)) {
 	case DWARF_FOUND:
-		run(&j);
+		run_job(&j);
 		break;
 	case DWARF_REFUSED:
 		counter_add(COUNTER_SYMBOL_LINES_REFUSED, r->count);

@@ -154,7 +154,7 @@ bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
 	return s && s->key && copy(out, &s->symbol, a, strings);
 }
 
-static bool add(const struct module *m, uint64_t addr, const struct symbol *found)
+static bool add_symbol(const struct module *m, uint64_t addr, const struct symbol *found)
 {
 	uint64_t key;
 	struct slot *s;
@@ -177,7 +177,7 @@ static bool add(const struct module *m, uint64_t addr, const struct symbol *foun
 
 void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol *s)
 {
-	if (m->build_id_len && addr >> KEY_SHIFT == 0 && !add(m, addr, s))
+	if (m->build_id_len && addr >> KEY_SHIFT == 0 && !add_symbol(m, addr, s))
 		release();
 }
 

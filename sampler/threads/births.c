@@ -72,7 +72,7 @@ static uint32_t tid_of(uint64_t word)
 	return word == word_of(tid) && tid != TAKEN ? tid : 0;
 }
 
-static bool take(struct birth *b)
+static bool take_birth(struct birth *b)
 {
 	uint64_t word = atomic_load_explicit(&b->word, memory_order_relaxed);
 
@@ -82,7 +82,7 @@ static bool take(struct birth *b)
 						       memory_order_acquire, memory_order_relaxed);
 }
 
-static bool put(struct birth *p, uint32_t i)
+static bool put_piece(struct birth *p, uint32_t i)
 {
 	struct birth *none = NULL;
 
@@ -98,7 +98,7 @@ static struct birth *piece_at(uint32_t i)
 		return p;
 	p = permanent_alloc(&memory, PIECE_BIRTHS * sizeof(*p));
 	/* who comes second has made the one that is needed next */
-	for (uint32_t k = i; p && k < PIECES_MAX && !put(p, k); k++)
+	for (uint32_t k = i; p && k < PIECES_MAX && !put_piece(p, k); k++)
 		;
 	return atomic_load_explicit(&piece[i], memory_order_acquire);
 }
@@ -108,7 +108,7 @@ static struct birth *take_in_piece(struct birth *p, uint32_t first)
 	for (uint32_t i = 0; i < PROBES; i++) {
 		struct birth *b = &p[(first + i) % PIECE_BIRTHS];
 
-		if (take(b))
+		if (take_birth(b))
 			return b;
 	}
 	return NULL;

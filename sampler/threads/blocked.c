@@ -73,7 +73,7 @@ static bool larger_helps(const struct blocked *b)
 }
 
 /* Copies and walks; the second look comes right after the copy that is used. */
-static enum blocked_result take(struct blocked *b, const struct task_reader *r)
+static enum blocked_result take_stack(struct blocked *b, const struct task_reader *r)
 {
 	bool more = true;
 
@@ -90,14 +90,14 @@ static enum blocked_result take(struct blocked *b, const struct task_reader *r)
 	return BLOCKED_TAKEN;
 }
 
-static enum blocked_result look(struct blocked *b, int dir, int tid)
+static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)
 {
 	enum blocked_result result = BLOCKED_NOT;
 	struct task_reader r;
 
 	b->call = task_reader_open(&r, dir, tid);
 	if (b->call.state == TASK_IN_CALL || b->call.state == TASK_STOPPED)
-		result = take(b, &r);
+		result = take_stack(b, &r);
 	task_reader_close(&r);
 	return result;
 }
@@ -107,7 +107,7 @@ enum blocked_result blocked_take(struct blocked *b, int dir, int tid)
 	enum blocked_result result = BLOCKED_MOVED;
 
 	for (int i = 0; result == BLOCKED_MOVED && i < LOOKS_MAX; i++)
-		result = look(b, dir, tid);
+		result = look_at_thread(b, dir, tid);
 	if (result == BLOCKED_TAKEN && b->walk.end != WALK_COMPLETE)
 		walk_mark_cut(&b->walk);
 	return result;

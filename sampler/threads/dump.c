@@ -353,7 +353,7 @@ int64_t dump_step(struct dump *d)
 
 /* ---- life */
 
-static bool start(struct work *w, bool with_times)
+static bool start_work(struct work *w, bool with_times)
 {
 	w->arena.limit = DUMP_THREADS_MAX * 2 * sizeof(struct dump_thread);
 	w->with_times = with_times;
@@ -374,7 +374,7 @@ struct dump *dump_start(bool with_times)
 {
 	struct work *w = sys_map(sizeof(*w));
 
-	if (w && !start(w, with_times)) {
+	if (w && !start_work(w, with_times)) {
 		dump_free(&w->dump);
 		return NULL;
 	}

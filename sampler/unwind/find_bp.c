@@ -25,7 +25,7 @@ struct found {
 	enum call_fit guess_fit; /* CALL_NONE: the guess leads nowhere */
 };
 
-static bool load(const struct capture *c, uint64_t addr, uint64_t *out)
+static bool load_captured(const struct capture *c, uint64_t addr, uint64_t *out)
 {
 	uint64_t at = addr - c->slice_at;
 
@@ -49,7 +49,7 @@ static enum call_fit fit_at(const struct search *s, uint64_t bp)
 {
 	uint64_t return_address;
 
-	if (!load(s->capture, bp + (uint64_t)s->return_offset, &return_address) ||
+	if (!load_captured(s->capture, bp + (uint64_t)s->return_offset, &return_address) ||
 	    !module_find(return_address - 1, modules_generation()))
 		return CALL_NONE;
 	return call_site_fit(return_address, s->start);

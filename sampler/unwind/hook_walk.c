@@ -9,7 +9,7 @@
 enum step { STEP_ON, STEP_END, STEP_CUT, STEP_UNKNOWN };
 
 /* Inside the stack in use, from the first frame's SP up: always there to be read. */
-static bool load(const struct own_stack *own, uint64_t addr, uint64_t *out)
+static bool load_live(const struct own_stack *own, uint64_t addr, uint64_t *out)
 {
 	if (addr < own->lo || addr + sizeof(*out) > own->hi || addr % 8)
 		return false;
@@ -23,9 +23,9 @@ static enum step step_row(const struct own_stack *own, struct row row, struct fr
 	uint64_t cfa = base + (uint64_t)row.cfa_offset;
 	struct frame_regs caller = { .sp = cfa, .bp = r->bp };
 
-	if (cfa <= r->sp || !load(own, arch_return_slot(cfa), &caller.pc))
+	if (cfa <= r->sp || !load_live(own, arch_return_slot(cfa), &caller.pc))
 		return STEP_CUT;
-	if (row.bp_saved && !load(own, cfa + (uint64_t)row.bp_offset, &caller.bp))
+	if (row.bp_saved && !load_live(own, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return STEP_CUT;
 	*r = caller;
 	return caller.pc ? STEP_ON : STEP_END;
@@ -44,8 +44,8 @@ static enum step step_frame_pointer(const struct own_stack *own, struct frame_re
 {
 	struct frame_regs caller = { .sp = r->bp + ARCH_RECORD_BYTES };
 
-	if (r->bp < r->sp || !load(own, r->bp, &caller.bp) ||
-	    !load(own, r->bp + ARCH_RECORD_RETURN, &caller.pc))
+	if (r->bp < r->sp || !load_live(own, r->bp, &caller.bp) ||
+	    !load_live(own, r->bp + ARCH_RECORD_RETURN, &caller.pc))
 		return STEP_CUT;
 	if (!is_code(caller.pc))
 		return STEP_CUT;
@@ -58,7 +58,7 @@ static enum step step_frame_pointer(const struct own_stack *own, struct frame_re
  * for the listener at every such allocation would cost more than the few frames
  * beyond are worth.
  */
-static enum step step(const struct own_stack *own, struct frame_regs *r)
+static enum step step_by_known_row(const struct own_stack *own, struct frame_regs *r)
 {
 	struct row row = rows_find(r->pc - 1);
 
@@ -99,7 +99,7 @@ bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w)
 		w->pc[w->depth++] = leaf;
 	while (s == STEP_ON && w->depth + 1 < SITE_DEPTH_MAX) {
 		note(w, caller.pc - 1);
-		s = step(&own, &caller);
+		s = step_by_known_row(&own, &caller);
 	}
 	if (s != STEP_END && s != STEP_UNKNOWN)
 		w->pc[w->depth++] = PSEUDO_TRUNCATED;

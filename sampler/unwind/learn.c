@@ -290,7 +290,7 @@ static void probe(void *arg)
 		job->row.kind = ROW_COMPLEX;
 }
 
-static void run(void (*fn)(void *), struct job *job)
+static void run_in_library(void (*fn)(void *), struct job *job)
 {
 	struct arena *before = lib_memory_use(&library.arena);
 
@@ -313,7 +313,7 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
 
 	if (module_find(pc, modules_generation()))
-		run(probe, &job);
+		run_in_library(probe, &job);
 	else if (modules_have_come()) /* kept, a hook would follow it at once */
 		return met_newcomer = true, job.row;
 	rows_add(pc, job.row);
@@ -343,7 +343,7 @@ uint64_t learn_function_start(uint64_t pc)
 	struct job job = { .subject = { .pc = pc } };
 
 	if (module_find(pc, modules_generation()))
-		run(find_start, &job);
+		run_in_library(find_start, &job);
 	return job.regs.pc;
 }
 
@@ -400,7 +400,7 @@ bool learn_step_captured(uint32_t frames, struct frame_regs *out)
 {
 	struct job job = { .frames = frames };
 
-	run(step_captured, &job);
+	run_in_library(step_captured, &job);
 	*out = job.regs;
 	return job.ok;
 }

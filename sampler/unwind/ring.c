@@ -16,7 +16,7 @@ enum { STATE_COMMITTED = 1, STATE_PAD = 2 };
 
 #define HEADER_BYTES sizeof(struct ring_header)
 
-static int start(struct ring *r, size_t size, void *bytes, bool kept)
+static int start_ring(struct ring *r, size_t size, void *bytes, bool kept)
 {
 	r->bytes = bytes;
 	r->size = size;
@@ -28,12 +28,12 @@ static int start(struct ring *r, size_t size, void *bytes, bool kept)
 
 int ring_init(struct ring *r, size_t size)
 {
-	return start(r, size, sys_map(size), false);
+	return start_ring(r, size, sys_map(size), false);
 }
 
 int ring_init_kept(struct ring *r, size_t size)
 {
-	return start(r, size, sys_map_kept(size), true);
+	return start_ring(r, size, sys_map_kept(size), true);
 }
 
 /* Not for every handful of records; more than the largest one, so that a producer

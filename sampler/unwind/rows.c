@@ -73,7 +73,7 @@ static uint64_t key_of(const struct slot *s)
 	return atomic_load_explicit(&s->pc, memory_order_acquire);
 }
 
-/* acquire on both sides of the row: pairs with the releases in put(). */
+/* acquire on both sides of the row: pairs with the releases in put_row(). */
 static struct row read_slot(const struct slot *s, uint64_t pc)
 {
 	uint64_t packed = atomic_load_explicit(&s->row, memory_order_acquire);
@@ -119,7 +119,7 @@ static struct slot *slot_for(struct table *t, uint64_t pc)
 }
 
 /* The key goes first and comes last, so that no reader pairs it with another's row. */
-static void put(struct slot *s, uint64_t pc, uint64_t packed)
+static void put_row(struct slot *s, uint64_t pc, uint64_t packed)
 {
 	used += key_of(s) <= FORGOTTEN;
 	atomic_store_explicit(&s->pc, FORGOTTEN, memory_order_release);
@@ -163,7 +163,8 @@ static void copy_rows(struct table *to, struct table *from)
 		struct slot *s = pc > FORGOTTEN ? slot_for(to, pc) : NULL;
 
 		if (s)
-			put(s, pc, atomic_load_explicit(&from->slot[i].row, memory_order_relaxed));
+			put_row(s, pc,
+				atomic_load_explicit(&from->slot[i].row, memory_order_relaxed));
 	}
 }
 
@@ -197,7 +198,7 @@ void rows_add(uint64_t pc, struct row row)
 	struct slot *s = t ? slot_for(t, pc) : NULL;
 
 	if (s)
-		put(s, pc, pack(row));
+		put_row(s, pc, pack(row));
 	else
 		counter_add(COUNTER_ROWS_DROPPED_TABLE_FULL, 1);
 }

@@ -180,7 +180,7 @@ static struct site *site_of_capture(const struct capture *c)
 	return site_of(c->sites, way.walk.pc, depth, modules_generation());
 }
 
-static void drain(struct lazy_ring *r)
+static void drain_hook_ring(struct lazy_ring *r)
 {
 	const struct capture *c;
 
@@ -198,8 +198,8 @@ static void drain(struct lazy_ring *r)
 void site_at_drain(void)
 {
 	code_catch_up(); /* hooks use no rows until then */
-	drain(&way.small);
-	drain(&way.large);
+	drain_hook_ring(&way.small);
+	drain_hook_ring(&way.large);
 }
 
 /* A ring that was being made is made anew; what was in one is whole or not there. */

@@ -53,8 +53,8 @@ static void push(struct site *_Atomic *list, struct site *s)
 						      memory_order_relaxed));
 }
 
-static struct site *find(struct site *_Atomic *list, uint64_t hash, const uint64_t *pc,
-			 uint32_t depth, uint32_t generation)
+static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const uint64_t *pc,
+			      uint32_t depth, uint32_t generation)
 {
 	struct site *s = atomic_load_explicit(list, memory_order_acquire);
 
@@ -69,7 +69,7 @@ static struct site *find_or_add(struct site_table *t, const uint64_t *pc, uint32
 {
 	uint64_t hash = hash_of(pc, depth, generation);
 	struct site *_Atomic *list = &t->bucket[hash % SITE_BUCKETS];
-	struct site *s = find(list, hash, pc, depth, generation);
+	struct site *s = find_site(list, hash, pc, depth, generation);
 
 	if (s)
 		return s;

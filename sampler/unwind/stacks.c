@@ -67,8 +67,8 @@ static void chain(struct stack_table *t, struct stack *s)
 	*bucket = s;
 }
 
-static struct stack *find(const struct stack_table *t, uint64_t hash, const uint64_t *pc,
-			  uint32_t depth, uint32_t generation)
+static struct stack *find_stack(const struct stack_table *t, uint64_t hash, const uint64_t *pc,
+				uint32_t depth, uint32_t generation)
 {
 	for (struct stack *s = *bucket_of(t, hash); s; s = s->next)
 		if (s->hash == hash && s->depth == depth && s->generation == generation &&
@@ -173,7 +173,7 @@ static struct stack *listed(struct stack_table *t, struct stack *s)
 COLD static struct stack *other_stacks(struct stack_table *t)
 {
 	counter_add(COUNTER_STACKS_DROPPED_TABLE_FULL, 1);
-	return listed(t, find(t, hash_stack(other_pc, 1, 0), other_pc, 1, 0));
+	return listed(t, find_stack(t, hash_stack(other_pc, 1, 0), other_pc, 1, 0));
 }
 
 void stack_table_init(struct stack_table *t, size_t memory)
@@ -189,7 +189,7 @@ struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_
 
 	if (UNLIKELY(!t->bucket) && !make_room(t))
 		return NULL;
-	s = find(t, hash, pc, depth, generation);
+	s = find_stack(t, hash, pc, depth, generation);
 	if (LIKELY(s != NULL))
 		return listed(t, s);
 	if (!has_room(t))

@@ -13,10 +13,10 @@ struct walker {
 	struct frame_regs regs; /* of the frame to be left */
 	bool bp_known;
 	bool interrupted;  /* its pc is exact: the leaf, or beyond a signal frame */
-	enum walk_end end; /* valid once step() says no */
+	enum walk_end end; /* valid once step_by_row() says no */
 };
 
-static bool load(const struct walker *k, uint64_t addr, uint64_t *out)
+static bool load_captured(const struct walker *k, uint64_t addr, uint64_t *out)
 {
 	uint64_t at = addr - k->capture->slice_at;
 
@@ -42,7 +42,7 @@ static bool stop_missing(struct walker *k, uint64_t addr)
 }
 
 /* The caller's registers are known; a return address of 0 is the end that some runtimes write. */
-static bool enter(struct walker *k, struct frame_regs caller)
+static bool enter_caller(struct walker *k, struct frame_regs caller)
 {
 	if (caller.pc == 0)
 		return stop(k, WALK_COMPLETE);
@@ -68,12 +68,12 @@ static bool step_row(struct walker *k, struct row row)
 
 	if (cfa <= k->regs.sp || cfa % 8)
 		return stop(k, WALK_BAD_FRAME);
-	if (!load(k, arch_return_slot(cfa), &caller.pc))
+	if (!load_captured(k, arch_return_slot(cfa), &caller.pc))
 		return stop_missing(k, arch_return_slot(cfa));
-	if (row.bp_saved && !load(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
+	if (row.bp_saved && !load_captured(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
 	k->bp_known |= row.bp_saved;
-	return enter(k, caller);
+	return enter_caller(k, caller);
 }
 
 /* With all registers, from the leaf or from where that was last done: rare. */
@@ -85,7 +85,7 @@ static bool step_complex(struct walker *k, bool is_signal)
 		return stop(k, k->capture->slice_len < SLICE_BYTES ? WALK_BAD_FRAME : WALK_SLICE);
 	if (!is_signal && caller.sp < k->regs.sp) /* equal: the return address is in a register */
 		return stop(k, WALK_BAD_FRAME);
-	if (!enter(k, caller))
+	if (!enter_caller(k, caller))
 		return false;
 	k->interrupted = is_signal;
 	k->bp_known |= is_signal;
@@ -108,11 +108,12 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 
 	if (!k->bp_known || bp < k->regs.sp || bp % 8)
 		return stop(k, WALK_NO_RULE);
-	if (!load(k, bp, &caller.bp) || !load(k, bp + ARCH_RECORD_RETURN, &caller.pc))
+	if (!load_captured(k, bp, &caller.bp) ||
+	    !load_captured(k, bp + ARCH_RECORD_RETURN, &caller.pc))
 		return stop(k, WALK_NO_RULE);
 	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT))
 		return stop(k, WALK_NO_RULE);
-	return enter(k, caller);
+	return enter_caller(k, caller);
 }
 
 static bool needs_bp(struct row row)
@@ -120,7 +121,7 @@ static bool needs_bp(struct row row)
 	return row.kind == ROW_BP || row.kind == ROW_COMPLEX;
 }
 
-static bool step(struct walker *k, uint64_t lookup)
+static bool step_by_row(struct walker *k, uint64_t lookup)
 {
 	struct row row = learn_row(lookup);
 
@@ -196,7 +197,7 @@ void walk_try(const struct capture *c, struct walk *w)
 		lookup = k.interrupted ? k.regs.pc : k.regs.pc - 1;
 		w->pc[w->depth++] = MAX(lookup, (uint64_t)PSEUDO_LIMIT);
 		k.end = WALK_DEPTH;
-	} while (w->depth < STACK_DEPTH_MAX && step(&k, lookup));
+	} while (w->depth < STACK_DEPTH_MAX && step_by_row(&k, lookup));
 	w->end = k.end;
 	trim_our_frames(w);
 }
