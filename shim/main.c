@@ -214,7 +214,7 @@ static void start_profiler(int argc, char **argv)
 	sys_advise_bss();
 	modules_init();
 	last_thread_init();
-	child_init();
+	child_init(locks_turn_on_again);
 	births_turn_on();
 	code_keep();
 	heap_set_rate(settings.heap_rate);
@@ -230,7 +230,7 @@ static void start_profiler(int argc, char **argv)
 					 .version = PPROFSHIM_VERSION,
 					 .default_hz = settings.hz };
 	routes_init(&config);
-	tell_outcome(listener_start(&settings, &service));
+	tell_outcome(listener_start(settings.port, settings.key, &service));
 }
 
 static const char *program_path(void)

@@ -19,6 +19,8 @@
 #define FUTEX_WAIT_BITSET 9
 #define FUTEX_CMD_MASK	  0x7f /* in the low byte; the flags are above */
 
+#define LOCKS_BLOCK 1 /* locks.h */
+
 	.text
 
 /* Pushes what a call may destroy, and eax; the stack stays aligned to 16. */
@@ -57,7 +59,7 @@
 .endm
 
 	.hidden pprofshim_futex
-	.hidden pprofshim_futex_on
+	.hidden locks_on
 	.globl syscall
 	.type syscall, @function
 syscall:
@@ -77,15 +79,15 @@ syscall:
 	je 5f
 	cmpq $SYS_SETNS, %rdi
 	je 5f
-	jmpq *pprofshim_next_syscall(%rip)
+	jmpq *next_syscall(%rip)
 1:	SAVE
 	movl %esi, %edi
 	movl %edx, %esi
 	movq %rcx, %rdx
 	call pprofshim_before_seccomp
 	RESTORE
-	jmpq *pprofshim_next_syscall(%rip)
-2:	cmpb $0, pprofshim_futex_on(%rip)
+	jmpq *next_syscall(%rip)
+2:	testb $LOCKS_BLOCK, locks_on(%rip)
 	je 4f
 	movl %edx, %r11d
 	andl $FUTEX_CMD_MASK, %r11d
@@ -94,31 +96,35 @@ syscall:
 	je pprofshim_futex
 	cmpl $FUTEX_LOCK_PI, %r11d
 	je pprofshim_futex
-4:	jmpq *pprofshim_next_syscall(%rip)
+4:	jmpq *next_syscall(%rip)
 3:	SAVE
 	call pprofshim_before_exit
 	RESTORE
-	jmpq *pprofshim_next_syscall(%rip)
+	jmpq *next_syscall(%rip)
 5:	SAVE
 	call pprofshim_before_confinement
 	RESTORE
-	jmpq *pprofshim_next_syscall(%rip)
+	jmpq *next_syscall(%rip)
 	.cfi_endproc
 	.size syscall, . - syscall
 
 /* The first call of all: finds the next syscall(), then makes it. */
-	.globl pprofshim_first_syscall
-	.hidden pprofshim_first_syscall
-	.type pprofshim_first_syscall, @function
-pprofshim_first_syscall:
+	.type first_syscall, @function
+first_syscall:
 	.cfi_startproc
 	endbr64
 	SAVE
-	call pprofshim_find_syscall
+	call real_syscall
+	movq %rax, next_syscall(%rip)
 	RESTORE
-	jmpq *pprofshim_next_syscall(%rip)
+	jmpq *next_syscall(%rip)
 	.cfi_endproc
-	.size pprofshim_first_syscall, . - pprofshim_first_syscall
+	.size first_syscall, . - first_syscall
+
+	.data
+	.align 8
+next_syscall:
+	.quad first_syscall
 
 	.section .note.GNU-stack, "", @progbits
 	.section .note.gnu.property, "a"

@@ -1,24 +1,16 @@
-#include "shim/hooks/futex.h"
-
+/*
+ * Futex waits through libc's syscall(): how Rust's standard library, parking_lot
+ * and C++20's atomics wait.  The door is in syscall() in shim/arch, which looks itself
+ * whether waits are watched.
+ */
 #include <linux/futex.h>
 #include <stddef.h>
 
 #include "shim/hooks/locks.h"
-
-/* Read by syscall() in shim/arch. */
-extern unsigned char pprofshim_futex_on;
-__attribute__((visibility("hidden"))) unsigned char pprofshim_futex_on;
-
-/* Where syscall() goes on; see sandbox.c. */
-extern void (*pprofshim_next_syscall)(void) __attribute__((visibility("hidden")));
+#include "shim/real/real.h"
 
 long pprofshim_futex(long number, long word, long operation, long value, long timeout, long word2,
 		     long value3);
-
-void futex_turn_on(bool on)
-{
-	__atomic_store_n(&pprofshim_futex_on, on, __ATOMIC_RELAXED);
-}
 
 /* A word that had changed already (EAGAIN) was not waited for. */
 static bool has_waited(long result)
@@ -36,7 +28,7 @@ static uint64_t leaf_of(long operation)
 OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
 			       long word2, long value3)
 {
-	long (*next)(long, ...) = (long (*)(long, ...))pprofshim_next_syscall;
+	long (*next)(long, ...) = real()->syscall;
 	struct lock_wait w;
 	long result;
 

@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "shim/hooks/futex.h"
 #include "shim/life/life.h"
 #include "shim/real/late.h"
 
@@ -82,7 +81,6 @@ static bool is_rwlock_known(void)
 static void set_on(unsigned what)
 {
 	__atomic_store_n(&locks_on, what, __ATOMIC_RELEASE);
-	futex_turn_on(what & LOCKS_BLOCK);
 }
 
 void locks_turn_on(unsigned what)

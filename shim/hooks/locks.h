@@ -92,7 +92,10 @@ struct lock_functions {
 
 extern struct lock_functions next_lock __attribute__((visibility("hidden")));
 
-/* Which profiles the lock hooks record for: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: none. */
+/*
+ * Which profiles the lock hooks record for: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: none.
+ * Read by syscall() in shim/arch too.
+ */
 #define LOCKS_BLOCK 1U
 #define LOCKS_MUTEX 2U
 extern unsigned locks_on __attribute__((visibility("hidden")));

@@ -140,7 +140,7 @@ static void note_end(void)
 		last_thread_note_exit();
 }
 
-/* Called by syscall_x86_64.S before it makes exit(status), the end of one thread. */
+/* Called by syscall() in shim/arch before it makes exit(status), the end of one thread. */
 void pprofshim_before_exit(void);
 
 void pprofshim_before_exit(void)

@@ -20,7 +20,6 @@
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/site_at.h"
-#include "shim/hooks/locks.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/life.h"
 #include "shim/life/listener.h"
@@ -37,6 +36,7 @@
 /* Inherited by children, and then theirs. */
 static struct {
 	bool enabled;
+	void (*on_whole)(void);
 	int holder;	 /* the last of us that had a listener */
 	int forker;	 /* the last of us that called fork */
 	int parent;	 /* the forker that this process is a child of */
@@ -49,17 +49,13 @@ static struct {
 	atomic_bool busy; /* a thread starts or ends the listener */
 } child;
 
-void child_init(void)
+void child_init(void (*on_whole)(void))
 {
+	child.on_whole = on_whole;
 	child.holder = sys_getpid();
 	child.forker = child.holder;
 	child.noted_pid = child.holder;
 	child.enabled = true;
-}
-
-void child_disable(void)
-{
-	child.enabled = false;
 }
 
 int child_predecessor(void)
@@ -248,7 +244,7 @@ static void become_whole(void)
 		if (!life_move(LIFE_YOUNG, LIFE_WHOLE))
 			life_move(LIFE_WORKER, LIFE_WHOLE);
 	}
-	locks_turn_on_again();
+	child.on_whole();
 }
 
 /* On the listener's thread, as its last act but one: somebody else has the port. */

@@ -21,11 +21,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Children of this process may take over from now on.  Context: init. */
-void child_init(void);
-
-/* A filter forbids to ask for the parent: children stay dormant.  Context: init. */
-void child_disable(void);
+/*
+ * Children of this process may take over from now on.  `on_whole` is called each
+ * time that this process has become whole (again), by the listener.  Context: init.
+ */
+void child_init(void (*on_whole)(void));
 
 /* May the heap hooks record here?  True outside of children.  Context: hook. */
 bool child_records(void);

@@ -67,11 +67,6 @@ bool last_thread_is_leaving(void)
 	return atomic_load(&leaving);
 }
 
-void last_thread_init(void)
-{
-	main_thread = thread_pointer();
-}
-
 void last_thread_after_fork(void)
 {
 	main_thread = sys_gettid() == sys_getpid() ? thread_pointer() : 0;
@@ -94,7 +89,7 @@ void last_thread_note_cancel(uint64_t thread)
 /* Main's remains, the undertaker and the listener. */
 #define NOBODY_ELSE 3
 
-bool last_thread_should_go(int64_t now_ns, int64_t *again_ns)
+static bool should_go(int64_t now_ns, int64_t *again_ns)
 {
 	if (!atomic_load_explicit(&main_left, memory_order_acquire))
 		return false;
@@ -103,4 +98,10 @@ bool last_thread_should_go(int64_t now_ns, int64_t *again_ns)
 	if (now_ns + LOOK_EVERY_NS < *again_ns)
 		*again_ns = now_ns + LOOK_EVERY_NS;
 	return false;
+}
+
+void last_thread_init(void)
+{
+	main_thread = thread_pointer();
+	listener_end_when(should_go);
 }

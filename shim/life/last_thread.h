@@ -23,12 +23,6 @@ void last_thread_note_exit(void);
 /* Called before `thread`, a pthread_t, is cancelled.  Context: hook. */
 void last_thread_note_cancel(uint64_t thread);
 
-/*
- * Whether the listener is to go now; *again_ns is lowered to when it should ask again.
- * Context: listener.
- */
-bool last_thread_should_go(int64_t now_ns, int64_t *again_ns);
-
 /* Main has left, or is about to.  Context: hook. */
 bool last_thread_is_leaving(void);
 

@@ -15,7 +15,6 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/wake.h"
 #include "sampler/process/peek.h"
-#include "shim/life/last_thread.h"
 #include "shim/life/life.h"
 #include "shim/real/real.h"
 
@@ -34,7 +33,8 @@
 #endif
 
 static struct {
-	const struct settings *settings;
+	uint16_t port;
+	const char *key;
 	const struct http_service *service;
 	uint32_t outcome;  /* futex word, enum listener_outcome */
 	volatile int stop; /* futex word */
@@ -44,6 +44,7 @@ static struct {
 	void *stack;
 	int64_t until_ns; /* when to stop trying to have the port */
 	void (*on_port)(void), (*on_lost)(void);
+	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
 	bool no_niceties;
 	int wake_fd;
 } listener;
@@ -130,17 +131,17 @@ static bool wait_for_port(int64_t ns)
 		return false;
 	say(LISTENER_PORT_TAKEN);
 	sleep_ns(ns);
-	return !listener.stop && !last_thread_should_go(sys_now_ns(), &never);
+	return !listener.stop && !listener.should_go(sys_now_ns(), &never);
 }
 
 /* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
-	int fd = http_listen(listener.settings->port);
+	int fd = http_listen(listener.port);
 
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS))
-		fd = http_listen(listener.settings->port);
+		fd = http_listen(listener.port);
 	return fd;
 }
 
@@ -153,7 +154,7 @@ static int64_t do_due_work(int64_t now_ns)
 		return now_ns;
 	again = listener.service->do_due(now_ns);
 
-	if (last_thread_should_go(now_ns, &again)) {
+	if (listener.should_go(now_ns, &again)) {
 		listener.stop = 1;
 		return now_ns; /* it is looked at after the poll */
 	}
@@ -174,7 +175,7 @@ static void serve(int fd)
 	if (listener.on_port)
 		listener.on_port();
 	say(LISTENER_SERVING);
-	http_serve(fd, listener.settings->key, &service, &listener.stop);
+	http_serve(fd, listener.key, &service, &listener.stop);
 	sys_close(fd);
 }
 
@@ -240,10 +241,11 @@ static void wait_while(enum listener_outcome was, int64_t until_ns)
 	}
 }
 
-enum listener_outcome listener_start(const struct settings *settings,
+enum listener_outcome listener_start(uint16_t port, const char *key,
 				     const struct http_service *service)
 {
-	listener.settings = settings;
+	listener.port = port;
+	listener.key = key;
 	listener.service = service;
 	listener.until_ns = INT64_MAX;
 	if (!create()) {
@@ -261,6 +263,11 @@ bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lo
 	listener.on_lost = on_lost;
 	say(LISTENER_PENDING);
 	return create();
+}
+
+void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns))
+{
+	listener.should_go = should_go;
 }
 
 void listener_after_fork(void)

@@ -6,9 +6,9 @@
 #define SHIM_LIFE_LISTENER_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "http/server.h"
-#include "shim/settings.h"
 
 enum listener_outcome {
 	LISTENER_PENDING, /* it has not said yet */
@@ -20,11 +20,17 @@ enum listener_outcome {
 
 /*
  * Starts the thread and waits, a fifth of a second at most, until it knows whether
- * it has the port.  `settings` and `service` are borrowed for ever.
+ * it has the port.  `key` (see http_serve) and `service` are borrowed for ever.
  * Context: init.
  */
-enum listener_outcome listener_start(const struct settings *settings,
+enum listener_outcome listener_start(uint16_t port, const char *key,
 				     const struct http_service *service);
+
+/*
+ * Asks `should_go` at each turn whether the listener is to end; it lowers *again_ns
+ * to when it wants to be asked again.  Context: init, before the start.
+ */
+void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns));
 
 /*
  * Starts a listener of this process in the place of one that is gone (a child's

@@ -24,6 +24,11 @@ COLD NOINLINE void real_fill(void)
 	atomic_store_explicit(&real_is_filled, true, memory_order_release);
 }
 
+long (*real_syscall(void))(long, ...)
+{
+	return real()->syscall;
+}
+
 bool real_has_threads(void)
 {
 	return real()->pthread_create != missing_pthread_create;

@@ -119,6 +119,9 @@ static inline const struct real *real(void)
 	return &real_table;
 }
 
+/* real()->syscall, for assembly.  Context: hook. */
+long (*real_syscall(void))(long, ...);
+
 /* False: the program has no threads so far.  Context: init. */
 bool real_has_threads(void);
 

@@ -97,15 +97,3 @@ void pprofshim_before_confinement(long number, unsigned long first, unsigned lon
 	else if (number == SYS_setns)
 		park_before_setns((int)second);
 }
-
-/* Where syscall() in shim/arch jumps to: at first to the code that calls the next function. */
-void pprofshim_first_syscall(void);
-void pprofshim_find_syscall(void);
-
-__attribute__((visibility("hidden"))) void (*pprofshim_next_syscall)(void) =
-	pprofshim_first_syscall;
-
-void pprofshim_find_syscall(void)
-{
-	pprofshim_next_syscall = (void (*)(void))real()->syscall;
-}
