@@ -229,8 +229,10 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 static void write_signal(int number, struct text *t)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++) {
-		if (signal_names[i].number == number)
-			return text_str(t, signal_names[i].name);
+		if (signal_names[i].number == number) {
+			text_str(t, signal_names[i].name);
+			return;
+		}
 	}
 	text_i64(t, number);
 }

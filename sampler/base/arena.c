@@ -53,11 +53,15 @@ void *arena_alloc(struct arena *a, size_t bytes)
 {
 	void *p;
 
-	if (bytes > a->limit)
-		return counter_add(COUNTER_ARENA_REFUSED, 1), NULL;
+	if (bytes > a->limit) {
+		counter_add(COUNTER_ARENA_REFUSED, 1);
+		return NULL;
+	}
 	bytes = ALIGN_UP(MAX(bytes, 1UL), 16);
-	if (!has_room(a, bytes) && !add_chunk(a, bytes))
-		return counter_add(COUNTER_ARENA_REFUSED, 1), NULL;
+	if (!has_room(a, bytes) && !add_chunk(a, bytes)) {
+		counter_add(COUNTER_ARENA_REFUSED, 1);
+		return NULL;
+	}
 	p = (char *)a->chunk + a->used;
 	a->used += bytes;
 	return p;

@@ -76,7 +76,9 @@ void *permanent_alloc(struct permanent *p, size_t bytes)
 
 		if (at)
 			return at;
-		if (!add_chunk(p, c))
-			return counter_add(COUNTER_ARENA_REFUSED, 1), NULL;
+		if (!add_chunk(p, c)) {
+			counter_add(COUNTER_ARENA_REFUSED, 1);
+			return NULL;
+		}
 	}
 }

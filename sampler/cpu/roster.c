@@ -59,10 +59,14 @@ static void add_thread(int tid)
 {
 	struct thread *t = thread_claim(tid);
 
-	if (!t)
-		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
-	if (atomic_load(&roster.newborn) != roster.newborn_seen && thread_twin(t))
-		return arm_end(t);
+	if (!t) {
+		counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+		return;
+	}
+	if (atomic_load(&roster.newborn) != roster.newborn_seen && thread_twin(t)) {
+		arm_end(t);
+		return;
+	}
 	take_known_stack(t);
 	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
 	arm_other(t, carrier(), period());
@@ -179,8 +183,10 @@ static void index_record(struct thread *t, void *arg)
 	if (t->dump_id)
 		return;
 	t->found = false;
-	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED)
-		return thread_recycle(t);
+	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED) {
+		thread_recycle(t);
+		return;
+	}
 	if (!*slot || t->newborn) /* of twins, the thread's own */
 		*slot = t;
 }
@@ -220,8 +226,10 @@ static void check_record(struct thread *t, void *arg)
 
 	if (t->dump_id)
 		return;
-	if (cpu < 0 || (s->listed && !t->found))
-		return end_at(t, t->cpu_seen_ns);
+	if (cpu < 0 || (s->listed && !t->found)) {
+		end_at(t, t->cpu_seen_ns);
+		return;
+	}
 	if (state == THREAD_ARMED)
 		check_armed(t, used);
 	else if (state == THREAD_PAUSED)
@@ -252,8 +260,10 @@ void roster_scan(void)
 {
 	struct scan s = { .slot = sys_map(SEEN_SLOTS * sizeof(*s.slot)) };
 
-	if (!s.slot)
-		return counter_add(COUNTER_ARENA_REFUSED, 1);
+	if (!s.slot) {
+		counter_add(COUNTER_ARENA_REFUSED, 1);
+		return;
+	}
 	index_and_look(&s);
 	sys_unmap(s.slot, SEEN_SLOTS * sizeof(*s.slot));
 	stack_bounds_resolve();
@@ -367,8 +377,10 @@ static void start_self(void)
 {
 	struct thread *t = thread_claim(sys_gettid());
 
-	if (!t)
-		return counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+	if (!t) {
+		counter_add(COUNTER_CPU_THREADS_UNTRACKED, 1);
+		return;
+	}
 	t->newborn = true;
 	end_twin(t);
 	take_known_stack(t);

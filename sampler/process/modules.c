@@ -132,8 +132,10 @@ static struct module *read_module(uint64_t at, const struct link_map *l, bool is
 {
 	struct module *m;
 
-	if (table.count == MODULE_MAX)
-		return counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1), NULL;
+	if (table.count == MODULE_MAX) {
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+		return NULL;
+	}
 	m = arena_alloc(&table.arena, sizeof(*m));
 	if (!m)
 		return NULL;
@@ -261,8 +263,10 @@ static void rebuild_index(void)
 
 static void add_module(struct module *m)
 {
-	if (table.count == MODULE_MAX)
-		return counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+	if (table.count == MODULE_MAX) {
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+		return;
+	}
 	m->born = table.generation;
 	table.module[table.count++] = m;
 }

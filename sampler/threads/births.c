@@ -129,8 +129,10 @@ void birth_begins(struct site *site)
 	int tid = sys_gettid();
 
 	mine = site ? take_place(tid) : NULL;
-	if (!mine)
-		return counter_add(COUNTER_THREADCREATE_UNKNOWN, site != NULL);
+	if (!mine) {
+		counter_add(COUNTER_THREADCREATE_UNKNOWN, site != NULL);
+		return;
+	}
 	mine->order = atomic_fetch_add_explicit(&births_begun, 1, memory_order_relaxed);
 	atomic_store_explicit(&mine->site, site, memory_order_relaxed);
 	my_word = word_of((uint32_t)tid);

@@ -314,8 +314,12 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 
 	if (module_find(pc, modules_generation()))
 		run_in_library(probe, &job);
-	else if (modules_have_come()) /* kept, a hook would follow it at once */
-		return met_newcomer = true, job.row;
+	else if (modules_have_come()) {
+		/* not stored: with a stored ROW_NONE hooks would follow the frame pointer here
+		 * before the new object is known */
+		met_newcomer = true;
+		return job.row;
+	}
 	rows_add(pc, job.row);
 	return job.row;
 }

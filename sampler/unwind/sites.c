@@ -17,8 +17,10 @@ static uint64_t hash_of(const uint64_t *pc, uint32_t depth, uint32_t generation)
 {
 	uint64_t h = depth ^ (uint64_t)generation << 32;
 
-	for (uint32_t i = 0; i < depth; i++)
-		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15ULL, h ^= h >> 29;
+	for (uint32_t i = 0; i < depth; i++) {
+		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15ULL;
+		h ^= h >> 29;
+	}
 	return h;
 }
 

@@ -217,8 +217,10 @@ static COLD NOINLINE void sampled_free(void *p)
 
 EXPORT void free(void *p)
 {
-	if (LIKELY(!live_maybe(p)))
-		return next.free(p);
+	if (LIKELY(!live_maybe(p))) {
+		next.free(p);
+		return;
+	}
 	sampled_free(p);
 }
 

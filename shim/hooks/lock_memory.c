@@ -136,10 +136,12 @@ static int lock_present(struct maps_reader *r, int flags)
 		sort_out(r, flags);
 	else if (errno == EINVAL) /* Linux before 4.4, or flags that there are not */
 		return real()->mlockall(flags);
-	else if (errno == ENOMEM && fits_without_own(r))
-		return errno = before, lock_others(r, flags);
-	else
+	else if (errno == ENOMEM && fits_without_own(r)) {
+		errno = before;
+		return lock_others(r, flags);
+	} else {
 		return -1;
+	}
 	errno = before;
 	return 0;
 }

@@ -416,8 +416,10 @@ static void compare_all(const ucontext_t *uc, const struct walk *w)
 
 	stepped.compared++;
 	trace_with_libunwind(uc, &theirs);
-	if (is_without_root(w, &theirs))
-		return note_lost(w, &theirs);
+	if (is_without_root(w, &theirs)) {
+		note_lost(w, &theirs);
+		return;
+	}
 	for (uint32_t i = 0; i < w->depth && w->pc[i] >= PSEUDO_LIMIT; i++)
 		stepped.kind[learn_row(w->pc[i]).kind]++;
 	if (!theirs.complete)
