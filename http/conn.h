@@ -18,8 +18,8 @@
 #include <sys/uio.h>
 
 #include "http/body.h"
+#include "http/exchange.h"
 #include "http/guard.h"
-#include "http/server.h"
 
 #define CONN_HEAD_MAX  8192		     /* bytes of a request's head */
 #define CONN_IN_BYTES  (CONN_HEAD_MAX + 512) /* room for a body's bytes behind a full head */

@@ -7,7 +7,8 @@
 #ifndef HTTP_HANDLERS_H
 #define HTTP_HANDLERS_H
 
-#include "http/routes.h"
+#include "http/exchange.h"
+#include "http/routes_config.h"
 
 /* One row of the table: a path below /debug/pprof/. */
 struct route {
@@ -18,13 +19,8 @@ struct route {
 	uint64_t (*count)(void); /* of what it has collected; NULL: nothing to count */
 };
 
-/* The rows, in the order of the index. */
-const struct route *routes_all(size_t *count);
-
-const struct routes_config *routes_config(void);
-
-/* pages.c */
-void index_route(struct http_exchange *x, const struct http_request *r);
+/* pages.c; the index shows these rows in their order */
+void index_page(struct http_exchange *x, const struct route *route, size_t count);
 void cmdline_route(struct http_exchange *x, const struct http_request *r);
 void shim_route(struct http_exchange *x, const struct http_request *r);
 void trace_route(struct http_exchange *x, const struct http_request *r);

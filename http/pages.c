@@ -55,30 +55,27 @@ static void index_description(struct text *t, const struct route *route)
 	text_str(t, "</li>\n");
 }
 
-static void index_each(struct text *t, void (*write)(struct text *, const struct route *))
+static void index_each(struct text *t, const struct route *route, size_t count,
+		       void (*write)(struct text *, const struct route *))
 {
-	size_t count;
-	const struct route *route = routes_all(&count);
-
 	for (size_t i = 0; i < count; i++)
 		if (route[i].link)
 			write(t, &route[i]);
 }
 
-void index_route(struct http_exchange *x, const struct http_request *r)
+void index_page(struct http_exchange *x, const struct route *route, size_t count)
 {
 	struct text t = page_begin(x);
 
-	(void)r;
 	if (!t.at) {
 		http_error(x, 500, "Out of memory.");
 		return;
 	}
 	index_head(&t);
 	text_str(&t, "<table>\n<tr><th>Count</th><th>Profile</th></tr>\n");
-	index_each(&t, index_row);
+	index_each(&t, route, count, index_row);
 	text_str(&t, "</table>\n<h2>What they show</h2>\n<ul>\n");
-	index_each(&t, index_description);
+	index_each(&t, route, count, index_description);
 	text_str(&t, "</ul>\n<p>pprofshim ");
 	text_str(&t, routes_config()->version);
 	text_str(&t, "</p>\n</body>\n</html>\n");

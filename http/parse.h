@@ -19,12 +19,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define HTTP_HEADERS_MAX 64
+#include "http/slice.h"
 
-struct http_slice {
-	const char *at;
-	size_t len;
-};
+#define HTTP_HEADERS_MAX 64
 
 struct http_header {
 	struct http_slice name;
@@ -82,14 +79,5 @@ size_t http_decode(struct http_slice in, bool plus, char *out, size_t size);
 
 /* The value of a hexadecimal digit, or -1. */
 int http_hex_digit(char c);
-
-/* Slices against C strings. */
-bool slice_equals(struct http_slice s, const char *text);
-bool slice_equals_nocase(struct http_slice s, const char *text);
-bool slice_starts_nocase(struct http_slice s, const char *text);
-struct http_slice slice_from(struct http_slice s, size_t start);
-
-/* The list element `token` in a value like "close, TE" (case-insensitive). */
-bool slice_lists(struct http_slice value, const char *token);
 
 #endif

@@ -75,24 +75,6 @@ static const struct route routes[] = {
 	{ .name = "trace", .serve = trace_route },
 };
 
-static struct routes_config settings;
-
-void routes_init(const struct routes_config *config)
-{
-	settings = *config;
-}
-
-const struct routes_config *routes_config(void)
-{
-	return &settings;
-}
-
-const struct route *routes_all(size_t *count)
-{
-	*count = ARRAY_SIZE(routes);
-	return routes;
-}
-
 static bool is_symbol(const struct http_request *r)
 {
 	return slice_equals(r->path, PREFIX "symbol");
@@ -218,7 +200,7 @@ static void serve_below(struct http_exchange *x, const struct http_request *r)
 	if (name[0])
 		serve_name(x, r, name);
 	else
-		index_route(x, r);
+		index_page(x, routes, ARRAY_SIZE(routes));
 }
 
 /*

@@ -1,114 +1,16 @@
 /*
  * The listener's loop: one thread, one poll(), many connections, HTTP/1.1 with
  * keep-alive.  Knows nothing of profiles; routes.c answers through the calls
- * below.  With nobody connected and no work due it sleeps without a timeout.
+ * of exchange.h.  With nobody connected and no work due it sleeps without a timeout.
  *
  * Context: listener, all of it.
  */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
-#include "http/parse.h"
-#include "sampler/base/arena.h"
-
-struct http_exchange; /* one request being answered */
-
-struct http_response {
-	int status;
-	const char *content_type; /* NULL: text/plain; charset=utf-8 */
-	const char *filename;	  /* NULL, or a Content-Disposition attachment's name */
-	const char *extra;	  /* NULL, or complete header lines, each with CRLF */
-	const void *body;
-	size_t body_len;
-};
-
-/* An answer that is made later (a profile being collected). */
-struct http_pending {
-	int64_t due_ns; /* CLOCK_MONOTONIC */
-	void *arg;
-	/* At due_ns: must call http_finish(), http_abort() or http_again(). */
-	void (*due)(struct http_exchange *x, void *arg);
-	/* Instead of due: the client went away; give everything back. */
-	void (*gone)(void *arg);
-};
-
-/* What one connection may take. */
-struct http_limits {
-	size_t connections; /* at most HTTP_CONNECTIONS_MAX */
-	int64_t head_ns;    /* from a request's first byte, or the connection, to its empty line */
-	int64_t idle_ns;    /* between two requests */
-	int64_t stall_ns;   /* a body or an answer without any progress */
-	int64_t linger_ns;  /* after the last answer, until the client closes too */
-};
-
-#define HTTP_CONNECTIONS_MAX 512
-
-extern const struct http_limits http_limits_default;
-
-struct http_service {
-	/*
-	 * Answers one complete, authorized request: http_respond(), http_error() or http_begin().
-	 * `r` is valid until it returns, the bytes that `r` points to until the answer is sent.
-	 */
-	void (*serve)(struct http_exchange *x, const struct http_request *r);
-	/*
-	 * Periodic work.  Called before every poll with the current time; returns when it wants to
-	 * be called again (CLOCK_MONOTONIC ns), INT64_MAX for never.  NULL: there is none.
-	 */
-	int64_t (*do_due)(int64_t now_ns);
-	/*
-	 * How many bytes of body this request may bring; 0 for one that needs none (a small body
-	 * is then read and dropped).  NULL: no request needs one.
-	 */
-	size_t (*body_limit)(const struct http_request *r);
-	const struct http_limits *limits; /* NULL: http_limits_default */
-	/*
-	 * A descriptor that ends the sleep when it becomes readable; do_due() is to empty it.
-	 * 0: none (the listening socket, which is older, has a lower number).
-	 */
-	int wake_fd;
-};
-
-/* Memory for this exchange: released after the last byte is sent. */
-struct arena *http_arena(struct http_exchange *x);
-
-/* Sends a whole answer.  Copies nothing: body and extra must be static or in http_arena(). */
-void http_respond(struct http_exchange *x, const struct http_response *r);
-
-/*
- * Go's error form: text/plain, X-Go-Pprof: 1, message and newline.  The message
- * is static or in http_arena().
- */
-void http_error(struct http_exchange *x, int status, const char *message);
-
-/* The same with more header lines, as in http_response.extra. */
-void http_error_extra(struct http_exchange *x, int status, const char *message, const char *extra);
-
-/*
- * Sends the head of a 200 now (chunked for HTTP/1.1, until close for 1.0) and
- * waits for `w`.  The body fields of `r` are ignored.
- *
- * The answer to HEAD ends with the head: pass NULL for `w`, so that nothing is
- * started for it.  (A pending answer passed all the same is told that the client is gone.)
- */
-void http_begin(struct http_exchange *x, const struct http_response *r,
-		const struct http_pending *w);
-
-/* Sends the body of an answer begun by http_begin(); body as in http_respond(). */
-void http_finish(struct http_exchange *x, const void *body, size_t len);
-
-/*
- * From within due(): the answer needs more time, and due() is to be called again at `due_ns`.
- * Work that takes long is done in slices this way, so that other connections are served in between.
- */
-void http_again(struct http_exchange *x, int64_t due_ns);
-
-/* Ends an answer begun by http_begin() so that the client sees that it is broken. */
-void http_abort(struct http_exchange *x);
+#include "http/exchange.h"
 
 /*
  * Opens the listening socket on 127.0.0.1:port.  Returns the descriptor or
