@@ -69,25 +69,25 @@ def matrix_of(name):
     compare(f'{name}, preloaded after', 'heap_torture', f'{SHIM}:{path}', expected)
 
 
-def test_glibc():
+def test_glibc_torture_is_as_without_us():
     expected = outcome('heap_torture', '')
     check('glibc: the torture itself is well', expected[0] == 'status 0', expected)
     compare('glibc', 'heap_torture', SHIM, expected)
 
 
-def test_jemalloc():
+def test_jemalloc_in_every_order_of_preloads():
     matrix_of('jemalloc')
 
 
-def test_tcmalloc():
+def test_tcmalloc_in_every_order_of_preloads():
     matrix_of('tcmalloc')
 
 
-def test_mimalloc():
+def test_mimalloc_in_every_order_of_preloads():
     matrix_of('mimalloc')
 
 
-def test_faketime():
+def test_faketime_that_allocates_before_main():
     """Its hooks allocate before main and ask dlsym for much."""
     if not os.path.exists(FAKETIME):
         return harness.skip('faketime', FAKETIME + ' is not installed')
@@ -341,11 +341,11 @@ def test_a_plugin_of_a_moment_is_named():
 
 
 if __name__ == '__main__':
-    harness.run(test_glibc, test_jemalloc, test_tcmalloc, test_mimalloc, test_faketime,
-                test_coverage_is_told,
-                test_successful_calls_change_neither_errno_nor_fpu_flags,
-                test_free_of_null_finds_nothing, test_a_signal_handler_may_come_at_any_moment,
-                test_a_vfork_child_shares_our_books,
-                test_threads_in_each_others_addresses_are_counted_exactly, test_children_free_what_was_allocated_early,
-                test_a_constructor_forks, test_stacks_never_name_the_wrong_module,
-                test_a_plugin_of_a_moment_is_named)
+    harness.run(test_glibc_torture_is_as_without_us, test_jemalloc_in_every_order_of_preloads,
+        test_tcmalloc_in_every_order_of_preloads, test_mimalloc_in_every_order_of_preloads,
+        test_faketime_that_allocates_before_main, test_coverage_is_told,
+        test_successful_calls_change_neither_errno_nor_fpu_flags, test_free_of_null_finds_nothing,
+        test_a_signal_handler_may_come_at_any_moment, test_a_vfork_child_shares_our_books,
+        test_threads_in_each_others_addresses_are_counted_exactly,
+        test_children_free_what_was_allocated_early, test_a_constructor_forks,
+        test_stacks_never_name_the_wrong_module, test_a_plugin_of_a_moment_is_named)

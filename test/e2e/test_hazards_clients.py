@@ -237,7 +237,7 @@ def test_children_are_silent():
     same('children of a shell under the preload', in_any_order(result), in_any_order(expected))
 
 
-def test_only():
+def test_only_the_program_that_matches_answers():
     script = 'read x; sh -c "true"; exec "%s" spin 100000' % harness.fixture('hostile_signals')
     with Target('/bin/sh', '-c', script, env={'PPROF_ONLY': 'hostile_*'}) as t:
         poll(lambda: 'sh' in harness.read('/proc/%d/comm' % t.pid), 5)
@@ -265,4 +265,5 @@ if __name__ == '__main__':
     run(test_clients_that_vanish, test_client_killed_in_a_download,
         test_an_aborted_profile_gives_its_timers_back, test_slow_clients, test_port_taken_before,
         test_port_given_up_to_nobody, test_key_stays_secret, test_environment_is_left_alone,
-        test_children_are_silent, test_only, test_descriptors_of_children)
+        test_children_are_silent, test_only_the_program_that_matches_answers,
+        test_descriptors_of_children)

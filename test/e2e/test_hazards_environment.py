@@ -44,7 +44,7 @@ def under_everything(name, *args, first=True, **options):
     return got, e.bodies
 
 
-def test_layout():
+def test_the_block_of_arguments_stays_in_one_piece():
     """As in the hands of nginx, postgres or sshd, which write their titles over the block."""
     got, _ = under_everything(ENV, 'layout')
     expected = plain(ENV, 'layout')
@@ -68,7 +68,7 @@ def test_masks_of_children():
         same('and the status', (got.code, got.err), (expected.code, expected.err))
 
 
-def test_toggles():
+def test_flags_of_signal_actions_read_back():
     got, _ = under_everything(ENV, 'toggles')
     same('siginterrupt and the flags of actions', got.seen(), plain(ENV, 'toggles').seen())
 
@@ -117,5 +117,6 @@ def test_busy_before_main():
 
 
 if __name__ == '__main__':
-    run(test_layout, test_environment_changes, test_masks_of_children, test_toggles,
-        test_actions_of_a_start, test_busy_before_main)
+    run(test_the_block_of_arguments_stays_in_one_piece, test_environment_changes,
+        test_masks_of_children, test_flags_of_signal_actions_read_back, test_actions_of_a_start,
+        test_busy_before_main)

@@ -104,11 +104,11 @@ def how_often(short):
     return 1000 if seconds(0) >= 60 else rounds(short)
 
 
-def test_ends():
+def test_each_way_to_end_has_its_status():
     each_way(ENDS, how_often(10), NO_CORE)
 
 
-def test_leaving():
+def test_each_way_to_leave_main_has_its_status():
     each_way(LEAVES, how_often(5), FEW_FILES)
 
 
@@ -133,7 +133,7 @@ def test_closed_descriptors():
         same('status with 0, 1 and 2 closed', got.returncode, expected.returncode)
 
 
-def test_limits():
+def test_limits_on_memory_and_descriptors_at_the_end():
     megabyte = 1 << 20
     # the program needs 10 of it, and 6 hold our file and what it maps at the start
     for how, what, value in (('limit-as', resource.RLIMIT_AS, 20 * megabyte),
@@ -178,7 +178,7 @@ def test_read_only_root():
     same('on a read-only root', got.seen(), plain(EXIT, 'limit', prefix=prefix).seen())
 
 
-def test_copies():
+def test_two_copies_of_us_in_one_program():
     copy, link = os.path.join(harness.work, 'copy.so'), os.path.join(harness.work, 'link.so')
     shutil.copy(SHIM, copy)
     os.symlink(SHIM, link)
@@ -229,6 +229,8 @@ def test_allocations_under_a_filter():
 
 
 if __name__ == '__main__':
-    run(test_ends, test_leaving, test_main_gone_by_system_call, test_closed_descriptors,
-        test_limits, test_no_proc, test_read_only_root, test_copies, test_loaded_late,
-        test_filters_that_kill, test_allocations_under_a_filter)
+    run(test_each_way_to_end_has_its_status, test_each_way_to_leave_main_has_its_status,
+        test_main_gone_by_system_call, test_closed_descriptors,
+        test_limits_on_memory_and_descriptors_at_the_end, test_no_proc, test_read_only_root,
+        test_two_copies_of_us_in_one_program, test_loaded_late, test_filters_that_kill,
+        test_allocations_under_a_filter)

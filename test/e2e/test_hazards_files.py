@@ -19,7 +19,7 @@ def milliseconds(short):
     return int(1000 * seconds(short))
 
 
-def test_waits():
+def test_idle_threads_see_no_early_return():
     got, blobs = with_and_without_stderr('idle threads in calls that end with EINTR',
                                          'hostile_waits', milliseconds(6))
     interrupted, calls = (int(n) for n in got.err.split())
@@ -71,7 +71,7 @@ def test_own_descriptors_are_the_only_ones():
         same('descriptors of the target', sorted(fds), [0, 1, 2])
 
 
-def test_locks():
+def test_record_locks_survive_our_reading():
     """A file that is locked and in the maps: symbols are read from it, the lock stays."""
     path = os.path.join(harness.work, 'code')
     with open(path, 'wb') as f:  # mov rax, rdi; 1: dec rax; jnz 1b; ret
@@ -122,6 +122,6 @@ def test_no_writes_into_files():
 
 
 if __name__ == '__main__':
-    run(test_waits, test_closes_everything, test_opens_the_lowest,
-        test_own_descriptors_are_the_only_ones, test_locks, test_closed_pipe,
-        test_no_writes_into_files)
+    run(test_idle_threads_see_no_early_return, test_closes_everything, test_opens_the_lowest,
+        test_own_descriptors_are_the_only_ones, test_record_locks_survive_our_reading,
+        test_closed_pipe, test_no_writes_into_files)

@@ -96,7 +96,7 @@ def into_background(mode, wait='poll'):
         return took
 
 
-def test_background():
+def test_a_daemon_answers_on_the_same_port():
     for mode in 'daemon', 'detach', 'double', 'handshake':
         into_background(mode, 'busy')
     for i, wait in enumerate(WAITS):
@@ -109,7 +109,7 @@ def test_background_often():
         into_background('detach', 'suspend')
 
 
-def test_handlers():
+def test_no_takeover_inside_a_signal_handler():
     """A safe point may be called by a handler that interrupted malloc."""
     for _ in range(rounds(3)):
         with Target(FORK, 'reap') as t, ending(lambda: told_pids(t)):
@@ -119,7 +119,7 @@ def test_handlers():
             check('a daemon whose handler waits answers', poll(t.answers, 10))
 
 
-def test_workers():
+def test_one_orphan_of_many_workers_takes_over():
     for wait in 'epoll', 'suspend':
         with Target(FORK, 'workers', wait) as t, ending(lambda: told_pids(t)):
             t.wait_ready()
@@ -162,7 +162,7 @@ def test_old_worker():
             'alloc_space').get('wait_churn', 0) > before + 1e7, 60))
 
 
-def test_storm():
+def test_forks_under_load_end_as_without_us():
     expected = ('status 0', 'forks: done\n', '')
     for rate in '1', '65536':
         with Target(FORK, 'storm', seconds(2), env={'PPROF_HEAP_RATE': rate},
@@ -177,7 +177,7 @@ def test_storm():
                 check('a profile has samples', profile.total('cpu') > 0)
 
 
-def test_spawns():
+def test_children_on_our_memory_harm_nothing():
     with Target(FORK, 'spawn', seconds(2), env={'PPROF_HEAP_RATE': '1'},
                 limit=seconds(2) + 60) as t:
         t.wait_ready()
@@ -188,7 +188,7 @@ def test_spawns():
         check('profiles were taken', p.blobs)
 
 
-def test_exec():
+def test_a_program_that_executes_itself_answers():
     with Target(FORK, 'exec', 30) as t:
         check('a program that executed itself 30 times answers', t.wait_ready())
         same('the same process', poll(lambda: told_pids(t), 10), [t.pid])
@@ -196,7 +196,7 @@ def test_exec():
         same('nothing is said', t.output(1), '')
 
 
-def test_interrupted():
+def test_waits_in_pieces_are_interrupted_as_whole_ones():
     n = rounds(200)
     same('waits in pieces are interrupted as whole ones', plain(FORK, 'interrupt', 40).seen(),
          ('status 0', 'worker: 0\n', ''))
@@ -260,7 +260,7 @@ class Server:
                   self.threads()[-1] == 2, self.threads())
 
 
-def test_nginx():
+def test_nginx_master_and_workers():
     if not shutil.which('nginx', path=os.environ['PATH'] + ':/usr/sbin'):
         return skip('nginx', 'not installed')
     nginx = shutil.which('nginx', path=os.environ['PATH'] + ':/usr/sbin')
@@ -310,7 +310,7 @@ def cow_bytes(preload, env):
         p.wait()
 
 
-def test_redis():
+def test_redis_in_the_background():
     if not shutil.which('redis-server') or not shutil.which('redis-cli'):
         return skip('redis', 'not installed')
     port = harness.free_port()
@@ -325,7 +325,7 @@ def test_redis():
     check('redis: a save copies 1 MiB more at most', more <= 1 << 20, more)
 
 
-def test_apache():
+def test_apache_prefork_in_the_background():
     apache = shutil.which('apache2', path=os.environ['PATH'] + ':/usr/sbin')
     modules = '/usr/lib/apache2/modules/mod_'
     if not apache or os.geteuid() != 0:
@@ -343,7 +343,7 @@ def test_apache():
                                   if ':notice]' not in line], [])
 
 
-def test_gunicorn():
+def test_gunicorn_in_the_background():
     if not shutil.which('gunicorn'):
         return skip('gunicorn', 'not installed')
     folder, port = harness.work, harness.free_port()
@@ -358,6 +358,10 @@ def test_gunicorn():
 
 
 if __name__ == '__main__':
-    run(test_background, test_background_often, test_handlers, test_workers, test_old_worker,
-        test_storm, test_spawns, test_exec, test_interrupted, test_nginx, test_redis, test_apache,
-        test_gunicorn)
+    run(test_a_daemon_answers_on_the_same_port, test_background_often,
+        test_no_takeover_inside_a_signal_handler, test_one_orphan_of_many_workers_takes_over,
+        test_old_worker, test_forks_under_load_end_as_without_us,
+        test_children_on_our_memory_harm_nothing, test_a_program_that_executes_itself_answers,
+        test_waits_in_pieces_are_interrupted_as_whole_ones, test_nginx_master_and_workers,
+        test_redis_in_the_background, test_apache_prefork_in_the_background,
+        test_gunicorn_in_the_background)

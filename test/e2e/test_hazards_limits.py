@@ -54,7 +54,7 @@ def alike(what, *args, **options):
           'got %r, expected %r' % (got, expected))
 
 
-def test_memory():
+def test_little_address_space_and_no_locked_memory():
     alike('40 MiB of address space', 'memory', preexec=limit(resource.RLIMIT_AS, 40 << 20))
     alike('no locked memory', 'locked', preexec=limit(resource.RLIMIT_MEMLOCK, 0))
 
@@ -79,7 +79,7 @@ def locked_memory(preload):
         return idle, idle, idle
 
 
-def test_locked():
+def test_mlockall_locks_little_of_ours():
     if os.geteuid() != 0:
         return skip('mlockall', ROOT_ONLY)
     plain_idle = locked_memory('')[0]
@@ -133,7 +133,7 @@ def test_huge_pages():
         t.finish()
 
 
-def test_queue():
+def test_few_queued_signals_are_left_to_the_program():
     # the limit counts all processes of a user, so that this is one of its own
     if os.geteuid() != 0:
         return skip('signal queue', ROOT_ONLY)
@@ -144,7 +144,7 @@ def test_queue():
                       '--sigpending=%d' % value])
 
 
-def test_processes():
+def test_one_process_more_than_the_program_needs():
     """The program's need is met to the last thread, and ours is one more."""
     if os.geteuid() != 0:
         return skip('limits on processes', ROOT_ONLY)
@@ -167,12 +167,12 @@ def test_processes():
         os.rmdir(group)
 
 
-def test_files():
+def test_few_descriptors():
     for n in 3, 5:
         alike('%d descriptors' % n, 'memory', preexec=limit(resource.RLIMIT_NOFILE, n))
 
 
-def test_places():
+def test_namespaces_chroot_and_no_loopback():
     if os.geteuid() != 0:
         return skip('no loopback, chroot', ROOT_ONLY)
     alike('no loopback', 'burn', 300, prefix=['unshare', '-n'])
@@ -196,7 +196,7 @@ def test_real_time():
 
 # ---- watched
 
-def test_debuggers():
+def test_gdb_and_strace_beside_us():
     expected = ('status 11', 'done\n', '')
     with Target(LIMITS, 'burn', 1000) as t:
         t.wait_ready()
@@ -238,7 +238,7 @@ def dormant(what, program, why, *args, **options):
     same(what + ': the reason is told', got.err.count(said), 1)
 
 
-def test_watched():
+def test_dormant_under_sanitizers_and_valgrind():
     why = 'the program is built with a sanitizer'
     for compiler, flags in (('clang', '-fsanitize=address'), ('gcc', '-fsanitize=thread')):
         program = shutil.which(compiler) and compiled(compiler, flags)
@@ -255,5 +255,8 @@ def test_watched():
 
 
 if __name__ == '__main__':
-    run(test_memory, test_locked, test_locked_by_a_user, test_huge_pages, test_queue,
-        test_processes, test_files, test_places, test_real_time, test_debuggers, test_watched)
+    run(test_little_address_space_and_no_locked_memory, test_mlockall_locks_little_of_ours,
+        test_locked_by_a_user, test_huge_pages, test_few_queued_signals_are_left_to_the_program,
+        test_one_process_more_than_the_program_needs, test_few_descriptors,
+        test_namespaces_chroot_and_no_loopback, test_real_time, test_gdb_and_strace_beside_us,
+        test_dormant_under_sanitizers_and_valgrind)

@@ -80,7 +80,7 @@ def judge(name, steps, profiling, answers=True):
         same(name + ': results', got.seen(), expected)
 
 
-def test_drops():
+def test_privileges_that_are_given_up_are_given_up():
     if os.geteuid() != 0:
         return skip('privileges', 'not root')
     for name, steps in DROPS.items():
@@ -88,7 +88,7 @@ def test_drops():
             judge(name + (' while profiled' if profiling else ''), steps, profiling)
 
 
-def test_namespaces():
+def test_namespaces_are_entered_as_without_us():
     if os.geteuid() != 0 or plain_steps(['userns'])[0][1] != 'userns: 0 \ndone\n':
         return skip('namespaces', 'not root, or no user namespaces')
     for name, steps in NAMESPACES.items():
@@ -96,4 +96,4 @@ def test_namespaces():
 
 
 if __name__ == '__main__':
-    run(test_drops, test_namespaces)
+    run(test_privileges_that_are_given_up_are_given_up, test_namespaces_are_entered_as_without_us)

@@ -100,7 +100,7 @@ def both_ways(what, program, *args, **options):
     return expected
 
 
-def test_php():
+def test_php_time_limit_by_sigprof():
     php = shutil.which('php')
     if not php:
         return skip('php', 'not installed')
@@ -109,7 +109,7 @@ def test_php():
     check('php: the time is exceeded', 'Maximum execution time of 2 seconds' in seen[2], seen)
 
 
-def test_python():
+def test_python_interval_timer_keeps_its_signal():
     for mode, first in (('early', False), ('late', True)):
         got, p = with_profiles(shutil.which('python3'), '-c', PYTHON, mode, first=first)
         same('python counts its ticks, ' + mode, got.seen(), ('status 0', 'True True\n', ''))
@@ -124,7 +124,7 @@ def gprof_seconds(folder, program):
     return {name: float(s) for s, name in rows}
 
 
-def test_gprof():
+def test_gprof_counts_as_without_us():
     folder = os.path.join(harness.work, 'gprof')
     os.mkdir(folder)
     source, program = folder + '/counted.c', folder + '/counted'
@@ -153,7 +153,7 @@ def test_gprof():
         os.remove(folder + '/gmon.out')
 
 
-def test_node():
+def test_node_cpu_prof_beside_us():
     node = shutil.which('node')
     if not node:
         return skip('node --cpu-prof', 'not installed')
@@ -174,4 +174,5 @@ def test_node():
 
 
 if __name__ == '__main__':
-    run(test_php, test_python, test_gprof, test_node)
+    run(test_php_time_limit_by_sigprof, test_python_interval_timer_keeps_its_signal,
+        test_gprof_counts_as_without_us, test_node_cpu_prof_beside_us)

@@ -79,7 +79,7 @@ def go_library():
     return library
 
 
-def test_go():
+def test_a_library_in_go_with_small_stacks():
     """Threads run on goroutines' stacks, where a signal has no room."""
     if not shutil.which('go'):
         return skip('go', 'not installed')
@@ -111,7 +111,7 @@ print(same and 'same' or 'different')
 '''
 
 
-def test_luajit():
+def test_luajit_compiled_and_interpreted():
     if not shutil.which('luajit'):
         return skip('luajit', 'not installed')
     path = os.path.join(harness.work, 'x.lua')
@@ -146,7 +146,7 @@ if (!isMainThread) {
 '''
 
 
-def test_node():
+def test_node_with_worker_threads():
     if not shutil.which('node'):
         return skip('node', 'not installed')
     path = os.path.join(harness.work, 'x.js')
@@ -177,5 +177,6 @@ def test_small_stacks_and_fibers():
 
 
 if __name__ == '__main__':
-    run(test_go, test_luajit, test_node, test_node_with_its_own_profiler,
+    run(test_a_library_in_go_with_small_stacks, test_luajit_compiled_and_interpreted,
+        test_node_with_worker_threads, test_node_with_its_own_profiler,
         test_small_stacks_and_fibers)

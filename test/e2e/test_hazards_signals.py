@@ -145,7 +145,7 @@ def test_own_itimer_is_profiled():
         same('its status', t.finish().code, 0)
 
 
-def test_wait():
+def test_a_thread_in_sigwait_sees_no_tick():
     for i in range(rounds(2)):
         with Target(SIGNALS, 'wait', 3000) as t:
             t.wait_ready()
@@ -198,7 +198,7 @@ def test_actions_read_back():
     compare('actions read back as they were set, before the first profile', 'read-back', first=False)
 
 
-def test_send():
+def test_sigprof_sent_by_kill_does_what_it_would():
     for how in 'default', 'ignored', 'handled', 'untouched':
         compare('SIGPROF by kill, %s' % how, 'send', how)
 
@@ -211,7 +211,8 @@ def test_ignored_is_inherited_by_exec():
 
 if __name__ == '__main__':
     run(test_reset_of_all_signals, test_reset_as_the_first_profile_begins,
-        test_raw_reset_of_all_signals_with_a_default_ignored_carrier,
-        test_exec_of_itself, test_fork_and_exec, test_start_and_stop, test_own_itimer,
-        test_own_itimer_is_profiled, test_wait, test_wait_while_threads_are_dumped, test_mask_round_trip, test_actions_read_back,
-        test_send, test_ignored_is_inherited_by_exec)
+        test_raw_reset_of_all_signals_with_a_default_ignored_carrier, test_exec_of_itself,
+        test_fork_and_exec, test_start_and_stop, test_own_itimer, test_own_itimer_is_profiled,
+        test_a_thread_in_sigwait_sees_no_tick, test_wait_while_threads_are_dumped,
+        test_mask_round_trip, test_actions_read_back, test_sigprof_sent_by_kill_does_what_it_would,
+        test_ignored_is_inherited_by_exec)

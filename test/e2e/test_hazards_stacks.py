@@ -100,7 +100,7 @@ def test_plugins_of_a_moment():
         same('plugins of a moment end well', (r.code, r.out), (0, 'ended\n'))
 
 
-def test_exceptions():
+def test_exceptions_through_dlopened_code():
     profiles = storm('exceptions across libraries', 'hostile_cxx', 'throw', milliseconds(5),
                      *copies(3), expected=(0, '0 wrong\n'))
     deep = max((len(s.stack) for p in profiles for s in p.samples), default=0)
@@ -152,18 +152,18 @@ def test_corrupted_unwind_data():
               expected=(0, '0 wrong\n'), query='seconds=1&hz=500')
 
 
-def test_stacks():
+def test_coroutines_and_code_made_at_run_time():
     for mode in 'swap', 'assembly', 'jit', 'jump', 'signal':
         storm(mode, 'hostile_stacks', mode, milliseconds(2.5), expected=(0, 'done, 0 wrong\n'))
 
 
-def test_neighbours():
+def test_stacks_beside_other_mappings():
     """The bounds of a stack must not take in what only happens to be mapped next to it."""
     storm('coroutines beside a stack, holes between', 'hostile_stacks', 'neighbours',
           milliseconds(4), expected=(0, 'done, 0 wrong\n'))
 
 
-def test_names():
+def test_functions_named_like_ours_are_not_called():
     """Names of libc's and of our libraries' in the target: never called by us."""
     names = os.path.join(FIXTURES, 'hostile_names_plugin.so')
     with Target('hostile_stacks', 'assembly', 4000, preload=SHIM + ':' + names) as t:
@@ -176,7 +176,7 @@ def test_names():
         same('nothing changes', t.finish().seen(), ('status 0', 'done, 0 wrong\n', ''))
 
 
-def test_runpath():
+def test_plugins_are_found_by_runpath():
     """A program finds plugins by its own RUNPATH, and they by theirs."""
     work = os.path.join(harness.work, 'runpath')
     os.makedirs(work + '/plugins/deeper', exist_ok=True)
@@ -203,7 +203,7 @@ def test_runpath():
         same('plugins by RUNPATH', t.finish().seen(), ('status 0', 'clean\n42\n', ''))
 
 
-def test_node():
+def test_node_compiling_while_sampled():
     if not shutil.which('node'):
         return skip('node', 'not installed')
     script = ('let n = 0, end = Date.now() + %d;'
@@ -215,6 +215,8 @@ def test_node():
 
 
 if __name__ == '__main__':
-    run(test_plugins_come_and_go, test_plugins_of_a_moment, test_exceptions,
-        test_two_libraries_with_equal_offsets, test_corrupted_unwind_data, test_stacks,
-        test_neighbours, test_names, test_runpath, test_node)
+    run(test_plugins_come_and_go, test_plugins_of_a_moment, test_exceptions_through_dlopened_code,
+        test_two_libraries_with_equal_offsets, test_corrupted_unwind_data,
+        test_coroutines_and_code_made_at_run_time, test_stacks_beside_other_mappings,
+        test_functions_named_like_ours_are_not_called, test_plugins_are_found_by_runpath,
+        test_node_compiling_while_sampled)

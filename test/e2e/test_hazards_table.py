@@ -37,7 +37,7 @@ def tests_in(files):
 
 
 def test_names_exist():
-    files = [f for pattern in ('test/*/*.py', 'test/*/*.sh', 'test/*/*.c')
+    files = [f for pattern in ('test/*/*.py', 'test/*/*.sh', 'test/*/*.c', 'test/unit/*/*.c')
              for f in glob.glob(os.path.join(ROOT, pattern)) if f != os.path.realpath(__file__)]
     known = {os.path.basename(f) for f in files}
     functions = tests_in(files)

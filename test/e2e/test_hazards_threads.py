@@ -33,7 +33,7 @@ def queued(pid):
     return int(status_field(pid, 'SigQ').split('/')[0])
 
 
-def test_churn():
+def test_short_threads_while_profiles_switch():
     """64 threads a second and more, while profiles begin and end all the time."""
     with Target(THREADS, 'churn', milliseconds(6)) as t:
         t.wait_ready()
@@ -112,19 +112,19 @@ def test_small_stacks():
     with_and_without('threads of 16 KiB', THREADS, 'sixteen')
 
 
-def test_altstack():
+def test_small_alternate_stacks():
     with_and_without('a handler on a small alternate stack', THREADS, 'altstack', milliseconds(4))
     with_and_without('a handler that jumps off an alternate stack without room for a second frame',
                      THREADS, 'altstack-jump', milliseconds(3))
 
 
-def test_user():
+def test_another_user_in_all_threads():
     if os.geteuid() != 0:
         return skip('setgroups and setresuid', 'not root')
     with_and_without('another user in all threads', THREADS, 'user', rounds(100))
 
 
-def test_daemon():
+def test_a_daemon_that_ends_its_first_process_at_once():
     bad = 0
     for _ in range(rounds(60)):
         with Target(THREADS, 'daemon', limit=5) as t:
@@ -143,10 +143,12 @@ def test_daemon():
     same('daemons that did not shut down', bad, 0)
 
 
-def test_sentinels():
+def test_errno_and_floating_point_flags_stay():
     with_and_without('errno and floating-point flags', THREADS, 'sentinels', milliseconds(4))
 
 
 if __name__ == '__main__':
-    run(test_churn, test_limit_of_queued_signals, test_refused_timers_are_told, test_many_threads,
-        test_small_stacks, test_altstack, test_user, test_daemon, test_sentinels)
+    run(test_short_threads_while_profiles_switch, test_limit_of_queued_signals,
+        test_refused_timers_are_told, test_many_threads, test_small_stacks,
+        test_small_alternate_stacks, test_another_user_in_all_threads,
+        test_a_daemon_that_ends_its_first_process_at_once, test_errno_and_floating_point_flags_stay)

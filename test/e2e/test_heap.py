@@ -513,7 +513,7 @@ def test_python_with_threads():
               any(f.startswith(('PyByteArray', 'bytearray')) for f in p.cum('inuse_space')))
 
 
-def test_node():
+def test_heap_of_node():
     if not shutil.which('node'):
         return skip('node', 'not installed')
     with Heap(os.path.realpath(shutil.which('node')), '-e', NODE) as t:
@@ -565,7 +565,7 @@ def rust(rate, divisor):
         same(f'{name}: it ends as without the shim', t.finish().seen(), expected.seen())
 
 
-def test_rust():
+def test_heap_of_rust():
     rust(1, 10)
     rust(DEFAULT_RATE, 1)
 
@@ -605,14 +605,14 @@ def fill_redis(rate):
         same('redis: it ends well', t.finish().code, 0)
 
 
-def test_redis():
+def test_heap_of_redis():
     if not os.path.exists('/usr/bin/redis-server'):
         return skip('redis-server', 'not installed')
     fill_redis(16384)
     fill_redis(DEFAULT_RATE)
 
 
-def test_nginx():
+def test_heap_of_nginx():
     nginx = shutil.which('nginx') or '/usr/sbin/nginx'
     if not os.path.exists(nginx):
         return skip('nginx', 'not installed')
@@ -648,8 +648,8 @@ TESTS = (
     test_text_is_readable_by_pprof, test_a_delta_shows_only_what_happened,
     test_a_delta_shows_what_was_freed, test_totals_are_monotone_under_load,
     test_base_shows_the_leak, test_rate_0_is_off, test_a_malloc_of_the_program_itself_is_told,
-    test_cxx_at_1, test_cxx_at_4096, test_cxx_under_load, test_python_with_threads, test_node, test_rust, test_redis,
-    test_nginx)
+    test_cxx_at_1, test_cxx_at_4096, test_cxx_under_load, test_python_with_threads, test_heap_of_node, test_heap_of_rust, test_heap_of_redis,
+    test_heap_of_nginx)
 
 if __name__ == '__main__':
     harness.run(*TESTS)

@@ -382,7 +382,7 @@ def waits_of(program, places, mutex_places=()):
         t.finish()
 
 
-def test_cxx20():
+def test_waits_of_cxx20_primitives():
     program = compiled('waits_cxx.cc', CXX, 'g++', '-std=c++20', '-O2', '-g', '-pthread')
     waits_of(program, {'wait_timed': 'pthread_mutex_clocklock',
                        'wait_shared': 'pthread_rwlock_rdlock', 'wait_condition':
@@ -390,7 +390,7 @@ def test_cxx20():
                        'wait_atomic': 'futex_wait'}, ['hold_mutex'])
 
 
-def test_rust():
+def test_waits_of_rust_primitives():
     if not shutil.which('rustc'):
         return skip('rustc', 'not installed')
     program = compiled('waits_rust.rs', RUST, 'rustc', '-O', '-g')

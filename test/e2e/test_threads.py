@@ -236,7 +236,7 @@ def test_a_thousand_threads():
         print(f'{len(p.samples)} threads in {took * 1000:.0f} ms, {whole} whole')
 
 
-def test_reasons():
+def test_what_each_thread_waits_for_in_words():
     """What each thread waits for, in words."""
     expected = {'in_epoll_wait': 'epoll wait', 'in_poll': 'poll', 'in_select': 'select',
                 'in_nanosleep': 'sleep', 'in_sleep': 'sleep', 'in_sem_wait': 'semaphore wait',
@@ -349,7 +349,7 @@ def test_deadlocks_are_named():
             t.finish()
 
 
-def test_readers():
+def test_go_tool_pprof_reads_both_forms():
     """Go's own tool reads both forms, and what it shows is what waits there."""
     with Target('deadlock', 'mutexes') as t:
         check('the program is ready', t.wait_ready() and t.wait_for('ready'))
@@ -372,7 +372,7 @@ def test_readers():
         t.finish()
 
 
-def test_delta():
+def test_seconds_shows_threads_that_came():
     """Threads that came in between, and nobody who stayed."""
     with Target('deadlock', 'slow') as t:
         check('the program is ready', t.wait_ready() and t.wait_for('ready'))
@@ -473,7 +473,7 @@ def test_filter_that_kills():
         check('it was dumped meanwhile', seen, seen)
 
 
-def test_threadcreate():
+def test_threads_by_the_call_that_made_them():
     """Live threads, by the call that made them; they go when the threads go."""
     with Target('waiting_threads', 40, *build_plugins()[:1]) as t:
         check('the program is ready', t.wait_ready() and t.wait_for('ready'))
@@ -560,7 +560,7 @@ def nginx_conf(port):
     return path
 
 
-def test_servers():
+def test_whole_stacks_of_real_servers():
     """Real programs, as their packages have them: whole stacks, and gdb agrees."""
     for name, how in SERVERS.items():
         command, function = how(str(harness.free_port()))
@@ -601,7 +601,7 @@ public class Waits {
 """
 
 
-def test_runtimes():
+def test_stacks_through_code_made_at_run_time():
     """Code made at run time has no names, and what leads through it may be cut, but not made up."""
     for name, source, function in (('node', NODE_PROGRAM, 'uv_run'),
                                    ('java', JAVA_PROGRAM, 'thread_native_entry')):
@@ -626,8 +626,10 @@ def test_runtimes():
 
 
 if __name__ == '__main__':
-    harness.run(test_stacks_are_whole, test_a_thousand_threads, test_reasons, test_nobody_is_woken,
-                test_no_call_returns_early, test_deadlocks_are_named, test_readers, test_delta,
-                test_clients_that_hang_up, test_without_privileges, test_without_proc,
-                test_filter_that_kills, test_threadcreate, test_in_a_daemon, test_servers,
-                test_runtimes)
+    harness.run(test_stacks_are_whole, test_a_thousand_threads,
+        test_what_each_thread_waits_for_in_words, test_nobody_is_woken, test_no_call_returns_early,
+        test_deadlocks_are_named, test_go_tool_pprof_reads_both_forms,
+        test_seconds_shows_threads_that_came, test_clients_that_hang_up, test_without_privileges,
+        test_without_proc, test_filter_that_kills, test_threads_by_the_call_that_made_them,
+        test_in_a_daemon, test_whole_stacks_of_real_servers,
+        test_stacks_through_code_made_at_run_time)

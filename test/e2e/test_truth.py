@@ -128,15 +128,15 @@ def test_steady_64_threads():
     compare('steady', 64, where=NORMAL)
 
 
-def test_churn():
+def test_short_threads_have_their_share():
     compare('churn', 8, where=NORMAL)
 
 
-def test_blocked():
+def test_threads_that_block_the_signal_are_unsampled():
     compare('blocked', 4, where=dict(NORMAL, busy_blocked='[unsampled]'))
 
 
-def test_sigdelay():
+def test_ticks_delayed_by_a_mask_keep_the_total():
     """Ticks that wait for the signal to be let in are seen where that happens: total only."""
     compare('sigdelay', 4)
 
@@ -148,5 +148,6 @@ def test_at_the_default_rate():
 
 if __name__ == '__main__':
     harness.run(test_steady_1_thread, test_steady_4_threads, test_steady_16_threads,
-                test_steady_64_threads, test_churn, test_blocked, test_sigdelay,
-                test_at_the_default_rate)
+        test_steady_64_threads, test_short_threads_have_their_share,
+        test_threads_that_block_the_signal_are_unsampled,
+        test_ticks_delayed_by_a_mask_keep_the_total, test_at_the_default_rate)
