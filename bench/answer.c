@@ -14,6 +14,7 @@
 #include "bench/pool.h"
 #include "proto/build.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/unwind/ring.h"
 #include "sampler/unwind/stacks.h"

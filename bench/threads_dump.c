@@ -16,6 +16,7 @@
 
 #include "bench/measure.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/process/modules.h"

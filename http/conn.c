@@ -7,6 +7,7 @@
 #include "http/net.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sys_map.h"
 
 struct http_exchange *conn_open(struct http_shared *s, int fd)
 {

@@ -4,6 +4,7 @@
 #include "http/handlers.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 #define PAGE_BYTES_MAX (32UL << 10)
 

@@ -7,6 +7,7 @@
 #include "http/request.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sys_map.h"
 
 /* Places beyond the limit, for telling newcomers that there is no room. */
 #define SPARE_PLACES 16

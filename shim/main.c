@@ -12,6 +12,7 @@
 #include "sampler/base/monotonic.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/roster.h"

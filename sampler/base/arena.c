@@ -6,6 +6,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 struct arena_chunk {
 	struct arena_chunk *older;

@@ -3,7 +3,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
-#include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 /* The first is all that most programs need, of each of these memories. */
 #define FIRST_CHUNK_BYTES (64UL << 10)

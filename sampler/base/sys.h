@@ -89,40 +89,7 @@ static inline long sys_futex(uint32_t *word, int op, uint32_t val, const struct 
  */
 long sys_read_file(const char *path, char *buf, size_t size);
 
-/*
- * Maps private anonymous memory that core dumps, forks and huge pages leave
- * alone.  Returns NULL when the kernel refuses.
- */
-void *sys_map(size_t bytes);
-void sys_unmap(void *p, size_t bytes);
-
-/*
- * The same, but a forked child has it too: for tables that are whole at every
- * instruction, and that a child goes on with (life.h).
- */
-void *sys_map_kept(size_t bytes);
-void sys_unmap_kept(void *p, size_t bytes);
-
-/* The same, in an area of its own; and one where a forked child finds zeroes. */
-void *sys_map_kept_apart(size_t bytes);
-void *sys_map_wiped(size_t bytes);
-
-/* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */
-void sys_advise_bss(void);
-
 /* The pages are given back and read as zero from now on. */
 void sys_discard(void *p, size_t bytes);
-
-/*
- * Whether the kernel makes every new mapping of this process resident at once
- * (mlockall): then ours are let go of as they are made.  Context: hook.
- */
-void sys_note_locked(bool locked);
-
-/* In a forked child: only what is kept is mapped.  Context: child. */
-void sys_after_fork(void);
-
-/* Bytes now mapped through sys_map(), for the page that shows what we cost. */
-size_t sys_mapped_bytes(void);
 
 #endif

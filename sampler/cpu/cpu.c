@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/settle.h"

@@ -6,6 +6,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/arm.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/stack_bounds.h"

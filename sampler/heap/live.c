@@ -6,7 +6,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
-#include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 /*
  * 4096 slots, 32 Ki, 256 Ki and 1 Mi: 41 MiB in all, touched as they fill.  Half a

@@ -19,6 +19,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/base/text.h"
 
 /* Defines one bound function; these names are known to the linker only. */

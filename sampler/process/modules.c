@@ -12,6 +12,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/process/module_read.h"
 #include "sampler/process/peek.h"
 

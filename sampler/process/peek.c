@@ -6,6 +6,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 /* 64 pages cover the few places that a binary search in an unwind table touches. */
 #define CACHE_PAGES 64

@@ -13,6 +13,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 #define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
 #define WORDS	     (THREADS_MAX / 64)

@@ -4,6 +4,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/find_bp.h"

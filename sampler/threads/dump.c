@@ -9,6 +9,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"

@@ -4,6 +4,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 /* In front of every record.  `state` is zero until the record is committed. */
 struct ring_header {

@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 /* Keys of no code: an empty slot ends a search, a forgotten one does not. */
 #define EMPTY	   0

@@ -15,6 +15,7 @@
 #include "sampler/base/own_areas.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/process/maps_reader.h"
 #include "shim/life/life.h"
 #include "shim/real/real.h"

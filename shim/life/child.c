@@ -9,6 +9,7 @@
 #include "sampler/base/monotonic.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/base/turn.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/cpu.h"

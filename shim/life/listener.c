@@ -13,6 +13,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
 #include "sampler/process/peek.h"
 #include "shim/life/life.h"

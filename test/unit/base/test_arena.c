@@ -6,7 +6,7 @@
 #include "sampler/base/arena.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
-#include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 static struct arena arena;
 

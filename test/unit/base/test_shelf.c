@@ -11,6 +11,7 @@
 #include "sampler/base/reserve.h"
 #include "sampler/base/shelf.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 #define THREADS 8
 

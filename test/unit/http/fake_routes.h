@@ -19,6 +19,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"

@@ -24,6 +24,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 
 #define PATIENCE_S 20
 #define BIG_BYTES  (8UL << 20) /* more than the buffers of two sockets hold */

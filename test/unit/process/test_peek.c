@@ -8,6 +8,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/process/peek.h"
 
 /*

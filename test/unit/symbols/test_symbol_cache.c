@@ -13,6 +13,7 @@
 
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/symbols/elf.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/symbols/symbols.h"

@@ -18,6 +18,7 @@
 
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/symbols/resolve.h"
 #include "sampler/symbols/symbols.h"
 #include "test/unit/symbols/own_module.h"

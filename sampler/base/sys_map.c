@@ -1,0 +1,125 @@
+#include "sampler/base/sys_map.h"
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+
+#include "sampler/base/own_areas.h"
+#include "sampler/base/shelf.h"
+#include "sampler/base/sys.h"
+
+static atomic_size_t mapped_bytes, kept_bytes; /* the second are part of the first */
+
+/*
+ * Each advice is a wish: a kernel without it changes cost, not correctness.
+ * DONTFORK: a child pays nothing for what it does not go on with (H33).
+ */
+static void advise(uint64_t p, size_t bytes, bool kept)
+{
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTDUMP);
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_NOHUGEPAGE);
+	if (!kept)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTFORK);
+}
+
+void sys_advise_bss(void)
+{
+	struct own_area bss = own_bss();
+
+	advise(bss.start, bss.limit - bss.start, true);
+	shelf_trim();
+}
+
+static atomic_bool is_locked;
+
+void sys_note_locked(bool locked)
+{
+	atomic_store_explicit(&is_locked, locked, memory_order_relaxed);
+}
+
+static void unlock(void *p, size_t bytes)
+{
+	sys_call3(SYS_munlock, (long)p, (long)bytes, 0);
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED);
+}
+
+static void *map_area(size_t bytes, bool kept)
+{
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	long p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+
+	if (sys_failed(p))
+		return NULL;
+	advise((uint64_t)p, bytes, kept);
+	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
+		unlock((void *)p, bytes);
+	own_area_add((struct own_area){ (uint64_t)p, (uint64_t)p + bytes }, kept);
+	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	return (void *)p;
+}
+
+void *sys_map(size_t bytes)
+{
+	return map_area(bytes, false);
+}
+
+void sys_unmap(void *p, size_t bytes)
+{
+	own_area_remove((uint64_t)p);
+	sys_call3(SYS_munmap, (long)p, (long)bytes, 0);
+	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+}
+
+static void note_kept(size_t bytes)
+{
+	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
+void *sys_map_kept_apart(size_t bytes)
+{
+	void *p = map_area(bytes, true);
+
+	if (p)
+		note_kept(bytes);
+	return p;
+}
+
+void *sys_map_kept(size_t bytes)
+{
+	void *p = shelf_take(bytes);
+
+	if (!p)
+		return sys_map_kept_apart(bytes);
+	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	note_kept(bytes);
+	return p;
+}
+
+void sys_unmap_kept(void *p, size_t bytes)
+{
+	if (shelf_give_back(p, bytes))
+		atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	else
+		sys_unmap(p, bytes);
+	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
+void *sys_map_wiped(size_t bytes)
+{
+	void *p = sys_map_kept_apart(bytes);
+
+	if (p)
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK);
+	return p;
+}
+
+void sys_after_fork(void)
+{
+	mapped_bytes = kept_bytes;
+	own_areas_after_fork();
+}
+
+size_t sys_mapped_bytes(void)
+{
+	return atomic_load_explicit(&mapped_bytes, memory_order_relaxed);
+}

@@ -1,0 +1,45 @@
+/*
+ * Memory of our own, mapped by raw system calls and counted.
+ *
+ * Context: any role but handler.
+ */
+#ifndef SAMPLER_BASE_SYS_MAP_H
+#define SAMPLER_BASE_SYS_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Maps private anonymous memory that core dumps, forks and huge pages leave
+ * alone.  Returns NULL when the kernel refuses.
+ */
+void *sys_map(size_t bytes);
+void sys_unmap(void *p, size_t bytes);
+
+/*
+ * The same, but a forked child has it too: for tables that are whole at every
+ * instruction, and that a child goes on with (life.h).
+ */
+void *sys_map_kept(size_t bytes);
+void sys_unmap_kept(void *p, size_t bytes);
+
+/* The same, in an area of its own; and one where a forked child finds zeroes. */
+void *sys_map_kept_apart(size_t bytes);
+void *sys_map_wiped(size_t bytes);
+
+/* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */
+void sys_advise_bss(void);
+
+/*
+ * Whether the kernel makes every new mapping of this process resident at once
+ * (mlockall): then ours are let go of as they are made.  Context: hook.
+ */
+void sys_note_locked(bool locked);
+
+/* In a forked child: only what is kept is mapped.  Context: child. */
+void sys_after_fork(void);
+
+/* Bytes now mapped through sys_map(), for the page that shows what we cost. */
+size_t sys_mapped_bytes(void);
+
+#endif
