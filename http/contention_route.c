@@ -38,8 +38,8 @@ void block_route(struct http_exchange *x, const struct http_request *r)
 		.refusal = block_refusal,
 		.fill_head = fill_head,
 		.snapshot = block_snapshot,
-		.delta_begins = block_everything_begins,
-		.delta_ends = block_everything_ends,
+		.delta_begins = block_everything_begin,
+		.delta_ends = block_everything_end,
 		.text = block_text,
 	};
 
@@ -55,8 +55,8 @@ void mutex_route(struct http_exchange *x, const struct http_request *r)
 		.refusal = mutex_refusal,
 		.fill_head = fill_head,
 		.snapshot = mutex_snapshot,
-		.delta_begins = mutex_everything_begins,
-		.delta_ends = mutex_everything_ends,
+		.delta_begins = mutex_everything_begin,
+		.delta_ends = mutex_everything_end,
 		.text = mutex_text,
 	};
 

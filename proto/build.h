@@ -1,6 +1,6 @@
 /*
  * From a table of stacks to a finished pprof file: symbolizes, makes mappings,
- * functions and locations (go-pprof-conformance 2 and 3.7), encodes, compresses.
+ * functions and locations as Go writes them, encodes, compresses.
  *
  * Context: listener.
  */

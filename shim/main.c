@@ -195,10 +195,10 @@ static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again, again_for_symbols;
 
-	settle_pass_begins();
+	settle_pass_begin();
 	site_at_drain();
 	again = cpu_do_due(now_ns);
-	settle_pass_ends();
+	settle_pass_end();
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);
@@ -249,8 +249,7 @@ static bool was_preloaded(void)
 {
 	if (getauxval(AT_SECURE) || lookup_comes_earlier("pprofshim_marker"))
 		return false;
-	/* by dlopen or dlmopen nothing of ours comes before libc, and nothing is behind our hooks
-	 */
+	/* loaded by dlopen we come after libc in search order, so lookup_next() finds nothing */
 	if (lookup_next("malloc"))
 		return true;
 	tell_user("libpprofshim.so was loaded by the running program; it works by LD_PRELOAD only");

@@ -1,6 +1,6 @@
 /*
  * Memory of our own: a bump allocator over private mappings.  The target's
- * malloc never sees us (architecture 2), and one release gives everything back.
+ * malloc never sees us, and one release gives everything back.
  *
  * An arena has one owner at a time and no lock.  Memory is zeroed and aligned
  * to 16.  `limit` bounds what it may map; past it (or when the kernel refuses)

@@ -41,7 +41,8 @@ void wake_clear(int fd)
 		return;
 	while (sys_read(fd, &info, sizeof(info)) > 0)
 		;
-	/* seq_cst: who finds a signal on its way still says what it has to say before we look */
+	/* A hook that sees on_its_way set sends no signal.  seq_cst: the data that it wrote
+	 * before must be visible to the pass that follows. */
 	atomic_store(&on_its_way, false);
 }
 

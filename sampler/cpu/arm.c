@@ -1,3 +1,13 @@
+/*
+ * Who calls this: roster.c, for the calling thread (hooks) or for any (listener).
+ *
+ * The one structure is a record's `state`.  Whoever moves it to BUSY owns the timer until
+ * it moves it on; pausing and resuming are one move and one system call of the thread
+ * itself.  docs/PROTOCOLS.md, "Thread record", has all moves.
+ *
+ * The one order that matters: the record is visible before the mask is read (listener),
+ * the mask is changed before the record is looked for (hook); see arm.h.
+ */
 #include "sampler/cpu/arm.h"
 
 #include <linux/futex.h>

@@ -28,13 +28,15 @@ void arm_self(struct thread *t, int signal, int64_t period_ns);
 /* The same for another thread, unless that blocks the signal.  Context: listener. */
 void arm_other(struct thread *t, int signal, int64_t period_ns);
 
-/* Takes the timer away again: the thread blocks the signal and no hook told.  Context: listener. */
+/* ARMED: takes the timer away again, since the thread blocks the signal and no hook told.  Context:
+ * listener. */
 void arm_undo(struct thread *t);
 
 /* Gives a PAUSED thread its timer back: it runs with the signal unblocked and no hook told (by a
  * jump).  Context: listener. */
 void arm_resume_other(struct thread *t);
 
+/* ARMED: another period, from a random moment on.  Context: listener. */
 void arm_change_period(struct thread *t, int64_t period_ns);
 
 /* The record is ENDED and has no timer.  Context: listener, or the thread at its end. */
@@ -48,7 +50,7 @@ void arm_pause(struct thread *t);
 /* After it blocked it: the same for a timer that was being started; what that queued is dropped. */
 void arm_pause_late(struct thread *t, int signal);
 
-/* After it unblocked it. */
+/* After it unblocked it: a PAUSED timer goes on. */
 void arm_resume_self(struct thread *t);
 
 /* ---- the record of a thread dump: one tick, then ENDED */

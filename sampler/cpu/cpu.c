@@ -1,3 +1,16 @@
+/*
+ * Who calls this: /debug/pprof/profile starts, stops and frees profiles; a thread dump
+ * opens and closes its part; the listener calls cpu_do_due() before every poll.
+ *
+ * The one structure is `cpu`: the running profiles and dumps, and the one ring that all
+ * ticks go to.  The sampler is open while a profile runs (the roster holds timers); the
+ * ring is in use while it is open or a dump has a timer; its memory stays two seconds
+ * longer.
+ *
+ * The one order that matters: ticks are directed to the ring before any timer starts,
+ * and away from it after the last is deleted; memory goes back only when no handler and
+ * no hook is inside (tick_is_quiet, roster_is_quiet).
+ */
 #include "sampler/cpu/cpu.h"
 
 #include <stddef.h>
@@ -96,7 +109,7 @@ static bool modules_may_be_stale(void)
 static void walk_tick(const struct capture *c)
 {
 	walk_capture(c, &cpu.walk);
-	if ((learn_met_newcomer() || modules_may_be_stale()) && code_refresh())
+	if ((learn_take_newcomer() || modules_may_be_stale()) && code_refresh())
 		walk_capture(c, &cpu.walk);
 }
 
@@ -127,7 +140,7 @@ static int64_t drain_ticks(void)
 	bool was_busy = ring_used(&cpu.ring) > RING_BYTES / 8;
 	const struct capture *c;
 
-	code_catch_up(); /* what is captured may be of what came to the place of something else */
+	code_catch_up(); /* first drop the rules of code that has been unloaded */
 	while ((c = ring_front(&cpu.ring))) {
 		take_capture(c);
 		ring_pop(&cpu.ring);
@@ -136,7 +149,7 @@ static int64_t drain_ticks(void)
 	return was_busy ? DRAIN_SOON_NS : DRAIN_EVERY_NS;
 }
 
-/* What the last profile left in the ring belongs to nobody. */
+/* Drops what the last profile left in the ring: it belongs to nobody. */
 static void discard_ticks(void)
 {
 	while (ring_front(&cpu.ring))

@@ -1,3 +1,14 @@
+/*
+ * Who calls this: cpu.c on the listener opens, scans and closes; the hooks of thread
+ * starts and ends and of mask changes call roster_thread_*() for the calling thread.
+ *
+ * The one structure is `roster`; the records themselves are in process/threads.c, the
+ * moves of a record's state in arm.c (docs/PROTOCOLS.md, "Thread record").
+ *
+ * The one order that matters: a hook counts itself into `hooks_inside` before it looks
+ * whether the roster is open, and the listener closes the roster before it asks whether
+ * anybody is inside.  So records are given back under nobody.
+ */
 #include "sampler/cpu/roster.h"
 
 #include <signal.h>

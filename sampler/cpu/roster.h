@@ -3,8 +3,11 @@
  * threads in /proc/self/task, is told of new ones by the pthread_create hook,
  * notices those that ended or that block the signal.
  *
- * The roster_thread_* calls come from hooks; each does nothing while the roster
- * is closed and touches only the calling thread's own record.
+ * The roster_thread_* calls come from hooks.  While the roster is closed they leave all
+ * records alone; only roster_thread_blocked() then still drops ticks of the calling
+ * thread that a timer queued a moment ago.  They touch the calling thread's records: its
+ * own, those of dumps for it, and, when it starts, a second one that a scan under way
+ * may have claimed for it.
  */
 #ifndef SAMPLER_CPU_ROSTER_H
 #define SAMPLER_CPU_ROSTER_H

@@ -39,7 +39,7 @@ static bool wait_for(uint32_t pass, int64_t until_ns)
 	return true;
 }
 
-/* The pass that is under way may have been where our stack is already: the next one. */
+/* The running pass may already be past our stack; wait for the one after it. */
 static void wait_for_a_pass(void)
 {
 	int64_t now = sys_now_ns();
@@ -58,12 +58,12 @@ void settle_before_unload(void)
 		wait_for_a_pass();
 }
 
-void settle_pass_begins(void)
+void settle_pass_begin(void)
 {
 	atomic_fetch_add(&begun, 1);
 }
 
-void settle_pass_ends(void)
+void settle_pass_end(void)
 {
 	__atomic_store_n(&ended, atomic_load(&begun), __ATOMIC_SEQ_CST);
 	if (atomic_load(&waiting))

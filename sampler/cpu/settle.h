@@ -12,8 +12,8 @@
 void settle_before_unload(void);
 
 /* Around a pass over everything that hooks and handlers left.  Context: listener. */
-void settle_pass_begins(void);
-void settle_pass_ends(void);
+void settle_pass_begin(void);
+void settle_pass_end(void);
 
 /*
  * CLOCK_MONOTONIC ns of when somebody last began to wait: what was loaded before

@@ -102,7 +102,7 @@ static bool start_thread(size_t size)
 	return heap_count_down(size);
 }
 
-bool heap_wants(size_t size)
+bool heap_begin_sample(size_t size)
 {
 	uint64_t rate = heap_rate();
 

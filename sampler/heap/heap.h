@@ -27,7 +27,7 @@ enum heap_value {
 
 /*
  * Bytes that this thread may still allocate before the next sample.  Starts at
- * 0, so that a thread's first allocation asks heap_wants().
+ * 0, so that a thread's first allocation asks heap_begin_sample().
  */
 extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -42,11 +42,11 @@ static inline bool heap_count_down(size_t size)
 }
 
 /*
- * Before a sample is taken: draws the next gap.  False when this allocation is
- * none after all (a thread's first, profiling off, inside ourselves).
+ * The countdown says that a sample is due: draws the next gap.  False when this
+ * allocation is none after all (a thread's first, profiling off, inside ourselves).
  * Context: hook.
  */
-bool heap_wants(size_t size);
+bool heap_begin_sample(size_t size);
 
 /* `p` was allocated by `caller` (pc: return address).  Context: hook. */
 void heap_record(const void *p, size_t size, struct frame_regs caller);
@@ -74,7 +74,8 @@ bool heap_sees_program(void);
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);
 
-/* This thread asks heap_wants() again after as many bytes, and then begins anew.  Context: hook. */
+/* This thread asks heap_begin_sample() again after as many bytes, and then begins anew.  Context:
+ * hook. */
 void heap_skip(uint64_t bytes);
 
 /*

@@ -11,7 +11,8 @@ uint64_t chance_coarser(struct chance *c)
 	return 1ULL << atomic_load_explicit(&c->halvings, memory_order_relaxed);
 }
 
-/* A second with little to record, or several with nothing, takes halvings back. */
+/* Once a second: undoes one halving if less than a quarter of the budget was used, and one for
+ * each second in which nothing was. */
 static void next_second(struct chance *c, int64_t passed)
 {
 	unsigned recorded = atomic_exchange_explicit(&c->recorded, 0, memory_order_relaxed);

@@ -3,7 +3,8 @@
  * then it counts as 1/probability of its kind.  At most CHANCE_PER_SECOND a
  * second are: beyond that the odds are halved, and halved again, until the
  * storm is over.  What is recorded is weighed by the odds it had, so sums stay
- * unbiased whatever happens.
+ * unbiased whatever happens.  Two threads that move `halvings` at once may lose one
+ * halving, or one undo; the next second makes up for it.
  *
  * Context: hook.
  */

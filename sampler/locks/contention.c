@@ -208,22 +208,22 @@ static void everything(struct profile *p, int by)
 	atomic_fetch_add_explicit(&p->chance.everything, by, memory_order_relaxed);
 }
 
-void block_everything_begins(void)
+void block_everything_begin(void)
 {
 	everything(&block, 1);
 }
 
-void block_everything_ends(void)
+void block_everything_end(void)
 {
 	everything(&block, -1);
 }
 
-void mutex_everything_begins(void)
+void mutex_everything_begin(void)
 {
 	everything(&mutex, 1);
 }
 
-void mutex_everything_ends(void)
+void mutex_everything_end(void)
 {
 	everything(&mutex, -1);
 }

@@ -1,6 +1,6 @@
 /*
  * The block profile (who waits, and how long) and the mutex profile (whose
- * unlock ended the waits of others); the hooks are in shim/lock*.c.
+ * unlock ended the waits of others); the hooks are in shim/hooks/lock_*.c.
  *
  * Whether a wait is recorded is decided when it ends, by its length: with
  * probability p = min(1, waited / rate), and then it counts as 1/p waits of its
@@ -93,10 +93,10 @@ uint64_t block_coarser(void);
 uint64_t mutex_coarser(void);
 
 /* From begins to ends everything is recorded; calls nest.  Context: listener. */
-void block_everything_begins(void);
-void block_everything_ends(void);
-void mutex_everything_begins(void);
-void mutex_everything_ends(void);
+void block_everything_begin(void);
+void block_everything_end(void);
+void mutex_everything_begin(void);
+void mutex_everything_end(void);
 
 /*
  * Nobody waits, and no client asks for everything; the totals go on.

@@ -1,3 +1,14 @@
+/*
+ * Who calls this: unwind/code.c refreshes (listener); whoever names or walks an address
+ * asks module_find(); hooks read the generation only.
+ *
+ * The one structure is `table`: modules are added at its end and never moved; one that
+ * the loader no longer lists gets `died`, and the index holds those that are alive.
+ *
+ * The one order that matters: a whole look at the loader's list is read into a `refresh`
+ * of its own, and taken over only if the list was at rest before and after.  A
+ * child that is forked meanwhile finds `changing` and starts with an empty table.
+ */
 #include "sampler/process/modules.h"
 
 #include <elf.h>
@@ -305,7 +316,7 @@ static bool refresh(void)
 	return changed;
 }
 
-/* seq_cst: what is changed in between is, in a forked child's memory, changed in between. */
+/* seq_cst: a child that is forked while the table changes must find `changing` set. */
 bool modules_refresh(void)
 {
 	bool changed;

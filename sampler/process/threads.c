@@ -1,10 +1,7 @@
 /*
- * Who moves a record's state:
- *
- *   FREE -> UNARMED     whoever claims it (thread_claim)
- *   ENDED -> FREE       the listener
- *   all others          the thread itself or the listener, in arm.c: one exchange
- *                       decides, the winner owns the timer
+ * The table of thread records.  Here a record is claimed (FREE -> UNARMED, by whoever
+ * asks) and recycled (ENDED -> FREE, by the listener); all other moves are in cpu/arm.c.
+ * docs/PROTOCOLS.md, "Thread record", has the states.
  */
 #include "sampler/process/threads.h"
 

@@ -25,7 +25,7 @@ enum thread_state {
 };
 
 struct thread {
-	atomic_int state; /* enum thread_state; see who moves it in arm.c */
+	atomic_int state; /* enum thread_state; docs/PROTOCOLS.md says who moves it */
 	int tid;
 	int timer;	   /* kernel timer id, -1: none */
 	uint32_t dump_id;  /* not 0: of a thread dump, for one tick that stands for no time */
@@ -46,9 +46,10 @@ struct thread {
 	uint64_t tp;	     /* thread pointer seen in a sample; 0: none yet */
 	int64_t cpu_seen_ns; /* its CPU clock at the last scan */
 	uint32_t ticks_seen; /* samples walked since the last scan */
-	bool counted;	     /* its being unarmed is in a counter already */
 	bool found;	     /* by the scan under way */
 
+	/* Who owns the timer: the listener or the thread itself, see arm.c. */
+	bool counted;		/* its being unarmed is in a counter already */
 	int64_t paused_left_ns; /* CPU time to the next tick when its timer was paused */
 };
 

@@ -24,6 +24,7 @@ struct capture {
 	struct site *site;	  /* of what a hook records: whose stack this is */
 	struct site_table *sites; /* and where it belongs */
 	uint64_t site_leaf;	  /* pseudo frame to put before the stack; 0: none */
+	unsigned unloads;	  /* code_unloads() before the stack was copied */
 	uint64_t tp;		  /* thread pointer: identifies the thread's own stack */
 	uint64_t reg[ARCH_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */

@@ -1,3 +1,12 @@
+/*
+ * Who calls this: the dlclose hook announces an unload (code_unload_begin, _ends);
+ * the listener refreshes before it walks; every hook that walks asks code_is_fresh().
+ *
+ * The one structure is `code`: three numbers that hooks and listener share.  The one
+ * order that matters: an unload raises `unloading`, then `unloads`, and the listener
+ * stores into `caught_up` the value that `unloads` had before it read the loader's
+ * list.  docs/PROTOCOLS.md, "Loaded code", has the states.
+ */
 #include "sampler/unwind/code.h"
 
 #include <link.h>
@@ -28,7 +37,7 @@ static bool forget_ranges(const struct module *m)
 	return any;
 }
 
-/* Rows learned at addresses that a module came to or went from are of something else. */
+/* Drops the unwind rows in the address ranges of modules that were loaded or unloaded. */
 static void forget_changes(void)
 {
 	bool went = code.generation != modules_generation(), was_met = false;
@@ -47,7 +56,7 @@ static void forget_changes(void)
 	code.generation = modules_generation();
 }
 
-/* While the loader is at work its list may still show what goes. */
+/* While the loader is at work its list may still show an object that is being unloaded. */
 static bool loader_is_at_rest(void)
 {
 	return __atomic_load_n(&_r_debug.r_state, __ATOMIC_ACQUIRE) == RT_CONSISTENT;
@@ -99,13 +108,16 @@ void code_after_fork(void)
 		atomic_fetch_add(&code.unloads, 1);
 }
 
-void code_unload_begins(void)
+void code_unload_begin(void)
 {
 	atomic_fetch_add_explicit(&code.unloading, 1, memory_order_seq_cst);
 }
 
-/* In this order: in between it is not fresh for either reason. */
-void code_unload_ends(void)
+/*
+ * Raise `unloads` before lowering `unloading`: code_is_fresh() must be false at every
+ * moment until the listener has caught up.
+ */
+void code_unload_end(void)
 {
 	atomic_fetch_add_explicit(&code.unloads, 1, memory_order_seq_cst);
 	atomic_fetch_sub_explicit(&code.unloading, 1, memory_order_seq_cst);

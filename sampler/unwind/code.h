@@ -27,14 +27,15 @@ void code_release(void);
 void code_keep(void);
 bool code_is_kept(void);
 
-/* Who was unloading is not there; what it unloaded may be gone.  Context: child. */
+/* Threads that were unloading are not in the child; what they unloaded may be gone.  Context:
+ * child. */
 void code_after_fork(void);
 
-/* A module may be unloaded from now on; it has been, if that was so.  Context: hook. */
-void code_unload_begins(void);
-void code_unload_ends(void);
+/* Around a dlclose: between them a module may go at any moment.  Context: hook. */
+void code_unload_begin(void);
+void code_unload_end(void);
 
-/* How many have ended.  Context: hook, listener. */
+/* How many calls of code_unload_end() there were.  Context: hook, listener. */
 unsigned code_unloads(void);
 
 /* Addresses mean what the module table says, and rows may be used.  Context: hook, listener. */

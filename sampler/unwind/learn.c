@@ -1,3 +1,15 @@
+/*
+ * Who calls this: unwind/walk.c asks learn_row() for each frame, and
+ * learn_step_captured() for frames that no row can express; code.c forgets ranges.
+ *
+ * The one structure is `subject`: what libunwind is asked about, a probe with made-up
+ * registers or a capture.  libunwind reaches it through the accessors below and sees
+ * nothing else.
+ *
+ * The one order that matters: the module is looked up first and its tables are read
+ * through peek_cached(); a row is stored only when the module table is known to hold
+ * the code.
+ */
 #include "sampler/unwind/learn.h"
 
 #include <libunwind.h>
@@ -300,7 +312,7 @@ static void run_in_library(void (*fn)(void *), struct job *job)
 
 static bool met_newcomer;
 
-bool learn_met_newcomer(void)
+bool learn_take_newcomer(void)
 {
 	bool met = met_newcomer;
 

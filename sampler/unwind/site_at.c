@@ -61,6 +61,7 @@ static struct ring *ring_to_use(void)
 static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 		      struct frame_regs caller)
 {
+	unsigned unloads = code_unloads(); /* before the copy */
 	struct ring *r = ring_to_use();
 	bool is_alone = r && ring_used(r) == 0;
 	struct capture *c = r ? capture_call(r, caller.pc - 1, caller.sp, caller.bp) : NULL;
@@ -69,6 +70,7 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 		c->sites = t;
 		c->site = site;
 		c->site_leaf = leaf;
+		c->unloads = unloads;
 		ring_commit(c);
 	}
 	if (!c || !is_alone)
@@ -85,12 +87,8 @@ static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct 
 	const uint64_t pc[] = { leaf, caller.pc - 1, PSEUDO_TRUNCATED };
 	int skip = leaf ? 0 : 1;
 	struct site *site = site_unresolved(t);
-	bool handed_over;
 
-	if (site)
-		site->generation = code_unloads();
-	handed_over = site && hand_over(t, site, leaf, caller);
-	if (handed_over)
+	if (site && hand_over(t, site, leaf, caller))
 		return site;
 	counter_add(t->unknown, 1);
 	return site_of(t, pc + skip, (uint32_t)(ARRAY_SIZE(pc) - skip), modules_generation());
@@ -135,9 +133,9 @@ static uint32_t limited(struct walk *w)
 }
 
 /*
- * What was loaded since is in the table as well.  If the loader was at work when
- * we looked, something may have come that goes before we look again, and what is
- * then found at its address would give it a name.
+ * Does the module table hold all code there is?  If the loader was at work during the
+ * last refresh, an object may come and go before the next one, and the object that is
+ * then found at its address would lend it a wrong name.
  */
 static bool knows_all_code(void)
 {
@@ -153,7 +151,7 @@ static bool has_foreign_code(const struct walk *w)
 	return false;
 }
 
-/* An object that came after our last look is no code of anybody's until we look again. */
+/* Code loaded since the last refresh is unknown: refresh, and walk once more. */
 static void walk_known(const struct capture *c)
 {
 	if (!knows_all_code())
@@ -172,8 +170,8 @@ static struct site *site_of_capture(const struct capture *c)
 	if (c->site_leaf)
 		put_leaf(&way.walk, c->site_leaf);
 	depth = limited(&way.walk);
-	/* Something was unloaded since: an address may be of what came after it. */
-	if (c->site->generation != code_unloads() || !knows_all_code()) {
+	/* A module was unloaded after this capture, so its addresses may now name other code. */
+	if (c->unloads != code_unloads() || !knows_all_code()) {
 		counter_add(c->sites->unknown, 1);
 		return site_of(c->sites, &unknown, 1, 0);
 	}

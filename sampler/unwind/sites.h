@@ -23,8 +23,7 @@ struct site {
 	 */
 	struct site *_Atomic resolved;
 	uint64_t hash;
-	/* modules_generation() when it was first seen; code_unloads() as long as unresolved */
-	uint32_t generation;
+	uint32_t generation; /* modules_generation() when its stack was walked */
 	uint32_t depth;
 	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
 	uint64_t pc[];				     /* look-up addresses, leaf first */

@@ -86,18 +86,18 @@ static bool is_recorded(void)
 /* How much a dormant child allocates until it asks again whether it still is one. */
 #define DORMANT_BYTES (64UL << 20)
 
-static COLD NOINLINE bool wants_in_child(size_t size)
+static COLD NOINLINE bool begin_sample_in_child(size_t size)
 {
 	child_settle();
 	if (child_records())
-		return heap_wants(size);
+		return heap_begin_sample(size);
 	heap_skip(DORMANT_BYTES);
 	return false;
 }
 
-static bool wants(size_t size)
+static bool begin_sample(size_t size)
 {
-	return UNLIKELY(life_is_child()) ? wants_in_child(size) : heap_wants(size);
+	return UNLIKELY(life_is_child()) ? begin_sample_in_child(size) : heap_begin_sample(size);
 }
 
 static void *recorded(void *p, size_t size, struct frame_regs caller)
@@ -111,7 +111,7 @@ static COLD NOINLINE void *sampled_malloc(size_t size)
 {
 	void *p = next.malloc(size);
 
-	return wants(size) ? recorded(p, size, CALLER()) : p;
+	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *malloc(size_t size)
@@ -125,7 +125,7 @@ static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 {
 	void *p = next.calloc(count, size);
 
-	return wants(count * size) ? recorded(p, count * size, CALLER()) : p;
+	return begin_sample(count * size) ? recorded(p, count * size, CALLER()) : p;
 }
 
 /* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
@@ -140,7 +140,7 @@ static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 {
 	void *p = next.memalign(align, size);
 
-	return wants(size) ? recorded(p, size, CALLER()) : p;
+	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *memalign(size_t align, size_t size)
@@ -154,7 +154,7 @@ static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 {
 	void *p = next.aligned_alloc(align, size);
 
-	return wants(size) ? recorded(p, size, CALLER()) : p;
+	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -168,7 +168,7 @@ static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t
 {
 	int err = next.posix_memalign(out, align, size);
 
-	if (wants(size) && err == 0)
+	if (begin_sample(size) && err == 0)
 		recorded(*out, size, CALLER());
 	return err;
 }
@@ -184,7 +184,7 @@ static COLD NOINLINE void *sampled_valloc(size_t size)
 {
 	void *p = next.valloc(size);
 
-	return wants(size) ? recorded(p, size, CALLER()) : p;
+	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *valloc(size_t size)
@@ -198,7 +198,7 @@ static COLD NOINLINE void *sampled_pvalloc(size_t size)
 {
 	void *p = next.pvalloc(size);
 
-	return wants(size) ? recorded(p, size, CALLER()) : p;
+	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -250,7 +250,7 @@ static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
 {
 	void *q = moved(p, size);
 
-	return wants(size) ? recorded(q, size, CALLER()) : q;
+	return begin_sample(size) ? recorded(q, size, CALLER()) : q;
 }
 
 EXPORT void *realloc(void *p, size_t size)

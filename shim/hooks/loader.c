@@ -1,6 +1,7 @@
 /*
- * dlclose: tells the heap profile that code may be gone.  dlopen and dlsym are
- * left alone, because ld.so looks at who called them.
+ * dlclose: lets the listener follow what was captured so far, and announces that code
+ * may be gone to everybody who walks a stack (heap, block, mutex and CPU profiles alike).
+ * dlopen and dlsym are left alone, because ld.so looks at who called them.
  */
 #include <dlfcn.h>
 
@@ -20,9 +21,9 @@ EXPORT int dlclose(void *handle)
 		return real()->dlclose(handle);
 	settle_before_unload();
 	/* meanwhile another thread may load something else at the same address */
-	code_unload_begins();
+	code_unload_begin();
 	err = real()->dlclose(handle);
-	code_unload_ends();
+	code_unload_end();
 	wake();
 	return err;
 }

@@ -2,10 +2,10 @@
 """Arguments, environment, masks and switches are the target's own (H45, H53, H60, H61, H63).
 
 Seen to fail against:
-  layout     a constructor that takes its settings out of the environment: gaps, no key
+  block      a constructor that takes its settings out of the environment: gaps, no key
   setenv     a key that is looked up in the environment at each request: SIGSEGV
   masks      a listener created with all blocked, the mask not restored: children inherit it
-  toggles    a siginterrupt hook that knows the carrier only: reads were not restarted
+  flags      a siginterrupt hook that knows the carrier only: reads were not restarted
 """
 import os
 import re

@@ -2,8 +2,8 @@
 """The shim is never the reason a process ends, and never keeps one (H25, H79).
 
 Seen to fail against:
-  ends           a destructor that writes: output differs
-  leaving        no hook of thrd_exit and pthread_cancel (ours of the first day): the listener kept
+  to_end         a destructor that writes: output differs
+  to_leave       no hook of thrd_exit and pthread_cancel (ours of the first day): the listener kept
                  the process for ever; a listener that slept once more before it looked (ours): the
                  same; an undertaker that did not wait for the listener's real end (ours): what
                  stdio had buffered was lost

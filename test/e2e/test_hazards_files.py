@@ -2,7 +2,7 @@
 """Waiting calls, descriptors and files stay the target's own (H05, H09, H10).
 
 Seen to fail against:
-  waits      timers on a wall clock: EINTR in every call of idle threads
+  idle       timers on a wall clock: EINTR in every call of idle threads
   closes, lowest, own_descriptors, locks  no private table of descriptors: hang, port lost, wrong numbers
   pipe       a private table that is emptied from 3 up: the reader saw no end
   writes     a handler that writes one byte to a number it believes to be its pipe's

@@ -2,13 +2,13 @@
 """A life in forks: into the background, workers, programs that start again (H07, H08, H33, H44, H58, H59).
 
 Seen to fail against:
-  background     dormant children for ever (ours of the first day): no answer; no heap in the child
+  a_daemon       dormant children for ever (ours of the first day): no answer; no heap in the child
                  before its listener was there: what it allocated first was missing; no waits in
                  pieces: about one run in thirty of fork and sigsuspend never answered
-  handlers       no look at the signal mask: a thread was to be made inside malloc, and it hung,
+  handler        no look at the signal mask: a thread was to be made inside malloc, and it hung,
                  in each of six runs
   workers        a listener for every child: two threads in each
-  storm          records of CPU timers left out of the child without a wiped copy: SIGSEGV
+  under_load     records of CPU timers left out of the child without a wiped copy: SIGSEGV
   interrupted    waits in pieces with signals let through between them: the worker hung
 """
 import contextlib

@@ -5,12 +5,12 @@ Each case is run plainly, and under the shim with a profile running; status and
 output must be the same.
 
 Seen to fail against:
-  locked         mappings that stay locked (ours of the first day): 14 MiB more resident in a profile;
+  mlockall       mappings that stay locked (ours of the first day): 14 MiB more resident in a profile;
                  .bss locked with the rest: 6 MiB more, and a user with 8 MiB was refused
-  huge pages     a .bss without advice
-  watched        no look for valgrind: its log and its descriptors were closed under it; none
+  huge_pages     a .bss without advice
+  dormant        no look for valgrind: its log and its descriptors were closed under it; none
                  for sanitizers: a thread that they did not know
-  signal queue   a timer for every thread: the program's own timer_create failed
+  queued         a timer for every thread: the program's own timer_create failed
 """
 import os
 import re

@@ -9,13 +9,13 @@ Seen to fail against:
                  fork died, because glibc links its threads through their stacks
   own_itimer     a carrier taken whatever its disposition: the program's handler was gone; and a
                  handler that drops what is not ours: no tick came
-  wait           mask hooks that do not park the timer: sigwait, signalfd and sigpending saw SIGPROF;
+  sigwait        mask hooks that do not pause the timer: sigwait, signalfd and sigpending saw SIGPROF;
                  dumped: mask hooks that know profiles only (ours): the same.  And once in 30,000
                  profiles (ours): a timer started or deleted by the listener while the thread was
                  blocking the signal; unit/test_arm holds that narrow
   mask, actions  hooks that do not hide the bit added to masks; signals 64 (ours: the bit was kept
                  for 1 to 63), SIGPROF (ours: no SA_RESTORER, no signal's own bit in the mask)
-  send           a handler that drops what is not ours, one that forgets the handler's mask
+  by_kill        a handler that drops what is not ours, one that forgets the handler's mask
 """
 import contextlib
 import http.client

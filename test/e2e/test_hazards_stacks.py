@@ -5,9 +5,9 @@ Seen to fail against:
   plugins    a module table that is read once: no plugin in the profile; malloc in the handler: hung
   moments    a dlclose that waits for nothing: 49 % of the time is of the plugin that used 30 %
   corrupted  reads of unwind data that trust addresses: the listener faulted
-  stacks     a handler that copies whatever SP points to: SIGSEGV in swap, assembly and jit
-  neighbours bounds of a stack taken from its mapping (ours): SIGSEGV in the handler
-  names      poll() of the target's instead of a system call: no answer
+  coroutines a handler that copies whatever SP points to: SIGSEGV in swap, assembly and jit
+  beside     bounds of a stack taken from its mapping (ours): SIGSEGV in the handler
+  named_like poll() of the target's instead of a system call: no answer
   runpath    an exported dlopen: plugins not found
 """
 import os

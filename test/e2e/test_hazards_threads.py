@@ -5,11 +5,11 @@ Seen to fail against:
   limit_of_queued  no budget: sigqueue was refused (ours); timers that are not deleted: SigQ stays
   many_threads     timers that are not deleted
   small_stacks     6 KB of stack in the handler: words before the stack overwritten
-  altstack         nothing added to the mask of SA_ONSTACK handlers: killed by SIGSEGV; siglongjmp
+  alternate        nothing added to the mask of SA_ONSTACK handlers: killed by SIGSEGV; siglongjmp
                    left alone (ours): a tick that waited came on the alternate stack, SIGSEGV
   user             a listener that blocks all 64 signals by a raw call: setresuid hung
   daemon           a listener with an open mask: SIGTERM went to it, sigsuspend never woke
-  sentinels        a handler that sets errno
+  errno            a handler that sets errno
 """
 import os
 import signal

@@ -648,8 +648,8 @@ TESTS = (
     test_text_is_readable_by_pprof, test_a_delta_shows_only_what_happened,
     test_a_delta_shows_what_was_freed, test_totals_are_monotone_under_load,
     test_base_shows_the_leak, test_rate_0_is_off, test_a_malloc_of_the_program_itself_is_told,
-    test_cxx_at_1, test_cxx_at_4096, test_cxx_under_load, test_python_with_threads, test_heap_of_node, test_heap_of_rust, test_heap_of_redis,
-    test_heap_of_nginx)
+    test_cxx_at_1, test_cxx_at_4096, test_cxx_under_load, test_python_with_threads,
+    test_heap_of_node, test_heap_of_rust, test_heap_of_redis, test_heap_of_nginx)
 
 if __name__ == '__main__':
     harness.run(*TESTS)

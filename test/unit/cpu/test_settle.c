@@ -10,9 +10,9 @@
 /* The listener's. */
 static void pass(void)
 {
-	settle_pass_begins();
+	settle_pass_begin();
 	site_at_drain();
-	settle_pass_ends();
+	settle_pass_end();
 }
 
 START_TEST(nothing_on_its_way_is_not_waited_for)
@@ -70,10 +70,10 @@ START_TEST(a_pass_that_is_under_way_is_not_enough)
 	struct site *first = meet_new_stack();
 	pthread_t thread;
 
-	settle_pass_begins();
+	settle_pass_begin();
 	pthread_create(&thread, NULL, unload, first);
 	ck_assert(is_woken_within(-1));
-	settle_pass_ends();
+	settle_pass_end();
 	pass();
 	pthread_join(thread, NULL);
 }
@@ -86,7 +86,7 @@ START_TEST(while_a_pass_is_under_way_it_is_slept)
 
 	meet_new_stack();
 	before = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	settle_pass_begins();
+	settle_pass_begin();
 	settle_before_unload();
 	ck_assert_int_lt(sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before, NS_PER_MS);
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);

@@ -209,22 +209,22 @@ uint64_t mutex_fraction(void)
 	return contention_fake.off ? 0 : 10;
 }
 
-void block_everything_begins(void)
+void block_everything_begin(void)
 {
 	contention_fake.wanting_everything++;
 }
 
-void block_everything_ends(void)
+void block_everything_end(void)
 {
 	contention_fake.wanting_everything--;
 }
 
-void mutex_everything_begins(void)
+void mutex_everything_begin(void)
 {
 	contention_fake.wanting_everything++;
 }
 
-void mutex_everything_ends(void)
+void mutex_everything_end(void)
 {
 	contention_fake.wanting_everything--;
 }

@@ -229,7 +229,7 @@ START_TEST(modules__a_plugin_appears_without_a_new_generation)
 }
 END_TEST
 
-START_TEST(modules__what_came_since_the_last_look_is_known_by_the_end_of_the_list)
+START_TEST(modules__a_new_object_is_noticed_by_one_read)
 {
 	uint64_t pc;
 
@@ -427,8 +427,7 @@ int main(void)
 	tcase_add_checked_fixture(plugin, setup_plugin, teardown_plugin);
 	tcase_set_timeout(plugin, 60);
 	tcase_add_test(plugin, modules__a_plugin_appears_without_a_new_generation);
-	tcase_add_test(plugin,
-		       modules__what_came_since_the_last_look_is_known_by_the_end_of_the_list);
+	tcase_add_test(plugin, modules__a_new_object_is_noticed_by_one_read);
 	tcase_add_test(plugin, modules__a_plugin_that_went_is_found_in_its_own_generation_only);
 	tcase_add_test(plugin, modules__what_stays_is_found_in_every_generation);
 	tcase_add_test(plugin, modules__another_object_at_the_same_address_is_another_module);

@@ -251,16 +251,16 @@ END_TEST
 
 static void walk_live_after_unload(struct frame_regs caller)
 {
-	code_unload_begins();
-	code_unload_ends();
+	code_unload_begin();
+	code_unload_end();
 	walk_live(caller);
 }
 
 static void walk_live_while_unloading(struct frame_regs caller)
 {
-	code_unload_begins();
+	code_unload_begin();
 	walk_live(caller);
-	code_unload_ends();
+	code_unload_end();
 }
 
 START_TEST(after_a_dlclose_rows_are_not_used_until_the_listener_has_looked)
@@ -276,7 +276,7 @@ START_TEST(after_a_dlclose_rows_are_not_used_until_the_listener_has_looked)
 END_TEST
 
 /* The listener meets it first on a copy, and hooks must not learn from it what is not so. */
-START_TEST(code_that_came_since_the_listener_looked_is_not_code_without_rules)
+START_TEST(hook_walk__stops_in_code_loaded_since_the_last_refresh)
 {
 	void *object = dlopen("libz.so.1", RTLD_NOW);
 	uint64_t pc;
@@ -285,10 +285,10 @@ START_TEST(code_that_came_since_the_listener_looked_is_not_code_without_rules)
 	pc = (uint64_t)dlsym(object, "deflate") + 1;
 	ck_assert_int_eq(learn_row(pc).kind, ROW_NONE);
 	ck_assert_int_eq(rows_find(pc).kind, ROW_UNKNOWN);
-	ck_assert(learn_met_newcomer());
+	ck_assert(learn_take_newcomer());
 	code_refresh();
 	ck_assert_int_eq(learn_row(pc).kind, ROW_SP);
-	ck_assert(!learn_met_newcomer());
+	ck_assert(!learn_take_newcomer());
 	ck_assert_int_eq(rows_find(pc).kind, ROW_SP);
 }
 END_TEST
@@ -380,7 +380,7 @@ int main(void)
 	tcase_add_test(tc, an_unknown_address_is_left_to_the_listener);
 	tcase_add_test(tc, one_unknown_address_in_the_middle_is_enough);
 	tcase_add_test(tc, after_a_dlclose_rows_are_not_used_until_the_listener_has_looked);
-	tcase_add_test(tc, code_that_came_since_the_listener_looked_is_not_code_without_rules);
+	tcase_add_test(tc, hook_walk__stops_in_code_loaded_since_the_last_refresh);
 	tcase_add_test(tc, a_stack_whose_bounds_are_not_known_is_left_to_the_listener);
 	tcase_add_test(tc, a_coroutine_is_left_to_the_listener);
 	tcase_add_test(tc, more_frames_than_a_record_keeps_are_cut_and_marked);
