@@ -37,4 +37,10 @@ uint64_t arch_caller_bp(void);
 #define ARCH_R_RELATIVE	 R_AARCH64_RELATIVE
 #define ARCH_R_IRELATIVE R_AARCH64_IRELATIVE
 
+#define ARCH_CALL_BYTES	     4
+#define ARCH_STUB_BYTES	     24
+#define ARCH_AHEAD_BYTES     4
+#define ARCH_SIGRETURN_BYTES 8
+#define ARCH_SIGRETURN_LAST  4
+
 #endif

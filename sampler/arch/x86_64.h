@@ -137,4 +137,12 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_R_RELATIVE	 R_X86_64_RELATIVE
 #define ARCH_R_IRELATIVE R_X86_64_IRELATIVE
 
+/* ---- machine code */
+
+#define ARCH_CALL_BYTES	     8	/* REX, ff, modrm, sib, disp32 */
+#define ARCH_STUB_BYTES	     16 /* those of .plt.got may have 8 only */
+#define ARCH_AHEAD_BYTES     16 /* the longest instruction has 15 */
+#define ARCH_SIGRETURN_BYTES 9
+#define ARCH_SIGRETURN_LAST  7
+
 #endif

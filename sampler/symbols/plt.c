@@ -2,11 +2,11 @@
 
 #include <string.h>
 
+#include "sampler/arch/decode.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sort.h"
 
-#define STUB_BYTES	   16 /* read of each stub; those of .plt.got may have 8 only */
-#define SECTIONS_MAX	   8  /* of stubs and of relocations; linkers make three and two */
+#define SECTIONS_MAX	   8 /* of stubs and of relocations; linkers make three and two */
 #define RELOCATIONS_A_READ (65536 / sizeof(Elf64_Rela))
 
 /* The search for the functions of all stubs that were hit. */
@@ -19,11 +19,6 @@ struct plt_search {
 	struct sort_pair *slot; /* address of the slot, index of the address */
 	size_t slot_count;
 };
-
-static uint64_t stub_size(const Elf64_Shdr *s)
-{
-	return s->sh_entsize == 8 ? 8 : STUB_BYTES;
-}
 
 static void set_match(struct plt_search *p, size_t i, uint64_t symbol)
 {
@@ -44,7 +39,7 @@ static void take_target(struct plt_search *p, size_t i, const Elf64_Rela *r)
 {
 	if (ELF64_R_SYM(r->r_info))
 		set_match(p, i, ELF64_R_SYM(r->r_info));
-	else if (ELF64_R_TYPE(r->r_info) == R_X86_64_IRELATIVE)
+	else if (ELF64_R_TYPE(r->r_info) == ARCH_R_IRELATIVE)
 		p->match[i] =
 			(struct symtab_match){ .start = (uint64_t)r->r_addend, .is_plt = true };
 }
@@ -61,42 +56,28 @@ static void match_by_number(struct plt_search *p, size_t i, uint32_t number)
 		take_target(p, i, &r);
 }
 
-/*
- * A stub is `[endbr64] [bnd] jmp *slot(%rip)`, or `endbr64; push $number; jmp`
- * where a second table does the jump.  The first stub of .plt is neither.
- */
+/* The first stub of .plt leads nowhere. */
 static void look_at_stub(struct plt_search *p, size_t i, uint64_t start, const uint8_t *stub)
 {
-	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
-	const uint8_t *at = stub;
-	uint32_t word;
+	struct arch_target jump = arch_stub_target(stub, start);
 
-	if (memcmp(at, endbr64, sizeof(endbr64)) == 0)
-		at += sizeof(endbr64);
-	if (*at == 0xf2)
-		at++;
-	if (at[0] == 0xff && at[1] == 0x25 && p->slot_count < p->count) {
-		memcpy(&word, at + 2, sizeof(word));
-		p->slot[p->slot_count++] =
-			(struct sort_pair){ .key = start + (uint64_t)(at - stub) + 6 +
-						   (uint64_t)(int64_t)(int32_t)word,
-					    .value = i };
-	} else if (at[0] == 0x68) {
-		memcpy(&word, at + 1, sizeof(word));
-		match_by_number(p, i, word);
-	}
+	if (jump.kind == ARCH_TARGET_SLOT && p->slot_count < p->count)
+		p->slot[p->slot_count++] = (struct sort_pair){ .key = jump.at, .value = i };
+	else if (jump.kind == ARCH_TARGET_NUMBER)
+		match_by_number(p, i, (uint32_t)jump.at);
 }
 
 static void look_at_section(struct plt_search *p, const Elf64_Shdr *s)
 {
 	for (size_t i = sort_lower_bound(p->addr, p->count, s->sh_addr); i < p->count; i++) {
 		uint64_t into = p->addr[i] - s->sh_addr;
-		uint8_t stub[STUB_BYTES] = { 0 };
+		uint64_t size = arch_stub_bytes(s->sh_entsize);
+		uint8_t stub[ARCH_STUB_BYTES] = { 0 };
 
 		if (into >= s->sh_size)
 			return;
-		into -= into % stub_size(s);
-		elf_read_some(&p->e->in, s->sh_offset + into, stub, stub_size(s));
+		into -= into % size;
+		elf_read_some(&p->e->in, s->sh_offset + into, stub, size);
 		look_at_stub(p, i, s->sh_addr + into, stub);
 	}
 }
@@ -120,7 +101,7 @@ static void stream_relocations(struct plt_search *p, const Elf64_Shdr *s, Elf64_
 			      n * sizeof(*block)))
 			return;
 		for (size_t i = 0; i < n; i++)
-			if (ELF64_R_TYPE(block[i].r_info) != R_X86_64_RELATIVE)
+			if (ELF64_R_TYPE(block[i].r_info) != ARCH_R_RELATIVE)
 				take_relocation(p, &block[i]);
 		done += n;
 	}

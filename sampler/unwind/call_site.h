@@ -23,23 +23,11 @@ enum call_fit {
 
 enum call_fit call_site_fit(uint64_t return_address, uint64_t callee);
 
-/* Longest prologue that is looked at, in bytes. */
-#define PROLOGUE_BYTES 96
-
 /*
- * Reads `len` bytes of code of a function from its first byte on, up to `limit`
- * bytes: how many bytes SP is below BP then.  -1 when BP is not set up as a frame
- * pointer.  Pure.  Stops at the first jump, or instruction that it does not know;
- * *whole tells whether it came to the
- * call that ends at the limit.  Needs 15 bytes beyond an instruction to read it.  The answer may be
- * wrong (a variable frame, a jump into the middle), so the caller has to verify it.
- */
-int64_t prologue_depth(const uint8_t *code, size_t len, size_t limit, bool *whole);
-
-/*
- * The same for the function at `start`, for a frame of it that is at `pc`.  is_call:
- * there a call returns to, and arguments on the stack are counted; else the thread
- * itself is there.
+ * How many bytes SP is below BP in a frame of the function at `start` that is at `pc`;
+ * -1 when BP is not set up as a frame pointer.  is_call: a call returns to `pc`, and
+ * its arguments on the stack are counted; else the thread itself is there.  The answer
+ * may be wrong (a variable frame, a jump into the middle), so the caller verifies it.
  */
 int64_t frame_depth_at(uint64_t start, uint64_t pc, bool is_call);
 

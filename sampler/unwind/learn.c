@@ -12,16 +12,17 @@
  */
 #include "sampler/unwind/learn.h"
 
-#include <libunwind.h>
 #include <string.h>
 
+#include "sampler/arch/decode.h"
+#include "sampler/arch/unwinder.h"
 #include "sampler/base/cc.h"
 #include "sampler/process/library.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/peek.h"
 
 /* libunwind's table search for another process; declared in none of its public headers. */
-int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
+int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
 				       unw_proc_info_t *pi, int need_unwind_info, void *arg);
 
 /* Made-up registers, and the reach in which an address counts as relative to one of them. */
@@ -90,7 +91,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 
 	s->module = m; /* first: the search reads its tables */
 	if (m && describe_table(m, &di))
-		err = _Ux86_64_dwarf_search_unwind_table(as, ip, &di, pi, need, arg);
+		err = UNW_OBJ(dwarf_search_unwind_table)(as, ip, &di, pi, need, arg);
 	s->found = err >= 0;
 	return err;
 }
@@ -145,24 +146,14 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int
 	return read_module(s, addr, out) ? 0 : -UNW_EINVAL;
 }
 
-/* libunwind's register numbers in the order of ucontext's gregs. */
-static const uint8_t greg_of[] = {
-	[UNW_X86_64_RAX] = REG_RAX, [UNW_X86_64_RDX] = REG_RDX, [UNW_X86_64_RCX] = REG_RCX,
-	[UNW_X86_64_RBX] = REG_RBX, [UNW_X86_64_RSI] = REG_RSI, [UNW_X86_64_RDI] = REG_RDI,
-	[UNW_X86_64_RBP] = REG_RBP, [UNW_X86_64_RSP] = REG_RSP, [UNW_X86_64_R8] = REG_R8,
-	[UNW_X86_64_R9] = REG_R9,   [UNW_X86_64_R10] = REG_R10, [UNW_X86_64_R11] = REG_R11,
-	[UNW_X86_64_R12] = REG_R12, [UNW_X86_64_R13] = REG_R13, [UNW_X86_64_R14] = REG_R14,
-	[UNW_X86_64_R15] = REG_R15, [UNW_X86_64_RIP] = REG_RIP,
-};
-
 static unw_word_t probe_reg(const struct subject *s, unw_regnum_t reg)
 {
 	switch (reg) {
-	case UNW_X86_64_RIP:
+	case ARCH_UNW_PC:
 		return s->pc;
-	case UNW_X86_64_RSP:
+	case ARCH_UNW_SP:
 		return PROBE_SP;
-	case UNW_X86_64_RBP:
+	case ARCH_UNW_BP:
 		return PROBE_BP;
 	default:
 		return PROBE_OTHER;
@@ -172,11 +163,12 @@ static unw_word_t probe_reg(const struct subject *s, unw_regnum_t reg)
 static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *out, int write, void *arg)
 {
 	const struct subject *s = arg;
+	int index = arch_captured_register(reg);
 
 	(void)as;
-	if (write || reg < 0 || (size_t)reg >= ARRAY_SIZE(greg_of))
+	if (write || index < 0)
 		return -UNW_EBADREG;
-	*out = s->capture ? s->capture->reg[greg_of[reg]] : probe_reg(s, reg);
+	*out = s->capture ? s->capture->reg[index] : probe_reg(s, reg);
 	return 0;
 }
 
@@ -218,20 +210,18 @@ static bool open_space(void)
 	return library.space != NULL;
 }
 
-/* mov $15, %rax; syscall: the return from a signal handler, in every libc. */
 static bool is_sigreturn(uint64_t pc)
 {
-	static const uint8_t code[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
-	uint8_t here[sizeof(code)];
+	uint8_t code[ARCH_SIGRETURN_BYTES];
 
-	return peek_cached(pc, here, sizeof(here)) && memcmp(here, code, sizeof(code)) == 0;
+	return peek_cached(pc, code, sizeof(code)) && arch_is_sigreturn(code);
 }
 
 /* A handler returns to the first instruction (looked up one byte before); a tick may hit the
- * second. */
+ * last. */
 static bool is_signal_frame(uint64_t pc)
 {
-	return is_sigreturn(pc) || is_sigreturn(pc + 1) || is_sigreturn(pc - 7);
+	return is_sigreturn(pc) || is_sigreturn(pc + 1) || is_sigreturn(pc - ARCH_SIGRETURN_LAST);
 }
 
 /* A cursor is large (libunwind reserves 1 KiB), so probe and step share their frame's shape. */
@@ -247,19 +237,19 @@ static bool saved_bp(unw_cursor_t *cursor, uint64_t cfa, struct row *row)
 {
 	unw_save_loc_t loc;
 
-	if (unw_get_save_loc(cursor, UNW_X86_64_RBP, &loc) < 0)
+	if (unw_get_save_loc(cursor, ARCH_UNW_BP, &loc) < 0)
 		return false;
 	row->bp_saved = loc.type == UNW_SLT_MEMORY;
 	row->bp_offset = row->bp_saved ? (int64_t)(loc.u.addr - cfa) : 0;
 	return !row->bp_saved || (near(loc.u.addr, cfa) && (loc.u.addr - cfa) % 8 == 0);
 }
 
-static bool return_address_is_at_cfa(unw_cursor_t *cursor, uint64_t cfa)
+static bool return_address_is_in_its_slot(unw_cursor_t *cursor, uint64_t cfa)
 {
 	unw_save_loc_t loc;
 
-	return unw_get_save_loc(cursor, UNW_X86_64_RIP, &loc) == 0 && loc.type == UNW_SLT_MEMORY &&
-	       loc.u.addr == cfa - 8;
+	return unw_get_save_loc(cursor, ARCH_UNW_RETURN, &loc) == 0 && loc.type == UNW_SLT_MEMORY &&
+	       loc.u.addr == arch_return_slot(cfa);
 }
 
 /* Reads off where the step went; anything that SP and BP cannot express is complex. */
@@ -270,7 +260,7 @@ static struct row row_after_step(unw_cursor_t *cursor)
 
 	if (unw_get_reg(cursor, UNW_REG_SP, &cfa) < 0)
 		return row;
-	if (!return_address_is_at_cfa(cursor, cfa) || !saved_bp(cursor, cfa, &row))
+	if (!return_address_is_in_its_slot(cursor, cfa) || !saved_bp(cursor, cfa, &row))
 		return (struct row){ .kind = ROW_COMPLEX };
 	if (near(cfa, PROBE_SP)) {
 		row.kind = ROW_SP;
@@ -369,7 +359,7 @@ static bool get_regs(unw_cursor_t *cursor, struct frame_regs *out)
 
 	if (unw_get_reg(cursor, UNW_REG_IP, &pc) < 0 || unw_get_reg(cursor, UNW_REG_SP, &sp) < 0)
 		return false;
-	if (unw_get_reg(cursor, UNW_X86_64_RBP, &bp) < 0)
+	if (unw_get_reg(cursor, ARCH_UNW_BP, &bp) < 0)
 		bp = 0;
 	*out = (struct frame_regs){ pc, sp, bp };
 	return true;

@@ -275,74 +275,6 @@ START_TEST(memory_that_is_no_lock_has_no_owner)
 }
 END_TEST
 
-/* ---- machine code */
-
-struct prologue_case {
-	const char *what;
-	uint8_t code[48];
-	size_t limit;
-	int64_t depth;
-};
-
-/* push %rbp; mov %rsp,%rbp */
-#define FRAME 0x55, 0x48, 0x89, 0xe5
-
-static const struct prologue_case prologues[] = {
-	{ "a frame without room", { FRAME, 0xe8, 0, 0, 0, 0 }, 9, 0 },
-	{ "room of one byte", { FRAME, 0x48, 0x83, 0xec, 0x40, 0xe8 }, 13, 64 },
-	{ "room of four bytes", { FRAME, 0x48, 0x81, 0xec, 0, 1, 0, 0, 0xe8 }, 16, 256 },
-	{ "room by adding -128", { FRAME, 0x48, 0x83, 0xc4, 0x80, 0xe8 }, 13, 128 },
-	{ "saved registers",
-	  { 0xf3, 0x0f, 0x1e, 0xfa, FRAME, 0x41, 0x57, 0x41, 0x56, 0x53, 0x48, 0x83, 0xec, 0x18,
-	    0xe8 },
-	  22,
-	  48 },
-	{ "moves in between",
-	  { 0x55, 0x89, 0xf8, 0x48, 0x8b, 0x47, 0x08, 0x48, 0x89, 0xe5, 0x48,
-	    0x8d, 0x3d, 0,    0,    0,	  0,	0x53, 0x31, 0xc0, 0x50, 0xe8 },
-	  27,
-	  16 },
-	{ "the guard of the stack",
-	  { FRAME, 0x48, 0x83, 0xec, 0x10, 0x64, 0x48, 0x8b, 0x04, 0x25, 0x28, 0, 0, 0, 0x48, 0x89,
-	    0x45, 0xf8, 0xe8 },
-	  26,
-	  16 },
-	{ "an argument on the stack", { FRAME, 0x6a, 0x00, 0x68, 0, 0, 0, 0, 0xe8 }, 16, 16 },
-	{ "what follows a jump is not read", { FRAME, 0x53, 0x74, 0x04, 0x53, 0x53, 0xe8 }, 14, 8 },
-	{ "no frame", { 0x48, 0x83, 0xec, 0x18, 0xe8 }, 9, -1 },
-	{ "bp for other uses", { 0x55, 0x89, 0xfd, 0x53, 0xe8 }, 9, -1 },
-};
-
-START_TEST(a_prologue_tells_how_deep_its_frame_is)
-{
-	const struct prologue_case *c = &prologues[_i];
-	bool whole;
-
-	ck_assert_msg(prologue_depth(c->code, sizeof(c->code), c->limit, &whole) == c->depth,
-		      "%s: %ld, expected %ld", c->what,
-		      (long)prologue_depth(c->code, sizeof(c->code), c->limit, &whole),
-		      (long)c->depth);
-}
-END_TEST
-
-START_TEST(no_code_breaks_the_prologue_reader)
-{
-	uint8_t code[PROLOGUE_BYTES + 16];
-	bool whole;
-
-	srand(7);
-	for (int round = 0; round < 200000; round++) {
-		size_t len = (size_t)rand() % sizeof(code);
-		uint8_t *exact = malloc(len + 1); /* sanitizers see a byte too far */
-
-		for (size_t i = 0; i < len; i++)
-			exact[i] = (uint8_t)(i < 4 ? "\x55\x48\x89\xe5"[i] : rand());
-		prologue_depth(exact, len, len > 16 ? len - 16 : 0, &whole);
-		free(exact);
-	}
-}
-END_TEST
-
 /* ---- frame pointers of threads that wait */
 
 static struct {
@@ -580,8 +512,6 @@ static TCase *pure(void)
 	tcase_add_test(t, a_mutex_names_its_owner);
 	tcase_add_test(t, a_read_write_lock_names_its_writer);
 	tcase_add_test(t, memory_that_is_no_lock_has_no_owner);
-	tcase_add_loop_test(t, a_prologue_tells_how_deep_its_frame_is, 0, ARRAY_SIZE(prologues));
-	tcase_add_test(t, no_code_breaks_the_prologue_reader);
 	return t;
 }
 
