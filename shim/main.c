@@ -16,8 +16,8 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/roster.h"
-#include "sampler/cpu/settle.h"
 #include "sampler/cpu/tick.h"
+#include "sampler/cpu/unload.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
 #include "sampler/process/modules.h"
@@ -195,10 +195,10 @@ static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again, again_for_symbols;
 
-	settle_pass_begin();
+	unload_pass_begin();
 	site_at_drain();
 	again = cpu_do_due(now_ns);
-	settle_pass_end();
+	unload_pass_end();
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);

@@ -23,8 +23,8 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
-#include "sampler/cpu/settle.h"
 #include "sampler/cpu/tick.h"
+#include "sampler/cpu/unload.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
@@ -103,7 +103,7 @@ static bool modules_may_be_stale(void)
 	int64_t refreshed = code_refreshed_ns();
 
 	return cpu.walk.end == WALK_NO_RULE &&
-	       (refreshed < settle_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
+	       (refreshed < unload_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
 }
 
 static void walk_tick(const struct capture *c)

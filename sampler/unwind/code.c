@@ -1,5 +1,5 @@
 /*
- * Who calls this: the dlclose hook announces an unload (code_unload_begin, _ends);
+ * Who calls this: the dlclose hook announces an unload (code_unload_begin, _end);
  * the listener refreshes before it walks; every hook that walks asks code_is_fresh().
  *
  * The one structure is `code`: three numbers that hooks and listener share.  The one

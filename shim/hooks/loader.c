@@ -7,7 +7,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/wake.h"
-#include "sampler/cpu/settle.h"
+#include "sampler/cpu/unload.h"
 #include "sampler/unwind/code.h"
 #include "shim/life/child.h"
 #include "shim/life/life.h"
@@ -19,7 +19,7 @@ EXPORT int dlclose(void *handle)
 
 	if (life_is_child() && !child_records())
 		return real()->dlclose(handle);
-	settle_before_unload();
+	unload_wait();
 	/* meanwhile another thread may load something else at the same address */
 	code_unload_begin();
 	err = real()->dlclose(handle);

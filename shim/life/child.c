@@ -13,7 +13,7 @@
 #include "sampler/base/turn.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/cpu.h"
-#include "sampler/cpu/settle.h"
+#include "sampler/cpu/unload.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
 #include "sampler/symbols/symbol_cache.h"
@@ -101,7 +101,7 @@ static void put_in_order(void)
 	code_after_fork();
 	symbol_cache_after_fork();
 	learn_after_fork();
-	settle_after_fork();
+	unload_after_fork();
 	site_at_after_fork();
 	births_after_fork();
 	last_thread_after_fork();

@@ -1,4 +1,4 @@
-#include "sampler/cpu/settle.h"
+#include "sampler/cpu/unload.h"
 
 #include <limits.h>
 #include <linux/futex.h>
@@ -52,30 +52,30 @@ static void wait_for_a_pass(void)
 	atomic_fetch_sub(&waiting, 1);
 }
 
-void settle_before_unload(void)
+void unload_wait(void)
 {
 	if (site_at_has_pending() || tick_has_pending())
 		wait_for_a_pass();
 }
 
-void settle_pass_begin(void)
+void unload_pass_begin(void)
 {
 	atomic_fetch_add(&begun, 1);
 }
 
-void settle_pass_end(void)
+void unload_pass_end(void)
 {
 	__atomic_store_n(&ended, atomic_load(&begun), __ATOMIC_SEQ_CST);
 	if (atomic_load(&waiting))
 		sys_futex(&ended, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 }
 
-int64_t settle_asked_ns(void)
+int64_t unload_asked_ns(void)
 {
 	return atomic_load(&asked_ns);
 }
 
-void settle_after_fork(void)
+void unload_after_fork(void)
 {
 	atomic_store(&waiting, 0);
 	atomic_store(&asked_ns, 0);

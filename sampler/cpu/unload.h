@@ -3,26 +3,26 @@
  * its addresses may be another's.  The hook of dlclose wakes the listener and waits
  * for a whole pass over what is on its way, 2 ms at most (dlclose_waits_timed_out).
  */
-#ifndef SAMPLER_CPU_SETTLE_H
-#define SAMPLER_CPU_SETTLE_H
+#ifndef SAMPLER_CPU_UNLOAD_H
+#define SAMPLER_CPU_UNLOAD_H
 
 #include <stdint.h>
 
 /* Returns at once when nothing is on its way, or nobody can be woken.  Context: hook. */
-void settle_before_unload(void);
+void unload_wait(void);
 
 /* Around a pass over everything that hooks and handlers left.  Context: listener. */
-void settle_pass_begin(void);
-void settle_pass_end(void);
+void unload_pass_begin(void);
+void unload_pass_end(void);
 
 /*
  * CLOCK_MONOTONIC ns of when somebody last began to wait: what was loaded before
  * then must be known, or what was captured in it will never be.  0: nobody has.
  * Context: listener.
  */
-int64_t settle_asked_ns(void);
+int64_t unload_asked_ns(void);
 
 /* Who waited is not there.  Context: child. */
-void settle_after_fork(void);
+void unload_after_fork(void);
 
 #endif

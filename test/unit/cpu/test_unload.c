@@ -4,20 +4,20 @@
 #include <stdlib.h>
 
 #include "sampler/base/sys.h"
-#include "sampler/cpu/settle.h"
+#include "sampler/cpu/unload.h"
 #include "test/unit/unwind/new_stack.h"
 
 /* The listener's. */
 static void pass(void)
 {
-	settle_pass_begin();
+	unload_pass_begin();
 	site_at_drain();
-	settle_pass_end();
+	unload_pass_end();
 }
 
 START_TEST(nothing_on_its_way_is_not_waited_for)
 {
-	settle_before_unload();
+	unload_wait();
 	ck_assert(!is_woken_within(0));
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
@@ -27,7 +27,7 @@ START_TEST(without_a_listener_nobody_waits)
 {
 	meet_new_stack();
 	wake_after_fork();
-	settle_before_unload();
+	unload_wait();
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
 END_TEST
@@ -37,7 +37,7 @@ START_TEST(a_listener_that_does_not_come_is_waited_for_2_ms_and_counted)
 	int64_t before = sys_now_ns();
 
 	meet_new_stack();
-	settle_before_unload();
+	unload_wait();
 	ck_assert_int_ge(sys_now_ns() - before, 2 * NS_PER_MS);
 	ck_assert(is_woken_within(0));
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
@@ -47,7 +47,7 @@ END_TEST
 /* Its time limit may pass before we drain, and then it counts; but it never returns early. */
 static void *unload(void *first)
 {
-	settle_before_unload();
+	unload_wait();
 	ck_assert(is_known(first) || counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT) == 1);
 	return NULL;
 }
@@ -70,10 +70,10 @@ START_TEST(a_pass_that_is_under_way_is_not_enough)
 	struct site *first = meet_new_stack();
 	pthread_t thread;
 
-	settle_pass_begin();
+	unload_pass_begin();
 	pthread_create(&thread, NULL, unload, first);
 	ck_assert(is_woken_within(-1));
-	settle_pass_end();
+	unload_pass_end();
 	pass();
 	pthread_join(thread, NULL);
 }
@@ -86,8 +86,8 @@ START_TEST(while_a_pass_is_under_way_it_is_slept)
 
 	meet_new_stack();
 	before = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	settle_pass_begin();
-	settle_before_unload();
+	unload_pass_begin();
+	unload_wait();
 	ck_assert_int_lt(sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before, NS_PER_MS);
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
 }
@@ -95,8 +95,8 @@ END_TEST
 
 int main(void)
 {
-	TCase *t = tcase_create("settle");
-	Suite *s = suite_create("settle");
+	TCase *t = tcase_create("unload");
+	Suite *s = suite_create("unload");
 	SRunner *r = srunner_create(s);
 	int failed;
 
