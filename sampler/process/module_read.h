@@ -7,7 +7,9 @@
 #ifndef SAMPLER_PROCESS_MODULE_READ_H
 #define SAMPLER_PROCESS_MODULE_READ_H
 
-#include "sampler/process/modules.h"
+#include <stdbool.h>
+
+#include "sampler/process/module.h"
 
 /*
  * `m` has bias, phdr and phdr_count.  False when the headers are unreadable or

@@ -14,7 +14,7 @@
 #include "sampler/base/arena.h"
 #include "sampler/base/intern.h"
 #include "sampler/symbols/elf.h"
-#include "sampler/symbols/symbols.h"
+#include "sampler/symbols/symbol.h"
 
 struct lines_request {
 	const struct elf *e;	/* has the debug information, or has none */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "sampler/symbols/objects.h"
-#include "sampler/symbols/symbols.h"
+#include "sampler/symbols/symbol.h"
 
 #define RESOLVE_MEMORY_MAX (24UL << 20) /* mapped while the work lasts, besides the results */
 

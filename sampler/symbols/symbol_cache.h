@@ -22,7 +22,7 @@
 #include "sampler/base/arena.h"
 #include "sampler/base/intern.h"
 #include "sampler/process/modules.h"
-#include "sampler/symbols/symbols.h"
+#include "sampler/symbols/symbol.h"
 
 #define SYMBOL_CACHE_BYTES (4UL << 20)	       /* some 10,000 addresses of C++ */
 #define SYMBOL_CACHE_NS	   (60LL * 1000000000) /* scrapers come every 10 to 30 s */
