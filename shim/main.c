@@ -245,7 +245,7 @@ static const char *program_path(void)
 EXPORT const char pprofshim_marker[] = PPROFSHIM_VERSION;
 
 /* False: this copy is one that cannot work. */
-static bool was_preloaded(void)
+static bool check_preloaded(void)
 {
 	if (getauxval(AT_SECURE) || lookup_comes_earlier("pprofshim_marker"))
 		return false;
@@ -257,7 +257,7 @@ static bool was_preloaded(void)
 }
 
 /* The helpers of a program that has them are not to complain. */
-static bool has_threads(void)
+static bool check_threads(void)
 {
 	if (!real_has_threads() && !ancestor_has_us())
 		tell_user("the program was linked without threads, which before glibc 2.34 are a "
@@ -275,7 +275,7 @@ static bool is_defined(const char *name)
  * Valgrind runs all threads in one process with descriptors of its own, which
  * our thread would close.  Sanitizers know every thread and every allocation.
  */
-static bool runs_under_checker(void)
+static bool check_no_tool(void)
 {
 	if (lookup_has_object("/vgpreload_"))
 		tell_user("the program runs under valgrind");
@@ -283,8 +283,8 @@ static bool runs_under_checker(void)
 		 is_defined("__msan_init"))
 		tell_user("the program is built with a sanitizer");
 	else
-		return false;
-	return true;
+		return true;
+	return false;
 }
 
 /* False: the shim stays dormant. */
@@ -305,7 +305,7 @@ static bool read_settings(char **environment)
 	return false;
 }
 
-static bool can_tell_forks(void)
+static bool check_fork_page(void)
 {
 	if (life_init() == 0)
 		return true;
@@ -317,8 +317,8 @@ static bool can_tell_forks(void)
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
 	own_stack_set_main(argv);
-	if (was_preloaded() && read_settings(environment) && has_threads() &&
-	    !runs_under_checker() && can_tell_forks() && heed_filter())
+	if (check_preloaded() && read_settings(environment) && check_threads() && check_no_tool() &&
+	    check_fork_page() && heed_filter())
 		start_profiler(argc, argv);
 	else
 		heap_turn_off();

@@ -35,7 +35,7 @@ static bool load_captured(const struct capture *c, uint64_t addr, uint64_t *out)
 	return true;
 }
 
-static bool is_whole(struct search *s, uint64_t bp)
+static bool walk_with_bp(struct search *s, uint64_t bp)
 {
 	s->trials++;
 	CAPTURE_BP(s->capture) = bp;
@@ -59,7 +59,7 @@ static void try_place(struct search *s, uint64_t bp, struct found *f)
 {
 	enum call_fit fit = fit_at(s, bp);
 
-	if (fit == CALL_NONE || !is_whole(s, bp))
+	if (fit == CALL_NONE || !walk_with_bp(s, bp))
 		return;
 	f->count[fit]++;
 	f->bp[fit] = bp;
@@ -94,7 +94,7 @@ static bool search_slice(struct search *s)
 	for (bp = s->sp; bp < limit && s->trials < TRIALS_MAX; bp += 8)
 		try_place(s, bp, &f);
 	bp = s->trials < TRIALS_MAX ? choose(s, &f) : 0;
-	return bp && is_whole(s, bp);
+	return bp && walk_with_bp(s, bp);
 }
 
 /* A call that can be right, where the prologue says: no need to look further. */
@@ -106,7 +106,7 @@ static bool try_guess(struct search *s)
 	if (depth < 0)
 		return false;
 	s->guess = s->sp + (uint64_t)depth;
-	return fit_at(s, s->guess) >= CALL_OPEN && is_whole(s, s->guess);
+	return fit_at(s, s->guess) >= CALL_OPEN && walk_with_bp(s, s->guess);
 }
 
 bool find_bp(struct capture *c, struct walk *w)
