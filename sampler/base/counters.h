@@ -55,6 +55,8 @@
 	  "running threads for which a dump got no timer, or that block the signal")               \
 	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \
 	  "threads in a dump without a stack: [unseen stack]")                                     \
+	X(WAKES_REFUSED, "wakes_refused",                                                          \
+	  "wake-ups of our thread that the kernel refused (RLIMIT_SIGPENDING)")                    \
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
 	X(LIBRARY_ABORTS, "library_aborts",                                                        \
 	  "libraries that gave up; what they worked on is left out")                               \

@@ -25,6 +25,7 @@
 #define RETRY_MIN_NS  (5 * NS_PER_MS)
 #define RETRY_MAX_NS  (500 * NS_PER_MS)
 #define STOP_WAIT_NS  NS_PER_SECOND
+#define LOOK_EVERY_NS (200 * NS_PER_MS) /* where nobody can wake us */
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -47,26 +48,32 @@ static struct {
 	void (*on_port)(void), (*on_lost)(void);
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
 	bool no_niceties;
-	int wake_fd;
+	int wake_fd; /* -errno: nobody can wake us */
 } listener;
 
 static __thread uint64_t mask_before;
 
 /* ---- signals */
 
-/* glibc uses the first two real-time signals for cancellation and set*id: blocked, those hang. */
-#define GLIBC_SIGNALS (3ULL << 31)
-#define BIT(sig)      (1ULL << ((sig)-1))
-#define FAULTS	      (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP))
+#define BIT(sig) (1ULL << ((sig)-1))
+/* What glibc sends to every thread in set*id, and waits for. */
+#define SETXID BIT(33)
+/* The same for pthread_cancel; and what a fault in the middle of a hook raises. */
+#define CANCEL BIT(32)
+#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS))
 
 uint64_t listener_signals(void)
 {
-	return ~(GLIBC_SIGNALS | FAULTS);
+	return ~(SETXID | CANCEL | FAULTS);
 }
 
+/*
+ * Those of faults too: sent to the process, they are for a thread that waits for
+ * them.  A fault of ours ends the process whether they are blocked or not.
+ */
 void listener_block_signals(void)
 {
-	uint64_t mask = listener_signals();
+	uint64_t mask = ~SETXID;
 
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&mask_before, sizeof(mask));
 }
@@ -159,6 +166,8 @@ static int64_t do_due_work(int64_t now_ns)
 		listener.stop = 1;
 		return now_ns; /* it is looked at after the poll */
 	}
+	if (listener.wake_fd < 0)
+		return MIN(again, now_ns + LOOK_EVERY_NS);
 	/* a filtered thread cannot wake us */
 	return sandbox_is_noted() ? MIN(again, now_ns + NS_PER_SECOND) : again;
 }
@@ -166,17 +175,16 @@ static int64_t do_due_work(int64_t now_ns)
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
-	int wake_fd;
 
-	wake_fd = wake_open();
-	listener.wake_fd = MAX(wake_fd, 0);
+	listener.wake_fd = wake_open();
 	service.do_due = do_due_work;
-	service.wake_fd = listener.wake_fd;
+	service.wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
 	if (listener.on_port)
 		listener.on_port();
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.key, &service, &listener.stop);
+	wake_close(listener.wake_fd);
 	sys_close(fd);
 }
 

@@ -65,13 +65,17 @@ void listener_join(void);
 void listener_wake(void);
 
 /*
- * Blocks every signal but those that faults raise and glibc's own two, as a
- * thread of ours is to be started; and undoes it.  The calling thread's mask is
- * kept in between, so calls do not nest.
+ * Blocks every signal but the one of set*id, as a thread of ours is to be started;
+ * and undoes it.  The calling thread's mask is kept in between, so calls do not nest.
  * Context: init, hook.
  */
-uint64_t listener_signals(void); /* the kernel's mask of them */
 void listener_block_signals(void);
 void listener_restore_signals(void);
+
+/*
+ * The kernel's mask of what a hook may block on a thread of the target: neither
+ * faults nor glibc's own two.  Context: hook.
+ */
+uint64_t listener_signals(void);
 
 #endif
