@@ -201,8 +201,8 @@ storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
 ab: need-ab all ## Run real programs' own tests with and without the shim, and compare
 	@test/ab/ab.py $(SUITES)
 
-gates: all ## Check the finished library: exports, imports, TLS, notes, banned symbols
-	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO)
+gates: all ## Check the finished library (exports, imports, TLS, notes), and the seam for the processor
+	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
 
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^

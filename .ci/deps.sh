@@ -3,7 +3,7 @@
 # Debian and its relatives.  When everything is there it prints nothing and is
 # done in a blink, so that every make target can call it.
 #
-# usage: .ci/deps.sh build|test|demo|dev|bench|ab|all
+# usage: .ci/deps.sh build|test|demo|gates|dev|bench|ab|all
 set -eu
 
 # One need per word: a package, or package=command when any other provider of
@@ -21,6 +21,8 @@ libmemcached-tools=memcaslap postgresql=pgbench
 libgoogle-perftools4? libgoogle-perftools4t64? libjemalloc2 heaptrack
 linux-perf=perf"
 AB="$SERVERS tcl=tclsh sqlite3 stress-ng python-tests postgresql postgresql-server-dev-all"
+# Of a compiler for another processor only what looks at syntax, and its C library's headers.
+GATES='cpp-aarch64-linux-gnu? libc6-dev-arm64-cross?'
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
 # Servers and their tools live here, and not every user's PATH says so.
@@ -36,11 +38,12 @@ needs_of() {
 	build) echo "$BUILD" ;;
 	test) echo "$BUILD $TEST" ;;
 	demo) echo "$BUILD $DEMO" ;;
+	gates) echo "$GATES" ;;
 	dev) echo "$BUILD $DEV" ;;
 	bench) echo "$BUILD $BENCH" ;;
 	ab) echo "$BUILD $TEST $AB" ;;
-	all) echo "$BUILD $TEST $DEV" ;;
-	*) die "usage: deps.sh build|test|demo|dev|bench|ab|all" ;;
+	all) echo "$BUILD $TEST $GATES $DEV" ;;
+	*) die "usage: deps.sh build|test|demo|gates|dev|bench|ab|all" ;;
 	esac
 }
 

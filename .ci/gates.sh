@@ -2,11 +2,12 @@
 # Looks at the finished library: nothing that a target could notice, and nothing
 # that another machine's libc lacks.  One line for each gate, then a total.
 #
-# usage: HANDLER_OBJS="build/sampler/x.o ..." .ci/gates.sh build/libpprofshim.so
+# usage: HANDLER_OBJS="build/sampler/x.o ..." .ci/gates.sh build/libpprofshim.so CPPFLAGS
 set -u
 export LC_ALL=C
 
 so=$1
+shift
 lists=$(dirname "$0")
 exports=shim/exports.txt
 newest_glibc=2.17 # what a machine must have to start anything with us preloaded
@@ -146,6 +147,22 @@ gate_handler() {
 	gate handler "${undefined:+not in .ci/handler-calls.txt: $undefined}" "${handler[*]##*/}"
 }
 
+# The seam for the processor; see arch.sh.
+gate_arch() {
+	local wrong remark='all but arch/ compiles for aarch64'
+	gate names "$("$lists/arch.sh" names)" 'no processor is named outside arch/'
+	wrong=$("$lists/arch.sh" cross "$@")
+	case $? in
+	0) wrong= ;;
+	2)
+		remark="skipped: $wrong"
+		wrong=
+		;;
+	*) wrong=$(grep -m 5 error: <<<"$wrong" || echo "cross compiler: $wrong") ;;
+	esac
+	gate cross "$wrong" "$remark"
+}
+
 gate_exports
 gate_needed
 gate_imports
@@ -156,5 +173,6 @@ gate_linking
 gate_exit
 gate_cet
 gate_handler
+gate_arch "$@"
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

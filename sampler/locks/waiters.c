@@ -49,13 +49,7 @@ static struct waiters_slot slots[SLOTS];
 /* True when *s was *seen and is now `to`; else *seen is what it is. */
 static bool swap(struct state *s, struct state *seen, struct state to)
 {
-	bool done;
-
-	__asm__ volatile("lock cmpxchg16b %1"
-			 : "=@cce"(done), "+m"(*s), "+a"(seen->base_ns), "+d"(seen->packed)
-			 : "b"(to.base_ns), "c"(to.packed)
-			 : "memory");
-	return done;
+	return arch_swap16(s, &seen->base_ns, &seen->packed, to.base_ns, to.packed);
 }
 
 /* Perhaps torn; then the swap that follows fails and says what is there. */
