@@ -2,6 +2,7 @@
  * Before code is unloaded, the stacks that were captured in it are followed: later
  * its addresses may be another's.  The hook of dlclose wakes the listener and waits
  * for a whole pass over what is on its way, 2 ms at most (dlclose_waits_timed_out).
+ * docs/PROTOCOLS.md, "Loaded code".
  */
 #ifndef SAMPLER_CPU_UNLOAD_H
 #define SAMPLER_CPU_UNLOAD_H

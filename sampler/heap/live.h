@@ -9,7 +9,7 @@
  * The table is a row of levels, each some times as large as the one before.  In
  * each level an address has one bucket of eight slots where it may be, so that a
  * block that is not there costs one cache line a level.  No lock: a slot belongs
- * to who swaps its address for BUSY.
+ * to who swaps its address for BUSY (docs/PROTOCOLS.md, "Live blocks").
  */
 #ifndef SAMPLER_HEAP_LIVE_H
 #define SAMPLER_HEAP_LIVE_H

@@ -8,6 +8,7 @@
  * A slot without waiters keeps its address and may be given to another lock; who
  * takes it over marks it BUSY meanwhile.  Every change of hands changes the base
  * time, so a thread that read slot and address before and swaps after fails.
+ * docs/PROTOCOLS.md, "Waiters", has the states.
  */
 #include "sampler/locks/waiters.h"
 

@@ -4,8 +4,9 @@
  * function is called and no loader lock is taken, so a target that sits inside
  * dlopen or forks at the wrong moment cannot meet us there (H01).
  *
- * A module that leaves the list stays in the table as `died` until
- * modules_release(), so that the frames of a running profile keep their names.
+ * A module that leaves the list stays in the table, marked with the generation in
+ * which it was gone (`died`), so that stacks from before keep their names: those of
+ * the profiles that are always on are kept for ever, and so is the table.
  *
  * Context: listener only, unless a function says otherwise.
  */
@@ -18,7 +19,7 @@
 
 #include "sampler/process/module.h"
 
-#define MODULE_MAX	  4096 /* loaded objects; more are counted and left out */
+#define MODULE_MAX 4096 /* loaded objects; more are counted and left out */
 
 /*
  * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)

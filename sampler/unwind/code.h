@@ -4,6 +4,7 @@
  *
  * A dlclose is announced by its hook.  Until the listener has caught up, hooks
  * must not use rows, because they may be of code that is no longer there.
+ * docs/PROTOCOLS.md, "Loaded code", has the variables and who writes them.
  */
 #ifndef SAMPLER_UNWIND_CODE_H
 #define SAMPLER_UNWIND_CODE_H

@@ -7,6 +7,8 @@
  * not committed, and zeroes what it gives back, so that the header of the next
  * record there reads "not committed".
  *
+ * docs/PROTOCOLS.md, "Ring", has the states of a record.
+ *
  *      tail                       head
  *       | record | record | pad | ...    positions only grow; modulo size
  */

@@ -4,7 +4,7 @@
  *
  * One writer (the listener), any number of lock-free readers: a reader checks
  * the key again after it has read the row, so a row replaced under it is
- * simply not found.
+ * simply not found (docs/PROTOCOLS.md, "Rows").
  */
 #ifndef SAMPLER_UNWIND_ROWS_H
 #define SAMPLER_UNWIND_ROWS_H

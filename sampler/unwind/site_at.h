@@ -3,7 +3,7 @@
  * its own stack by the rows that are known; where one is missing it leaves a
  * copy of the stack, and the listener finishes the walk and learns the rows.  A
  * single copy waits until the listener is awake for some other reason, so that an
- * idle program's rare new stack wakes nobody.
+ * idle program's rare new stack wakes nobody.  docs/PROTOCOLS.md, "Sites".
  */
 #ifndef SAMPLER_UNWIND_SITE_AT_H
 #define SAMPLER_UNWIND_SITE_AT_H

@@ -1,7 +1,8 @@
 /*
  * Sites: one record per distinct stack with the totals of what happened there.
  * Each profile that is always on has a table of them.  Records are added by
- * hooks, never removed, and their totals only grow, as delta scrapers demand.
+ * hooks, never removed, and their totals only grow, as delta scrapers demand
+ * (docs/PROTOCOLS.md, "Sites").
  */
 #ifndef SAMPLER_UNWIND_SITES_H
 #define SAMPLER_UNWIND_SITES_H

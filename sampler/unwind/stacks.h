@@ -74,7 +74,7 @@ const char *pseudo_frame_name(uint64_t id);
 struct stack {
 	struct stack *next; /* in its hash bucket */
 	uint64_t hash;
-	uint32_t generation; /* modules_generation() when it was captured */
+	uint32_t generation; /* modules_generation() when it was walked */
 	uint32_t depth;
 	uint32_t index; /* in the table's list, once it is there */
 	int64_t value[STACK_VALUES_MAX];

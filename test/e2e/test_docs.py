@@ -307,7 +307,7 @@ def check_words():
     """Counters, targets and files that the documents mention exist."""
     counters = read("sampler/base/counters.h")
     targets = set(re.findall(r"^([a-z][a-z-]*):.*##", read("Makefile"), re.M))
-    for document in DOCUMENTS + ["docs/DESIGN.md"]:
+    for document in DOCUMENTS + ["docs/DESIGN.md", "docs/PROTOCOLS.md"]:
         text = read(document)
         for name in set(re.findall(r"`((?:cpu|heap|block|mutex|stacks|symbol|dump|threadcreate)_[a-z_]+)`", text)):
             check(f'"{name}"' in counters, f"{document}: counter {name} exists")
