@@ -163,6 +163,10 @@ gate_arch() {
 	gate cross "$wrong" "$remark"
 }
 
+gate_rooms() {
+	gate rooms "$("$lists/rooms.sh" "${so%/*}" 2>&1)" 'no arrow upward, no circle'
+}
+
 gate_exports
 gate_needed
 gate_imports
@@ -174,5 +178,6 @@ gate_exit
 gate_cet
 gate_handler
 gate_arch "$@"
+gate_rooms
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * Bodies of requests: how long one is, and taking it out of the bytes of the
  * connection, by Content-Length or in chunks.  Pure but for the arena that

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * One connection and the request it is answering now: bytes in, bytes out, the
  * time limit, and nothing of HTTP but the states between them.

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * What the server and who answers its requests know of each other: the service
  * that main hands to the server, and the calls by which a request is answered.

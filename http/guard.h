@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * Who may ask.  A loopback port is open to every local user and, through a
  * browser, to every web page; so a request must name a loopback host, must not

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * The functions that answer the single paths, for the table in routes.c.
  * Each gets a GET or a HEAD (and symbol_route() a POST).

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * Raw socket calls in the manner of sampler/base/sys.h: the kernel's value, -errno
  * on failure, errno untouched.  No descriptor survives an exec, none blocks, and

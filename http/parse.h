@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * HTTP/1.x request heads, parsed without state, memory or sockets: pointers
  * into the caller's bytes.

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * From bytes to an answer: heads, bodies, who may ask, what a slow client is
  * told.  Everything between conn.c, which moves bytes, and the service.

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * What is served under /debug/pprof/: from a path to the function that answers.
  *

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * What main tells the routes, and each of them may ask.
  *

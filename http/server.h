@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * The listener's loop: one thread, one poll(), many connections, HTTP/1.1 with
  * keep-alive.  Knows nothing of profiles; routes.c answers through the calls

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * A piece of a request: bytes of somebody else, without an end mark.
  *

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * What the profiles that are always on have in common: a snapshot of all that
  * was counted so far, with seconds=N the difference between two of them, with

@@ -1,3 +1,4 @@
+/* http: the server and its pages.  May include proto and below. */
 /*
  * What a thread dump means: each thread's state in words, who holds the lock it
  * waits for, and whether threads wait for each other in a circle.

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * From a table of stacks to a finished pprof file: symbolizes, makes mappings,
  * functions and locations as Go writes them, encodes, compresses.

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * Block and mutex profiles as text, as Go writes them.  Values are estimates
  * already, in nanoseconds: the header says so in the only way readers know, a

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * Profiles that count things (threads, their creation) as text: debug=1.
  *

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * Writes a message as protobuf (protobuf-c) and as the gzip file that every
  * client expects.  Pure: bytes in, bytes out, no sockets, no globals.

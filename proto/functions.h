@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The functions of a profile, each (name, linkage name, file, first line) once.
  *

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The heap profile as text, the form that debug=1 asks for and that pprof reads
  * too.

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * A profile as text, the form that debug=1 asks for and that pprof reads too:
  * a header, then for each stack its values, addresses and names.

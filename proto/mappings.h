@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The mappings of a profile: one for each executable range that holds a
  * location, the main executable's first (it titles reports), the others in

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * A profile in plain C, field for field the published profile.proto: what
  * build.c makes and encode.c writes.  All indexes are 0-based here; encode.c

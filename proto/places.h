@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The distinct addresses of a profile, each with the module that held it when
  * its stack was captured.  The index of a place is the index of its location

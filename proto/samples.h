@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The samples of a profile: stacks of places, each once.  The same code may
  * have been captured under several generations of the module table; clients

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * The string table of one profile: every text once, "" at index 0.
  *

@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * Threads as profiles show them: samples with labels (debug=0 and debug=1), and
  * blocks of text in the form of Go's tracebacks (debug=2).

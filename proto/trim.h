@@ -1,3 +1,4 @@
+/* proto: profiles as files and as text.  May include threads and below. */
 /*
  * Takes the frames of allocation functions off the leaf end of samples, so that
  * a profile shows who wanted the memory and not "operator new" everywhere.

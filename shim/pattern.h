@@ -1,3 +1,4 @@
+/* shim: the constructor and the settings.  May include shim/arch and below. */
 /*
  * Shell patterns: * ? [abc] [a-z] [!a] and backslash.  libc's fnmatch asks the
  * locale, which an early constructor has no business to touch.

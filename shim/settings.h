@@ -1,3 +1,4 @@
+/* shim: the constructor and the settings.  May include shim/arch and below. */
 /*
  * What the user set, read once from the environment in the constructor and
  * never again (another thread may change the environment at any time).

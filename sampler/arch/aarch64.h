@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /*
  * aarch64: there is no port yet.  The constants that arch.h asks for are here, its
  * functions are declared and written nowhere, so nothing can be built with this

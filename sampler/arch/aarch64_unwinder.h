@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /* aarch64: numbers for unwinder.h; see aarch64.h. */
 #ifndef SAMPLER_ARCH_AARCH64_UNWINDER_H
 #define SAMPLER_ARCH_AARCH64_UNWINDER_H

@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /*
  * The seam for the processor: this header is the list of what a port has to write,
  * with decode.h (machine code) and unwinder.h (libunwind's numbers).  Each item is

@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /*
  * What machine code says: where a call or a linker's stub leads, what a prologue
  * does to the stack.  Part of what a port has to write (arch.h).  All functions are

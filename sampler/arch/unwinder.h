@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /*
  * libunwind, and its numbers for registers.  Part of what a port has to write (arch.h).
  *

@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /* x86-64: what arch.h asks for. */
 #ifndef SAMPLER_ARCH_X86_64_H
 #define SAMPLER_ARCH_X86_64_H

@@ -1,3 +1,4 @@
+/* arch: registers and instructions of the processor.  May include no other room. */
 /* x86-64: what unwinder.h asks for. */
 #ifndef SAMPLER_ARCH_X86_64_UNWINDER_H
 #define SAMPLER_ARCH_X86_64_UNWINDER_H

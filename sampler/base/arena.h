@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Memory of our own: a bump allocator over private mappings.  The target's
  * malloc never sees us, and one release gives everything back.

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Compiler vocabulary shared by every folder.  Nothing here has state.
  */

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Named counters of everything that was dropped, cut or refused, so that a
  * profile never silently adds up to less than what happened.  The shim page

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Equal strings once.  The strings live in one arena, the table that finds
  * them in another, so that results may outlive the work.  Context: listener.

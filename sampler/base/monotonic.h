@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * CLOCK_MONOTONIC for hooks, twice for each contended wait: through the vdso,
  * which is a fifth of a system call.

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Where our memory lies: the library as it is loaded, and what sys.h maps.  For
  * calls of the target that concern all memory of the process, and mean its own.

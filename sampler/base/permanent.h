@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Memory that hooks take and nobody gives back: a lock-free bump allocator over
  * chunks of our own, within a bound.  For tables that live as long as the

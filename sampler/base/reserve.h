@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * The two large reserves in the library's zeroed data (.bss), of which most is never
  * touched.  They lie behind all else: a fork copies a table for each 2 MiB in which

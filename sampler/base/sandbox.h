@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Under a system-call filter that kills, one unusual call of ours ends the
  * target.  Once a thread of the target is known to be filtered, the handler and

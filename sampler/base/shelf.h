@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * A place in the library's own zeroed data (.bss, see reserve.h) for what forked
  * children keep.  A fork copies each area of memory on its own, 2 to 3 us each; this

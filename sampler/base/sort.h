@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Sorting without memory of its own (libc's qsort may call the target's
  * malloc) and in bounded time whatever the order.  Context: any role.

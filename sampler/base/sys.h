@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Raw system calls.  Nobody can interpose them under us, and they leave errno
  * alone: each returns the kernel's value, -errno on failure.

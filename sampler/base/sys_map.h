@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Memory of our own, mapped by raw system calls and counted.
  *

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Text without stdio: appends to a buffer that the caller owns.  What does not
  * fit is left out and `cut` is set; the text is always ended with NUL.

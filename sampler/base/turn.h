@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Whose turn it is: at most so many times a second, and some more at first, for
  * something that is cheap only when it is rare.

@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Names out of files are any bytes; profiles demand UTF-8 and text formats
  * want one line a name.  Context: any role.

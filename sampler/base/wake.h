@@ -1,3 +1,4 @@
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Wakes the listener from its poll, from any thread of the target, by one system
  * call and without a descriptor: the listener's descriptors are in a table of its

@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * The timer of one record: who may start and stop it, so that no tick of ours ever
  * waits behind a signal mask, where sigpending(), sigwait() or a signalfd would show it.

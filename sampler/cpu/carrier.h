@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * The signal that carries ticks: which one, our handler, and what the target
  * believes about it.

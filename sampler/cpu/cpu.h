@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * CPU profiles: per-thread CPU-time timers, one shared sampler, any number of
  * profiles at once, each with its own window.

@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * Keeps a timer on every thread of the process while a CPU profile runs: finds
  * threads in /proc/self/task, is told of new ones by the pthread_create hook,

@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * The handler's side of a CPU profile: where ticks go, and how the listener
  * knows that no handler is still writing.

@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * One kernel timer per thread on its CPU-time clock, by raw system calls.  A
  * sleeping thread uses no CPU time and is never signalled.

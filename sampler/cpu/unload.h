@@ -1,3 +1,4 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
  * Before code is unloaded, the stacks that were captured in it are followed: later
  * its addresses may be another's.  The hook of dlclose wakes the listener and waits

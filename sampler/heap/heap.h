@@ -1,3 +1,4 @@
+/* heap: the heap profile.  May include unwind, symbols and below. */
 /*
  * The heap profile: which sites allocated how much, and what of it is alive.
  * Sampling by bytes (weight.h), always on; the hooks are in shim/hooks/alloc.c.

@@ -1,3 +1,4 @@
+/* heap: the heap profile.  May include unwind, symbols and below. */
 /*
  * Sampled blocks that are alive: address -> size and site.  And the filter that
  * tells free() in one look that a block is not among them.

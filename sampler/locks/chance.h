@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * Which of many events are recorded: each with a probability of its own, and
  * then it counts as 1/probability of its kind.  At most CHANCE_PER_SECOND a

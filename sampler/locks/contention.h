@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * The block profile (who waits, and how long) and the mutex profile (whose
  * unlock ended the waits of others); the hooks are in shim/hooks/lock_*.c.

@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * Deadlocks: threads that wait for each other in a circle.  Pure.
  *

@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * Who holds what a thread waits for, as glibc's own records say: a mutex keeps its
  * owner's tid behind its futex word, a read-write lock its writer's, a thread

@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * What a thread waits for, in words: from its system call, and for futexes from
  * the functions of libc that it is in.  Pure.

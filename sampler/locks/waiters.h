@@ -1,3 +1,4 @@
+/* locks: the block and mutex profiles.  May include unwind, symbols and below. */
 /*
  * Who waits at which lock, so that an unlock knows whom it has kept waiting.
  *

@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * The ground under libunwind, zlib, protobuf-c and libiberty.  When they are
  * linked in, every libc function they import is renamed to pprofshim_lib_NAME

@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /* One loaded object (executable, library, vdso), as the table in modules.h has it. */
 #ifndef SAMPLER_PROCESS_MODULE_H
 #define SAMPLER_PROCESS_MODULE_H

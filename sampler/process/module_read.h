@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * Fills in one struct module from the ELF image in memory, by fault-proof
  * reads: program headers, executable ranges, build id, unwind table.

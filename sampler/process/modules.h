@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * The table of loaded objects (executable, libraries, vdso), read from the
  * dynamic loader's own list (r_debug) by fault-proof copies.  No loader

@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * The calling thread's own stack, for walks that happen on it.  Known for the
  * main thread and for threads that passed through our pthread_create; for others,

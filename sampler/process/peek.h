@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * Fault-proof reads of the target's memory.  A module may be unmapped by the
  * target at any moment, so nothing on the listener reads target memory through

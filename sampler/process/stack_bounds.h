@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * Where threads' own stacks lie, so that the handler may copy them directly.
  *

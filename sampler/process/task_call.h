@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * What /proc/self/task/TID tells about one thread without touching it: the
  * system call it waits in, its name, since when it waits.

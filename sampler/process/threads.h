@@ -1,3 +1,4 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * The threads that a CPU profile samples: one record and one kernel timer each,
  * only while a profile is running.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The separate debug file of a stripped object, where distributions put it.
  * Context: listener.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Names for people out of linkage names: C++ and Rust, by libiberty's callback
  * interfaces, which allocate nothing.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Abbreviation tables: which attributes, in which forms, an entry of each code
  * has.  Context: listener.

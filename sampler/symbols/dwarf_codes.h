@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The numbers of the DWARF standard, versions 2 to 5, and of the GNU
  * extensions, as far as they are used here.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Reading numbers and strings out of bytes that may end anywhere.  A cursor
  * that would run over its end turns bad, stays at the end and yields zeros, so

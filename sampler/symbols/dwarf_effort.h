@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * A bound on work: debug information is large when it is honest and may be
  * endless when it is not.  Context: listener.

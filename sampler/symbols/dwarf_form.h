@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Values of attributes: how each form is stored, and what it means.
  * Context: listener.

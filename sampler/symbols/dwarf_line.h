@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Line tables: the files of a unit, and which line each address belongs to.
  * Context: listener.

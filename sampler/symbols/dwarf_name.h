@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * What a function is called and where it is declared.  That may be said by
  * another entry than the one at hand, which may be in another unit.

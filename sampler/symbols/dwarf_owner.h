@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Which unit describes the code at an address.  Only headers and first entries
  * of units are read, which is cheap even when there are ten thousands.

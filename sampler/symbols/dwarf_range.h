@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The addresses that an entry covers.  Context: listener.
  */

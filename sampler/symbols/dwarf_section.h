@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The debug sections of one object.  Large ones stay in the file and are read
  * piece by piece; small ones are brought into memory at once, which saves

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The functions of a unit that cover given addresses, and the calls inlined in
  * them.  Context: listener.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Compile units: their headers, what their first entry says about all others,
  * and how entries and their values are read.

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Bounds-checked views of ELF files.  Everything in a file is hostile: it may
  * be truncated, rewritten under us, or never have been an ELF file at all.  So

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Files, lines and inlined calls for addresses whose functions are known, from
  * the debug information of an object.

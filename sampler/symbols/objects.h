@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The files that describe one module: its own, and its separate debug file.
  * Context: listener.

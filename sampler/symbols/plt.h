@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Names for linker stubs: an address in a procedure linkage table belongs to
  * no symbol, but the stub's jump says through which slot it goes, and the

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The work behind symbols_resolve(), once the files that describe a module are
  * open.  Tests and fuzzers come in here with files of their own.

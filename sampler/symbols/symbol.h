@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * The name of an address: what symbols_resolve() answers.
  */

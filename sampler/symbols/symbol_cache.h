@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * What debug information said about addresses, for the next profile.  A scraper
  * asks about the same code every few seconds, and to unpack the debug file of

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * From addresses to names: functions, files and lines, inlined calls expanded.
  *

@@ -1,3 +1,4 @@
+/* symbols: names and lines of addresses.  May include process and below. */
 /*
  * Which symbol covers an address, for many addresses at once: the tables are
  * streamed past the sorted addresses, in blocks, so that memory depends on the

@@ -1,3 +1,4 @@
+/* threads: what each thread does, and who created it.  May include cpu, heap, locks and below. */
 /*
  * The stack of a thread that waits, without touching it: SP and PC from
  * /proc/self/task/TID/syscall, a copy of its stack, and a second look that finds

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * What the machine code says about a frame: is there a call in front of a
  * return address, and whom does it call; how far below BP does a function's

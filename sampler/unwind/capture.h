@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * What the signal handler does, and all that it does: copy the registers and
  * the top of the stack into the ring.  The listener walks the copy later.

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * Keeps what was learned about code in step with what is loaded: reads the
  * module table again and forgets the rows of modules that came or went.

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * The frame pointer of a waiting thread.  The kernel tells SP and PC of a thread
  * that waits, and no other register.  Most code needs no more; a function whose

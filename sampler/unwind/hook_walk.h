@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * A thread walks its own stack, by rows that are known already.
  *

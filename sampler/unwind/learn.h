@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * Learns unwind rows from libunwind, which runs only here, only on the
  * listener, and only through its remote interface: it sees made-up registers or

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * A ring of variable-size records: any number of producers (signal handlers),
  * one consumer (the listener), no lock, no waiting.

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * Unwind rows: for one look-up address, where the caller's frame is.  Learned
  * by learn.c, kept in one table keyed by address.

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * Sites of calls: which site of a table the calling thread is at.  A hook walks
  * its own stack by the rows that are known; where one is missing it leaves a

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * Sites: one record per distinct stack with the totals of what happened there.
  * Each profile that is always on has a table of them.  Records are added by

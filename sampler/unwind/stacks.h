@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * A table of distinct stacks with their values: what one profile collects.
  * One writer, no lock; memory comes from the arena inside and goes with it.

@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * From a captured copy to a stack of look-up addresses, by rows.
  *

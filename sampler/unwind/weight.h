@@ -1,3 +1,4 @@
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * The mathematics of sampling by bytes.
  *

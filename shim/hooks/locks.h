@@ -1,3 +1,4 @@
+/* shim/hooks: the functions that we interpose.  May include shim/life and below. */
 /*
  * The hooks on everything a thread can wait at.  With block and mutex profiles
  * off each is a test and a jump to the next definition; else its body (lock_*.c)

@@ -1,3 +1,4 @@
+/* shim/hooks: the functions that we interpose.  May include shim/life and below. */
 /*
  * Calls for which the listener is to be out of the way.
  *

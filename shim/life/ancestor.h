@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * Does a process above us run under the same library?  Then a taken port is no
  * news: it is that process's, and its helpers are not to complain about it.

@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * What becomes of us in a forked child, and of a child that outlives its parent.
  *

@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /* What a system-call filter that is about to be installed would do to us. */
 #ifndef SHIM_LIFE_FILTER_H
 #define SHIM_LIFE_FILTER_H

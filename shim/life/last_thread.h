@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * A process ends with its last thread, and ours must not be the one that keeps
  * it alive.  That matters only when main leaves by pthread_exit: from then on

@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * Is this still the process that we were started in?  A page that the kernel
  * wipes in a forked child tells, and a vfork child (which shares our memory)

@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * Our one thread: signals blocked, a descriptor table of its own, a socket on
  * the loopback address.

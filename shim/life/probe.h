@@ -1,3 +1,4 @@
+/* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * Which system calls does the filter that we were started under forbid?  A
  * filter may kill for one it does not know, so each is tried in a throw-away

@@ -1,3 +1,4 @@
+/* shim/real: the definitions behind ours.  May include http and below. */
 /*
  * A table of next definitions, some of which the program may get later or never:
  * before glibc 2.34 threads were a library of their own.  An entry that was not

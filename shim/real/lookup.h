@@ -1,3 +1,4 @@
+/* shim/real: the definitions behind ours.  May include http and below. */
 /*
  * Finds a dynamic symbol in the objects that come after ours in search order.
  *

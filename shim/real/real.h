@@ -1,3 +1,4 @@
+/* shim/real: the definitions behind ours.  May include http and below. */
 /*
  * The functions behind our hooks: the next definitions in search order, found
  * by reading the loader's list ourselves.  dlsym would allocate on failure,
