@@ -265,7 +265,7 @@ bench: all $(BENCH) $(FIXTURES) ## Measure what the shim costs, beside its peers
 bench-quick: all $(BENCH) $(FIXTURES) ## The same in three minutes
 	@QUICK=1 .ci/bench.sh $(BENCH)
 
-bench-readme: ## Write the results of the last make bench into README.md and docs/bench.svg
+bench-readme: ## Write the results of the last make bench into docs/BENCH.md and README.md
 	python3 bench/table.py --readme $(BUILD)/bench/results.jsonl
 
 help: ## List the targets

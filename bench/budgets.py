@@ -55,6 +55,12 @@ BUDGETS = [
     Budget("heap truth, redis with 1 GB", "5 %", r"heap truth, redis"),
 ]
 
+# What README shows of them, in this order.
+ASKED_FOR = ["a server's CPU time, idle", "a server's CPU time, profile at 100 Hz",
+             "a server's CPU time, all profiles", "malloc+free, one size", "lock+unlock, uncontended",
+             "a CPU sample", "thread dump, a thread", "fork", "start of a program", "memory, idle",
+             "memory, profiling"]
+
 
 def severity(result):
     """How much of its budget it is; for what has to be zero, any is too much."""

@@ -2,7 +2,7 @@
 """The results of one run as tables, the worst first.
 
 usage: table.py RESULTS.jsonl             on the terminal
-       table.py --readme RESULTS.jsonl    into README.md, and the plot into docs/bench.svg
+       table.py --readme RESULTS.jsonl    into docs/BENCH.md and docs/bench.svg, in short into README.md
 """
 
 import json
@@ -107,10 +107,18 @@ def peer_rows(results):
             yield f"| {who} | {cells[0]} | {cells[1]} |"
 
 
-def readme_text(head, results):
-    rows = "\n".join(budget_row(b, r, results) for b, r in budgets.judged(results))
-    peers = "\n".join(peer_rows(results))
-    return f"""Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}.
+def where_measured(head):
+    return f"Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}."
+
+
+def page_text(head, rows, peers):
+    """All budgets, and other profilers: docs/BENCH.md."""
+    return f"""# What it costs
+
+Written by `make bench-readme` from the last `make bench`, which takes twenty minutes and installs the
+programs that it compares with. [DESIGN.md](DESIGN.md#measuring-ourselves) says how it is measured.
+
+{where_measured(head)}
 The worst first; a ratio is to the same program without the profiler, side by side.
 In brackets: where 19 of 20 repetitions would find the median.  The last column is what the
 same costs with nothing of ours; a bare library only jumps to malloc and has a thread that sleeps.
@@ -125,17 +133,41 @@ What recording allocations costs, in times of the same allocator alone (one thre
 | --- | --- | --- |
 {peers}
 
-![the same as a plot](docs/bench.svg)
+![the same as a plot](bench.svg)
+"""
+
+
+def cells_of(row):
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def summary_text(head, rows):
+    """What README has of the rows of docs/BENCH.md: those asked for most, and all that fall short."""
+    every = [cells_of(row) for row in rows.splitlines()]
+    asked = [c for name in budgets.ASKED_FOR for c in every if c[0].startswith(name)]
+    short = [c[0] for c in every if c[3] != "pass"]
+    table = "\n".join(f"| {c[0]} | {c[2]} | {c[1]} |" for c in asked)
+    return f"""{where_measured(head)}
+
+| what | measured | at most |
+| --- | --- | --- |
+{table}
+
+{len(every) - len(short)} of {len(every)} budgets are met; not, or not surely: {"; ".join(short)}.
+[All of them](docs/BENCH.md), what the same costs without us, and other profilers beside us.
 """
 
 
 def write_readme(head, results):
+    rows = "\n".join(budget_row(b, r, results) for b, r in budgets.judged(results))
+    with open("docs/BENCH.md", "w") as f:
+        f.write(page_text(head, rows, "\n".join(peer_rows(results))))
     with open("README.md") as f:
         text = f.read()
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     with open("README.md", "w") as f:
-        f.write(before + BEGIN + readme_text(head, results) + END + after)
+        f.write(before + BEGIN + summary_text(head, rows) + END + after)
     with open("docs/bench.svg", "w") as f:
         f.write(plot.svg(head, results))
 
@@ -148,4 +180,5 @@ def main():
         print_tables(head, results)
 
 
-main()
+if __name__ == "__main__":
+    main()
