@@ -85,9 +85,6 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
 all: $(SO) ## Build build/libpprofshim.so (DEVELOPER=1 makes warnings errors)
 
-$(SO): $(SHIM_OBJ:%=$(BUILD)/%) $(CORE_OBJ:%=$(BUILD)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
-	$(call say,LINK)$(CC) $(LINK) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(BOUND) -Wl,--end-group
-
 # Names with a version get it; the others are exported because their source says
 # EXPORT, and a gate compares them with the list.
 $(BUILD)/exports.map: shim/exports.txt
@@ -112,6 +109,9 @@ $(1)/profile.pb-c.o: $(PB).h $(1)/flags Makefile
 	$$(call say,CC)$(2) $$(CPPFLAGS) -D__assert_fail=pprofshim_lib___assert_fail \
 		$$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
 
+$(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
+	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
+
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@
 	$$(call say,AR)$(AR) qcs $$@ $$^
@@ -134,6 +134,8 @@ SANITIZE = -fno-omit-frame-pointer -fno-sanitize-recover=all -fsanitize
 $(eval $(call variant,$(BUILD),$(CC),$(WARN)))
 $(eval $(call variant,$(BUILD)/asan,$(CC),$(SANITIZE)=address))
 $(eval $(call variant,$(BUILD)/ubsan,$(CC),$(SANITIZE)=undefined))
+$(eval $(call variant,$(BUILD)/tsan,$(CC),$(SANITIZE)=thread))
+$(eval $(call variant,$(BUILD)/debug,$(CC),$(WARN) -DPPROFSHIM_DEBUG))
 $(eval $(call variant,$(BUILD)/fuzz,$(CLANG),$(SANITIZE)=address$(,)undefined$(,)fuzzer-no-link))
 
 $(PB).h: proto/profile.proto | need-build
@@ -186,13 +188,13 @@ deps: ## Install what building, testing and developing need (Debian)
 need-build need-test need-demo need-dev need-ab:
 	@.ci/deps.sh $(@:need-%=%)
 
-test: need-test all $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
+test: need-test all $(BUILD)/debug/libpprofshim.so $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
 	@.ci/tests.sh $(UNIT:%=$(BUILD)/%) $(E2E)
 
 unit: $(UNIT:%=$(BUILD)/%) ## Run the unit tests
 	@.ci/tests.sh $^
 
-e2e: need-test all $(FIXTURES) ## Run the end-to-end tests
+e2e: need-test all $(BUILD)/debug/libpprofshim.so $(FIXTURES) ## Run the end-to-end tests
 	@.ci/tests.sh $(E2E)
 
 storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
@@ -209,6 +211,15 @@ asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitize
 
 ubsan: $(UNIT:%=$(BUILD)/ubsan/%) ## Run the unit tests under the undefined behaviour sanitizer
 	@.ci/tests.sh $^
+
+# The tests of what several threads use without a lock.
+TSAN = $(addprefix unit/,unwind/test_ring unwind/test_rows unwind/test_sites heap/test_live \
+       locks/test_waiters threads/test_births)
+
+tsan: $(TSAN:%=$(BUILD)/tsan/%) ## Run the unit tests of what is lock-free under the thread sanitizer
+	@.ci/tests.sh $^
+
+debug: $(BUILD)/debug/libpprofshim.so ## Build build/debug/libpprofshim.so: assertions, protocol events (gdb: print debug_events), PPROF_DEBUG_FAIL_MAP
 
 fuzz: need-dev $(FUZZ:%=$(BUILD)/fuzz/%) ## Fuzz each parser (SECONDS=60 each)
 	@.ci/fuzz.sh $(or $(SECONDS),60) $(filter $(BUILD)/fuzz/%,$^)
@@ -271,6 +282,6 @@ bench-readme: ## Write the results of the last make bench into docs/BENCH.md and
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan fuzz \
+.PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan tsan debug fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
 	pprof-mutex pprof-goroutines pprof-threads bench bench-quick bench-readme help

@@ -21,6 +21,17 @@
 #define NOINLINE	       __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
+/*
+ * A read of something that other threads change at any time, where each value it ever
+ * had will do.  Plain, because gcc folds only a plain read into a compare; the thread
+ * sanitizer is told that it is meant.
+ */
+#ifdef __SANITIZE_THREAD__
+#define RACY_READ(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#else
+#define RACY_READ(x) (x)
+#endif
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)     ((a) < (b) ? (a) : (b))
 #define MAX(a, b)     ((a) > (b) ? (a) : (b))

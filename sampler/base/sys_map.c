@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
+#include "sampler/base/debug.h"
 #include "sampler/base/own_areas.h"
 #include "sampler/base/shelf.h"
 #include "sampler/base/sys.h"
@@ -46,8 +47,11 @@ static void unlock(void *p, size_t bytes)
 static void *map_area(size_t bytes, bool kept)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-	long p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
+	long p;
 
+	if (debug_refuses_map())
+		return NULL;
+	p = sys_call6(SYS_mmap, 0, (long)bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (sys_failed(p))
 		return NULL;
 	advise((uint64_t)p, bytes, kept);
@@ -86,7 +90,7 @@ void *sys_map_kept_apart(size_t bytes)
 
 void *sys_map_kept(size_t bytes)
 {
-	void *p = shelf_take(bytes);
+	void *p = debug_refuses_map() ? NULL : shelf_take(bytes);
 
 	if (!p)
 		return sys_map_kept_apart(bytes);

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/tasks.h"
@@ -22,7 +23,10 @@
 static bool move_state(struct thread *t, int from, int to)
 {
 	/* seq_cst: needed for the two-sided check in arm.h (store mine, then read yours) */
-	return atomic_compare_exchange_strong(&t->state, &from, to);
+	if (!atomic_compare_exchange_strong(&t->state, &from, to))
+		return false;
+	DEBUG_EVENT("thread record", from, to, t->tid);
+	return true;
 }
 
 void arm_count_once(struct thread *t, enum counter c)

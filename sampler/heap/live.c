@@ -38,8 +38,10 @@ static void filter_change(const void *p, int by)
 	uint8_t *byte = &reserve.live_filter[live_place(p)];
 	uint8_t now = __atomic_load_n(byte, __ATOMIC_RELAXED);
 
-	while (now != STUCK && !__atomic_compare_exchange_n(byte, &now, (uint8_t)(now + by), true,
-							    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+	/* 0 and one less: live_take_all() emptied the byte of a block that it has yet to take */
+	while (now != STUCK && (by > 0 || now > 0) &&
+	       !__atomic_compare_exchange_n(byte, &now, (uint8_t)(now + by), true, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED))
 		;
 }
 
@@ -204,4 +206,48 @@ uint64_t live_count(void)
 
 	each_address(count_address, &n);
 	return n;
+}
+
+/* ---- for tests */
+
+static uint64_t filter_sum(bool *is_stuck)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < sizeof(reserve.live_filter); i++) {
+		sum += reserve.live_filter[i];
+		*is_stuck |= reserve.live_filter[i] == STUCK;
+	}
+	return sum;
+}
+
+static uint64_t busy_slots(void)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < LEVELS; i++)
+		for (size_t b = 0; buckets_of(i) && b < buckets_in(i); b++)
+			for (int k = 0; k < BUCKET_SLOTS; k++)
+				n += buckets_of(i)[b].addr[k] == BUSY;
+	return n;
+}
+
+static void look_unfiltered(uint64_t addr, void *n)
+{
+	*(uint64_t *)n += !live_maybe((const void *)addr);
+}
+
+const char *live_check(void)
+{
+	uint64_t unfiltered = 0;
+	bool is_stuck = false;
+
+	each_address(look_unfiltered, &unfiltered);
+	if (unfiltered)
+		return "live: a block is in the table and not in the filter";
+	if (busy_slots())
+		return "live: a slot was taken and never given back";
+	if (filter_sum(&is_stuck) != live_count() && !is_stuck)
+		return "live: the filter counts other blocks than the table has";
+	return NULL;
 }

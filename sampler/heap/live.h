@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/reserve.h"
 #include "sampler/unwind/sites.h"
 
@@ -30,7 +31,7 @@ static inline uint32_t live_place(const void *p)
 /* False: `p` is certainly not in the table.  Context: hook. */
 static inline bool live_maybe(const void *p)
 {
-	return reserve.live_filter[live_place(p)] != 0;
+	return RACY_READ(reserve.live_filter[live_place(p)]) != 0;
 }
 
 struct live_block {
@@ -56,5 +57,11 @@ void live_take_all(void (*fn)(struct live_block block));
 
 /* Looks at every slot.  Context: listener. */
 uint64_t live_count(void);
+
+/*
+ * NULL, or what is wrong with table and filter, in words.  While no hook is inside.
+ * Context: tests.
+ */
+const char *live_check(void);
 
 #endif

@@ -18,6 +18,7 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/debug.h"
 
 #define SLOTS  1024
 #define WINDOW 8 /* slots that a lock may be in */
@@ -187,6 +188,7 @@ void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_n
 	do {
 		uint64_t sum = sum_of(seen), mine = since_base(seen, start_ns);
 
+		ASSERT(count_of(seen) != 0 && count_of(seen) != BUSY);
 		to = pack(seen.base_ns, count_of(seen) - 1, gone_of(seen) + 1,
 			  sum > mine ? sum - mine : 0);
 	} while (!swap(&slot->state, &seen, to));
@@ -256,4 +258,23 @@ void waiters_after_fork(void)
 {
 	memset(waiters_filter, 0, sizeof(waiters_filter));
 	memset(slots, 0, sizeof(slots));
+}
+
+const char *waiters_check(void)
+{
+	uint64_t filter = 0, waited_at = 0;
+
+	for (unsigned i = 0; i < SLOTS; i++) {
+		unsigned n = count_of(peek(&slots[i].state));
+
+		if (n == BUSY)
+			return "waiters: a slot was taken over and never given a lock";
+		if (n && !waiters_maybe(slots[i].lock))
+			return "waiters: somebody waits, and the filter says that nobody does";
+		waited_at += n != 0;
+	}
+	for (unsigned i = 0; i < WAITERS_FILTER; i++)
+		filter += waiters_filter[i];
+	return filter == waited_at ? NULL
+				   : "waiters: the filter counts other slots than have waiters";
 }

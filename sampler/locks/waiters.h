@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/base/cc.h"
+
 #define WAITERS_FILTER 4096 /* one entry for every 8 bytes of address, modulo 32 KiB */
 
 extern uint64_t waiters_filter[WAITERS_FILTER] __attribute__((visibility("hidden")));
@@ -33,7 +35,7 @@ static inline uint64_t *waiters_entry(const void *lock)
 /* False: certainly nobody waits at `lock`. */
 static inline bool waiters_maybe(const void *lock)
 {
-	return *waiters_entry(lock) != 0;
+	return RACY_READ(*waiters_entry(lock)) != 0;
 }
 
 /* Where a waiter was noted. */
@@ -66,5 +68,11 @@ struct waiters_due waiters_charge(const void *lock, int64_t now_ns);
 
 /* Who waited was left behind.  While nobody is added.  Context: child. */
 void waiters_after_fork(void);
+
+/*
+ * NULL, or what is wrong with slots and filter, in words.  While no hook is inside.
+ * Context: tests.
+ */
+const char *waiters_check(void);
 
 #endif

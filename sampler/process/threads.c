@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 
@@ -158,6 +159,7 @@ static struct thread *claim_record(int tid, uint32_t dump_id)
 
 			raise_words_used(i + 1);
 			reset_record(t, tid, dump_id);
+			DEBUG_EVENT("thread record", THREAD_FREE, THREAD_UNARMED, tid);
 			return t;
 		}
 	}
@@ -199,7 +201,33 @@ void thread_recycle(struct thread *t)
 {
 	uint64_t i = (uint64_t)(t - records());
 
+	DEBUG_EVENT("thread record", t->state, THREAD_FREE, t->tid);
 	atomic_store_explicit(&t->state, THREAD_FREE, memory_order_relaxed);
 	/* release: pairs with the acquire in take_bit() */
 	atomic_fetch_and_explicit(&taken[i / 64], ~(1ULL << (i % 64)), memory_order_release);
+}
+
+/* A timer belongs to ARMED and PARKED alone: nobody would delete another's. */
+static const char *check_record(const struct thread *t, bool is_taken)
+{
+	int state = atomic_load_explicit(&t->state, memory_order_acquire);
+
+	if (is_taken != (state != THREAD_FREE))
+		return "threads: a record is free and taken";
+	if (state == THREAD_BUSY)
+		return "threads: a timer call never came to its end";
+	if (state == THREAD_ARMED && t->timer < 0)
+		return "threads: an armed record without a timer";
+	if ((state == THREAD_UNARMED || state == THREAD_ENDED) && t->timer >= 0)
+		return "threads: a timer that nobody will delete";
+	return NULL;
+}
+
+const char *threads_check(void)
+{
+	const char *wrong = NULL;
+
+	for (uint32_t i = 0; records() && i < THREADS_MAX && !wrong; i++)
+		wrong = check_record(&records()[i], taken[i / 64] >> (i % 64) & 1);
+	return wrong;
 }

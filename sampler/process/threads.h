@@ -100,4 +100,10 @@ void threads_each(void (*fn)(struct thread *t, void *arg), void *arg);
 /* Makes an ENDED record FREE again.  Context: listener. */
 void thread_recycle(struct thread *t);
 
+/*
+ * NULL, or which record breaks docs/PROTOCOLS.md, in words.  While nobody starts or stops
+ * a timer.  Context: tests.
+ */
+const char *threads_check(void);
+
 #endif

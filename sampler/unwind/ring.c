@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 
@@ -88,6 +89,11 @@ static void *place(struct ring *r, uint64_t head, uint64_t len, uint64_t taken)
 	return h + 1;
 }
 
+static unsigned state_of(struct ring_header *h)
+{
+	return atomic_load_explicit(&h->state, memory_order_acquire);
+}
+
 void *ring_reserve(struct ring *r, size_t len)
 {
 	uint64_t need = ALIGN_UP(len + HEADER_BYTES, 16);
@@ -111,12 +117,8 @@ void *ring_reserve(struct ring *r, size_t len)
 
 void ring_commit(void *record)
 {
+	ASSERT(state_of((struct ring_header *)record - 1) == 0);
 	commit((struct ring_header *)record - 1, STATE_COMMITTED);
-}
-
-static unsigned state_of(struct ring_header *h)
-{
-	return atomic_load_explicit(&h->state, memory_order_acquire);
 }
 
 void *ring_front(struct ring *r)
@@ -145,6 +147,8 @@ void ring_pop(struct ring *r)
 	struct ring_header *h = header_at(r, tail);
 	uint64_t len = h->len;
 
+	ASSERT(tail != atomic_load_explicit(&r->head, memory_order_relaxed));
+	ASSERT(state_of(h) && len >= HEADER_BYTES && len <= r->size);
 	/* A child forked in the middle of this is to pop it again, not to read half of it. */
 	commit(h, STATE_PAD);
 	atomic_signal_fence(memory_order_seq_cst);
@@ -196,4 +200,30 @@ void ring_mend(struct ring *r)
 
 	clear(r, whole, head);
 	atomic_store_explicit(&r->head, whole, memory_order_relaxed);
+}
+
+static bool is_zero(const struct ring *r, uint64_t from, uint64_t to)
+{
+	for (; from < to; from++)
+		if (r->bytes[from & (r->size - 1)])
+			return false;
+	return true;
+}
+
+const char *ring_check(struct ring *r)
+{
+	uint64_t at = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	uint64_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	uint64_t tail = at;
+
+	if (!r->bytes)
+		return NULL;
+	if (head - tail > r->size)
+		return "ring: more is used than there is";
+	for (; at < head; at += header_at(r, at)->len)
+		if (!state_of(header_at(r, at)) || !header_at(r, at)->len)
+			return "ring: a record was reserved and never committed";
+	if (at != head)
+		return "ring: the last record goes on behind the head";
+	return is_zero(r, head, tail + r->size) ? NULL : "ring: what is free is not zero";
 }

@@ -77,4 +77,10 @@ void *ring_front(struct ring *r);
 /* Gives the record that ring_front() returned back.  Context: listener. */
 void ring_pop(struct ring *r);
 
+/*
+ * NULL, or what is wrong, in words.  While no producer is inside: each record then is
+ * committed, and all else is zero.  Context: tests.
+ */
+const char *ring_check(struct ring *r);
+
 #endif

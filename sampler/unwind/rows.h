@@ -54,4 +54,10 @@ uint32_t rows_count(void);
 /* Forgets every row and gives the memory back; readers may be inside.  Context: listener. */
 void rows_release(void);
 
+/*
+ * NULL, or what is wrong with the table in use, in words.  While the listener is not in
+ * here.  Context: tests.
+ */
+const char *rows_check(void);
+
 #endif

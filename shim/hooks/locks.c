@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "sampler/base/debug.h"
 #include "shim/life/life.h"
 #include "shim/real/late.h"
 
@@ -80,6 +81,7 @@ static bool is_rwlock_known(void)
 
 static void set_on(unsigned what)
 {
+	DEBUG_EVENT("locks on", locks_on, what, 0);
 	__atomic_store_n(&locks_on, what, __ATOMIC_RELEASE);
 }
 

@@ -25,6 +25,7 @@ static void setup(void)
 
 static void teardown(void)
 {
+	ck_assert_ptr_null(ring_check(&ring));
 	ring_release(&ring);
 }
 

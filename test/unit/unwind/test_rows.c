@@ -105,6 +105,17 @@ START_TEST(rows__the_highest_addresses_are_keys_too)
 }
 END_TEST
 
+/* Against rows_add() without its first look: 2 are counted, and 0 is found. */
+START_TEST(rows__a_call_through_null_takes_no_row)
+{
+	rows_add(0, row_for(FIRST_PC));
+	rows_add(1, row_for(FIRST_PC));
+	ck_assert_uint_eq(rows_count(), 0);
+	ck_assert_uint_eq(rows_find(0).kind, ROW_UNKNOWN);
+	ck_assert_uint_eq(rows_find(1).kind, ROW_UNKNOWN);
+}
+END_TEST
+
 START_TEST(rows__adding_again_replaces)
 {
 	rows_add(FIRST_PC, row_for(1));
@@ -250,6 +261,7 @@ int main(void)
 	tcase_add_test(t, rows__an_empty_table_knows_nothing);
 	tcase_add_test(t, rows__every_row_comes_back_as_it_was_added);
 	tcase_add_test(t, rows__the_highest_addresses_are_keys_too);
+	tcase_add_test(t, rows__a_call_through_null_takes_no_row);
 	tcase_add_test(t, rows__adding_again_replaces);
 	tcase_add_test(t, rows__forgotten_row_is_not_found);
 	tcase_add_test(t, rows__neighbours_of_a_forgotten_row_stay);
