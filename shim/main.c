@@ -217,7 +217,6 @@ static void start_profiler(int argc, char **argv)
 	last_thread_init();
 	child_init(locks_turn_on_again);
 	births_turn_on();
-	code_keep();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));

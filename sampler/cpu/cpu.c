@@ -49,7 +49,7 @@ static struct {
 	struct ring ring;
 	int hz;
 	bool open;	   /* timers run */
-	bool holds_memory; /* ring, records, rows and modules are there */
+	bool holds_memory; /* ring, records and rows are there */
 	int64_t next_scan_ns;
 	int64_t give_back_ns;	      /* when, once closed */
 	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
@@ -267,10 +267,7 @@ static void give_back(void)
 		roster_release();
 	}
 	cpu.holds_memory = false;
-	if (code_is_kept())
-		learn_release(); /* it learns again what it needs; its sites keep the modules */
-	else
-		code_release();
+	learn_release(); /* it learns again what it needs; the sites keep the modules */
 }
 
 static void set_rate(int hz)
@@ -530,9 +527,7 @@ int64_t cpu_do_due(int64_t now_ns)
 {
 	if (cpu.open)
 		return due_while_open(now_ns);
-	/* the symbol page reads the module table too */
-	return cpu.holds_memory || (modules_count() && !code_is_kept()) ? due_while_closed(now_ns)
-									: INT64_MAX;
+	return cpu.holds_memory ? due_while_closed(now_ns) : INT64_MAX;
 }
 
 void cpu_after_fork(void)

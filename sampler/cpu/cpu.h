@@ -57,8 +57,8 @@ void cpu_profile_free(struct cpu_profile *p);
 
 /*
  * A thread dump's part in the sampler: threads that run are captured by their next
- * tick, which stands for no time and is in no profile.  While a dump is open, the
- * module table and what was learned about code stay.
+ * tick, which stands for no time and is in no profile.  While a dump is open,
+ * what was learned about code stays.
  */
 struct cpu_dump {
 	void (*seen)(void *arg, int tid, const struct walk *w); /* called from cpu_dump_poll() */

@@ -422,15 +422,6 @@ static void forget(void)
 	table.namespace_count = 0;
 }
 
-void modules_release(void)
-{
-	atomic_store(&table.changing, true);
-	arena_release(&table.arena);
-	forget();
-	table.generation++;
-	atomic_store(&table.changing, false);
-}
-
 /* The memory of half a table is left where it is: what of it is mapped is not known. */
 bool modules_after_fork(void)
 {

@@ -68,10 +68,4 @@ bool modules_have_go(void);
  */
 bool modules_after_fork(void);
 
-/*
- * Gives the table's memory back; the next modules_refresh() reads everything
- * again.  Only when no profile holds addresses.  The generation does not move back.
- */
-void modules_release(void);
-
 #endif

@@ -24,7 +24,6 @@ static struct {
 	size_t modules_known;  /* entries of the module table whose addresses are fresh */
 	uint32_t generation;
 	int64_t refreshed_ns;
-	bool is_kept;
 } code;
 
 /* Whether rows had been learned there. */
@@ -80,24 +79,6 @@ bool code_refresh(void)
 int64_t code_refreshed_ns(void)
 {
 	return code.refreshed_ns;
-}
-
-void code_release(void)
-{
-	learn_release();
-	modules_release();
-	code.modules_known = 0;
-	code.generation = modules_generation();
-}
-
-void code_keep(void)
-{
-	code.is_kept = true;
-}
-
-bool code_is_kept(void)
-{
-	return code.is_kept;
 }
 
 void code_after_fork(void)

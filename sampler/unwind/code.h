@@ -22,13 +22,6 @@ void code_catch_up(void);
 /* CLOCK_MONOTONIC ns of the last code_refresh().  Context: listener. */
 int64_t code_refreshed_ns(void);
 
-/* Forgets everything, modules included; only when nothing holds addresses.  Context: listener. */
-void code_release(void);
-
-/* Somebody keeps addresses for ever: the table of modules stays.  Context: init. */
-void code_keep(void);
-bool code_is_kept(void);
-
 /* Threads that were unloading are not in the child; what they unloaded may be gone.  Context:
  * child. */
 void code_after_fork(void);

@@ -23,11 +23,6 @@ static void setup(void)
 	ck_assert(modules_refresh());
 }
 
-static void teardown(void)
-{
-	modules_release();
-}
-
 static const struct module *find_now(const void *pc)
 {
 	return module_find((uint64_t)pc, modules_generation());
@@ -198,7 +193,6 @@ static void setup_plugin(void)
 
 static void teardown_plugin(void)
 {
-	teardown();
 	unlink(plugin_path);
 	rmdir(folder);
 }
@@ -326,23 +320,6 @@ START_TEST(modules__other_namespaces_are_looked_at_too)
 }
 END_TEST
 
-START_TEST(modules__release_gives_the_memory_back_and_all_is_read_again)
-{
-	uint32_t generation = modules_generation();
-	size_t count = modules_count();
-
-	modules_release();
-	ck_assert_uint_eq(sys_mapped_bytes(), 0);
-	ck_assert_uint_eq(modules_count(), 0);
-	ck_assert_ptr_null(find_now(setup));
-	ck_assert_uint_gt(modules_generation(), generation);
-	ck_assert(modules_refresh());
-	ck_assert_uint_eq(modules_count(), count);
-	ck_assert_ptr_eq(find_now(setup), module_at(0));
-	ck_assert_ptr_null(module_find((uint64_t)setup, generation));
-}
-END_TEST
-
 /* A child forked at rest has the table, and one that was forked in a refresh reads all again. */
 START_TEST(modules__a_forked_child_has_the_table)
 {
@@ -411,7 +388,7 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, modules__the_executable_comes_first);
 	tcase_add_test(t, modules__build_ids_are_those_of_readelf);
@@ -420,7 +397,6 @@ int main(void)
 	tcase_add_test(t, modules__ranges_hold_code_and_nothing_else);
 	tcase_add_test(t, modules__data_stack_and_nowhere_belong_to_none);
 	tcase_add_test(t, modules__nothing_new_is_nothing_to_tell);
-	tcase_add_test(t, modules__release_gives_the_memory_back_and_all_is_read_again);
 	tcase_add_test(t, modules__a_forked_child_has_the_table);
 	tcase_add_test(t, modules__a_child_forked_in_a_refresh_reads_all_again);
 	suite_add_tcase(s, t);

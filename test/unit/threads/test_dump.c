@@ -369,7 +369,7 @@ static void teardown(void)
 {
 	blocked_release(&blocked);
 	sys_close(task_dir);
-	code_release();
+	learn_release();
 }
 
 static bool has_frame(const struct walk *w, uint64_t return_address)
