@@ -14,7 +14,7 @@ protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO="g++ curl wrk golang-go=go $SERVERS"
 OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2?
-libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64?'
+libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64? google-perftools? libjemalloc-dev?'
 TEST="$DEMO check python3=python3 gdb libc6-dbg strace graphviz libcap2-bin rustc=rustc $OTHERS"
 BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
 libmemcached-tools=memcaslap postgresql=pgbench

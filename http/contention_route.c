@@ -29,36 +29,46 @@ static void fill_head(struct profile_head *head)
 	head->period = 1;
 }
 
+static const struct snapshot_page block = {
+	.name = "block",
+	.delta_name = "block-delta",
+	.default_sample_type = "",
+	.refusal = block_refusal,
+	.fill_head = fill_head,
+	.snapshot = block_snapshot,
+	.delta_begins = block_everything_begin,
+	.delta_ends = block_everything_end,
+	.text = block_text,
+};
+
 void block_route(struct http_exchange *x, const struct http_request *r)
 {
-	static const struct snapshot_page page = {
-		.name = "block",
-		.delta_name = "block-delta",
-		.default_sample_type = "",
-		.refusal = block_refusal,
-		.fill_head = fill_head,
-		.snapshot = block_snapshot,
-		.delta_begins = block_everything_begin,
-		.delta_ends = block_everything_end,
-		.text = block_text,
-	};
-
-	snapshot_route(x, r, &page);
+	snapshot_route(x, r, &block);
 }
+
+uint64_t block_stack_count(void)
+{
+	return snapshot_count(&block);
+}
+
+static const struct snapshot_page mutex = {
+	.name = "mutex",
+	.delta_name = "mutex-delta",
+	.default_sample_type = "",
+	.refusal = mutex_refusal,
+	.fill_head = fill_head,
+	.snapshot = mutex_snapshot,
+	.delta_begins = mutex_everything_begin,
+	.delta_ends = mutex_everything_end,
+	.text = mutex_text,
+};
 
 void mutex_route(struct http_exchange *x, const struct http_request *r)
 {
-	static const struct snapshot_page page = {
-		.name = "mutex",
-		.delta_name = "mutex-delta",
-		.default_sample_type = "",
-		.refusal = mutex_refusal,
-		.fill_head = fill_head,
-		.snapshot = mutex_snapshot,
-		.delta_begins = mutex_everything_begin,
-		.delta_ends = mutex_everything_end,
-		.text = mutex_text,
-	};
+	snapshot_route(x, r, &mutex);
+}
 
-	snapshot_route(x, r, &page);
+uint64_t mutex_stack_count(void)
+{
+	return snapshot_count(&mutex);
 }

@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "http/handlers.h"
+#include "http/params.h"
 #include "proto/build.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
 
-#define SECONDS_DEFAULT 30   /* as in Go */
-#define SECONDS_MAX	3600 /* a longer wish is cut to this */
+#define SECONDS_DEFAULT 30 /* as in Go */
 
 /* What is needed when the time is up; lives in the exchange's arena. */
 struct pending_profile {
@@ -25,33 +25,6 @@ static const struct http_response profile_head = {
 	.content_type = "application/octet-stream",
 	.filename = "profile",
 };
-
-/* Go takes its default for everything that is not a positive number, and so do we. */
-static int64_t wanted_seconds(const struct http_request *r)
-{
-	int64_t seconds;
-
-	if (!http_query_number(r, "seconds", &seconds) || seconds <= 0)
-		return SECONDS_DEFAULT;
-	return MIN(seconds, SECONDS_MAX);
-}
-
-static int wanted_hz(const struct http_request *r)
-{
-	int64_t hz;
-
-	if (!http_query_number(r, "hz", &hz))
-		return routes_config()->default_hz;
-	return (int)MAX(CPU_HZ_MIN, MIN(hz, CPU_HZ_MAX));
-}
-
-/* lines=0 spares the search for lines and inlined calls. */
-static enum symbols_detail wanted_detail(const struct http_request *r)
-{
-	int64_t lines;
-
-	return http_query_number(r, "lines", &lines) && lines == 0 ? SYMBOLS_NAMES : SYMBOLS_LINES;
-}
 
 static int build_cpu_file(struct arena *a, const struct pending_profile *w, struct bytes *file)
 {
@@ -107,33 +80,37 @@ static void could_not_start(struct http_exchange *x, const char *why)
 	http_error(x, 500, t.at);
 }
 
-static void start_profile(struct http_exchange *x, const struct http_request *r,
+static void start_profile(struct http_exchange *x, const struct params *p,
 			  struct pending_profile *w)
 {
 	const char *why = "unknown reason";
 	struct http_pending pending = { .arg = w, .due = profile_due, .gone = profile_gone };
 
-	w->detail = wanted_detail(r);
-	w->profile = cpu_profile_start(wanted_hz(r), &why);
+	w->detail = p->detail;
+	w->profile = cpu_profile_start(p->hz ? p->hz : routes_config()->default_hz, &why);
 	if (!w->profile) {
 		could_not_start(x, why);
 		return;
 	}
-	pending.due_ns = w->profile->start_ns + wanted_seconds(r) * NS_PER_SECOND;
+	pending.due_ns =
+		w->profile->start_ns + (p->seconds ? p->seconds : SECONDS_DEFAULT) * NS_PER_SECOND;
 	http_begin(x, &profile_head, &pending);
 }
 
 void cpu_route(struct http_exchange *x, const struct http_request *r)
 {
+	struct params p;
 	struct pending_profile *w;
 
+	if (!params_read(x, r, PARAMS_OF_CPU, &p))
+		return;
 	if (slice_equals(r->method, "HEAD")) {
 		http_begin(x, &profile_head, NULL);
 		return;
 	}
 	w = arena_alloc(http_arena(x), sizeof(*w));
 	if (w)
-		start_profile(x, r, w);
+		start_profile(x, &p, w);
 	else
 		could_not_start(x, "out of memory");
 }

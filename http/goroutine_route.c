@@ -6,20 +6,22 @@
 #include <time.h>
 
 #include "http/handlers.h"
+#include "http/params.h"
 #include "http/snapshot_route.h"
 #include "http/thread_view.h"
 #include "proto/count_text.h"
+#include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
-#define DEBUG_TRACEBACKS 2
+#define DEBUG_TRACEBACKS 2 /* and more, as in Go */
 
 /* Scrapers take 16000 samples; with more threads, equal stacks are one without their tids. */
 #define TIDS_MAX 15000
 
 /* A request under way; lives in the exchange's arena. */
 struct request {
-	struct snapshot_query query;
+	struct params query;
 	struct dump *before; /* of a difference; NULL: none, or it is being made */
 	struct dump *now;    /* being made, or complete */
 	int64_t start_ns;
@@ -30,11 +32,11 @@ static struct http_response text_response(void)
 	return (struct http_response){ .status = 200 };
 }
 
-static struct http_response response_of(const struct snapshot_query *q)
+static struct http_response response_of(const struct params *q)
 {
 	if (q->debug)
 		return text_response();
-	return snapshot_file(q->has_seconds ? "goroutine-delta" : "goroutine");
+	return snapshot_file(q->seconds ? "goroutine-delta" : "goroutine");
 }
 
 static void free_dump(struct dump **d)
@@ -106,7 +108,7 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 	const struct thread_list list = { v->entry, v->count };
 	bool with_tids = !r->query.debug && v->count <= TIDS_MAX;
 
-	if (r->query.debug == DEBUG_TRACEBACKS)
+	if (r->query.debug >= DEBUG_TRACEBACKS)
 		return threads_text(a, m, &list, thread_view_preface(v, a, r->now), out);
 	if (threads_to_samples(a, &list, with_tids, m) != 0)
 		return -1;
@@ -126,6 +128,7 @@ static int build_answer(struct arena *a, struct request *r, struct bytes *out)
 		return -1;
 	if (fill_view(&view, a, r, &m, of_stack) != 0)
 		return -1;
+	trim_cancellable_call(a, &m);
 	return write_form(a, r, &m, &view, out);
 }
 
@@ -145,7 +148,7 @@ static void answer(struct http_exchange *x, struct request *r)
 
 static bool start_dump(struct request *r)
 {
-	r->now = dump_start(r->query.debug == DEBUG_TRACEBACKS);
+	r->now = dump_start(r->query.debug >= DEBUG_TRACEBACKS);
 	return r->now != NULL;
 }
 
@@ -170,13 +173,13 @@ static void due(struct http_exchange *x, void *arg)
 	again = dump_step(r->now);
 	if (again)
 		http_again(x, again);
-	else if (r->query.has_seconds && !r->before)
+	else if (r->query.seconds && !r->before)
 		wait_for_second(x, r);
 	else
 		answer(x, r);
 }
 
-static void begin_answer(struct http_exchange *x, const struct snapshot_query *q)
+static void begin_answer(struct http_exchange *x, const struct params *q)
 {
 	struct request *r = arena_alloc(http_arena(x), sizeof(*r));
 	struct http_pending pending = { .arg = r, .due = due, .gone = gone };
@@ -196,10 +199,10 @@ static void begin_answer(struct http_exchange *x, const struct snapshot_query *q
 /* HEAD looks at no thread. */
 void goroutine_route(struct http_exchange *x, const struct http_request *r)
 {
-	struct snapshot_query q;
+	struct params q;
 	struct http_response head;
 
-	if (!snapshot_query_read(x, r, &q))
+	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q))
 		return;
 	head = response_of(&q);
 	if (slice_equals(r->method, "HEAD"))

@@ -32,6 +32,7 @@ void cpu_route(struct http_exchange *x, const struct http_request *r);
 /* heap_route.c */
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
+uint64_t heap_stack_count(void);
 
 /* goroutine_route.c */
 void goroutine_route(struct http_exchange *x, const struct http_request *r);
@@ -42,6 +43,8 @@ void threadcreate_route(struct http_exchange *x, const struct http_request *r);
 /* contention_route.c */
 void block_route(struct http_exchange *x, const struct http_request *r);
 void mutex_route(struct http_exchange *x, const struct http_request *r);
+uint64_t block_stack_count(void);
+uint64_t mutex_stack_count(void);
 
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);

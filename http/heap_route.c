@@ -46,16 +46,19 @@ static void fill_head(struct profile_head *head)
 		.trim = trim_operator_new, .text = heap_text                                       \
 	}
 
+static const struct snapshot_page heap = PAGE("heap", ""), allocs = PAGE("allocs", "alloc_space");
+
 void heap_route(struct http_exchange *x, const struct http_request *r)
 {
-	static const struct snapshot_page page = PAGE("heap", "");
-
-	snapshot_route(x, r, &page);
+	snapshot_route(x, r, &heap);
 }
 
 void allocs_route(struct http_exchange *x, const struct http_request *r)
 {
-	static const struct snapshot_page page = PAGE("allocs", "alloc_space");
+	snapshot_route(x, r, &allocs);
+}
 
-	snapshot_route(x, r, &page);
+uint64_t heap_stack_count(void)
+{
+	return snapshot_count(&heap);
 }

@@ -66,7 +66,13 @@ const struct http_slice *http_header_count(const struct http_request *r, const c
 bool http_query(const struct http_request *r, const char *key, char *out, size_t size);
 
 /*
- * The same as a decimal number with or without a sign.  False also when it is
+ * Takes the first pair off `rest`, which begins as request.query; key and value as
+ * sent.  False when there is none left.
+ */
+bool http_query_next(struct http_slice *rest, struct http_slice *key, struct http_slice *value);
+
+/*
+ * What http_query() finds as a decimal number with or without a sign.  False also when it is
  * something else, or does not fit 64 bits.
  */
 bool http_query_number(const struct http_request *r, const char *key, int64_t *value);

@@ -57,19 +57,25 @@ static bool key_is(struct http_slice encoded, const char *key)
 	       strcmp(name, key) == 0;
 }
 
+bool http_query_next(struct http_slice *rest, struct http_slice *key, struct http_slice *value)
+{
+	struct http_slice pair = upto(*rest, '&');
+
+	if (rest->len == 0)
+		return false;
+	*key = upto(pair, '=');
+	*value = slice_from(pair, key->len + (key->len < pair.len));
+	*rest = slice_from(*rest, pair.len + (pair.len < rest->len));
+	return true;
+}
+
 bool http_query(const struct http_request *r, const char *key, char *out, size_t size)
 {
-	struct http_slice rest = r->query;
+	struct http_slice rest = r->query, name, value;
 
-	while (rest.len) {
-		struct http_slice pair = upto(rest, '&');
-		struct http_slice name = upto(pair, '=');
-		size_t skip = name.len + (name.len < pair.len);
-
+	while (http_query_next(&rest, &name, &value))
 		if (key_is(name, key))
-			return http_decode(slice_from(pair, skip), true, out, size) > 0;
-		rest = slice_from(rest, pair.len + (pair.len < rest.len));
-	}
+			return http_decode(value, true, out, size) > 0;
 	return false;
 }
 

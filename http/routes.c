@@ -19,14 +19,16 @@ static const struct route routes[] = {
 	  .description = "All past memory allocations, sampled by bytes. <code>seconds</code> asks "
 			 "for what was allocated during that time.",
 	  .serve = allocs_route,
-	  .link = "allocs?debug=1" },
+	  .link = "allocs?debug=1",
+	  .count = heap_stack_count },
 	{ .name = "block",
 	  .description =
 		  "Where threads waited: for locks, conditions, semaphores, barriers, ends of "
 		  "threads and futexes. <code>seconds</code> records everything during that "
 		  "time.",
 	  .serve = block_route,
-	  .link = "block?debug=1" },
+	  .link = "block?debug=1",
+	  .count = block_stack_count },
 	{ .name = "cmdline",
 	  .description = "The command line of this program, its arguments separated by NUL.",
 	  .serve = cmdline_route,
@@ -42,14 +44,16 @@ static const struct route routes[] = {
 	  .description = "Memory that is allocated and not freed, sampled by bytes. "
 			 "<code>gc</code> is accepted and does nothing: there is no garbage.",
 	  .serve = heap_route,
-	  .link = "heap?debug=1" },
+	  .link = "heap?debug=1",
+	  .count = heap_stack_count },
 	{ .name = "mutex",
 	  .description =
 		  "Who kept others waiting: unlocks of mutexes and read-write locks, with the "
 		  "time that all waiters lost. <code>seconds</code> records everything during "
 		  "that time.",
 	  .serve = mutex_route,
-	  .link = "mutex?debug=1" },
+	  .link = "mutex?debug=1",
+	  .count = mutex_stack_count },
 	{ .name = "profile",
 	  .description = "CPU profile. <code>seconds</code> sets how long it is taken (default 30, "
 			 "at most 3600), <code>hz</code> how often it looks (1 to 1000). "

@@ -3,11 +3,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/params.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
-#define SECONDS_MAX    3600
 
 /* A delta under way; lives in the exchange's arena. */
 struct delta {
@@ -76,6 +76,19 @@ static void send_snapshot(struct http_exchange *x, const struct snapshot_page *p
 	http_respond(x, &r);
 }
 
+uint64_t snapshot_count(const struct snapshot_page *page)
+{
+	struct stack_table t;
+	uint64_t count;
+
+	if (page->refusal())
+		return 0;
+	take_snapshot(page, &t);
+	count = t.count;
+	stack_table_release(&t);
+	return count;
+}
+
 /* ---- a delta */
 
 static void subtract(struct stack_table *from, const struct stack_table *what)
@@ -141,51 +154,17 @@ static void start_delta(struct http_exchange *x, const struct snapshot_page *pag
 
 /* ---- requests */
 
-static bool is_set(const struct http_request *r, const char *key, int64_t *value)
-{
-	char text[32];
-
-	if (!http_query(r, key, text, sizeof(text)))
-		return false;
-	if (!http_query_number(r, key, value))
-		*value = 0;
-	return true;
-}
-
-bool snapshot_query_read(struct http_exchange *x, const struct http_request *r,
-			 struct snapshot_query *q)
-{
-	int64_t lines = 1;
-
-	*q = (struct snapshot_query){ 0 };
-	q->has_seconds = is_set(r, "seconds", &q->seconds);
-	q->seconds = MIN(q->seconds, SECONDS_MAX);
-	is_set(r, "debug", &q->debug);
-	is_set(r, "lines", &lines);
-	q->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
-	if (q->has_seconds && q->seconds <= 0)
-		http_error(x, 400, "invalid value for \"seconds\" - must be a positive integer");
-	else if (q->has_seconds && q->debug)
-		http_error(x, 400, "seconds and debug params are incompatible");
-	else
-		return true;
-	return false;
-}
-
-static void serve_page(struct http_exchange *x, const struct http_request *r,
+static void serve_page(struct http_exchange *x, const struct params *p,
 		       const struct snapshot_page *page)
 {
 	const char *refusal = page->refusal();
-	struct snapshot_query q;
 
 	if (refusal)
 		http_error(x, 500, refusal);
-	else if (!snapshot_query_read(x, r, &q))
-		return;
-	else if (q.has_seconds)
-		start_delta(x, page, q.seconds, q.detail);
+	else if (p->seconds)
+		start_delta(x, page, p->seconds, p->detail);
 	else
-		send_snapshot(x, page, q.detail, q.debug != 0);
+		send_snapshot(x, page, p->detail, p->debug != 0);
 }
 
 /* HEAD takes no snapshot; its answer is what the file's head would say. */
@@ -193,9 +172,12 @@ void snapshot_route(struct http_exchange *x, const struct http_request *r,
 		    const struct snapshot_page *page)
 {
 	struct http_response head = snapshot_file(page->name);
+	struct params p;
 
+	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &p))
+		return;
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else
-		serve_page(x, r, page);
+		serve_page(x, &p, page);
 }

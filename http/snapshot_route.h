@@ -35,20 +35,11 @@ struct snapshot_page {
 	int (*text)(struct arena *a, const struct message *m, struct bytes *out);
 };
 
-/* What a request for a snapshot asks. */
-struct snapshot_query {
-	bool has_seconds;
-	int64_t seconds; /* 1 to 3600 */
-	int64_t debug;
-	enum symbols_detail detail;
-};
-
-/* False: the question made no sense, and was answered. */
-bool snapshot_query_read(struct http_exchange *x, const struct http_request *r,
-			 struct snapshot_query *q);
-
 /* The head of an answer that is a file. */
 struct http_response snapshot_file(const char *name);
+
+/* The number of stacks in it now; 0 when there is no such profile. */
+uint64_t snapshot_count(const struct snapshot_page *page);
 
 /* Answers a GET or HEAD of this page, which is borrowed for ever. */
 void snapshot_route(struct http_exchange *x, const struct http_request *r,

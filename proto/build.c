@@ -9,6 +9,7 @@
 
 #include "proto/names.h"
 #include "proto/samples.h"
+#include "proto/trim.h"
 #include "sampler/base/sys.h"
 
 /* For all files and lines of one profile, on a busy machine too; names take what they take. */
@@ -84,5 +85,6 @@ int build_profile(struct arena *a, const struct stack_table *t, const struct pro
 
 	if (build_message(a, t, head, detail, &m) != 0)
 		return -1;
+	trim_cancellable_call(a, &m);
 	return build_file(a, &m, out);
 }

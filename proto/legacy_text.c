@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/unwind/stacks.h"
 
 #define FIRST_TEXT_BYTES   (256UL << 10)
 #define LARGEST_TEXT_BYTES (32UL << 20)
@@ -17,12 +19,32 @@ static void add_up(const struct message *m, int64_t *sum)
 }
 
 /* Readers take 1 off what they read here, so a pc is written as its return address. */
+static void write_address(struct text *t, uint64_t pc)
+{
+	text_str(t, " 0x");
+	text_hex(t, pc + 1);
+}
+
+NOINLINE void profiler_knows_no_stack(void)
+{
+	__asm__ volatile("");
+}
+
+/* Made-up frames are no addresses: they are in the lines below only. */
 static void write_addresses(struct text *t, const struct message *m, const struct message_sample *s)
 {
+	bool is_made_up = true;
+
 	for (uint32_t i = 0; i < s->location_count; i++) {
-		text_str(t, " 0x");
-		text_hex(t, m->location[s->location[i]].address + 1);
+		uint64_t pc = m->location[s->location[i]].address;
+
+		if (pc < PSEUDO_LIMIT)
+			continue;
+		write_address(t, pc);
+		is_made_up = false;
 	}
+	if (is_made_up)
+		write_address(t, (uint64_t)(uintptr_t)profiler_knows_no_stack);
 	text_char(t, '\n');
 }
 

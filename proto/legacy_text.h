@@ -23,6 +23,12 @@ struct legacy_form {
 };
 
 /*
+ * Code that readers find by its name, in the memory map, where a stack has none of
+ * its own.  Nobody calls it.
+ */
+void profiler_knows_no_stack(void);
+
+/*
  * Writes `m` in this form, and the process's memory map behind it, in `a`.
  * Returns 0, or -1 when memory ran out.
  */

@@ -5,6 +5,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/text.h"
+#include "sampler/process/started_as.h"
 
 #define FIRST_MAPPINGS 64
 
@@ -58,10 +59,10 @@ static int add_module_range(struct mapping_table *t, const struct module *m,
 		.start = r->start,
 		.limit = r->limit,
 		.offset = r->offset,
-		.file = m->path,
+		.file = m->is_main ? started_as(m->path) : m->path,
 	};
 
-	*index = find(t, r, m->path);
+	*index = find(t, r, new.file);
 	if (*index != MESSAGE_NONE)
 		return 0;
 	new.build_id = build_id_text(t->arena, m);

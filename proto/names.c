@@ -2,12 +2,13 @@
  * Works in runs of all places of one module, because symbols are read module by
  * module, in order of address.
  *
- * Locations without mapping: pseudo frames, whose address is their id (small,
- * never zero, never code), and addresses where nothing is mapped any more.
- * Readers accept that as long as the location has a line, and these do.
+ * Every location has a mapping, because some readers break on one without: pseudo
+ * frames, whose address is their id (small, never zero, never code), have one that
+ * is no file, and so has each page where nothing is mapped any more.
  */
 #include "proto/names.h"
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/sort.h"
 #include "sampler/process/maps.h"
 #include "sampler/unwind/stacks.h"
@@ -58,21 +59,57 @@ static int fill_plain(struct namer *n, size_t place, const char *name)
 	return fill_location(n, place, &symbol);
 }
 
+/* A call stands at the code that was called, in the module which has that now. */
+static int fill_call(struct namer *n, struct message_location *l, uint64_t address)
+{
+	const struct module *m = address ? module_find(address, modules_generation()) : NULL;
+
+	if (!m)
+		return 0;
+	l->address = address;
+	return mapping_table_module(&n->mappings, m, address, &l->mapping);
+}
+
 static int name_pseudo(struct namer *n, const struct run *r)
 {
-	for (size_t i = 0; i < r->count; i++)
-		if (fill_plain(n, r->place[i].value, pseudo_frame_name(r->pc[i])) != 0)
+	static const struct maps_range nowhere = { .limit = PSEUDO_LIMIT, .file = "[no code]" };
+	uint32_t mapping = MESSAGE_NONE;
+
+	for (size_t i = 0; i < r->count; i++) {
+		struct message_location *l = &n->location[r->place[i].value];
+
+		if (fill_plain(n, r->place[i].value, pseudo_frame_name(r->pc[i])) != 0 ||
+		    fill_call(n, l, pseudo_frame_address(r->pc[i])) != 0)
 			return -1;
+		if (l->mapping != MESSAGE_NONE)
+			continue;
+		if (mapping == MESSAGE_NONE &&
+		    mapping_table_range(&n->mappings, &nowhere, &mapping) != 0)
+			return -1;
+		l->mapping = mapping;
+	}
 	return 0;
 }
 
+/* The page of an address where nothing is mapped any more. */
+static const struct maps_range *gone_range(struct arena *a, uint64_t pc)
+{
+	struct maps_range *r = arena_alloc(a, sizeof(*r));
+
+	if (r)
+		*r = (struct maps_range){ .start = pc & ~(PAGE_BYTES - 1),
+					  .limit = (pc & ~(PAGE_BYTES - 1)) + PAGE_BYTES,
+					  .file = "[unmapped]",
+					  .name = "[unknown]" };
+	return r;
+}
+
+/* Addresses come in order, so one range follows the other. */
 static int fill_mapped(struct namer *n, size_t place, const struct maps_range *range,
 		       const struct maps_range *last, uint32_t *mapping)
 {
-	if (fill_plain(n, place, range ? range->name : "[unknown]") != 0)
+	if (fill_plain(n, place, range->name) != 0)
 		return -1;
-	if (!range)
-		return 0;
 	if (range != last && mapping_table_range(&n->mappings, range, mapping) != 0)
 		return -1;
 	n->location[place].mapping = *mapping;
@@ -89,9 +126,13 @@ static int name_foreign(struct namer *n, const struct run *r)
 	if (!range || maps_find(n->arena, r->pc, r->count, range) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
-		if (fill_mapped(n, r->place[i].value, range[i], last, &mapping) != 0)
+		if (!range[i])
+			range[i] = last && r->pc[i] >= last->start && r->pc[i] < last->limit
+					   ? last
+					   : gone_range(n->arena, r->pc[i]);
+		if (!range[i] || fill_mapped(n, r->place[i].value, range[i], last, &mapping) != 0)
 			return -1;
-		last = range[i] ? range[i] : last;
+		last = range[i];
 	}
 	return 0;
 }

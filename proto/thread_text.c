@@ -2,6 +2,10 @@
  * Go's traceback form, for people and for the programs that read it (gostackparse,
  * panicparse): an integer id, a state without comma, function names without
  * parentheses of their own, and a path with a line behind each.
+ *
+ * panicparse takes paths of Go, C and assembly only, and stops at the first other.  So
+ * any other is followed by " .c:LINE", and machine code by " .s:0": to it the whole is
+ * a path that it knows, to people and gostackparse the path ends before.
  */
 #include <string.h>
 
@@ -76,17 +80,63 @@ static uint64_t offset_of(const struct writer *w, const struct message_location 
 	return l->mapping == MESSAGE_NONE ? 0 : l->address - w->message->mapping[l->mapping].start;
 }
 
+static bool ends_with(const char *s, const char *end)
+{
+	size_t len = strlen(s), end_len = strlen(end);
+
+	return len > end_len && strcmp(s + len - end_len, end) == 0;
+}
+
+static bool is_path_of_go(const char *path)
+{
+	return ends_with(path, ".go") || ends_with(path, ".c") || ends_with(path, ".s");
+}
+
+static void write_line_of(struct text *t, const char *path, int64_t line)
+{
+	write_clean(t, path, "", "");
+	text_char(t, ':');
+	text_i64(t, line);
+}
+
+static void write_path(const struct writer *w, const struct message_location *l,
+		       const struct message_function *f, int64_t line)
+{
+	const char *path = path_of(w, l, f);
+
+	write_line_of(w->text, path, line);
+	if (!is_path_of_go(path))
+		write_line_of(w->text, line ? " .c" : " .s", line);
+}
+
+/*
+ * panicparse takes '/' for the end of a package, which has a dot behind it, and '%' for
+ * an escape; both are in names of C++ operators.  These look the same.
+ */
+static void write_name(struct text *t, const char *name)
+{
+	char c[2] = { 0 };
+
+	for (; *name; name++) {
+		*c = *name;
+		if (*c == '%')
+			text_str(t, "\uff05");
+		else if (*c == '/' && !strchr(name, '.'))
+			text_str(t, "\u2215");
+		else
+			write_clean(t, c, "()", "{}");
+	}
+}
+
 static void write_frame(const struct writer *w, const struct message_location *l,
 			const struct message_line *line, const char *after_name)
 {
 	const struct message_function *f = &w->message->function[line->function];
 
-	write_clean(w->text, f->name, "()", "{}");
+	write_name(w->text, f->name);
 	text_str(w->text, after_name);
 	text_str(w->text, "\n\t");
-	write_clean(w->text, path_of(w, l, f), "", "");
-	text_char(w->text, ':');
-	text_i64(w->text, line->line);
+	write_path(w, l, f, line->line);
 	text_str(w->text, " +0x");
 	text_hex(w->text, offset_of(w, l));
 	text_char(w->text, '\n');
@@ -130,7 +180,8 @@ static void write_all(const struct writer *w, const struct thread_list *l, const
 }
 
 /* More than the text of one frame takes beside its texts. */
-#define FRAME_ROOM  64
+#define FRAME_ROOM  96
+#define NAME_GROWTH 3 /* bytes of a character that stands for another */
 #define HEADER_ROOM 256
 
 static size_t frames_room(const struct writer *w, const struct message_location *l)
@@ -140,7 +191,7 @@ static size_t frames_room(const struct writer *w, const struct message_location 
 	for (uint32_t k = 0; k < l->line_count; k++) {
 		const struct message_function *f = &w->message->function[l->line[k].function];
 
-		room += strlen(f->name) + strlen(path_of(w, l, f)) + FRAME_ROOM;
+		room += NAME_GROWTH * strlen(f->name) + strlen(path_of(w, l, f)) + FRAME_ROOM;
 	}
 	return room;
 }

@@ -1,7 +1,8 @@
 /* proto: profiles as files and as text.  May include threads and below. */
 /*
- * Takes the frames of allocation functions off the leaf end of samples, so that
- * a profile shows who wanted the memory and not "operator new" everywhere.
+ * Takes frames off the leaf end of samples that say nothing: of allocation functions,
+ * so that a profile shows who wanted the memory and not "operator new" everywhere, and
+ * of libc's one way into the kernel, so that it shows which call was made.
  *
  * Context: listener.
  */
@@ -17,5 +18,8 @@
  * stays as it is.
  */
 void trim_operator_new(struct arena *a, struct message *m);
+
+/* The same for __syscall_cancel and what it calls, below write, poll, accept... */
+void trim_cancellable_call(struct arena *a, struct message *m);
 
 #endif

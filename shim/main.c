@@ -23,10 +23,12 @@
 #include "sampler/process/modules.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/process/peek.h"
+#include "sampler/process/started_as.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/site_at.h"
+#include "sampler/unwind/stacks.h"
 #include "shim/hooks/locks.h"
 #include "shim/life/ancestor.h"
 #include "shim/life/child.h"
@@ -191,6 +193,17 @@ static bool heed_filter(void)
 	return true;
 }
 
+/* Where profiles show a call that a thread waited at, and the main thread's creation. */
+static void find_called_functions(void)
+{
+	for (uint64_t id = PSEUDO_MAIN + 1; id < PSEUDO_COUNT; id++)
+		pseudo_frame_set_address(id, (uint64_t)lookup_next(pseudo_frame_name(id)));
+	/* apart from each other, so that they are two places to readers who go by addresses */
+	pseudo_frame_set_address(PSEUDO_CALL_futex_wait, (uint64_t)lookup_next("syscall"));
+	pseudo_frame_set_address(PSEUDO_CALL_futex_lock_pi, (uint64_t)lookup_next("syscall") + 1);
+	pseudo_frame_set_address(PSEUDO_MAIN, getauxval(AT_ENTRY));
+}
+
 static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again, again_for_symbols;
@@ -205,6 +218,13 @@ static int64_t do_due_work(int64_t now_ns)
 	return MIN(again, again_for_symbols);
 }
 
+static const char *program_path(void)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+
+	return path ? path : "";
+}
+
 static void start_profiler(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
@@ -214,6 +234,8 @@ static void start_profiler(int argc, char **argv)
 
 	sys_advise_bss();
 	modules_init();
+	started_as_init(program_path());
+	find_called_functions();
 	last_thread_init();
 	child_init(locks_turn_on_again);
 	births_turn_on();
@@ -231,13 +253,6 @@ static void start_profiler(int argc, char **argv)
 					 .default_hz = settings.hz };
 	routes_init(&config);
 	tell_outcome(listener_start(settings.port, settings.key, &service));
-}
-
-static const char *program_path(void)
-{
-	const char *path = (const char *)getauxval(AT_EXECFN);
-
-	return path ? path : "";
 }
 
 /* By this a second copy of us, under another name in LD_PRELOAD, knows the first. */

@@ -33,6 +33,8 @@ static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[t
 #undef X
 };
 
+static uint64_t pseudo_addresses[PSEUDO_COUNT];
+
 static const uint64_t other_pc[1] = { PSEUDO_OTHER };
 
 const char *pseudo_frame_name(uint64_t id)
@@ -40,6 +42,17 @@ const char *pseudo_frame_name(uint64_t id)
 	const char *name = id < PSEUDO_COUNT ? pseudo_names[id] : NULL;
 
 	return name ? name : "[unknown]";
+}
+
+void pseudo_frame_set_address(uint64_t id, uint64_t address)
+{
+	if (id < PSEUDO_COUNT)
+		pseudo_addresses[id] = address;
+}
+
+uint64_t pseudo_frame_address(uint64_t id)
+{
+	return id < PSEUDO_COUNT ? pseudo_addresses[id] : 0;
 }
 
 /* One multiplication a frame; the shift brings high bits down to where buckets are chosen. */

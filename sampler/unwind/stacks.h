@@ -69,8 +69,17 @@ enum pseudo_frame {
 		PSEUDO_COUNT
 };
 
-/* "[truncated]" and so on; never NULL for 0 < id < PSEUDO_COUNT. */
+/* "[truncated]" and so on; never NULL for 0 < id < PSEUDO_COUNT.  Context: any role. */
 const char *pseudo_frame_name(uint64_t id);
+
+/*
+ * Some pseudo frames stand for code that is there: the function that was called,
+ * the program's entry for its main thread.  Profiles show that code's address, so
+ * that readers which look names up themselves find one.  0: made up, no code.
+ * Context: init (to set), listener (to get).
+ */
+void pseudo_frame_set_address(uint64_t id, uint64_t address);
+uint64_t pseudo_frame_address(uint64_t id);
 
 struct stack {
 	struct stack *next; /* in its hash bucket */

@@ -243,10 +243,17 @@ class Table:
             self.add(f"path {path[:60]}", self.get(path), status)
 
     def parameters(self):
-        for query in ("", "?seconds=", "?seconds=0", "?seconds=-1", "?seconds=abc", "?seconds=1.5",
-                      "?seconds=99999999999999999999", "?seconds=3600&hz=0", "?debug=1", "?hz=junk",
-                      "?%zz", "?&&&=", "?seconds=30&seconds=junk", "?" + "a=b&" * 500):
+        for query in ("", "?seconds=", "?seconds=0", "?seconds=3600&hz=1000", "?debug=1", "?gc=1",
+                      "?%zz", "?&&&=", "?seconds=30&seconds=junk", "?" + "a=b&" * 500,
+                      "?rate=1&fgprof=1&timeout=15s"):
             self.add(f"profile{query[:60]}", self.get(PPROF + "profile" + query), 200, head_only=True)
+        for query in ("seconds=-1", "seconds=abc", "seconds=1.5", "seconds=3601", "second=3", "SECONDS=3",
+                      "seconds=99999999999999999999", "seconds=5%00", "hz=0", "hz=junk", "hz=5000",
+                      "debug=abc", "lines=2", "gc=x", "format=svg", "duration=3", "hzz=&secs=1"):
+            for page in ("profile", "heap", "goroutine"):
+                self.add(f"{page}?{query}", self.get(PPROF + page + "?" + query), 400)
+        self.add("heap?seconds=0", self.get(PPROF + "heap?seconds=0"), 400)
+        self.add("symbol?seconds=abc", self.get(PPROF + "symbol?seconds=abc"), 200)
         self.add("profile of a second", self.get(PPROF + "profile?seconds=1"), 200)
         for query in ("", "?0x0", "?junk", "?0xffffffffffffffffff", "?1+2+3", "?++++"):
             self.add(f"symbol{query}", self.get(PPROF + "symbol" + query), 200)

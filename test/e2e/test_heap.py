@@ -244,7 +244,7 @@ def test_text_is_readable_by_pprof():
         text = t.fetch('heap?debug=1')
         values = '%d: %d [%d: %d]' % tuple(p.total(c) for c in ('inuse_objects', 'inuse_space',
                                                                'alloc_objects', 'alloc_space'))
-        same('header', text.decode().splitlines()[0], f'heap profile: {values} @ heap/2')
+        same('header', text.decode().splitlines()[0], f'heap profile: {values} @ heapprofile')
         check('the memory map follows', b'\nMAPPED_LIBRARIES:\n' in text)
         check('functions are named', b'\tsmall_blocks\t' in text)
         if not shutil.which('go'):

@@ -273,6 +273,11 @@ void trim_operator_new(struct arena *a, struct message *m)
 	(void)a, (void)m;
 }
 
+void trim_cancellable_call(struct arena *a, struct message *m)
+{
+	(void)a, (void)m;
+}
+
 static size_t built_samples;
 static int births_snapshots;
 

@@ -135,6 +135,23 @@ START_TEST(test_index__lists_what_works_with_relative_links)
 }
 END_TEST
 
+START_TEST(test_index__counts_stacks)
+{
+	ask("GET /debug/pprof/");
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"heap?debug=1\">heap</a></td></tr>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"allocs?debug=1\">allocs</a></td></tr>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"block?debug=1\">block</a></td></tr>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"mutex?debug=1\">mutex</a></td></tr>"));
+	arena_release(&x.arena);
+	setup();
+	heap_fake.off = contention_fake.off = true;
+	ask("GET /debug/pprof/");
+	heap_fake.off = contention_fake.off = false;
+	ck_assert(body_has("<tr><td>0</td><td><a href=\"heap?debug=1\">heap</a></td></tr>"));
+	ck_assert(body_has("<tr><td>0</td><td><a href=\"mutex?debug=1\">mutex</a></td></tr>"));
+}
+END_TEST
+
 START_TEST(test_cmdline__is_joined_by_nul)
 {
 	ask("GET /debug/pprof/cmdline");
@@ -188,25 +205,75 @@ static const struct parameter_case parameter_cases[] = {
 	{ "?seconds=5&seconds=6", 5, 100, SYMBOLS_LINES },
 	{ "?seconds=", 30, 100, SYMBOLS_LINES },
 	{ "?seconds=0", 30, 100, SYMBOLS_LINES },
-	{ "?seconds=-1", 30, 100, SYMBOLS_LINES },
-	{ "?seconds=abc", 30, 100, SYMBOLS_LINES },
-	{ "?seconds=1.5", 30, 100, SYMBOLS_LINES },
-	{ "?seconds=99999999999999999999", 30, 100, SYMBOLS_LINES },
 	{ "?seconds=3600", 3600, 100, SYMBOLS_LINES },
-	{ "?seconds=3601", 3600, 100, SYMBOLS_LINES },
-	{ "?seconds=9223372036854775807", 3600, 100, SYMBOLS_LINES },
 	{ "?debug=1", 30, 100, SYMBOLS_LINES },
 	{ "?unknown=1&seconds=2", 2, 100, SYMBOLS_LINES },
 	{ "?hz=250", 30, 250, SYMBOLS_LINES },
-	{ "?hz=0", 30, 1, SYMBOLS_LINES },
-	{ "?hz=-7", 30, 1, SYMBOLS_LINES },
-	{ "?hz=1001", 30, 1000, SYMBOLS_LINES },
-	{ "?hz=9223372036854775807", 30, 1000, SYMBOLS_LINES },
-	{ "?hz=x", 30, 100, SYMBOLS_LINES },
 	{ "?lines=0", 30, 100, SYMBOLS_NAMES },
 	{ "?lines=1", 30, 100, SYMBOLS_LINES },
-	{ "?lines=no", 30, 100, SYMBOLS_LINES },
 };
+
+struct refused_case {
+	const char *query, *sentence;
+};
+
+#define SECONDS_WRONG "invalid value for \"seconds\" - must be a positive integer"
+#define HZ_WRONG      "invalid value for \"hz\" - must be a number from 1 to 1000"
+
+static const struct refused_case refused_cases[] = {
+	{ "seconds=-1", SECONDS_WRONG },
+	{ "seconds=abc", SECONDS_WRONG },
+	{ "seconds=1.5", SECONDS_WRONG },
+	{ "seconds=5s", SECONDS_WRONG },
+	{ "seconds=99999999999999999999", SECONDS_WRONG },
+	{ "seconds=3601", "invalid value for \"seconds\" - must be at most 3600" },
+	{ "hz=0", HZ_WRONG },
+	{ "hz=-7", HZ_WRONG },
+	{ "hz=1001", HZ_WRONG },
+	{ "hz=5000", HZ_WRONG },
+	{ "hz=x", HZ_WRONG },
+	{ "debug=abc", "invalid value for \"debug\" - must be 0 (a file), 1 (text) or, for "
+		       "goroutine, 2 (tracebacks)" },
+	{ "lines=no", "invalid value for \"lines\" - must be 0 (without) or 1 (with)" },
+	{ "gc=yes", "invalid value for \"gc\" - must be an integer" },
+	{ "format=svg", "invalid value for \"format\" - must be pprof; debug=1 asks for text" },
+	{ "second=3", "unknown parameter - did you mean \"seconds\"?" },
+	{ "Seconds=3", "unknown parameter - did you mean \"seconds\"?" },
+	{ "%73ecs=3", "unknown parameter - did you mean \"seconds\"?" },
+	{ "secodns=3", "unknown parameter - did you mean \"seconds\"?" },
+	{ "hz=7&duration", "unknown parameter - did you mean \"seconds\"?" },
+	{ "HZ=5", "unknown parameter - did you mean \"hz\"?" },
+	{ "line=0", "unknown parameter - did you mean \"lines\"?" },
+};
+
+START_TEST(test_profile__nonsense_is_refused_with_a_sentence)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "GET /debug/pprof/profile?%s", refused_cases[_i].query);
+	ask(line);
+	ck_assert_int_eq(x.status, 400);
+	expect_text(refused_cases[_i].sentence);
+	ck_assert_int_eq(cpu.started, 0);
+	arena_release(&x.arena);
+	setup();
+	snprintf(line, sizeof(line), "HEAD /debug/pprof/goroutine?%s", refused_cases[_i].query);
+	ask(line);
+	ck_assert_int_eq(x.status, 400);
+}
+END_TEST
+
+/* What scrapers send to every page, and what is too far from any name of ours. */
+START_TEST(test_profile__names_of_nobody_are_ignored)
+{
+	ask("GET /debug/pprof/profile?fgprof=1&rate=7&id=4711&timeout=15s&"
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1&=&&x&gc=1&debug=1&format=pprof&hz=&seconds="
+	    "2");
+	ck_assert(x.begun && x.has_pending);
+	ck_assert_int_eq(x.pending.due_ns, START_NS + 2 * NS_PER_SECOND);
+	x.pending.due(&x, x.pending.arg);
+}
+END_TEST
 
 START_TEST(test_profile__parameters)
 {
@@ -433,6 +500,7 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_routes__allowed_methods_are_named);
 	tcase_add_test(t, test_routes__only_symbol_takes_a_body);
 	tcase_add_test(t, test_index__lists_what_works_with_relative_links);
+	tcase_add_test(t, test_index__counts_stacks);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);
 	tcase_add_test(t, test_shim__status_is_optional);
@@ -441,6 +509,8 @@ static void add_page_tests(TCase *t)
 static void add_profile_tests(TCase *t)
 {
 	ADD_TABLE(t, test_profile__parameters, parameter_cases);
+	ADD_TABLE(t, test_profile__nonsense_is_refused_with_a_sentence, refused_cases);
+	tcase_add_test(t, test_profile__names_of_nobody_are_ignored);
 	tcase_add_test(t, test_profile__is_built_when_due);
 	tcase_add_test(t, test_profile__says_what_it_measures);
 	tcase_add_test(t, test_profile__that_cannot_be_built_is_aborted);

@@ -17,7 +17,7 @@ static const struct heap_case heap_cases[] = {
 	{ "GET /debug/pprof/heap?gc=1", 200, "file", BINARY, "heap" },
 	{ "GET /debug/pprof/heap?seconds=", 200, "file", BINARY, "heap" },
 	{ "GET /debug/pprof/heap?debug=0", 200, "file", BINARY, "heap" },
-	{ "GET /debug/pprof/heap?debug=abc", 200, "file", BINARY, "heap" },
+	{ "GET /debug/pprof/heap?debug=abc", 400, NULL, NULL, NULL },
 	{ "GET /debug/pprof/heap?debug=1", 200, "text", "text/plain; charset=utf-8", NULL },
 	{ "GET /debug/pprof/heap?debug=-1", 200, "text", "text/plain; charset=utf-8", NULL },
 	{ "GET /debug/pprof/allocs?debug=1", 200, "text", "text/plain; charset=utf-8", NULL },

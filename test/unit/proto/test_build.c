@@ -88,6 +88,11 @@ static bool holds(const struct module *m, uint64_t pc)
 	return false;
 }
 
+uint32_t modules_generation(void)
+{
+	return 3;
+}
+
 const struct module *module_find(uint64_t pc, uint32_t generation)
 {
 	for (size_t i = 0; i < world_count; i++)
@@ -367,9 +372,9 @@ START_TEST(without_any_module_all_is_unknown)
 	world_count = 0;
 	add_one(FOREIGN, 1);
 	d = built(SYMBOLS_LINES);
-	ck_assert_uint_eq(d.mapping_count, 0);
+	ck_assert_uint_eq(d.mapping_count, 1);
 	ASSERT_NAME(FOREIGN, "[unknown]");
-	ck_assert_uint_eq(at(&d, FOREIGN)->mapping, 0);
+	ASSERT_FILE(&d.mapping[0], "[unmapped]");
 }
 END_TEST
 
@@ -417,9 +422,10 @@ START_TEST(inlined_calls_are_lines_of_one_location_innermost_first)
 }
 END_TEST
 
-START_TEST(pseudo_frames_have_names_and_different_addresses_and_no_mapping)
+START_TEST(pseudo_frames_have_names_and_different_addresses_and_a_mapping_of_their_own)
 {
 	const uint64_t cut[] = { LIB, PSEUDO_TRUNCATED };
+	const struct decoded_mapping *m;
 	struct decoded d;
 
 	add(cut, 2, 1, 1);
@@ -428,11 +434,51 @@ START_TEST(pseudo_frames_have_names_and_different_addresses_and_no_mapping)
 	add_one(PSEUDO_LOST, 1);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.location_count, PSEUDO_COUNT);
+	ck_assert_uint_eq(d.mapping_count, 3);
 	for (uint64_t id = 1; id < PSEUDO_COUNT; id++) {
 		ASSERT_NAME(id, pseudo_frame_name(id));
-		ck_assert_uint_eq(at(&d, id)->mapping, 0);
+		ck_assert_uint_eq(at(&d, id)->mapping, at(&d, PSEUDO_LOST)->mapping);
 	}
-	ck_assert_uint_eq(d.mapping_count, 2);
+	m = &d.mapping[at(&d, PSEUDO_LOST)->mapping - 1];
+	ck_assert_str_eq(decoded_string(&d, m->file), "[no code]");
+	ck_assert(m->start == 0 && m->limit >= PSEUDO_COUNT && m->has_functions);
+}
+END_TEST
+
+START_TEST(a_call_is_where_the_function_is_that_was_called)
+{
+	struct decoded d;
+
+	pseudo_frame_set_address(PSEUDO_CALL_sem_wait, LIB + 0x4400);
+	pseudo_frame_set_address(PSEUDO_CALL_sem_timedwait, FOREIGN); /* no module has it now */
+	add_one(PSEUDO_CALL_sem_wait, 1);
+	add_one(PSEUDO_CALL_sem_timedwait, 1);
+	d = built(SYMBOLS_LINES);
+	pseudo_frame_set_address(PSEUDO_CALL_sem_wait, 0);
+	pseudo_frame_set_address(PSEUDO_CALL_sem_timedwait, 0);
+	ASSERT_NAME(LIB + 0x4400, "sem_wait");
+	ck_assert_str_eq(decoded_string(&d, d.mapping[at(&d, LIB + 0x4400)->mapping - 1].file),
+			 "/lib/lib.so");
+	ASSERT_NAME(PSEUDO_CALL_sem_timedwait, "sem_timedwait");
+}
+END_TEST
+
+START_TEST(what_is_mapped_no_more_has_a_mapping_for_each_page)
+{
+	struct decoded d;
+
+	add_one(FOREIGN + 1, 1);
+	add_one(FOREIGN + 2, 1);
+	add_one(FOREIGN + 0x2000, 1);
+	d = built(SYMBOLS_LINES);
+	ASSERT_NAME(FOREIGN + 1, "[unknown]");
+	ck_assert_uint_eq(at(&d, FOREIGN + 1)->mapping, at(&d, FOREIGN + 2)->mapping);
+	ck_assert_uint_ne(at(&d, FOREIGN + 1)->mapping, at(&d, FOREIGN + 0x2000)->mapping);
+	for (size_t i = 0; i < d.location_count; i++) {
+		const struct decoded_mapping *m = &d.mapping[d.location[i].mapping - 1];
+
+		ck_assert(d.location[i].address >= m->start && d.location[i].address < m->limit);
+	}
 }
 END_TEST
 
@@ -545,7 +591,7 @@ START_TEST(memory_that_is_not_executable_and_none_at_all_are_unknown)
 	ASSERT_NAME((uint64_t)&variable, "[unknown]");
 	ASSERT_NAME(FOREIGN, "[unknown]");
 	ASSERT_NAME(UINT64_MAX, "[unknown]");
-	ck_assert_uint_eq(d.mapping_count, 1);
+	ck_assert_uint_eq(d.mapping_count, 4);
 }
 END_TEST
 
@@ -635,7 +681,10 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, without_any_module_all_is_unknown);
 	tcase_add_test(tc, flags_say_what_every_line_has);
 	tcase_add_test(tc, inlined_calls_are_lines_of_one_location_innermost_first);
-	tcase_add_test(tc, pseudo_frames_have_names_and_different_addresses_and_no_mapping);
+	tcase_add_test(tc,
+		       pseudo_frames_have_names_and_different_addresses_and_a_mapping_of_their_own);
+	tcase_add_test(tc, a_call_is_where_the_function_is_that_was_called);
+	tcase_add_test(tc, what_is_mapped_no_more_has_a_mapping_for_each_page);
 	tcase_add_test(tc, an_address_means_what_it_meant_in_its_generation);
 	tcase_add_test(tc, the_same_code_in_several_generations_is_one_sample);
 	tcase_add_test(tc, code_without_a_file_is_anon);

@@ -5,8 +5,8 @@
 #include "proto/contention_text.h"
 #include "sampler/base/cc.h"
 
-static const char *const stacks = "2000000 3 @ 0x9 0x401001\n"
-				  "#\t0x8\tpthread_mutex_lock\n"
+static const char *const stacks = "2000000 3 @ 0x7f0000008001 0x401001\n"
+				  "#\t0x7f0000008000\tpthread_mutex_lock\n"
 				  "#\t0x401000\twork\t/src/work.c:17\n"
 				  "\n"
 				  "500 100 @ 0x401001\n"
@@ -23,7 +23,7 @@ static const struct message_function functions[] = {
 static const struct message_line in_lock = { 0, 0 }, in_work = { 1, 17 };
 
 static const struct message_location locations[] = {
-	{ MESSAGE_NONE, 8, &in_lock, 1 },
+	{ 0, 0x7f0000008000, &in_lock, 1 },
 	{ 0, 0x401000, &in_work, 1 },
 };
 

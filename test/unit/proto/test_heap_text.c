@@ -4,9 +4,10 @@
 #include <string.h>
 
 #include "proto/heap_text.h"
+#include "proto/legacy_text.h"
 #include "sampler/base/cc.h"
 
-static const char *const golden = "heap profile: 7: 4368 [120: 90001] @ heap/2\n"
+static const char *const golden = "heap profile: 7: 4368 [120: 90001] @ heapprofile\n"
 				  "2: 4096 [100: 80000] @ 0x401001 0x402001\n"
 				  "#\t0x401000\tgrow\t/src/list.c:17\n"
 				  "#\t0x402000\tread_all\t/src/main.c:41\n"
@@ -15,7 +16,8 @@ static const char *const golden = "heap profile: 7: 4368 [120: 90001] @ heap/2\n
 				  "5: 272 [10: 1] @ 0x403001\n"
 				  "#\t0x403000\tstd::vector<int>::push_back(int const&)\n"
 				  "\n"
-				  "0: 0 [10: 10000] @ 0x2\n"
+				  "0: 0 [10: 10000] @ 0x403001\n"
+				  "#\t0x403000\tstd::vector<int>::push_back(int const&)\n"
 				  "#\t0x1\t[truncated]\n"
 				  "\n"
 				  "\n"
@@ -41,7 +43,9 @@ static const struct message_location locations[] = {
 
 /* Not in order: the text is. */
 static const struct message_sample samples[] = {
-	{ .location = (const uint32_t[]){ 3 }, .location_count = 1, .value = { 10, 10000, 0, 0 } },
+	{ .location = (const uint32_t[]){ 2, 3 },
+	  .location_count = 2,
+	  .value = { 10, 10000, 0, 0 } },
 	{ .location = (const uint32_t[]){ 0, 1 },
 	  .location_count = 2,
 	  .value = { 100, 80000, 2, 4096 } },
@@ -78,6 +82,23 @@ START_TEST(a_profile_reads_like_this_largest_in_use_first)
 }
 END_TEST
 
+/* Tools find in the memory map what is at the address. */
+START_TEST(a_stack_of_nothing_real_has_an_address_of_code)
+{
+	const struct message_sample nothing = { .location = (const uint32_t[]){ 3 },
+						.location_count = 1 };
+	struct message m = whole;
+	unsigned long at;
+
+	m.sample = &nothing;
+	m.sample_count = 1;
+	ck_assert_int_eq(sscanf(text_of(&m),
+				"heap profile: 0: 0 [0: 0] @ heapprofile\n0: 0 [0: 0] @ %lx", &at),
+			 1);
+	ck_assert_uint_eq(at - 1, (unsigned long)profiler_knows_no_stack);
+}
+END_TEST
+
 START_TEST(the_memory_map_follows_whole)
 {
 	const char *maps = strstr(text_of(&whole), "MAPPED_LIBRARIES:\n");
@@ -97,7 +118,7 @@ END_TEST
 START_TEST(a_profile_without_samples_has_its_header_and_the_map)
 {
 	struct message m = whole;
-	const char *empty = "heap profile: 0: 0 [0: 0] @ heap/2\n\nMAPPED_LIBRARIES:\n";
+	const char *empty = "heap profile: 0: 0 [0: 0] @ heapprofile\n\nMAPPED_LIBRARIES:\n";
 
 	m.sample_count = 0;
 	ck_assert(strncmp(text_of(&m), empty, strlen(empty)) == 0);
@@ -157,6 +178,7 @@ int main(void)
 	suite_add_tcase(suite, tc);
 	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, a_profile_reads_like_this_largest_in_use_first);
+	tcase_add_test(tc, a_stack_of_nothing_real_has_an_address_of_code);
 	tcase_add_test(tc, the_memory_map_follows_whole);
 	tcase_add_test(tc, a_profile_without_samples_has_its_header_and_the_map);
 	tcase_add_test(tc, fifteen_thousand_stacks_are_all_there_in_order);

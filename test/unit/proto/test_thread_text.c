@@ -74,34 +74,66 @@ static const char *const golden =
 	"\n"
 	"goroutine 101 [epoll wait labels:{\"thread\": \"worker\"}, 1 minutes]:\n"
 	"epoll_wait(...)\n"
-	"\t/usr/bin/server:0 +0x1000\n"
+	"\t/usr/bin/server:0 .s:0 +0x1000\n"
 	"{anonymous namespace}::serve{int}(...)\n"
-	"\t/src/serve.cc:41 +0x2000\n"
+	"\t/src/serve.cc:41 .c:41 +0x2000\n"
 	"main(...)\n"
 	"\t/src/main.c:9 +0x2000\n"
 	"\n"
 	"goroutine 102 [epoll wait labels:{\"thread\": \"worker\"}]:\n"
 	"epoll_wait(...)\n"
-	"\t/usr/bin/server:0 +0x1000\n"
+	"\t/usr/bin/server:0 .s:0 +0x1000\n"
 	"{anonymous namespace}::serve{int}(...)\n"
-	"\t/src/serve.cc:41 +0x2000\n"
+	"\t/src/serve.cc:41 .c:41 +0x2000\n"
 	"main(...)\n"
 	"\t/src/main.c:9 +0x2000\n"
 	"created by {anonymous namespace}::serve{int}\n"
-	"\t/src/serve.cc:41 +0x2000\n"
+	"\t/src/serve.cc:41 .c:41 +0x2000\n"
 	"\n"
 	"goroutine 103 [running]:\n"
 	"[unseen stack](...)\n"
-	"\t[unknown]:0 +0x0\n"
+	"\t[unknown]:0 .s:0 +0x0\n"
 	"\n"
 	"goroutine 104 [mutex wait 0x5580 held by 101 which is gone labels:{\"thread\": "
 	"\"a.b)('\"}, 120 minutes]:\n"
 	"[unseen stack](...)\n"
-	"\t[unknown]:0 +0x0\n";
+	"\t[unknown]:0 .s:0 +0x0\n";
 
 START_TEST(a_dump_reads_like_this)
 {
 	ck_assert_str_eq(text_of(threads + 1, 4, "# what to know first\n"), golden);
+}
+END_TEST
+
+/* panicparse: '/' is the end of a package with a dot behind it, '%' an escape. */
+START_TEST(names_of_operators_do_not_stop_a_reader)
+{
+	static const struct message_function named[] = {
+		{ "V::operator/(V const&)", "", "/src/v.hpp", 0 },
+		{ "V::operator%(int)", "", "", 0 },
+		{ "net/http.(*conn).serve", "", "/src/net/http/server.go", 0 },
+	};
+	static const struct message_line line[] = { { 0, 3 }, { 1, 0 }, { 2, 9 } };
+	static const struct message_location location[] = { { 0, 0x401000, line, 3 } };
+	static const uint32_t first = 0;
+	static const struct message_sample sample = { .location = &first, .location_count = 1 };
+	struct thread_entry e = threads[3];
+	const struct thread_list l = { &e, 1 };
+	struct message m = message_of_stacks();
+	struct bytes out;
+
+	e.sample = 0;
+	m.function = named;
+	m.location = location;
+	m.sample = &sample;
+	ck_assert_int_eq(threads_text(&arena, &m, &l, "", &out), 0);
+	ck_assert_str_eq((const char *)out.at, "goroutine 103 [running]:\n"
+					       "V::operator\u2215{V const&}(...)\n"
+					       "\t/src/v.hpp:3 .c:3 +0x1000\n"
+					       "V::operator\uff05{int}(...)\n"
+					       "\t/usr/bin/server:0 .s:0 +0x1000\n"
+					       "net/http.{*conn}.serve(...)\n"
+					       "\t/src/net/http/server.go:9 +0x1000\n");
 }
 END_TEST
 
@@ -204,6 +236,7 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_test(t, a_dump_reads_like_this);
+	tcase_add_test(t, names_of_operators_do_not_stop_a_reader);
 	tcase_add_test(t, no_threads_make_no_text);
 	tcase_add_test(t, with_tids_each_thread_is_a_sample);
 	tcase_add_test(t, without_tids_equal_ones_are_added_up);

@@ -5,7 +5,20 @@
 #include "sampler/base/cc.h"
 
 /* Function number N is on line N of location number N; INLINED has NEW's line inside MAIN's. */
-enum { NEW, NEW_ARRAY, NEW_NOTHROW, PARSE, MAIN, OPERATOR_DELETE, INLINED, LOCATIONS };
+enum {
+	NEW,
+	NEW_ARRAY,
+	NEW_NOTHROW,
+	PARSE,
+	MAIN,
+	OPERATOR_DELETE,
+	CANCEL_ARCH,
+	INNER_CANCEL,
+	CANCEL,
+	WRITE,
+	INLINED,
+	LOCATIONS
+};
 
 static const struct message_function functions[] = {
 	[NEW] = { "operator new(unsigned long)", "_Znwm", "", 0 },
@@ -15,11 +28,16 @@ static const struct message_function functions[] = {
 	[PARSE] = { "parse(int)", "_Z5parsei", "", 0 },
 	[MAIN] = { "main", "main", "", 0 },
 	[OPERATOR_DELETE] = { "operator delete(void*)", "_ZdlPv", "", 0 },
+	[CANCEL_ARCH] = { "__syscall_cancel_arch", "__syscall_cancel_arch", "", 0 },
+	[INNER_CANCEL] = { "__internal_syscall_cancel", "__internal_syscall_cancel", "", 0 },
+	[CANCEL] = { "__syscall_cancel", "__syscall_cancel", "", 0 },
+	[WRITE] = { "write", "write", "", 0 },
 };
 
 static const struct message_line lines[] = {
-	{ NEW, 0 },   { NEW_ARRAY, 0 }, { NEW_NOTHROW, 0 },
-	{ PARSE, 0 }, { MAIN, 0 },	{ OPERATOR_DELETE, 0 }
+	{ NEW, 0 },    { NEW_ARRAY, 0 },       { NEW_NOTHROW, 0 }, { PARSE, 0 },
+	{ MAIN, 0 },   { OPERATOR_DELETE, 0 }, { CANCEL_ARCH, 0 }, { INNER_CANCEL, 0 },
+	{ CANCEL, 0 }, { WRITE, 0 },
 };
 static const struct message_line inlined[] = { { NEW, 0 }, { MAIN, 0 } };
 
@@ -51,18 +69,36 @@ static struct message message_of(const struct message_sample *s, size_t count)
 		}                                                                                  \
 	}
 
+typedef void (*trimmer)(struct arena *a, struct message *m);
+
 /* What remains of one stack: the first frame and how many there are. */
-static void expect(struct message_sample s, uint32_t first, uint32_t count)
+static void expect_of(trimmer trim, struct message_sample s, uint32_t first, uint32_t count)
 {
 	struct message m = message_of(&s, 1);
 
-	trim_operator_new(&arena, &m);
+	trim(&arena, &m);
 	ck_assert_uint_eq(m.sample_count, 1);
 	ck_assert_uint_eq(m.sample[0].location_count, count);
 	ck_assert_uint_eq(m.sample[0].location[0], first);
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(m.sample[0].value[i], i + 1);
 }
+
+static void expect(struct message_sample s, uint32_t first, uint32_t count)
+{
+	expect_of(trim_operator_new, s, first, count);
+}
+
+START_TEST(a_call_that_may_be_cancelled_is_the_leaf)
+{
+	expect_of(trim_cancellable_call, STACK(CANCEL_ARCH, INNER_CANCEL, CANCEL, WRITE, MAIN),
+		  WRITE, 2);
+	expect_of(trim_cancellable_call, STACK(CANCEL_ARCH, CANCEL, WRITE), WRITE, 1);
+	expect_of(trim_cancellable_call, STACK(WRITE, MAIN), WRITE, 2);
+	expect_of(trim_cancellable_call, STACK(NEW, MAIN), NEW, 2);
+	expect_of(trim_cancellable_call, STACK(CANCEL_ARCH), CANCEL_ARCH, 1);
+}
+END_TEST
 
 START_TEST(operator_new_is_taken_off_the_leaf)
 {
@@ -147,6 +183,7 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(suite, tc);
+	tcase_add_test(tc, a_call_that_may_be_cancelled_is_the_leaf);
 	tcase_add_test(tc, operator_new_is_taken_off_the_leaf);
 	tcase_add_test(tc, operator_new_array_calls_operator_new);
 	tcase_add_test(tc, other_leaves_stay);

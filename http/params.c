@@ -1,0 +1,188 @@
+#include "http/params.h"
+
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/text.h"
+#include "sampler/cpu/cpu.h"
+
+/* ---- numbers */
+
+struct number {
+	const char *name;
+	int64_t lowest, highest;
+	const char *refusal, *too_high; /* NULL: the same */
+};
+
+#define REFUSAL(name, wanted) "invalid value for \"" name "\" - must be " wanted
+
+/* The sentence of `seconds` is Go's. */
+#define SECONDS(lowest)                                                                            \
+	{                                                                                          \
+		"seconds", lowest, PARAMS_SECONDS_MAX, REFUSAL("seconds", "a positive integer"),   \
+			REFUSAL("seconds", "at most 3600")                                         \
+	}
+
+static const struct number seconds_of_cpu = SECONDS(0), seconds_of_delta = SECONDS(1);
+
+static const struct number debug_form = {
+	.name = "debug",
+	.lowest = INT32_MIN,
+	.highest = INT32_MAX,
+	.refusal = REFUSAL("debug", "0 (a file), 1 (text) or, for goroutine, 2 (tracebacks)"),
+};
+
+static const struct number hz_of_cpu = {
+	.name = "hz",
+	.lowest = CPU_HZ_MIN,
+	.highest = CPU_HZ_MAX,
+	.refusal = REFUSAL("hz", "a number from 1 to 1000"),
+};
+
+static const struct number lines_wanted = {
+	.name = "lines",
+	.highest = 1,
+	.refusal = REFUSAL("lines", "0 (without) or 1 (with)"),
+};
+
+static const struct number gc_wanted = {
+	.name = "gc",
+	.lowest = INT32_MIN,
+	.highest = INT32_MAX,
+	.refusal = REFUSAL("gc", "an integer"),
+};
+
+/* NULL, or what is wrong.  *out stays as it is when nothing is asked. */
+static const char *read_number(const struct http_request *r, const struct number *n, int64_t *out)
+{
+	char text[2];
+	int64_t value;
+
+	if (!http_query(r, n->name, text, sizeof(text)))
+		return NULL;
+	if (!http_query_number(r, n->name, &value) || value < n->lowest)
+		return n->refusal;
+	if (value > n->highest)
+		return n->too_high ? n->too_high : n->refusal;
+	*out = value;
+	return NULL;
+}
+
+/* ---- names */
+
+static const char *const known[] = { "seconds", "debug", "hz", "lines", "gc" };
+
+/* What else people call them. */
+static const struct {
+	const char *name, *meant;
+} aliases[] = {
+	{ "sec", "seconds" },	   { "secs", "seconds" }, { "time", "seconds" },
+	{ "duration", "seconds" }, { "freq", "hz" },	  { "frequency", "hz" },
+};
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
+#define NAME_MAX_BYTES 15 /* longer ones are nobody's slip of a key */
+
+/* How many letters to insert, drop or change; by rows of the usual table. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[NAME_MAX_BYTES + 1], len = strlen(b);
+
+	for (size_t k = 0; k <= len; k++)
+		row[k] = k;
+	for (size_t i = 0; a[i]; i++) {
+		size_t corner = row[0]++;
+
+		for (size_t k = 0; k < len; k++) {
+			size_t change = corner + (lower(a[i]) != b[k]);
+
+			corner = row[k + 1];
+			row[k + 1] = MIN(change, MIN(row[k], row[k + 1]) + 1);
+		}
+	}
+	return row[len];
+}
+
+/* The parameter that was meant by this name, which is none; NULL: no idea. */
+static const char *meant_by(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(aliases); i++)
+		if (distance(name, aliases[i].name) == 0)
+			return aliases[i].meant;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (distance(name, known[i]) <= (strlen(known[i]) < 5 ? 0 : 2))
+			return known[i];
+	return NULL;
+}
+
+static bool is_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(name, known[i]) == 0)
+			return true;
+	return false;
+}
+
+static const char *check_names(const struct http_request *r, struct arena *a)
+{
+	struct http_slice rest = r->query, key, value;
+	char name[NAME_MAX_BYTES + 2];
+	const char *meant;
+	struct text t = { .size = 128 };
+
+	while (http_query_next(&rest, &key, &value)) {
+		if (http_decode(key, true, name, sizeof(name)) > NAME_MAX_BYTES || is_known(name))
+			continue;
+		meant = meant_by(name);
+		if (!meant)
+			continue;
+		t.at = arena_alloc(a, t.size);
+		if (!t.at)
+			return "unknown parameter";
+		text_str(&t, "unknown parameter - did you mean \"");
+		text_str(&t, meant);
+		text_str(&t, "\"?");
+		return t.at;
+	}
+	return NULL;
+}
+
+/* ---- all of it */
+
+/* For people who know it from elsewhere. */
+static const char *check_format(const struct http_request *r)
+{
+	char format[8];
+
+	return http_query(r, "format", format, sizeof(format)) && strcmp(format, "pprof") != 0
+		       ? REFUSAL("format", "pprof; debug=1 asks for text")
+		       : NULL;
+}
+
+bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,
+		 struct params *p)
+{
+	const bool is_cpu = what == PARAMS_OF_CPU;
+	int64_t gc = 0, lines = 1, hz = 0;
+	const char *why;
+
+	*p = (struct params){ 0 };
+	if ((why = check_names(r, http_arena(x))) ||
+	    (why = read_number(r, is_cpu ? &seconds_of_cpu : &seconds_of_delta, &p->seconds)) ||
+	    (why = read_number(r, &debug_form, &p->debug)) ||
+	    (why = read_number(r, &hz_of_cpu, &hz)) ||
+	    (why = read_number(r, &lines_wanted, &lines)) ||
+	    (why = read_number(r, &gc_wanted, &gc)) || (why = check_format(r)))
+		http_error(x, 400, why);
+	else if (!is_cpu && p->seconds && p->debug)
+		http_error(x, 400, "seconds and debug params are incompatible");
+	else
+		why = "";
+	p->hz = (int)hz;
+	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
+	return why && !*why;
+}

@@ -1,0 +1,39 @@
+/* http: the server and its pages.  May include proto and below. */
+/*
+ * What a profile is asked with.  A value that makes no sense is refused with a
+ * sentence that says what would, and so is a name that one of ours was meant by:
+ * half a minute later nobody would know that "second=3" was not heard.
+ *
+ * Where Go takes anything and clients rely on it, so do we: an empty value is no
+ * value, of a name that occurs twice the first counts, seconds=0 of a CPU profile is
+ * its default, debug=1 of one is not heard, gc is, and does nothing.  Names that
+ * nobody here knows are ignored, since scrapers send all that they were configured
+ * with to every page.
+ *
+ * Context: listener.
+ */
+#ifndef HTTP_PARAMS_H
+#define HTTP_PARAMS_H
+
+#include "http/server.h"
+#include "sampler/symbols/symbols.h"
+
+#define PARAMS_SECONDS_MAX 3600
+
+struct params {
+	int64_t seconds; /* 0: not asked for */
+	int64_t debug;
+	int hz; /* 0: not asked for */
+	enum symbols_detail detail;
+};
+
+enum params_of {
+	PARAMS_OF_CPU,
+	PARAMS_OF_SNAPSHOT, /* with seconds=N: of a difference */
+};
+
+/* False: the question made no sense, and was answered. */
+bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,
+		 struct params *p);
+
+#endif
