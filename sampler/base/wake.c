@@ -33,8 +33,8 @@ static long send_to(int tid)
 	return sys_call3(SYS_tgkill, listener_pid, tid, WAKE_SIGNAL);
 }
 
-/* Whether a wake-up arrives: a user may have no room left for queued signals. */
-static bool is_heard(int fd)
+/* Sends one to see whether it arrives: a user may have no room left for queued signals. */
+static bool try_once(int fd)
 {
 	struct signalfd_siginfo info;
 
@@ -51,7 +51,7 @@ int wake_open(void)
 	if (fd < 0)
 		return (int)fd;
 	listener_pid = sys_getpid();
-	if (!is_heard((int)fd)) {
+	if (!try_once((int)fd)) {
 		sys_close((int)fd);
 		return -EAGAIN;
 	}
@@ -98,17 +98,19 @@ void wake_close(int fd)
 }
 
 /*
- * True: the listener has yet to look, and will see what the caller wrote before.
- * The fence: either we see that the listener is about to look (0), or it sees that.
+ * True: the caller is to send one.  False: one is on its way, so the listener has yet to
+ * look, and will see what the caller wrote before.  The fence: either we see that the
+ * listener is about to look (0), or it sees that.
  */
-static bool is_on_its_way(int64_t now)
+static bool begin_sending(int64_t now)
 {
 	int64_t sent;
 
 	atomic_thread_fence(memory_order_seq_cst);
 	sent = atomic_load(&sent_ns);
-	return (sent && now - sent < LOST_AFTER_NS) ||
-	       !atomic_compare_exchange_strong(&sent_ns, &sent, now);
+	if (sent && now - sent < LOST_AFTER_NS)
+		return false;
+	return atomic_compare_exchange_strong(&sent_ns, &sent, now);
 }
 
 static bool send_one(void)
@@ -117,7 +119,7 @@ static bool send_one(void)
 
 	if (!tid)
 		return false;
-	if (is_on_its_way(MAX(monotonic_coarse_ns(), 1)) || send_to(tid) == 0)
+	if (!begin_sending(MAX(monotonic_coarse_ns(), 1)) || send_to(tid) == 0)
 		return true;
 	atomic_store(&sent_ns, 0);
 	counter_add(COUNTER_WAKES_REFUSED, 1);

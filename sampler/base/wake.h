@@ -7,6 +7,7 @@
  * What is sent is the signal that libc reserves to cancel threads, to the
  * listener's thread alone, which blocks it and reads it from a signalfd.  No
  * signal of the target's is read, waited for or discarded by that.
+ * docs/PROTOCOLS.md, "Wake", has the states.
  */
 #ifndef SAMPLER_BASE_WAKE_H
 #define SAMPLER_BASE_WAKE_H

@@ -297,6 +297,17 @@ def check_endpoints():
                   f"{document} has a row for {name}")
 
 
+def check_costs():
+    """What README has of docs/BENCH.md is there as well, and `make bench-readme` writes both."""
+    rows = re.findall(r"^\| (.+) \| (.+) \| (.+) \|$",
+                      read("README.md").partition("<!-- bench: begin")[2].partition("<!-- bench: end")[0], re.M)
+    page = read("docs/BENCH.md")
+    check(len(rows) > 8, "README has a summary of costs", str(rows))
+    for what, measured, at_most in rows:
+        if not what.startswith(("what", "-")):
+            check(f"| {what} | {at_most} | {measured} |" in page, f"docs/BENCH.md: {what}")
+
+
 def headers():
     """The text of each header of the library."""
     return [read(os.path.relpath(path, ROOT)) for d in ("sampler", "proto", "http", "shim")
@@ -327,6 +338,7 @@ def main():
     check_settings()
     check_endpoints()
     check_words()
+    check_costs()
     for document in DOCUMENTS:
         run_document(document)
     print(f"{passed} passed, {failed} failed")
