@@ -69,8 +69,18 @@ E2E      = $(wildcard test/e2e/test_*.sh test/e2e/test_*.py)
 STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
+CHAT     = $(addprefix $(BUILD)/fixtures/,chat_server chat_load)
 SOURCES  = $(foreach d,shim shim/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
+
+# What the goals of this run need from Debian.  It is installed before anything is
+# built, all of it in one round; a single file of a test needs what tests need.
+GOALS = $(or $(MAKECMDGOALS),all)
+needs = $(if $(filter $(2),$(GOALS)),$(1))
+NEEDS = build $(call needs,demo,demo) $(call needs,ab,ab) $(call needs,gates,gates) $(call needs,dev,lint fuzz format) \
+	$(call needs,bench,bench bench-quick) \
+	$(call needs,test,test unit e2e storm asan ubsan tsan bench bench-quick \
+		$(addprefix $(BUILD)/,unit/% asan/% ubsan/% tsan/% fixtures/%))
 
 export BUILD PREFIX DESTDIR PPROF_PORT TARGET CC
 
@@ -101,7 +111,7 @@ $(1)/%.o: %.c $(1)/flags | $(PB).h $(LIBS)/lib/bind.syms
 	@mkdir -p $$(@D)
 	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 
-$(1)/%.o: %.S $(1)/flags | need-build
+$(1)/%.o: %.S $(1)/flags | need
 	@mkdir -p $$(@D)
 	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) -MMD -MP -c -o $$@ $$<
 
@@ -116,7 +126,7 @@ $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@
 	$$(call say,AR)$(AR) qcs $$@ $$^
 
-$(1)/unit/%: $(1)/test/unit/%.o $(HELP_OBJ:%=$(1)/%) $(1)/libpprofshim-core.a | need-test
+$(1)/unit/%: $(1)/test/unit/%.o $(HELP_OBJ:%=$(1)/%) $(1)/libpprofshim-core.a | need
 	@mkdir -p $$(@D)
 	$$(call say,LINK)$(2) $(sanitizer) -pthread -o $$@ $$(filter %.o,$$^) -Wl,--start-group \
 		$(1)/libpprofshim-core.a $(BOUND) -Wl,--end-group -lcheck -lsubunit -lm -lrt -ldl
@@ -138,35 +148,35 @@ $(eval $(call variant,$(BUILD)/tsan,$(CC),$(SANITIZE)=thread))
 $(eval $(call variant,$(BUILD)/debug,$(CC),$(WARN) -DPPROFSHIM_DEBUG))
 $(eval $(call variant,$(BUILD)/fuzz,$(CLANG),$(SANITIZE)=address$(,)undefined$(,)fuzzer-no-link))
 
-$(PB).h: proto/profile.proto | need-build
+$(PB).h: proto/profile.proto | need
 	@mkdir -p $(@D)
 	$(call say,PROTO)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
 
 # These two do nothing, and change no file, when the result is what it should be.
-$(LIBS)/libunwind/libunwind.a: FORCE | need-build
+$(LIBS)/libunwind/libunwind.a: FORCE | need
 	@.ci/libunwind.sh $(@D)
 
 $(LIBS)/lib/bind.syms: .ci/bind.sh $(LIBS)/libunwind/libunwind.a
 	$(call say,BIND).ci/bind.sh $(@D) $(LIBS)/libunwind
 
-$(BUILD)/fixtures/%.so: test/fixtures/%.c | need-test
+$(BUILD)/fixtures/%.so: test/fixtures/%.c | need
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -I. -g -O2 -fPIC -shared -pthread -MMD -MP -o $@ $< -ldl
 
-$(BUILD)/fixtures/%.so: test/fixtures/%.cc | need-test
+$(BUILD)/fixtures/%.so: test/fixtures/%.cc | need
 	@mkdir -p $(@D)
 	$(call say,CXX)$(CXX) -I. -g -O2 -fPIC -shared -pthread -MMD -MP -o $@ $< -ldl
 
-$(BUILD)/fixtures/%: test/fixtures/%.c | need-test
+$(BUILD)/fixtures/%: test/fixtures/%.c | need
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
 
-$(BUILD)/fixtures/%: test/fixtures/%.cc | need-test
+$(BUILD)/fixtures/%: test/fixtures/%.cc | need
 	@mkdir -p $(@D)
 	$(call say,CXX)$(CXX) -I. -g -O2 -pthread -MMD -MP -o $@ $< -ldl
 
 # One file each, edition 2021, with std: nothing is downloaded.
-$(BUILD)/fixtures/%: test/fixtures/%.rs | need-test
+$(BUILD)/fixtures/%: test/fixtures/%.rs | need
 	@mkdir -p $(@D)
 	$(call say,RUST)rustc --edition 2021 -O -g -o $@ $<
 
@@ -185,22 +195,22 @@ $(BUILD)/fuzz/fuzz_%: $(BUILD)/fuzz/test/fuzz/fuzz_%.o $(BUILD)/fuzz/libpprofshi
 deps: ## Install what building, testing and developing need (Debian)
 	@.ci/deps.sh all
 
-need-build need-test need-demo need-dev need-ab:
-	@.ci/deps.sh $(@:need-%=%)
+need:
+	@.ci/deps.sh $(NEEDS)
 
-test: need-test all $(BUILD)/debug/libpprofshim.so $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
+test: need all $(BUILD)/debug/libpprofshim.so $(UNIT:%=$(BUILD)/%) $(FIXTURES) ## Run unit and end-to-end tests
 	@.ci/tests.sh $(UNIT:%=$(BUILD)/%) $(E2E)
 
 unit: $(UNIT:%=$(BUILD)/%) ## Run the unit tests
 	@.ci/tests.sh $^
 
-e2e: need-test all $(BUILD)/debug/libpprofshim.so $(FIXTURES) ## Run the end-to-end tests
+e2e: need all $(BUILD)/debug/libpprofshim.so $(FIXTURES) ## Run the end-to-end tests
 	@.ci/tests.sh $(E2E)
 
-storm: need-test all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
+storm: need all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
 	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=14400 .ci/tests.sh $(STORM)
 
-ab: need-ab all ## Run real programs' own tests with and without the shim, and compare
+ab: need all ## Run real programs' own tests with and without the shim, and compare
 	@test/ab/ab.py $(SUITES)
 
 gates: all ## Check the finished library (exports, imports, TLS, notes), and the seam for the processor
@@ -221,13 +231,13 @@ tsan: $(TSAN:%=$(BUILD)/tsan/%) ## Run the unit tests of what is lock-free under
 
 debug: $(BUILD)/debug/libpprofshim.so ## Build build/debug/libpprofshim.so: assertions, protocol events (gdb: print debug_events), PPROF_DEBUG_FAIL_MAP
 
-fuzz: need-dev $(FUZZ:%=$(BUILD)/fuzz/%) ## Fuzz each parser (SECONDS=60 each)
+fuzz: need $(FUZZ:%=$(BUILD)/fuzz/%) ## Fuzz each parser (SECONDS=60 each)
 	@.ci/fuzz.sh $(or $(SECONDS),60) $(filter $(BUILD)/fuzz/%,$^)
 
-lint: need-dev $(PB).h $(LIBS)/lib/bind.syms ## Check formatting, clang-tidy, shellcheck
+lint: need $(PB).h $(LIBS)/lib/bind.syms ## Check formatting, clang-tidy, shellcheck
 	@SOURCES='$(SOURCES)' SCRIPTS='$(SCRIPTS)' .ci/lint.sh $(CPPFLAGS) $(CODE)
 
-format: need-dev ## Format all C and C++
+format: need ## Format all C and C++
 	clang-format -i $(SOURCES)
 
 # ---- use
@@ -246,7 +256,7 @@ uninstall: ## Remove what install put there
 clean: ## Remove build/
 	rm -rf $(BUILD)
 
-demo: need-demo all $(FIXTURES) ## Profile a real server under load (TARGET=chat|redis|nginx)
+demo: need all $(if $(filter chat,$(TARGET)),$(CHAT)) ## Profile a real server under load (TARGET=chat|redis|nginx)
 	@test/demo/demo.sh
 
 pprof-cpu: ## Fetch a CPU profile and open it (SECONDS=30 PPROF_PORT=6060, ADMIN_KEY)
@@ -282,6 +292,6 @@ bench-readme: ## Write the results of the last make bench into docs/BENCH.md and
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all deps need-build need-test need-demo need-dev need-ab test unit e2e storm ab gates asan ubsan tsan debug fuzz \
+.PHONY: all deps need test unit e2e storm ab gates asan ubsan tsan debug fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
 	pprof-mutex pprof-goroutines pprof-threads bench bench-quick bench-readme help

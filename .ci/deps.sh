@@ -1,9 +1,11 @@
 #!/bin/sh
 # Installs what is missing to build, test, demonstrate or develop pprofshim on
-# Debian and its relatives.  When everything is there it prints nothing and is
-# done in a blink, so that every make target can call it.
+# Debian and its relatives, in one round for all groups named.  When everything
+# is there it prints nothing and is done in a blink, so that every make target
+# can call it.  One line for each step; what apt and dpkg say is in build/deps.log.
 #
-# usage: .ci/deps.sh build|test|demo|gates|dev|bench|ab|all
+# usage: [TARGET=chat|redis|nginx] .ci/deps.sh GROUP...
+#        GROUP is build, test, demo (of TARGET), gates, dev, bench, ab or all
 set -eu
 
 # One need per word: a package, or package=command when any other provider of
@@ -12,10 +14,10 @@ set -eu
 BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake libtool pkg-config=pkg-config
 protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
-DEMO="g++ curl wrk golang-go=go $SERVERS"
+DEMO='curl golang-go=go'
 OTHERS='apache2-bin? gunicorn? php-cli? luajit? libeatmydata1? libfaketime? libjemalloc2?
 libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64? google-perftools? libjemalloc-dev?'
-TEST="$DEMO check python3=python3 gdb libc6-dbg strace graphviz libcap2-bin rustc=rustc $OTHERS"
+TEST="$DEMO $SERVERS wrk g++ check python3=python3 gdb libc6-dbg strace graphviz libcap2-bin rustc=rustc $OTHERS"
 BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
 libmemcached-tools=memcaslap postgresql=pgbench
 libgoogle-perftools4? libgoogle-perftools4t64? libjemalloc2 heaptrack
@@ -25,6 +27,8 @@ AB="$SERVERS tcl=tclsh sqlite3 stress-ng python-tests postgresql postgresql-serv
 GATES='cpp-aarch64-linux-gnu? libc6-dev-arm64-cross?'
 DEV='clang clang-format clang-tidy clang-runtime shellcheck valgrind'
 
+LOG=build/deps.log
+
 # Servers and their tools live here, and not every user's PATH says so.
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
@@ -33,23 +37,36 @@ die() {
 	exit 1
 }
 
-needs_of() {
-	case $1 in
-	build) echo "$BUILD" ;;
-	test) echo "$BUILD $TEST" ;;
-	demo) echo "$BUILD $DEMO" ;;
-	gates) echo "$GATES" ;;
-	dev) echo "$BUILD $DEV" ;;
-	bench) echo "$BUILD $BENCH" ;;
-	ab) echo "$BUILD $TEST $AB" ;;
-	all) echo "$BUILD $TEST $GATES $DEV" ;;
-	*) die "usage: deps.sh build|test|demo|gates|dev|bench|ab|all" ;;
+needs_of_demo() {
+	echo "$DEMO"
+	case ${TARGET:-chat} in
+	chat) ;;
+	redis) echo 'redis-server=redis-server redis-tools=redis-benchmark' ;;
+	nginx) echo 'nginx-light=nginx wrk' ;;
+	*) die "TARGET is chat, redis or nginx, not \"$TARGET\"" ;;
 	esac
+}
+
+needs_of() { # GROUP...
+	echo "$BUILD"
+	for group in "$@"; do
+		case $group in
+		build) ;;
+		test) echo "$TEST" ;;
+		demo) needs_of_demo ;;
+		gates) echo "$GATES" ;;
+		dev) echo "$DEV" ;;
+		bench) echo "$BENCH" ;;
+		ab) echo "$TEST $AB" ;;
+		all) echo "$TEST $GATES $DEV" ;;
+		*) die "there is no group \"$group\" of packages" ;;
+		esac
+	done
 }
 
 # Drops the needs that a command in PATH already meets.
 packages_of() {
-	for need in $(needs_of "$1"); do
+	for need in $(needs_of "$@"); do
 		case $need in
 		*=*) command -v "${need#*=}" >/dev/null || echo "${need%%=*}" ;;
 		*\?) known "${need%\?}" ;;
@@ -107,7 +124,7 @@ missing_of() {
 }
 
 missing_for() {
-	packages_of "$1" | missing_of | tr '\n' ' '
+	packages_of "$@" | missing_of | tr '\n' ' '
 }
 
 as_root() {
@@ -119,8 +136,8 @@ as_root() {
 }
 
 apt() {
-	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -qq \
-		-o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null
+	as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -q \
+		-o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 "$@" </dev/null >>$LOG 2>&1
 }
 
 # Installing a server package starts the server, unless a policy forbids it.
@@ -158,14 +175,19 @@ retire() {
 	fi
 }
 
-install_missing() {
-	echo "deps: installing $missing"
-	apt update || echo "deps: apt-get update failed, trying with what is known" >&2
+install_missing() { # GROUP...
+	: >$LOG
+	echo 'deps: reading the lists of packages'
+	apt update || echo "deps: apt-get update failed, trying with what is known; see $LOG" >&2
 	# What could not be named before the package lists were there.
-	missing=$(missing_for "$1")
+	missing=$(missing_for "$@")
+	echo "deps: installing $missing"
 	forbid_services
 	# shellcheck disable=SC2086 # one word per package
-	apt install -y --no-install-recommends --no-remove $missing
+	apt install -y --no-install-recommends --no-remove $missing || {
+		grep -E '^[EW]: ' $LOG | tail -n 5 >&2 || true
+		die "apt-get install failed, see $LOG"
+	}
 	allow_services
 	retire redis-server redis-server redis-server
 	retire nginx-light nginx nginx
@@ -173,21 +195,21 @@ install_missing() {
 	retire postgresql postgresql postgres
 }
 
-group=${1:-all}
-needs_of "$group" >/dev/null
+[ $# != 0 ] || set -- all
+needs_of "$@" >/dev/null
 if ! command -v dpkg-query >/dev/null; then
 	echo "deps: not a Debian system, nothing installed; by Debian's names these are needed:" >&2
-	needs_of "$group" >&2
+	needs_of "$@" >&2
 	exit 0
 fi
-missing=$(missing_for "$group")
+missing=$(missing_for "$@")
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
 	die "missing, and neither root nor sudo to install them: $missing"
 fi
-# make -j may ask for two groups at once: the second waits and looks again.
+# Of two runs of make at once the second waits and looks again.
 mkdir -p build
 exec 9>build/deps.lock
 flock 9
-missing=$(missing_for "$group")
-[ -z "$missing" ] || install_missing "$group"
+missing=$(missing_for "$@")
+[ -z "$missing" ] || install_missing "$@"

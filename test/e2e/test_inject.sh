@@ -12,17 +12,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-passed=0
-failed=0
-
-ok() { # STATUS SENTENCE: counts one check
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL: $2"
-	fi
-}
+# shellcheck source=test/e2e/ok.sh
+. "$root/test/e2e/ok.sh"
 
 # The launcher finds the library beside itself or in build/ beside itself; a
 # copy of both works for any BUILD.

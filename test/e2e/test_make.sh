@@ -10,23 +10,14 @@ work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill $server; rm -rf "$work"' EXIT
 
-passed=0
-failed=0
-
-ok() { # STATUS SENTENCE: counts one check
-	if [ "$1" = 0 ]; then
-		passed=$((passed + 1))
-	else
-		failed=$((failed + 1))
-		echo "FAIL: $2"
-	fi
-}
+# shellcheck source=test/e2e/ok.sh
+. test/e2e/ok.sh
 
 # ---- help
 
 make help >"$work/help"
 ok $? 'make help works'
-targets=$(sed -n '/^\.PHONY: all/,/[^\\]$/p' Makefile | grep -oE '[a-z0-9-]+' | grep -v '^need-')
+targets=$(sed -n '/^\.PHONY: all/,/[^\\]$/p' Makefile | grep -oE '[a-z0-9-]+' | grep -vx need)
 for target in $targets; do
 	grep -qE "^$target +[A-Z]" "$work/help"
 	ok $? "make help says what $target does"
