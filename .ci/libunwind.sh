@@ -25,7 +25,7 @@ unset CPPFLAGS LDFLAGS MAKEFLAGS MAKELEVEL MFLAGS
 
 fetch_source() {
 	"$(dirname "$0")/source.sh" libunwind "$out/src" ||
-		die "unpack libunwind's source and set LIBUNWIND_SRC to its directory"
+		die "unpack its source (1.6 or later) and say: make LIBUNWIND_SRC=its-directory"
 }
 
 copy_source() {
