@@ -9,17 +9,40 @@ set -u
 
 build=${BUILD:-build}
 export BUILD=$build
-limit=${TEST_TIMEOUT:-900} # seconds; a test that hangs has failed
+limit=${TEST_TIMEOUT:-900} # seconds on a machine with nothing else to do
 total_passed=0
 total_failed=0
 
-# Without stdin, and with a time limit for the test and all it started.
-run() {
+# Sets environment to what a test is given of ours, as VARIABLE=VALUE.
+choose_environment() {
+	local name
+
+	environment=()
+	while read -r name; do
+		if [ -n "${!name+set}" ]; then
+			environment+=("$name=${!name}")
+		fi
+	done < <(grep -v '^#' "${0%/*}/test-environment.txt")
+}
+
+# The limit times the number of programs that share a processor now.
+patience() {
+	local load=1
+
+	read -r load _ 2>/dev/null </proc/loadavg
+	awk -v limit="$limit" -v load="$load" -v cpus="$(nproc)" \
+		'BEGIN { share = load / cpus; printf "%d", limit * (share > 1 ? share : 1) }'
+}
+
+# Without stdin, and with a time limit for the test and all it started: one that
+# hangs has failed.
+run() { # TEST SECONDS
 	case $1 in
-	*.sh) set -- bash "$1" ;;
-	*.py) set -- python3 "$1" ;;
+	*.sh) set -- "$2" bash "$1" ;;
+	*.py) set -- "$2" python3 "$1" ;;
+	*) set -- "$2" "$1" ;;
 	esac
-	timeout -k 10 "$limit" "$@" </dev/null
+	timeout -k 10 "$1" env -i "${environment[@]}" "${@:2}" </dev/null
 }
 
 # Sets passed and failed from the output of a test and its exit status.
@@ -50,15 +73,17 @@ count() {
 
 one() {
 	local name=${1##*/} log=$build/log/${1##*/}.log status started=$EPOCHSECONDS verdict=ok
+	local seconds
 
-	run "$1" >"$log" 2>&1
+	seconds=$(patience)
+	run "$1" "$seconds" >"$log" 2>&1
 	status=$?
 	count "$log" $status
 	if [ "$failed" != 0 ]; then
 		verdict=FAIL
 		sed 's/^/  | /' "$log"
 		case $status in
-		124 | 137) echo "  | (stopped after $limit s)" ;;
+		124 | 137) echo "  | (stopped after $seconds s)" ;;
 		*) echo "  | (exit status $status)" ;;
 		esac
 	elif [ -n "${V:-}" ]; then
@@ -71,6 +96,7 @@ one() {
 }
 
 mkdir -p "$build/log"
+choose_environment
 for test in "$@"; do
 	one "$test"
 done

@@ -23,6 +23,15 @@ import threading
 import time
 
 ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), '../..'))
+
+
+def kept_variables():
+    with open(os.path.join(ROOT, '.ci/test-environment.txt')) as f:
+        return {line.strip() for line in f if not line.startswith('#')}
+
+
+for variable in set(os.environ) - kept_variables():  # .ci/tests.sh does so too
+    del os.environ[variable]
 BUILD = os.path.join(ROOT, os.environ.get('BUILD', 'build'))
 SHIM = os.environ.get('SHIM', os.path.join(BUILD, 'libpprofshim.so'))
 FIXTURES = os.path.join(BUILD, 'fixtures')

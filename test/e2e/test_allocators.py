@@ -270,7 +270,7 @@ if pid == 0:
     for b in list(blocks):
         libc.free(b)
     os._exit(6)
-print(os.waitpid(pid, 0)[1])
+print(os.waitpid(pid, 0)[1], flush=True)
 os._exit(0)
 '''
         with Target('/usr/bin/python3', '-c', forker, plugin, preload=f'{SHIM}:{plugin}',

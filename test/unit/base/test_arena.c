@@ -254,7 +254,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, arena__maps_nothing_until_it_is_used);
 	tcase_add_test(t, arena__memory_is_zeroed_aligned_and_apart);
 	tcase_add_test(t, arena__blocks_larger_than_a_chunk_fit);

@@ -176,7 +176,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, wake__makes_the_descriptor_readable_until_it_is_cleared);
 	tcase_add_test(t, wake__one_that_was_discarded_is_sent_again);
 	tcase_add_test(t, wake__leaves_every_signal_of_the_process_alone);

@@ -286,7 +286,6 @@ int main(void)
 	tcase_add_test(one, arm__once_is_ended_by_one);
 	tcase_add_test(one, arm__once_comes_not_behind_the_mask);
 	tcase_add_checked_fixture(many, setup, NULL);
-	tcase_set_timeout(many, 120);
 	tcase_add_test(many, arm__no_tick_is_seen_by_threads_that_block_while_profiles_come_and_go);
 	suite_add_tcase(s, one);
 	suite_add_tcase(s, many);

@@ -543,7 +543,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_set_timeout(t, 30);
 	tcase_add_test(t, carrier__is_sigprof_when_that_is_free);
 	tcase_add_test(t, carrier__is_the_preferred_signal);
 	tcase_add_test(t, carrier__is_the_next_one_when_the_target_has_a_handler);

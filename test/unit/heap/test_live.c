@@ -343,7 +343,6 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, nothing_is_in_an_empty_table);
 	tcase_add_test(tc, a_block_is_taken_out_once_and_whole);

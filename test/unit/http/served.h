@@ -363,7 +363,6 @@ static inline void add_case(Suite *s, const char *name, void (*add)(TCase *))
 	TCase *t = tcase_create(name);
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 3 * PATIENCE_S);
 	add(t);
 	suite_add_tcase(s, t);
 }

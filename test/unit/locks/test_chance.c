@@ -213,7 +213,6 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, at_rate_1_everything_is_recorded_and_counts_once);
 	tcase_add_test(t, while_everything_is_wanted_everything_counts_once);

@@ -305,7 +305,6 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, nobody_waits_at_first);
 	tcase_add_test(t, one_waiter_is_charged_once_for_each_moment);
 	tcase_add_test(t, ten_waiters_of_10_ms_are_100_ms);

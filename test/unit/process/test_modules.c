@@ -389,7 +389,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, modules__the_executable_comes_first);
 	tcase_add_test(t, modules__build_ids_are_those_of_readelf);
 	tcase_add_test(t, modules__the_vdso_is_one);
@@ -401,7 +400,6 @@ int main(void)
 	tcase_add_test(t, modules__a_child_forked_in_a_refresh_reads_all_again);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(plugin, setup_plugin, teardown_plugin);
-	tcase_set_timeout(plugin, 60);
 	tcase_add_test(plugin, modules__a_plugin_appears_without_a_new_generation);
 	tcase_add_test(plugin, modules__a_new_object_is_noticed_by_one_read);
 	tcase_add_test(plugin, modules__a_plugin_that_went_is_found_in_its_own_generation_only);

@@ -500,7 +500,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, threads__a_claimed_record_is_fresh_and_unarmed);
 	tcase_add_test(t, threads__a_recycled_record_remembers_nothing);
 	tcase_add_test(t, threads__records_stay_dense);
@@ -519,7 +518,6 @@ int main(void)
 	tcase_add_test(closed, threads__before_the_region_is_made_nothing_is_ours);
 	suite_add_tcase(s, closed);
 	tcase_add_checked_fixture(roster, setup_roster, NULL);
-	tcase_set_timeout(roster, 60);
 	tcase_add_test(roster, roster__arms_every_thread_but_the_listener);
 	tcase_add_test(roster, roster__notices_threads_that_come_and_go);
 	tcase_add_test(roster, roster__a_thread_that_blocks_the_signal_gets_no_timer);

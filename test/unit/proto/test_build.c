@@ -705,7 +705,6 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(tc, start, finish);
-	tcase_set_timeout(tc, 120);
 	add_tests(tc);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

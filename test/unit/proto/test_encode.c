@@ -428,7 +428,6 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(tc, NULL, teardown);
-	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, the_head_is_written);
 	tcase_add_test(tc, mappings_are_written_with_their_flags);
 	tcase_add_test(tc, functions_are_written);

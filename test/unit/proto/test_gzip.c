@@ -103,7 +103,6 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(tc, NULL, teardown);
-	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, what_goes_in_comes_out, 0, 14);
 	tcase_add_test(tc, text_gets_much_smaller);
 	tcase_add_test(tc, the_header_names_no_file_and_no_time);

@@ -176,7 +176,6 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 30);
 	tcase_add_test(tc, a_profile_reads_like_this_largest_in_use_first);
 	tcase_add_test(tc, a_stack_of_nothing_real_has_an_address_of_code);
 	tcase_add_test(tc, the_memory_map_follows_whole);

@@ -212,7 +212,6 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, pattern__without_special_characters_is_the_text_itself);
 	tcase_add_test(t, pattern__stars_and_question_marks);
 	tcase_add_test(t, pattern__sets);

@@ -259,7 +259,6 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(s, t);
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, test_demangle__names_read_as_in_the_source, 0,
 			    sizeof(names) / sizeof(names[0]));
 	tcase_add_test(t, test_demangle__a_long_name_is_cut_with_dots);

@@ -616,7 +616,6 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_cursor__numbers_of_variable_length);
 	tcase_add_test(t, test_cursor__long_numbers_keep_64_bits);
 	tcase_add_test(t, test_cursor__a_bad_cursor_stays_bad_and_yields_nothing);

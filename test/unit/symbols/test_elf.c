@@ -229,7 +229,6 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_elf__sections_are_found_by_name_and_type);
 	tcase_add_test(t, test_elf__only_regular_elf_files_are_opened);
 	tcase_add_test(t, test_elf__a_refused_file_leaves_no_descriptor_behind);

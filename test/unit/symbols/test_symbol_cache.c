@@ -265,7 +265,6 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, test_symbol_cache__what_was_read_is_not_read_again);
 	tcase_add_test(t, test_symbol_cache__known_and_new_addresses_keep_their_places);
 	tcase_add_test(t, test_symbol_cache__what_was_cut_is_tried_again);

@@ -515,7 +515,6 @@ int main(void)
 
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, test_symbols__functions_of_the_executable_have_names);
 	tcase_add_test(t, test_symbols__the_name_without_underscores_wins);
 	tcase_add_test(t, test_symbols__users_see_the_names_they_call);

@@ -167,7 +167,6 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(s, t);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_thread_is_noted_from_its_start_to_its_end);
 	tcase_add_test(t, a_thread_without_a_site_is_not_noted);
 	tcase_add_test(t, a_child_knows_none_of_its_parent_s_threads);

@@ -520,7 +520,6 @@ static TCase *threads(void)
 	TCase *t = tcase_create("threads");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, a_waiting_thread_s_stack_is_whole, 0, 24);
 	tcase_add_test(t, a_stack_whose_frame_is_gone_stays_cut);
 	tcase_add_test(t, what_other_calls_left_is_not_taken_for_the_frame);

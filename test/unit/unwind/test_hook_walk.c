@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +131,7 @@ static void expect_equal(void)
 
 static void setup(void)
 {
-	own_stack_set_main(environ); /* near the top, as argv is */
+	own_stack_set_main(program_invocation_name); /* near the top, as argv is */
 	modules_init();
 	code_refresh();
 	ck_assert_int_eq(ring_init(&ring, 4 << 20), 0);
@@ -369,7 +370,6 @@ int main(void)
 	int failed;
 
 	suite_add_tcase(suite, tc);
-	tcase_set_timeout(tc, 30);
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, a_leaf_of_ones_own_comes_first);
 	tcase_add_test(tc, it_equals_a_walk_of_a_copy);

@@ -393,7 +393,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, ring__an_empty_ring_has_no_front);
 	tcase_add_test(t, ring__records_come_out_in_order);
 	tcase_add_test(t, ring__what_is_used_before_a_rewind_can_be_mapped_beforehand);

@@ -257,7 +257,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, NULL, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, rows__an_empty_table_knows_nothing);
 	tcase_add_test(t, rows__every_row_comes_back_as_it_was_added);
 	tcase_add_test(t, rows__the_highest_addresses_are_keys_too);

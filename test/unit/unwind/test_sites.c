@@ -211,7 +211,6 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, there_are_no_records_at_first);
 	tcase_add_test(tc, a_new_record_holds_its_stack_and_zeros);

@@ -625,7 +625,6 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
-	tcase_set_timeout(t, 300);
 #ifndef __SANITIZE_ADDRESS__ /* which has no room for a handler between any two instructions */
 	tcase_add_loop_test(t, walk__equals_libunwind_and_libgcc_at_every_instruction, 0,
 			    ARRAY_SIZE(variants));

@@ -330,7 +330,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, walk_ends__reaches_the_root_of_the_main_thread);
 	tcase_add_test(t, walk_ends__deep_realigned_stacks_take_time_in_proportion);
 	tcase_add_test(t, walk_ends__stack_deeper_than_the_copy_is_cut);

@@ -255,7 +255,6 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 	int failed;
 
-	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, a_gap_is_minus_the_logarithm_of_its_draw);
 	tcase_add_loop_test(tc, gaps_have_the_mean_and_variance_of_an_exponential_distribution, 0,
