@@ -14,10 +14,6 @@ CXX = g++
 endif
 VERSION = 0.1.0
 
-# Files whose code runs in the signal handler: `make gates` looks at what they call.
-HANDLER_OBJS = $(addprefix sampler/,unwind/capture.o unwind/ring.o cpu/tick.o process/threads.o \
-	       base/sandbox.o cpu/carrier.o)
-
 # ---- flags
 
 CPPFLAGS += -I. -I$(BUILD)/proto -I$(LIBS)/libunwind/include -D_GNU_SOURCE \
@@ -59,6 +55,8 @@ objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 UNIT_C   = $(wildcard test/unit/*/test_*.c)
 SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
 CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o
+# Files whose code runs in the signal handler: `make gates` looks at what they call.
+HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ)) sampler/cpu/tick.o sampler/cpu/carrier.o
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
 	   $(addprefix shim/,settings.o pattern.o real/lookup.o life/filter.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))
@@ -214,7 +212,7 @@ ab: need all ## Run real programs' own tests with and without the shim, and comp
 	@test/ab/ab.py $(SUITES)
 
 gates: all ## Check the finished library (exports, imports, TLS, notes), and the seam for the processor
-	@HANDLER_OBJS='$(HANDLER_OBJS:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
+	@HANDLER_OBJS='$(HANDLER_OBJ:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
 
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^

@@ -1,9 +1,4 @@
-/* Handler path; see capture.c. */
 #include "sampler/base/sandbox.h"
-
-#include <stdatomic.h>
-
-static atomic_bool noted;
 
 static uint64_t first;
 static bool started_without; /* false: not known */
@@ -18,16 +13,6 @@ void sandbox_check(uint64_t filters)
 {
 	if (filters > first)
 		sandbox_note();
-}
-
-void sandbox_note(void)
-{
-	atomic_store_explicit(&noted, true, memory_order_relaxed);
-}
-
-bool sandbox_is_noted(void)
-{
-	return atomic_load_explicit(&noted, memory_order_relaxed);
 }
 
 bool sandbox_is_possible(void)

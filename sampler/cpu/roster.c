@@ -62,7 +62,7 @@ static void take_known_stack(struct thread *t)
 	atomic_store_explicit(&t->slice_limit, SLICE_BYTES, memory_order_relaxed);
 	if (stack_bounds_of_main(t->tid, &b)) {
 		atomic_store_explicit(&t->stack_lo, b.lo, memory_order_relaxed);
-		/* release: pairs with the acquire in capture.c; lo is there before hi */
+		/* release: pairs with the acquire in capture_handler.c; lo is there before hi */
 		atomic_store_explicit(&t->stack_hi, b.hi, memory_order_release);
 	}
 }

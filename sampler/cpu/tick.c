@@ -1,4 +1,4 @@
-/* Handler path; see capture.c. */
+/* Handler path; see capture_handler.c. */
 #include "sampler/cpu/tick.h"
 
 #include <stdatomic.h>

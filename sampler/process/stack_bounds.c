@@ -52,7 +52,7 @@ static void want(struct thread *t, void *arg)
 static void publish(struct thread *t, uint64_t lo)
 {
 	atomic_store_explicit(&t->stack_lo, lo, memory_order_relaxed);
-	/* release: pairs with the acquire in capture.c; lo is there before hi */
+	/* release: pairs with the acquire in capture_handler.c; lo is there before hi */
 	atomic_store_explicit(&t->stack_hi, t->tp, memory_order_release);
 }
 

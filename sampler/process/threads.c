@@ -12,30 +12,23 @@
 #include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/process/threads_handler.h"
 
-#define REGION_BYTES (THREADS_MAX * sizeof(struct thread))
-#define WORDS	     (THREADS_MAX / 64)
+#define WORDS (THREADS_MAX / 64)
 
-static struct thread *_Atomic region;	  /* set once, never unmapped */
 static atomic_uint_fast64_t taken[WORDS]; /* one bit a record */
 static atomic_uint words_used;		  /* words of `taken` that were ever used */
-static __thread struct thread *self;	  /* valid while its tid is ours */
 
 int threads_open(void)
 {
-	if (!atomic_load_explicit(&region, memory_order_relaxed)) {
-		/* not left out of forks: the forking thread's `self` goes on pointing there */
-		struct thread *r = sys_map_wiped(REGION_BYTES);
+	if (!atomic_load_explicit(&thread_region, memory_order_relaxed)) {
+		/* a forked child has it too: what its thread remembered points there */
+		struct thread *r = sys_map_wiped(THREAD_REGION_BYTES);
 
-		/* release: pairs with the acquire in records() */
-		atomic_store_explicit(&region, r, memory_order_release);
+		/* release: pairs with the acquire in thread_records() */
+		atomic_store_explicit(&thread_region, r, memory_order_release);
 	}
-	return atomic_load_explicit(&region, memory_order_relaxed) ? 0 : -1;
-}
-
-static struct thread *records(void)
-{
-	return atomic_load_explicit(&region, memory_order_acquire);
+	return atomic_load_explicit(&thread_region, memory_order_relaxed) ? 0 : -1;
 }
 
 void threads_after_fork(void)
@@ -48,17 +41,7 @@ void threads_after_fork(void)
 void threads_close(void)
 {
 	threads_after_fork(); /* the same, but for the pages */
-	sys_discard(records(), REGION_BYTES);
-}
-
-struct thread *thread_from_cookie(const void *cookie)
-{
-	struct thread *first = records();
-	uint64_t at = (uint64_t)cookie - (uint64_t)first;
-
-	if (!first || at >= REGION_BYTES || at % sizeof(struct thread))
-		return NULL;
-	return first + at / sizeof(struct thread);
+	sys_discard(thread_records(), THREAD_REGION_BYTES);
 }
 
 static bool is_live(struct thread *t)
@@ -76,7 +59,7 @@ static struct thread *find_tid(int tid, const struct thread *but)
 		uint64_t bits = atomic_load_explicit(&taken[i], memory_order_relaxed);
 
 		for (; bits; bits &= bits - 1) {
-			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
+			struct thread *t = thread_records() + i * 64 + __builtin_ctzll(bits);
 
 			if (t->tid == tid && !t->dump_id && t != but && is_live(t))
 				return t;
@@ -89,20 +72,15 @@ struct thread *thread_self(void)
 {
 	int tid = sys_gettid();
 
-	if (!self || self->tid != tid || !is_live(self))
-		self = find_tid(tid, NULL);
-	return self;
+	if (!thread_remembered || thread_remembered->tid != tid || !is_live(thread_remembered))
+		thread_remembered = find_tid(tid, NULL);
+	return thread_remembered;
 }
 
 struct thread *thread_twin(const struct thread *t)
 {
 	atomic_thread_fence(memory_order_seq_cst);
 	return find_tid(t->tid, t);
-}
-
-void thread_remember_self(struct thread *t)
-{
-	self = t;
 }
 
 static void raise_words_used(uint32_t words)
@@ -151,11 +129,11 @@ static void reset_record(struct thread *t, int tid, uint32_t dump_id)
 
 static struct thread *claim_record(int tid, uint32_t dump_id)
 {
-	for (uint32_t i = 0; records() && i < WORDS; i++) {
+	for (uint32_t i = 0; thread_records() && i < WORDS; i++) {
 		int bit = take_bit(&taken[i]);
 
 		if (bit >= 0) {
-			struct thread *t = &records()[i * 64 + (uint32_t)bit];
+			struct thread *t = &thread_records()[i * 64 + (uint32_t)bit];
 
 			raise_words_used(i + 1);
 			reset_record(t, tid, dump_id);
@@ -189,7 +167,7 @@ void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
 		uint64_t bits = atomic_load_explicit(&taken[i], memory_order_acquire);
 
 		for (; bits; bits &= bits - 1) {
-			struct thread *t = &records()[i * 64 + (uint32_t)__builtin_ctzll(bits)];
+			struct thread *t = thread_records() + i * 64 + __builtin_ctzll(bits);
 
 			if (atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_FREE)
 				fn(t, arg);
@@ -199,7 +177,7 @@ void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
 
 void thread_recycle(struct thread *t)
 {
-	uint64_t i = (uint64_t)(t - records());
+	uint64_t i = (uint64_t)(t - thread_records());
 
 	DEBUG_EVENT("thread record", t->state, THREAD_FREE, t->tid);
 	atomic_store_explicit(&t->state, THREAD_FREE, memory_order_relaxed);
@@ -227,7 +205,7 @@ const char *threads_check(void)
 {
 	const char *wrong = NULL;
 
-	for (uint32_t i = 0; records() && i < THREADS_MAX && !wrong; i++)
-		wrong = check_record(&records()[i], taken[i / 64] >> (i % 64) & 1);
+	for (uint32_t i = 0; thread_records() && i < THREADS_MAX && !wrong; i++)
+		wrong = check_record(&thread_records()[i], taken[i / 64] >> (i % 64) & 1);
 	return wrong;
 }

@@ -6,17 +6,7 @@
 #include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
-
-/* In front of every record.  `state` is zero until the record is committed. */
-struct ring_header {
-	atomic_uint state;
-	uint32_t len; /* with this header */
-	uint64_t unused;
-};
-
-enum { STATE_COMMITTED = 1, STATE_PAD = 2 };
-
-#define HEADER_BYTES sizeof(struct ring_header)
+#include "sampler/unwind/ring_handler.h"
 
 static int start_ring(struct ring *r, size_t size, void *bytes, bool kept)
 {
@@ -57,79 +47,15 @@ void ring_release(struct ring *r)
 	r->bytes = NULL;
 }
 
-static struct ring_header *header_at(const struct ring *r, uint64_t position)
-{
-	return (struct ring_header *)(r->bytes + (position & (r->size - 1)));
-}
-
-/* How much of the ring a record at `head` takes: with the pad, if it would wrap. */
-static uint64_t span(const struct ring *r, uint64_t head, uint64_t len)
-{
-	uint64_t to_end = r->size - (head & (r->size - 1));
-
-	return len <= to_end ? len : to_end + len;
-}
-
-/* release: pairs with the acquire in committed(); the record is whole before its state says so. */
-static void commit(struct ring_header *h, unsigned state)
-{
-	atomic_store_explicit(&h->state, state, memory_order_release);
-}
-
-static void *place(struct ring *r, uint64_t head, uint64_t len, uint64_t taken)
-{
-	struct ring_header *h = header_at(r, head);
-
-	if (taken > len) {
-		h->len = (uint32_t)(taken - len);
-		commit(h, STATE_PAD);
-		h = header_at(r, head + taken - len);
-	}
-	h->len = (uint32_t)len;
-	return h + 1;
-}
-
-static unsigned state_of(struct ring_header *h)
-{
-	return atomic_load_explicit(&h->state, memory_order_acquire);
-}
-
-void *ring_reserve(struct ring *r, size_t len)
-{
-	uint64_t need = ALIGN_UP(len + HEADER_BYTES, 16);
-	/* acquire, here and below: after a rewind the tail follows the head */
-	uint64_t head = atomic_load_explicit(&r->head, memory_order_acquire);
-	uint64_t taken;
-
-	if (need > r->size / 4)
-		return NULL;
-	do {
-		/* acquire: what the consumer gave back is zeroed before we write there */
-		uint64_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
-
-		taken = span(r, head, need);
-		if (head + taken - tail > r->size)
-			return NULL;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&r->head, &head, head + taken, memory_order_acquire, memory_order_acquire));
-	return place(r, head, need, taken);
-}
-
-void ring_commit(void *record)
-{
-	ASSERT(state_of((struct ring_header *)record - 1) == 0);
-	commit((struct ring_header *)record - 1, STATE_COMMITTED);
-}
-
 void *ring_front(struct ring *r)
 {
 	for (;;) {
 		uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-		struct ring_header *h = header_at(r, tail);
+		struct ring_header *h = ring_header_at(r, tail);
 
 		if (tail == atomic_load_explicit(&r->head, memory_order_relaxed))
 			return NULL;
-		switch (state_of(h)) {
+		switch (ring_state(h)) {
 		case STATE_COMMITTED:
 			return h + 1;
 		case STATE_PAD:
@@ -144,24 +70,18 @@ void *ring_front(struct ring *r)
 void ring_pop(struct ring *r)
 {
 	uint64_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
-	struct ring_header *h = header_at(r, tail);
+	struct ring_header *h = ring_header_at(r, tail);
 	uint64_t len = h->len;
 
 	ASSERT(tail != atomic_load_explicit(&r->head, memory_order_relaxed));
-	ASSERT(state_of(h) && len >= HEADER_BYTES && len <= r->size);
+	ASSERT(ring_state(h) && len >= HEADER_BYTES && len <= r->size);
 	/* A child forked in the middle of this is to pop it again, not to read half of it. */
-	commit(h, STATE_PAD);
+	ring_mark(h, STATE_PAD);
 	atomic_signal_fence(memory_order_seq_cst);
 	memset(h + 1, 0, len - HEADER_BYTES);
 	memset(h, 0, HEADER_BYTES);
 	/* release: pairs with the acquire in ring_reserve() */
 	atomic_store_explicit(&r->tail, tail + len, memory_order_release);
-}
-
-uint64_t ring_used(struct ring *r)
-{
-	return atomic_load_explicit(&r->head, memory_order_relaxed) -
-	       atomic_load_explicit(&r->tail, memory_order_relaxed);
 }
 
 void ring_rewind(struct ring *r)
@@ -180,8 +100,8 @@ void ring_rewind(struct ring *r)
 /* The first position from `at` on whose record is not whole. */
 static uint64_t whole_until(struct ring *r, uint64_t at, uint64_t head)
 {
-	while (at != head && state_of(header_at(r, at)))
-		at += header_at(r, at)->len;
+	while (at != head && ring_state(ring_header_at(r, at)))
+		at += ring_header_at(r, at)->len;
 	return at;
 }
 
@@ -220,8 +140,8 @@ const char *ring_check(struct ring *r)
 		return NULL;
 	if (head - tail > r->size)
 		return "ring: more is used than there is";
-	for (; at < head; at += header_at(r, at)->len)
-		if (!state_of(header_at(r, at)) || !header_at(r, at)->len)
+	for (; at < head; at += ring_header_at(r, at)->len)
+		if (!ring_state(ring_header_at(r, at)) || !ring_header_at(r, at)->len)
 			return "ring: a record was reserved and never committed";
 	if (at != head)
 		return "ring: the last record goes on behind the head";

@@ -1,6 +1,6 @@
 /*
- * Handler path: nothing here calls into a library, and what it calls of ours is
- * checked by a build gate.
+ * Handler path: nothing here calls into a library.  A build gate looks at what the
+ * files called *_handler.c refer to outside themselves.
  */
 #include "sampler/unwind/capture.h"
 

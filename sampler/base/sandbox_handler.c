@@ -1,0 +1,16 @@
+/* Handler path; see capture_handler.c. */
+#include <stdatomic.h>
+
+#include "sampler/base/sandbox.h"
+
+static atomic_bool noted;
+
+void sandbox_note(void)
+{
+	atomic_store_explicit(&noted, true, memory_order_relaxed);
+}
+
+bool sandbox_is_noted(void)
+{
+	return atomic_load_explicit(&noted, memory_order_relaxed);
+}
