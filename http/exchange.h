@@ -86,7 +86,7 @@ void http_respond(struct http_exchange *x, const struct http_response *r);
  */
 void http_error(struct http_exchange *x, int status, const char *message);
 
-/* The same with more header lines, as in http_response.extra. */
+/* As http_error(), with more header lines, as in http_response.extra. */
 void http_error_extra(struct http_exchange *x, int status, const char *message, const char *extra);
 
 /*

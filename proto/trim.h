@@ -19,7 +19,7 @@
  */
 void trim_operator_new(struct arena *a, struct message *m);
 
-/* The same for __syscall_cancel and what it calls, below write, poll, accept... */
+/* As trim_operator_new(), for __syscall_cancel and what it calls, below write, poll, accept... */
 void trim_cancellable_call(struct arena *a, struct message *m);
 
 #endif

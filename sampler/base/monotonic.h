@@ -20,7 +20,7 @@ void monotonic_use(clock_function fn);
  */
 int64_t monotonic_ns(void);
 
-/* The same as of the last scheduler tick, 10 ms ago at most: no clock is read. */
+/* As monotonic_ns(), as of the last scheduler tick, 10 ms ago at most: no clock is read. */
 int64_t monotonic_coarse_ns(void);
 
 #endif

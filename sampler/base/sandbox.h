@@ -25,7 +25,8 @@ void sandbox_note(void);
 /* Context: any role. */
 bool sandbox_is_noted(void);
 
-/* The same, or the process was started under a filter, or that is not known.  Context: any role. */
+/* As sandbox_is_noted(), or the process was started under a filter, or that is not known.  Context:
+ * any role. */
 bool sandbox_is_possible(void);
 
 #endif

@@ -56,7 +56,7 @@ static inline int sys_getpid(void)
 /* Opens for reading only, never blocking on a FIFO, never a controlling terminal. */
 int sys_open_read(const char *path);
 
-/* The same, relative to an open directory. */
+/* As sys_open_read(), relative to an open directory. */
 int sys_open_read_at(int dir, const char *path);
 
 static inline int sys_close(int fd)

@@ -18,13 +18,13 @@ void *sys_map(size_t bytes);
 void sys_unmap(void *p, size_t bytes);
 
 /*
- * The same, but a forked child has it too: for tables that are whole at every
+ * As sys_map(), but a forked child has it too: for tables that are whole at every
  * instruction, and that a child goes on with (life.h).
  */
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
 
-/* The same, in an area of its own; and one where a forked child finds zeroes. */
+/* As sys_map_kept(), in an area of its own; and one where a forked child finds zeroes. */
 void *sys_map_kept_apart(size_t bytes);
 void *sys_map_wiped(size_t bytes);
 

@@ -26,7 +26,7 @@ void arm_count_once(struct thread *t, enum counter c);
  */
 void arm_self(struct thread *t, int signal, int64_t period_ns);
 
-/* The same for another thread, unless that blocks the signal.  Context: listener. */
+/* As arm_self(), for another thread, unless that blocks the signal.  Context: listener. */
 void arm_other(struct thread *t, int signal, int64_t period_ns);
 
 /* ARMED: takes the timer away again, since the thread blocks the signal and no hook told.  Context:
@@ -65,7 +65,7 @@ bool arm_once(struct thread *t, int signal);
 /* True for the one who ended what arm_once() began.  Context: listener, hook. */
 bool arm_end_once(struct thread *t);
 
-/* The same after the calling thread blocked `signal`.  Context: hook. */
+/* As arm_end_once(), after the calling thread blocked `signal`.  Context: hook. */
 bool arm_end_once_late(struct thread *t, int signal);
 
 /* Drops ticks of ours that wait behind the mask; other signals are queued again.  Context: hook. */

@@ -49,7 +49,7 @@ bool tick_is_ours(const siginfo_t *info)
 	return thread_from_cookie(info->si_value.sival_ptr) != NULL;
 }
 
-/* Periods that passed, the ones that the scheduler's tick was too coarse for included. */
+/* Periods that passed, those included that scheduler ticks were too coarse for. */
 static int64_t weight_of(struct thread *t, const siginfo_t *info)
 {
 	int64_t first = t->first_weight_ns;

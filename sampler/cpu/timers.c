@@ -55,7 +55,7 @@ static int set_timer(const struct thread *t, int64_t first_ns, int64_t period_ns
 	return (int)sys_call4(SYS_timer_settime, t->timer, 0, (long)&when, (long)old);
 }
 
-/* The scheduler's tick: the resolution of the coarse clocks. */
+/* How long a scheduler tick is: the resolution of the coarse clocks. */
 static int64_t scheduler_tick_ns(void)
 {
 	struct timespec ts = { 0 };

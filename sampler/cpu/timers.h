@@ -27,7 +27,7 @@ void timers_budget(void);
 int timer_start(struct thread *t, int signal, int64_t period_ns);
 
 /*
- * The same for a thread dump: one tick, as soon as the thread is met running, that
+ * As timer_start(), for a thread dump: one tick, as soon as the thread is met running, that
  * stands for no time.
  */
 int timer_start_once(struct thread *t, int signal);

@@ -55,7 +55,8 @@ void heap_record(const void *p, size_t size, struct frame_regs caller);
 /* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
 void heap_forget(const void *p);
 
-/* The same, but it may have to be put back (a realloc that fails).  Context: hook. */
+/* As heap_forget(), but the block may have to be put back (a realloc that fails).  Context: hook.
+ */
 bool heap_take_out(const void *p, struct live_block *out);
 void heap_put_back(const void *p, struct live_block block);
 void heap_freed(struct live_block block);

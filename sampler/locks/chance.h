@@ -42,7 +42,7 @@ struct chance {
 bool chance_take(struct chance *c, struct odds *odds, int64_t now_ns);
 
 /*
- * The same for an event whose hits are not known yet, to be drawn where there is
+ * As chance_take(), for an event whose hits are not known yet, to be drawn where there is
  * time for it: what it has to exceed to be recorded; odds->of becomes what it was.
  */
 uint64_t chance_draw(struct chance *c, struct odds *odds);

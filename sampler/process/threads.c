@@ -185,7 +185,7 @@ void thread_recycle(struct thread *t)
 	atomic_fetch_and_explicit(&taken[i / 64], ~(1ULL << (i % 64)), memory_order_release);
 }
 
-/* A timer belongs to ARMED and PARKED alone: nobody would delete another's. */
+/* A timer belongs to ARMED and PAUSED alone: nobody would delete another's. */
 static const char *check_record(const struct thread *t, bool is_taken)
 {
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);

@@ -79,8 +79,8 @@ void thread_remember_self(struct thread *t);
  * listener. */
 struct thread *thread_claim(int tid);
 
-/* The same for a thread dump (thread.dump_id); hooks never take it for their own.  Context:
- * listener.
+/* As thread_claim(), for a thread dump (thread.dump_id); hooks never take it for their own.
+ * Context: listener.
  */
 struct thread *thread_claim_once(int tid, uint32_t dump_id);
 

@@ -30,7 +30,7 @@ static inline bool dwarf_spend(struct dwarf_effort *e, uint64_t n)
 	return !e->is_spent;
 }
 
-/* The same with a look at the clock, for pieces of work that are long. */
+/* As dwarf_spend(), with a look at the clock, for pieces of work that are long. */
 static inline bool dwarf_has_time(struct dwarf_effort *e)
 {
 	return dwarf_spend(e, DWARF_STEPS_A_LOOK);

@@ -51,7 +51,7 @@ struct elf {
  */
 bool elf_open(struct elf *e, struct arena *a, const char *path);
 
-/* The same for an open descriptor, which `e` owns afterwards, also on failure. */
+/* As elf_open(), for an open descriptor, which `e` owns afterwards, also on failure. */
 bool elf_open_fd(struct elf *e, struct arena *a, int fd);
 
 /* Views `size` bytes of memory at `base` as an ELF object. */

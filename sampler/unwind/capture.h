@@ -49,7 +49,7 @@ struct capture {
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns);
 
 /*
- * The same for the calling thread itself: `pc` is the look-up address of the
+ * As capture_take(), for the calling thread itself: `pc` is the look-up address of the
  * first frame, sp and bp are its registers.  The record is committed when the
  * caller has filled in whose it is; NULL when there was no room.  Context: hook.
  */

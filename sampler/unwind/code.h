@@ -16,7 +16,7 @@
 /* Returns true when a module came or went.  Context: listener. */
 bool code_refresh(void);
 
-/* The same, only if something was unloaded since the last look.  Context: listener. */
+/* Refreshes only if something was unloaded since the last refresh.  Context: listener. */
 void code_catch_up(void);
 
 /* CLOCK_MONOTONIC ns of the last code_refresh().  Context: listener. */

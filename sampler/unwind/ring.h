@@ -32,7 +32,7 @@ struct ring {
 /* `size` is a power of two.  Returns 0, or -1 without memory.  Context: listener. */
 int ring_init(struct ring *r, size_t size);
 
-/* The same, and a forked child has it too, see ring_mend().  Context: hook. */
+/* As ring_init(), and a forked child has the ring too, see ring_mend().  Context: hook. */
 int ring_init_kept(struct ring *r, size_t size);
 
 /*

@@ -38,7 +38,7 @@ struct walk {
  */
 void walk_capture(const struct capture *c, struct walk *w);
 
-/* The same in two halves, for who tries more than once: the walk alone, and marking a cut. */
+/* walk_capture() in two halves, for who tries more than once: the walk alone, and marking a cut. */
 void walk_try(const struct capture *c, struct walk *w);
 void walk_mark_cut(struct walk *w);
 

@@ -27,7 +27,7 @@ uint64_t weight_random(void);
 /* The whole bytes before the next sample point, which are `rate` on average; perhaps 0. */
 int64_t weight_next_gap(uint64_t rate);
 
-/* The same for a given draw: rate * -ln(bits / 2^64), off by rate / 2^27 at most. */
+/* As weight_next_gap(), for a given draw: rate * -ln(bits / 2^64), off by rate / 2^27 at most. */
 int64_t weight_gap(uint64_t bits, uint64_t rate);
 
 /* What a sampled block of `size` bytes stands for, in units of 1/WEIGHT_ONE block. */

@@ -1,7 +1,7 @@
 /*
  * Futex waits through libc's syscall(): how Rust's standard library, parking_lot
  * and C++20's atomics wait.  The door is in syscall() in shim/arch, which looks itself
- * whether waits are watched.
+ * whether waits are recorded.
  */
 #include <linux/futex.h>
 #include <stddef.h>
