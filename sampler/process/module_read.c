@@ -5,6 +5,7 @@
 
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
+#include "sampler/process/elf_notes.h"
 #include "sampler/process/peek.h"
 
 /* An object with more program headers than this is not one that a linker made. */
@@ -57,45 +58,24 @@ static void take_build_id(struct module *m, const uint8_t *id, uint32_t len)
 	memcpy(m->build_id, id, m->build_id_len);
 }
 
-static bool is_build_id(const Elf64_Nhdr *n, const uint8_t *name)
-{
-	return n->n_type == NT_GNU_BUILD_ID && n->n_namesz == 4 && memcmp(name, "GNU", 4) == 0;
-}
-
 /* Go's linker leaves it in whatever holds a Go runtime. */
-static bool is_go_note(const Elf64_Nhdr *n, const uint8_t *name)
-{
-	return n->n_type == 4 && n->n_namesz == 4 && memcmp(name, "Go\0", 4) == 0;
-}
-
-static void scan_notes(struct module *m, const uint8_t *note, uint64_t len, uint64_t align)
-{
-	uint64_t at = 0;
-
-	while (len - at >= sizeof(Elf64_Nhdr)) {
-		Elf64_Nhdr n;
-		uint64_t name = at + sizeof(n), desc;
-
-		memcpy(&n, note + at, sizeof(n));
-		desc = name + ALIGN_UP((uint64_t)n.n_namesz, align);
-		if (desc > len || n.n_descsz > len - desc)
-			return;
-		if (is_build_id(&n, note + name) && m->build_id_len == 0)
-			take_build_id(m, note + desc, n.n_descsz);
-		m->is_go |= is_go_note(&n, note + name);
-		at = desc + ALIGN_UP((uint64_t)n.n_descsz, align);
-		if (at > len)
-			return;
-	}
-}
+#define NOTE_OF_GO 4
 
 static void read_notes(struct module *m, const Elf64_Phdr *ph)
 {
-	uint8_t note[NOTE_BYTES_MAX];
-	uint64_t len = MIN(ph->p_memsz, sizeof(note));
+	uint8_t bytes[NOTE_BYTES_MAX];
+	struct elf_notes notes = { .bytes = bytes,
+				   .len = MIN(ph->p_memsz, sizeof(bytes)),
+				   .align = ph->p_align };
+	struct elf_note n;
 
-	if (peek(m->bias + ph->p_vaddr, note, len))
-		scan_notes(m, note, len, ph->p_align == 8 ? 8 : 4);
+	if (!peek(m->bias + ph->p_vaddr, bytes, notes.len))
+		return;
+	while (elf_notes_next(&notes, &n)) {
+		if (elf_note_is(&n, NT_GNU_BUILD_ID, "GNU") && m->build_id_len == 0)
+			take_build_id(m, n.desc, n.desc_len);
+		m->is_go |= elf_note_is(&n, NOTE_OF_GO, "Go\0");
+	}
 }
 
 static void take_segment(struct module *m, const Elf64_Phdr *ph)

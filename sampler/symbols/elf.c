@@ -7,6 +7,7 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/elf_notes.h"
 #include "sampler/process/peek.h"
 
 #define NAMES_BYTES_MAX (1UL << 20) /* of the section name table */
@@ -198,38 +199,24 @@ bool elf_section_is_whole(const struct elf *e, const Elf64_Shdr *s)
 	       s->sh_size <= e->in.size - s->sh_offset;
 }
 
-/* Finds the build id among the notes in `buf`; a note is cut short by the end. */
-static size_t build_id_in_notes(const uint8_t *buf, size_t len, uint8_t id[BUILD_ID_MAX])
-{
-	size_t at = 0;
-	Elf64_Nhdr note;
-
-	while (len - at >= sizeof(note)) {
-		size_t name, desc, next;
-
-		memcpy(&note, buf + at, sizeof(note));
-		name = at + sizeof(note);
-		desc = name + ALIGN_UP((size_t)note.n_namesz, 4);
-		next = desc + ALIGN_UP((size_t)note.n_descsz, 4);
-		if (desc + note.n_descsz > len)
-			return 0;
-		if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
-		    memcmp(buf + name, "GNU", 4) == 0 && note.n_descsz <= BUILD_ID_MAX) {
-			memcpy(id, buf + desc, note.n_descsz);
-			return note.n_descsz;
-		}
-		at = MIN(next, len);
-	}
-	return 0;
-}
-
-static size_t build_id_at(const struct elf *e, uint64_t offset, uint64_t size,
+static size_t build_id_at(const struct elf *e, uint64_t offset, uint64_t size, uint64_t align,
 			  uint8_t id[BUILD_ID_MAX])
 {
-	uint8_t buf[NOTES_BYTES_MAX];
+	uint8_t bytes[NOTES_BYTES_MAX];
+	struct elf_notes notes = {
+		.bytes = bytes,
+		.len = elf_read_some(&e->in, offset, bytes, MIN(size, sizeof(bytes))),
+		.align = align,
+	};
+	struct elf_note n;
 
-	return build_id_in_notes(buf, elf_read_some(&e->in, offset, buf, MIN(size, sizeof(buf))),
-				 id);
+	while (elf_notes_next(&notes, &n)) {
+		if (elf_note_is(&n, NT_GNU_BUILD_ID, "GNU") && n.desc_len <= BUILD_ID_MAX) {
+			memcpy(id, n.desc, n.desc_len);
+			return n.desc_len;
+		}
+	}
+	return 0;
 }
 
 static size_t build_id_in_sections(const struct elf *e, uint8_t id[BUILD_ID_MAX])
@@ -238,7 +225,8 @@ static size_t build_id_in_sections(const struct elf *e, uint8_t id[BUILD_ID_MAX]
 
 	for (uint32_t i = 1; i < e->section_count && !len; i++)
 		if (e->section[i].sh_type == SHT_NOTE)
-			len = build_id_at(e, e->section[i].sh_offset, e->section[i].sh_size, id);
+			len = build_id_at(e, e->section[i].sh_offset, e->section[i].sh_size,
+					  e->section[i].sh_addralign, id);
 	return len;
 }
 
@@ -259,7 +247,7 @@ static size_t build_id_in_segments(const struct elf *e, uint8_t id[BUILD_ID_MAX]
 
 	for (uint32_t i = 0; i < MIN(e->header.e_phnum, SEGMENTS_MAX) && !len; i++)
 		if (read_segment(e, i, &ph) && ph.p_type == PT_NOTE)
-			len = build_id_at(e, ph.p_offset, ph.p_filesz, id);
+			len = build_id_at(e, ph.p_offset, ph.p_filesz, ph.p_align, id);
 	return len;
 }
 
