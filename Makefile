@@ -58,7 +58,7 @@ CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
 HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ)) sampler/cpu/tick.o sampler/cpu/carrier.o
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
-	   $(addprefix shim/,settings.o pattern.o real/lookup.o life/filter.o)
+	   $(addprefix shim/,settings.o pattern.o real/lookup.o real/real.o life/filter.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -118,7 +118,7 @@ $(1)/profile.pb-c.o: $(PB).h $(1)/flags Makefile
 		$$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
 
 $(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
-	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
+	$$(call say,LINK)$(2) $$(LINK) $$(WRAP) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@
@@ -126,8 +126,11 @@ $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 
 $(1)/unit/%: $(1)/test/unit/%.o $(HELP_OBJ:%=$(1)/%) $(1)/libpprofshim-core.a | need
 	@mkdir -p $$(@D)
-	$$(call say,LINK)$(2) $(sanitizer) -pthread -o $$@ $$(filter %.o,$$^) -Wl,--start-group \
+	$$(call say,LINK)$(2) $(sanitizer) -pthread $$(WRAP) -o $$@ $$(filter %.o,$$^) -Wl,--start-group \
 		$(1)/libpprofshim-core.a $(BOUND) -Wl,--end-group -lcheck -lsubunit -lm -lrt -ldl
+
+# It hides functions of this libc from the code that looks for them.
+$(1)/unit/shim/test_real: WRAP = -Wl,--wrap=lookup_next
 
 $(1)/flags: FORCE
 	@mkdir -p $$(@D)

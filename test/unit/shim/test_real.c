@@ -1,27 +1,29 @@
 /* The functions behind ours, where threads are a library of their own (glibc before 2.34). */
+#include "shim/real/real.h"
+
 #include <check.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "sampler/base/cc.h"
 #include "shim/real/lookup.h"
 
 static bool threads_are_loaded;
 
-static void *lookup_in_old_libc(const char *name)
+/* In the place of lookup_next() for whoever calls it (ld --wrap): what such a libc has. */
+void *__wrap_lookup_next(const char *name);
+void *__real_lookup_next(const char *name);
+
+void *__wrap_lookup_next(const char *name)
 {
 	static const char *const late[] = { "pthread_create", "pthread_cancel", "pthread_sigmask",
 					    "thrd_exit", "dlclose" };
 
-	for (size_t i = 0; !threads_are_loaded && i < sizeof(late) / sizeof(late[0]); i++)
+	for (size_t i = 0; !threads_are_loaded && i < ARRAY_SIZE(late); i++)
 		if (strcmp(name, late[i]) == 0)
 			return NULL;
-	return lookup_next(name);
+	return __real_lookup_next(name);
 }
-
-/* The table as it is, and what it finds as if this libc were that one. */
-#define lookup_next lookup_in_old_libc
-#include "shim/real/real.c"
-#undef lookup_next
 
 static void *give_back(void *arg)
 {
