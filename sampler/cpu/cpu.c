@@ -21,6 +21,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/cpu/account.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
@@ -74,18 +75,6 @@ bool cpu_is_sampling(void)
 
 /* ---- samples */
 
-static void add_to(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns,
-		   bool newborn)
-{
-	struct stack *s = stack_table_add(&p->stacks, pc, depth, modules_generation());
-
-	if (!s)
-		return;
-	s->value[CPU_VALUE_NS] += ns;
-	s->value[CPU_VALUE_NEWBORN_NS] += newborn ? ns : 0;
-	p->sampled_ns += ns;
-}
-
 /* A stack deeper than the copy: copy more of this thread's from now on. */
 static void learn_from_walk(struct thread *t, const struct capture *c, const struct walk *w)
 {
@@ -131,7 +120,7 @@ static void take_capture(const struct capture *c)
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
-		add_to(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->newborn);
+		account_add(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->newborn);
 }
 
 /* Returns when to drain again: the sooner, the fuller the ring was. */
@@ -302,17 +291,6 @@ static struct cpu_profile *new_profile(int hz)
 	return p;
 }
 
-static void start_clocks(struct cpu_profile *p)
-{
-	p->start_ns = sys_now_ns();
-	p->start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
-	p->process_cpu_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-	p->lost_ns = tick_lost_ns();
-	p->newborn_ns = roster_newborn_ns();
-	p->generation = modules_generation();
-}
-
 /* NULL, or why there is no sampler. */
 static const char *ready_sampler(int hz)
 {
@@ -335,7 +313,7 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why)
 			sys_unmap(p, sizeof(*p));
 		return NULL;
 	}
-	start_clocks(p);
+	account_begin(p);
 	p->next = cpu.profiles;
 	cpu.profiles = p;
 	set_rate(highest_hz());
@@ -354,89 +332,10 @@ static bool unlink_profile(struct cpu_profile *p)
 	return true;
 }
 
-static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
-{
-	if (ns > 0)
-		add_to(p, &frame, 1, ns, false);
-}
-
-/*
- * CPU time that no tick stands for: threads that block the signal, that got no
- * timer, or that ended before they were seen.  The process's clock, less ours,
- * less what was sampled.  A sampled thread may be off by a part of a period
- * either way, so less than one part in a hundred is noise and not shown.
- */
-static int64_t unsampled_ns(const struct cpu_profile *p)
-{
-	int64_t used = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID) - p->process_cpu_ns;
-	int64_t ours = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - p->listener_cpu_ns;
-	int64_t left = used - ours - p->sampled_ns;
-
-	return left > (used - ours) / 100 && left >= 2 * p->period_ns ? left : 0;
-}
-
-/* Go's relation between the two values: samples times period is CPU time. */
-static void count_samples(struct cpu_profile *p)
-{
-	for (size_t i = 0; i < p->stacks.count; i++) {
-		struct stack *s = p->stacks.list[i];
-		int64_t n = (s->value[CPU_VALUE_NS] + p->period_ns / 2) / p->period_ns;
-
-		s->value[CPU_VALUE_SAMPLES] = s->value[CPU_VALUE_NS] ? MAX(n, 1) : 0;
-	}
-}
-
-static int64_t newborn_sampled_ns(const struct cpu_profile *p)
-{
-	int64_t sum = 0;
-
-	for (size_t i = 0; i < p->stacks.count; i++)
-		sum += p->stacks.list[i]->value[CPU_VALUE_NEWBORN_NS];
-	return sum;
-}
-
-static int64_t scaled(int64_t n, int64_t by, int64_t over)
-{
-	return (int64_t)((__int128)n * by / over);
-}
-
-/* Enough ticks to speak for the threads that had none. */
-#define NEWBORN_TICKS_MIN 30
-
-/*
- * Threads shorter than the scheduler's tick are met by one only now and then, and
- * when processors are short they start right behind a tick, so that fewer are met
- * than there are.  What all of them used is known from their clocks: what the ticks
- * saw of them is scaled to that, as a survey is weighted to a known population.
- */
-static void weigh_newborn(struct cpu_profile *p)
-{
-	int64_t used = roster_newborn_ns() - p->newborn_ns, seen = newborn_sampled_ns(p);
-
-	if (seen < NEWBORN_TICKS_MIN * p->period_ns || used <= 0)
-		return;
-	for (size_t i = 0; i < p->stacks.count; i++) {
-		int64_t *value = p->stacks.list[i]->value;
-		int64_t more = scaled(value[CPU_VALUE_NEWBORN_NS], used - seen, seen);
-
-		value[CPU_VALUE_NS] += more;
-		p->sampled_ns += more;
-	}
-}
-
-static void account(struct cpu_profile *p)
-{
-	weigh_newborn(p);
-	add_pseudo(p, PSEUDO_LOST, tick_lost_ns() - p->lost_ns);
-	add_pseudo(p, PSEUDO_UNSAMPLED, unsampled_ns(p));
-	count_samples(p);
-}
-
 void cpu_profile_stop(struct cpu_profile *p)
 {
 	drain_ticks();
-	p->duration_ns = sys_now_ns() - p->start_ns;
-	account(p);
+	account_end(p);
 	if (!unlink_profile(p))
 		return;
 	if (cpu.profiles)

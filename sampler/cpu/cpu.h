@@ -15,33 +15,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "sampler/unwind/stacks.h"
+#include "sampler/cpu/account.h"
 #include "sampler/unwind/walk.h"
 
 #define CPU_HZ_MIN 1
 #define CPU_HZ_MAX 1000
-
-/* value[] of the stacks of a CPU profile. */
-enum cpu_value {
-	CPU_VALUE_SAMPLES,
-	CPU_VALUE_NS,
-	CPU_VALUE_NEWBORN_NS, /* the part of it from threads born meanwhile; not shown */
-};
-
-struct cpu_profile {
-	struct stack_table stacks;
-	int hz;
-	int64_t period_ns;
-	int64_t start_ns; /* CLOCK_MONOTONIC */
-	int64_t start_epoch_ns;
-	int64_t duration_ns; /* filled in by cpu_profile_stop() */
-	uint32_t generation; /* of the module table when it began */
-	struct cpu_profile *next;
-	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
-	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
-	int64_t lost_ns;    /* tick_lost_ns() when it began */
-	int64_t newborn_ns; /* roster_newborn_ns() when it began */
-};
 
 /*
  * Starts a profile at `hz` (clamped to CPU_HZ_MIN..CPU_HZ_MAX).  Returns NULL
