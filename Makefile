@@ -118,7 +118,7 @@ $(1)/profile.pb-c.o: $(PB).h $(1)/flags Makefile
 		$$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
 
 $(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
-	$$(call say,LINK)$(2) $$(LINK) $$(WRAP) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
+	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@
