@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/number.h"
 
 /* Longest chunk size line, and all trailers together: nobody sends either to us. */
 #define FRAME_BYTES_MAX 1024
@@ -96,7 +97,7 @@ static enum body_result feed_data(struct body *b, struct arena *a, const char *b
 
 static enum chunk_state after_size_byte(struct body *b, char c)
 {
-	int digit = http_hex_digit(c);
+	int digit = number_digit(c);
 
 	if (digit >= 0 && b->left <= UINT32_MAX) {
 		b->left = b->left * 16 + (uint64_t)digit;

@@ -84,7 +84,4 @@ bool http_query_number(const struct http_request *r, const char *key, int64_t *v
  */
 size_t http_decode(struct http_slice in, bool plus, char *out, size_t size);
 
-/* The value of a hexadecimal digit, or -1. */
-int http_hex_digit(char c);
-
 #endif

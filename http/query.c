@@ -2,14 +2,7 @@
 #include <string.h>
 
 #include "http/parse.h"
-
-int http_hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+#include "sampler/base/number.h"
 
 /* The byte that %XX at `i` stands for, or -1. */
 static int percent_byte(struct http_slice in, size_t i)
@@ -18,8 +11,8 @@ static int percent_byte(struct http_slice in, size_t i)
 
 	if (in.len - i < 3 || in.at[i] != '%')
 		return -1;
-	high = http_hex_digit(in.at[i + 1]);
-	low = http_hex_digit(in.at[i + 2]);
+	high = number_digit(in.at[i + 1]);
+	low = number_digit(in.at[i + 2]);
 	return high < 0 || low < 0 || high + low == 0 ? -1 : high * 16 + low;
 }
 

@@ -9,6 +9,7 @@
 
 #include "http/handlers.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/number.h"
 #include "sampler/base/sort.h"
 #include "sampler/process/modules.h"
 #include "sampler/symbols/symbols.h"
@@ -29,7 +30,7 @@ struct lookup {
 
 static bool add_digit(uint64_t *n, char c, unsigned int base)
 {
-	int digit = http_hex_digit(c);
+	int digit = number_digit(c);
 
 	return digit >= 0 && (unsigned int)digit < base &&
 	       !__builtin_mul_overflow(*n, (uint64_t)base, n) &&

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/heap/heap.h"
@@ -31,17 +32,13 @@ static const char *find_set(char *const *environment, const char *name)
 
 static bool parse_number(const char *s, long lowest, long highest, long *out)
 {
-	long n = 0;
+	const char *end = s;
+	uint64_t n = number_take(&end, 10);
 
-	if (!*s)
+	if (end == s || *end || n < (uint64_t)lowest || n > (uint64_t)highest)
 		return false;
-	for (; *s >= '0' && *s <= '9'; s++) {
-		n = n * 10 + (*s - '0');
-		if (n > highest)
-			return false;
-	}
-	*out = n;
-	return *s == '\0' && n >= lowest;
+	*out = (long)n;
+	return true;
 }
 
 static bool complain(struct text *t, const char *name, const char *value, const char *wanted)

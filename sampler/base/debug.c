@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "sampler/arch/arch.h"
+#include "sampler/base/number.h"
 #include "sampler/base/text.h"
 
 struct debug_event debug_events[DEBUG_EVENTS];
@@ -44,10 +45,8 @@ void debug_failed(const char *condition, const char *file, int line)
 
 static long number_at(const char *at)
 {
-	long n = 0;
+	long n = (long)number_take(&at, 10);
 
-	for (; *at >= '0' && *at <= '9'; at++)
-		n = n * 10 + *at - '0';
 	return *at == '+' ? -n : n;
 }
 

@@ -19,6 +19,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/account.h"
@@ -173,15 +174,13 @@ static bool has_room(void)
 {
 	struct rlimit limit;
 	char statm[128];
-	uint64_t pages = 0;
+	const char *pages = statm; /* comes first */
 
 	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
 	    limit.rlim_cur == RLIM_INFINITY ||
 	    sys_read_file("/proc/self/statm", statm, sizeof(statm)) <= 0)
 		return true;
-	for (const char *p = statm; *p >= '0' && *p <= '9'; p++)
-		pages = pages * 10 + (uint64_t)(*p - '0');
-	return limit.rlim_cur > pages * PAGE_BYTES + ROOM_BYTES;
+	return limit.rlim_cur > number_take(&pages, 10) * PAGE_BYTES + ROOM_BYTES;
 }
 
 static bool ring_is_used(void)

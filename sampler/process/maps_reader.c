@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 
 static bool fill(struct maps_reader *r)
@@ -31,19 +32,7 @@ static bool read_line(struct maps_reader *r)
 	return false;
 }
 
-static char *parse_hex(char *s, uint64_t *n)
-{
-	for (*n = 0;; s++) {
-		if (*s >= '0' && *s <= '9')
-			*n = *n << 4 | (uint64_t)(*s - '0');
-		else if (*s >= 'a' && *s <= 'f')
-			*n = *n << 4 | (uint64_t)(*s - 'a' + 10);
-		else
-			return s;
-	}
-}
-
-static char *skip_word(char *s)
+static const char *skip_word(const char *s)
 {
 	while (*s && *s != ' ')
 		s++;
@@ -55,17 +44,19 @@ static char *skip_word(char *s)
 /* "start-limit perms offset device inode   path" */
 static bool parse_line(char *line, struct maps_line *m)
 {
-	char *s = parse_hex(line, &m->start);
+	const char *s = line;
 
+	m->start = number_take(&s, 16);
 	if (*s++ != '-')
 		return false;
-	s = parse_hex(s, &m->limit);
+	m->limit = number_take(&s, 16);
 	if (s[0] != ' ' || strlen(s) < 6)
 		return false;
 	m->writable = s[2] == 'w';
 	m->executable = s[3] == 'x';
-	s = parse_hex(s + 6, &m->offset);
-	m->path = skip_word(skip_word(skip_word(s)));
+	s += 6;
+	m->offset = number_take(&s, 16);
+	m->path = line + (skip_word(skip_word(skip_word(s))) - line);
 	return m->start < m->limit;
 }
 

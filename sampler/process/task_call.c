@@ -3,29 +3,18 @@
 #include <errno.h>
 #include <string.h>
 
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 
 /* ---- parsers */
-
-static int digit_of(char c, unsigned base)
-{
-	int d = -1;
-
-	if (c >= '0' && c <= '9')
-		d = c - '0';
-	else if (c >= 'a' && c <= 'f')
-		d = c - 'a' + 10;
-	return d >= 0 && d < (int)base ? d : -1;
-}
 
 /* Digits at *text; false when there is none. */
 static bool take_digits(const char **text, unsigned base, uint64_t *out)
 {
 	const char *first = *text;
 
-	for (*out = 0; digit_of(**text, base) >= 0; (*text)++)
-		*out = *out * base + (uint64_t)digit_of(**text, base);
+	*out = number_take(text, base);
 	return *text != first;
 }
 

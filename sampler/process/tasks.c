@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sampler/base/number.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
@@ -15,20 +16,12 @@ struct task_entry {
 	char name[];
 };
 
-static int parse_tid(const char *name)
-{
-	int tid = 0;
-
-	for (; *name >= '0' && *name <= '9'; name++)
-		tid = tid * 10 + (*name - '0');
-	return tid;
-}
-
 static void visit_entries(const char *entries, long len, void (*fn)(int tid, void *arg), void *arg)
 {
 	for (long at = 0; at < len;) {
 		const struct task_entry *e = (const struct task_entry *)(entries + at);
-		int tid = parse_tid(e->name);
+		const char *name = e->name;
+		int tid = (int)number_take(&name, 10);
 
 		if (tid)
 			fn(tid, arg);
@@ -64,20 +57,16 @@ uint64_t tasks_count(void)
 	return count ? count - 1 : 0;
 }
 
-static uint64_t parse_hex_after(const char *text, const char *name)
+/* "Name:", tabs, and the number that is asked for. */
+static uint64_t number_after(const char *text, const char *name, unsigned base)
 {
 	const char *at = strstr(text, name);
-	uint64_t n = 0;
 
-	for (at = at ? at + strlen(name) : ""; *at; at++) {
-		if (*at >= '0' && *at <= '9')
-			n = n << 4 | (uint64_t)(*at - '0');
-		else if (*at >= 'a' && *at <= 'f')
-			n = n << 4 | (uint64_t)(*at - 'a' + 10);
-		else if (*at != '\t' && *at != ' ')
-			break;
-	}
-	return n;
+	if (!at)
+		return 0;
+	for (at += strlen(name); *at == '\t' || *at == ' ';)
+		at++;
+	return number_take(&at, base);
 }
 
 bool task_blocks_signal(int tid, int signal)
@@ -90,6 +79,6 @@ bool task_blocks_signal(int tid, int signal)
 	text_str(&t, "/status");
 	if (sys_read_file(path, status, sizeof(status)) <= 0)
 		return false;
-	sandbox_check(parse_hex_after(status, "Seccomp_filters:"));
-	return parse_hex_after(status, "SigBlk:") & 1ULL << (signal - 1);
+	sandbox_check(number_after(status, "Seccomp_filters:", 10));
+	return number_after(status, "SigBlk:", 16) & 1ULL << (signal - 1);
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 
@@ -47,7 +48,6 @@ static int parent_of(int pid)
 {
 	char path[64], stat[512];
 	const char *p;
-	int parent = 0;
 
 	proc_path(path, sizeof(path), pid, "/stat");
 	if (sys_read_file(path, stat, sizeof(stat)) <= 0)
@@ -55,9 +55,8 @@ static int parent_of(int pid)
 	p = strrchr(stat, ')');
 	if (!p || strlen(p) < 5)
 		return 0;
-	for (p += 4; *p >= '0' && *p <= '9'; p++)
-		parent = parent * 10 + (*p - '0');
-	return parent;
+	p += 4;
+	return (int)number_take(&p, 10);
 }
 
 bool ancestor_has_us(void)
