@@ -202,8 +202,21 @@ TEST_TIMEOUT=1 BUILD="$work/tests" .ci/tests.sh "$work/hang.sh" >"$work/out" 2>&
 ok $((!$?)) 'a test that hangs has failed'
 grep -q 'stopped after [0-9]* s' "$work/out"
 ok $? "and is stopped ($(cat "$work/out"))"
+make -s "${BUILD:-build}/unit/base/test_text" >"$work/log" 2>&1 &&
+	nm "${BUILD:-build}/unit/base/test_text" | grep -q be_patient
+ok $? "a unit test has the limits of test/unit/base/patience.c ($(tail -n 3 "$work/log"))"
+cat >"$work/limits.c" <<-'END'
+	#include <stdio.h>
+	#include <stdlib.h>
+	int main(void)
+	{
+		return atof(getenv("CK_DEFAULT_TIMEOUT")) < 60 || atof(getenv("CK_TIMEOUT_MULTIPLIER")) < 1;
+	}
+END
+gcc -D_GNU_SOURCE -o "$work/limits" "$work/limits.c" test/unit/base/patience.c && "$work/limits"
+ok $? 'which are minutes, and never less on a busy machine'
 ! grep -rqF tcase_set_timeout test/unit
-ok $? "unit tests leave limits to test/unit/patience.c ($(grep -rl tcase_set_timeout test/unit))"
+ok $? "no unit test has a limit of its own ($(grep -rl tcase_set_timeout test/unit))"
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
