@@ -102,7 +102,7 @@ void wait_spin_begin(struct lock_wait *w)
 	w->start_ns = monotonic_ns();
 	w->now_ns = w->start_ns;
 	if (is_exact(&block) || is_exact(&mutex))
-		w->now_ns += BRIEF_NS; /* no look */
+		w->now_ns += BRIEF_NS; /* no spin */
 	else
 		draw_early(w);
 }

@@ -37,10 +37,10 @@ struct lock_wait {
 };
 
 /*
- * Before the real wait: whether the lock is left in the next 0.3 us.  The time of a
- * futex call that finds it free after all; and nothing that other threads read is
- * written, which would cost them more than such a wait takes.  No looks are taken
- * while everything is recorded.
+ * Before the real wait the hook spins for 0.3 us: about what a futex call takes that finds
+ * the lock free after all.  Until then it writes nothing that other threads read, which
+ * would cost them more than such a wait takes.  While everything is recorded
+ * wait_spin() says no at once.
  *
  *	wait_spin_begin(&w);
  *	while (wait_spin(&w))
@@ -53,10 +53,10 @@ struct lock_wait {
 void wait_spin_begin(struct lock_wait *w);
 bool wait_spin(struct lock_wait *w);
 
-/* It was ours at the last look.  No unlock is charged with it (mutex_waits_brief). */
+/* The lock was taken while spinning.  No unlock is charged with it (mutex_waits_brief). */
 void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
 
-/* As wait_begin(), since the first look. */
+/* Spinning was in vain: as wait_begin(), from the moment of wait_spin_begin(). */
 void wait_block_begin(struct lock_wait *w, const void *lock);
 
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */

@@ -6,7 +6,7 @@ static bool has_waited(int err)
 	return err == thrd_success || err == thrd_timedout;
 }
 
-static int look_for_a_while(mtx_t *m, struct lock_wait *w)
+static int spin_for_lock(mtx_t *m, struct lock_wait *w)
 {
 	int err = thrd_busy;
 
@@ -25,7 +25,7 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 
 	if (locks_stop_if_off())
 		return next_lock.mtx_lock(m);
-	err = look_for_a_while(m, &w);
+	err = spin_for_lock(m, &w);
 	if (err != thrd_busy) {
 		wait_spin_won(&w, PSEUDO_CALL_mtx_lock, CALLER());
 		return err;

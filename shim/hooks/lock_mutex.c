@@ -6,7 +6,7 @@
  * If not, the real trylock: it does what the real lock would do at once, for every
  * kind of mutex, and only EBUSY means that somebody else has it.  (EBUSY is also
  * what an error-checking mutex of the caller's own says; then the real lock says
- * EDEADLK, and that was no wait.)  Then a few more looks, see contention.h, and
+ * EDEADLK, and that was no wait.)  Then it spins for 0.3 us, see contention.h, and
  * the one real call, timed.
  */
 #include "shim/hooks/locks.h"
@@ -18,7 +18,7 @@ static bool has_waited(int err)
 }
 
 /* What the try-lock said, EBUSY for as long as somebody else has it. */
-static int look_for_a_while(pthread_mutex_t *m, struct lock_wait *w)
+static int spin_for_lock(pthread_mutex_t *m, struct lock_wait *w)
 {
 	int err = EBUSY;
 
@@ -37,7 +37,7 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 
 	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_lock(m);
-	err = look_for_a_while(m, &w);
+	err = spin_for_lock(m, &w);
 	if (err != EBUSY) {
 		wait_spin_won(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
 		return err;
