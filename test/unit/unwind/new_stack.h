@@ -3,7 +3,9 @@
 #define TEST_NEW_STACK_H
 
 #include <check.h>
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
@@ -22,14 +24,25 @@ SITE_TABLE(table, 32UL << 20, COUNTER_HEAP_STACK_TABLE_FULL, COUNTER_HEAP_STACKS
 static int wake_fd;
 static volatile long keep_frame;
 
-/* The test's own thread is the listener: signals are blocked, as there. */
+static inline void *end_at_once(void *unused)
+{
+	return unused;
+}
+
+/*
+ * The test's own thread is the listener: signals are blocked, as there.  The first
+ * pthread_create of a process, which unblocks libc's own, must come before.
+ */
 static void become_listener(void)
 {
 	sigset_t all;
+	pthread_t first;
 
+	pthread_create(&first, NULL, end_at_once, NULL);
+	pthread_join(first, NULL);
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
-	own_stack_set_main(environ); /* near the top, as argv is */
+	own_stack_set_main(program_invocation_name); /* near the top, as argv is */
 	modules_init();
 	code_refresh();
 	wake_fd = wake_open();
