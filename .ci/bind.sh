@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copies libunwind, zlib, protobuf-c and libiberty and binds what they import to
 # us: every function that none of them defines is renamed to pprofshim_lib_NAME,
-# except a short list of pure ones.  sampler/process/library.c implements those that are
+# except a short list of pure ones.  sampler/process/linked_libc.c implements those that are
 # really used; any other fails to link.  So nothing in them can reach the
 # target's allocator, files, locks or loader, and nothing new can when one of
 # them is updated.

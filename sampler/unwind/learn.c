@@ -17,7 +17,7 @@
 #include "sampler/arch/decode.h"
 #include "sampler/arch/unwinder.h"
 #include "sampler/base/cc.h"
-#include "sampler/process/library.h"
+#include "sampler/process/linked_libc.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/peek.h"
 

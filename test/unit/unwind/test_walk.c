@@ -24,7 +24,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
-#include "sampler/process/library.h"
+#include "sampler/process/linked_libc.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/walk.h"

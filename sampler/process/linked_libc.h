@@ -1,17 +1,17 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
- * The ground under libunwind, zlib, protobuf-c and libiberty.  When they are
- * linked in, every libc function they import is renamed to pprofshim_lib_NAME
+ * The libc of the libraries inside: libunwind, zlib, protobuf-c and libiberty.  When
+ * they are linked in, every libc function they import is renamed to pprofshim_lib_NAME
  * (.ci/bind.sh), save for a few that only touch the bytes they are given
- * (memcpy, strlen).  library.c implements those names: memory comes from an
+ * (memcpy, strlen).  linked_libc.c implements those names: memory comes from an
  * arena, files and pipes cannot be opened, the loader is not asked, locks do
  * nothing because one thread uses these libraries, and abort() comes back here
  * instead of ending the target.
  *
  * Context: listener (one thread; there is no lock).
  */
-#ifndef SAMPLER_PROCESS_LIBRARY_H
-#define SAMPLER_PROCESS_LIBRARY_H
+#ifndef SAMPLER_PROCESS_LINKED_LIBC_H
+#define SAMPLER_PROCESS_LINKED_LIBC_H
 
 #include "sampler/base/arena.h"
 

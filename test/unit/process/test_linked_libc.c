@@ -6,7 +6,7 @@
 
 #include "sampler/base/arena.h"
 #include "sampler/base/counters.h"
-#include "sampler/process/library.h"
+#include "sampler/process/linked_libc.h"
 
 /* What the libraries' imports are renamed to. */
 void *pprofshim_lib_malloc(size_t bytes);
@@ -224,8 +224,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("library");
-	TCase *t = tcase_create("library");
+	Suite *s = suite_create("linked_libc");
+	TCase *t = tcase_create("linked_libc");
 	SRunner *r = srunner_create(s);
 	int failed;
 

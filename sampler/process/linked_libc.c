@@ -1,10 +1,10 @@
 /*
  * What libunwind, zlib, protobuf-c and libiberty see as libc.  Nothing here
- * reaches the target: see library.h.  Each function keeps the contract of its
+ * reaches the target: see linked_libc.h.  Each function keeps the contract of its
  * namesake, with the outcome "refused" where the real one would touch a file,
  * a lock or the loader.
  */
-#include "sampler/process/library.h"
+#include "sampler/process/linked_libc.h"
 
 #include <errno.h>
 #include <limits.h>
