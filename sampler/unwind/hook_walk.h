@@ -2,6 +2,10 @@
 /*
  * A thread walks its own stack, by rows that are known already.
  *
+ * It is not walk.h, because a hook may do less and is in more of a hurry: it reads its
+ * stack where it lies, and not a copy; asks for rows that exist, and not libunwind for new
+ * ones; and has no other registers than SP and BP, so that a signal frame is its end.
+ *
  * Context: hook.
  */
 #ifndef SAMPLER_UNWIND_HOOK_WALK_H

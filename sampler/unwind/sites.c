@@ -13,17 +13,6 @@
  */
 #define UNRESOLVED_MAX 65536
 
-static uint64_t hash_of(const uint64_t *pc, uint32_t depth, uint32_t generation)
-{
-	uint64_t h = depth ^ (uint64_t)generation << 32;
-
-	for (uint32_t i = 0; i < depth; i++) {
-		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15ULL;
-		h ^= h >> 29;
-	}
-	return h;
-}
-
 static bool is_same(const struct site *s, uint64_t hash, const uint64_t *pc, uint32_t depth,
 		    uint32_t generation)
 {
@@ -69,7 +58,7 @@ static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const u
 static struct site *find_or_add(struct site_table *t, const uint64_t *pc, uint32_t depth,
 				uint32_t generation)
 {
-	uint64_t hash = hash_of(pc, depth, generation);
+	uint64_t hash = stack_hash(pc, depth, generation);
 	struct site *_Atomic *list = &t->bucket[hash % SITE_BUCKETS];
 	struct site *s = find_site(list, hash, pc, depth, generation);
 

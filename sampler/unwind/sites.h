@@ -4,6 +4,10 @@
  * Each profile that is always on has a table of them.  Records are added by
  * hooks, never removed, and their totals only grow, as delta scrapers demand
  * (docs/PROTOCOLS.md, "Sites").
+ *
+ * It is not stacks.h, because any number of hooks add at the same time and remember
+ * where a record is (a block has its site): no lock, no record that moves or goes.  A
+ * stack table has one writer, grows and ends with its profile; reports copy sites into one.
  */
 #ifndef SAMPLER_UNWIND_SITES_H
 #define SAMPLER_UNWIND_SITES_H

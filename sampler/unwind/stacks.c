@@ -55,18 +55,6 @@ uint64_t pseudo_frame_address(uint64_t id)
 	return id < PSEUDO_COUNT ? pseudo_addresses[id] : 0;
 }
 
-/* One multiplication a frame; the shift brings high bits down to where buckets are chosen. */
-static uint64_t hash_stack(const uint64_t *pc, uint32_t depth, uint32_t generation)
-{
-	uint64_t h = ((uint64_t)generation << 32 | depth) * 0x9e3779b97f4a7c15;
-
-	for (uint32_t i = 0; i < depth; i++) {
-		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15;
-		h ^= h >> 29;
-	}
-	return h;
-}
-
 static struct stack **bucket_of(const struct stack_table *t, uint64_t hash)
 {
 	return &t->bucket[hash & (t->bucket_count - 1)];
@@ -107,7 +95,7 @@ static struct stack *new_stack(struct stack_table *t, uint64_t hash, const uint6
 /* Makes [other stacks] and lays it into the slot that holds it in reserve. */
 static bool reserve_other(struct stack_table *t)
 {
-	struct stack *s = new_stack(t, hash_stack(other_pc, 1, 0), other_pc, 1, 0);
+	struct stack *s = new_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0);
 
 	if (!s)
 		return false;
@@ -186,7 +174,7 @@ static struct stack *listed(struct stack_table *t, struct stack *s)
 COLD static struct stack *other_stacks(struct stack_table *t)
 {
 	counter_add(COUNTER_STACKS_DROPPED_TABLE_FULL, 1);
-	return listed(t, find_stack(t, hash_stack(other_pc, 1, 0), other_pc, 1, 0));
+	return listed(t, find_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0));
 }
 
 void stack_table_init(struct stack_table *t, size_t memory)
@@ -197,7 +185,7 @@ void stack_table_init(struct stack_table *t, size_t memory)
 struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
 			      uint32_t generation)
 {
-	uint64_t hash = hash_stack(pc, depth, generation);
+	uint64_t hash = stack_hash(pc, depth, generation);
 	struct stack *s;
 
 	if (UNLIKELY(!t->bucket) && !make_room(t))

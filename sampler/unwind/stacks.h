@@ -113,4 +113,16 @@ struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_
 
 void stack_table_release(struct stack_table *t);
 
+/* One multiplication a frame; the shift brings high bits down to where buckets are chosen. */
+static inline uint64_t stack_hash(const uint64_t *pc, uint32_t depth, uint32_t generation)
+{
+	uint64_t h = ((uint64_t)generation << 32 | depth) * 0x9e3779b97f4a7c15;
+
+	for (uint32_t i = 0; i < depth; i++) {
+		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15;
+		h ^= h >> 29;
+	}
+	return h;
+}
+
 #endif

@@ -17,10 +17,11 @@
 #include "sampler/unwind/hook_walk.h"
 #include "shim/life/child.h"
 #include "shim/life/life.h"
-#include "shim/real/lookup.h"
+#include "shim/real/next.h"
 
 /* X(name, return type, parameters, arguments) */
 #define FAMILY(X)                                                                                  \
+	X(free, void, (void *p), (p))                                                              \
 	X(malloc, void *, (size_t size), (size))                                                   \
 	X(calloc, void *, (size_t count, size_t size), (count, size))                              \
 	X(realloc, void *, (void *p, size_t size), (p, size))                                      \
@@ -30,52 +31,34 @@
 	X(valloc, void *, (size_t size), (size))                                                   \
 	X(pvalloc, void *, (size_t size), (size))
 
-/*
- * Each starts as a function that finds the real ones and then calls its own, so
- * that the fast path need not ask whether we are ready.  ld.so itself allocates
- * through us before any constructor has run.
- */
+/* See next.h.  ld.so itself allocates through us before any constructor has run. */
 static void find_all(void);
 
 #define X(name, type, parameters, arguments) static COLD type first_##name parameters;
 FAMILY(X)
 #undef X
 
-static COLD void first_free(void *p);
-
 /* In one cache line, all but the last: a target that is short of cache pays for one. */
 #define X(name, type, parameters, arguments) type(*name) parameters;
 static struct {
-	void (*free)(void *);
 	FAMILY(X)
 }
 #undef X
 #define X(name, type, parameters, arguments) .name = first_##name,
-next __attribute__((aligned(64))) = { .free = first_free, FAMILY(X) };
+next __attribute__((aligned(64))) = { FAMILY(X) };
 #undef X
 
 #define X(name, type, parameters, arguments)                                                       \
-	static COLD type first_##name parameters                                                   \
-	{                                                                                          \
-		find_all();                                                                        \
-		return next.name arguments;                                                        \
-	}
+	NEXT_FIRST(next, find_all, name, type, parameters, arguments)
 FAMILY(X)
 #undef X
-
-static COLD void first_free(void *p)
-{
-	find_all();
-	next.free(p);
-}
 
 static COLD void find_all(void)
 {
 	life_init(); /* a constructor may fork before ours has run */
-#define X(name, type, parameters, arguments) next.name = (type(*) parameters)lookup_next(#name);
+#define X(name, type, parameters, arguments) NEXT_FIND(next, name, type, parameters)
 	FAMILY(X)
 #undef X
-	next.free = (void (*)(void *))lookup_next("free");
 }
 
 static bool is_recorded(void)

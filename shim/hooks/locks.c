@@ -5,7 +5,7 @@
 
 #include "sampler/base/debug.h"
 #include "shim/life/life.h"
-#include "shim/real/late.h"
+#include "shim/real/next.h"
 
 unsigned locks_on; /* for none, before the constructor has read the settings */
 
@@ -19,10 +19,6 @@ static int locks_no_semaphore(void)
 	return -1;
 }
 
-/*
- * Each starts as a function that finds the real ones and then calls its own, so
- * that nobody need ask whether we are ready.
- */
 #define X(name, type, parameters, ...) static COLD type first_##name parameters;
 LOCK_FUNCTIONS(X)
 #undef X
@@ -35,7 +31,7 @@ struct lock_functions next_lock = {
 
 static void find_all(void);
 
-#define X(...) LATE_MISSING(next_lock, find_all, __VA_ARGS__)
+#define X(...) NEXT_MISSING(next_lock, find_all, __VA_ARGS__)
 LOCK_FUNCTIONS(X)
 #undef X
 
@@ -49,18 +45,14 @@ LOCK_HELPERS(X)
 
 static void find_all(void)
 {
-#define X(name, type, parameters, ...) LATE_FIND(next_lock, name, type, parameters)
+#define X(name, type, parameters, ...) NEXT_FIND_LATE(next_lock, name, type, parameters)
 	LOCK_FUNCTIONS(X)
 	LOCK_HELPERS(X)
 #undef X
 }
 
 #define X(name, type, parameters, arguments, ...)                                                  \
-	static COLD type first_##name parameters                                                   \
-	{                                                                                          \
-		find_all();                                                                        \
-		return next_lock.name arguments;                                                   \
-	}
+	NEXT_FIRST(next_lock, find_all, name, type, parameters, arguments)
 LOCK_FUNCTIONS(X)
 #undef X
 
