@@ -143,7 +143,6 @@ static void *run_in_thread(void *arg)
 	tick_direct_to(&at.ring);
 	descend(j, j->depth - 4); /* this one, the thread's start and the two below it */
 	tick_direct_to(NULL);
-	thread_end(at.thread);
 	thread_recycle(at.thread);
 	return NULL;
 }

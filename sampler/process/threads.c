@@ -154,11 +154,6 @@ struct thread *thread_claim_once(int tid, uint32_t dump_id)
 	return claim_record(tid, dump_id);
 }
 
-void thread_end(struct thread *t)
-{
-	atomic_store_explicit(&t->state, THREAD_ENDED, memory_order_release);
-}
-
 void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
 {
 	uint32_t words = atomic_load_explicit(&words_used, memory_order_acquire);

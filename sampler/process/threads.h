@@ -91,9 +91,6 @@ struct thread *thread_claim_once(int tid, uint32_t dump_id);
  */
 struct thread *thread_twin(const struct thread *t);
 
-/* ENDED: the listener will recycle it.  Context: hook, listener. */
-void thread_end(struct thread *t);
-
 /* Calls fn for every record that is not FREE.  Context: listener. */
 void threads_each(void (*fn)(struct thread *t, void *arg), void *arg);
 

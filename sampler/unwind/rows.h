@@ -49,6 +49,7 @@ void rows_add(uint64_t pc, struct row row);
 /* Forgets every row of [start, limit): its module went.  Context: listener. */
 bool rows_forget(uint64_t start, uint64_t limit);
 
+/* Rows in the table.  Context: tests. */
 uint32_t rows_count(void);
 
 /* Forgets every row and gives the memory back; readers may be inside.  Context: listener. */
