@@ -10,6 +10,7 @@
 #include "http/routes.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/monotonic.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
@@ -30,12 +31,12 @@
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/stacks.h"
 #include "shim/hooks/locks.h"
+#include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
-#include "shim/life/child.h"
 #include "shim/life/last_thread.h"
-#include "shim/life/life.h"
 #include "shim/life/listener.h"
 #include "shim/life/probe.h"
+#include "shim/life/takeover.h"
 #include "shim/real/lookup.h"
 #include "shim/real/real.h"
 #include "shim/settings.h"
@@ -121,21 +122,12 @@ static void write_contention_state(struct text *t)
 	}
 }
 
-static void write_predecessor(struct text *t)
-{
-	if (!child_predecessor())
-		return;
-	text_str(t, "\nprocess: took over from process ");
-	text_i64(t, child_predecessor());
-	text_str(t, ", which ended");
-}
-
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
-	write_predecessor(t);
+	takeover_write(t);
 	write_cpu_state(t);
 	write_heap_state(t);
 	write_contention_state(t);
@@ -225,6 +217,13 @@ static const char *program_path(void)
 	return path ? path : "";
 }
 
+/* The listener serves in the place of another one. */
+static void on_ours(void)
+{
+	after_fork_becomes_ours();
+	locks_turn_on_again();
+}
+
 static void start_profiler(int argc, char **argv)
 {
 	static const struct http_service service = { .serve = routes_serve,
@@ -237,7 +236,8 @@ static void start_profiler(int argc, char **argv)
 	started_as_init(program_path());
 	find_called_functions();
 	last_thread_init();
-	child_init(locks_turn_on_again);
+	takeover_init(on_ours);
+	after_fork_enable();
 	births_turn_on();
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
@@ -321,7 +321,7 @@ static bool read_settings(char **environment)
 
 static bool check_fork_page(void)
 {
-	if (life_init() == 0)
+	if (process_state_init() == 0)
 		return true;
 	tell_user("the kernel cannot wipe a page on fork (Linux 4.14 or newer does)");
 	return false;

@@ -55,6 +55,21 @@ void pprofshim_sigreturn(void);
 ARCH_FUNCTION unsigned long thread_pointer(void);
 
 /*
+ * Writes a control block at `at`, which is zeroed, as far as compiled code reads one:
+ * where it is, and what the calling thread's says about guards of stacks and pointers.
+ */
+ARCH_FUNCTION void arch_init_control_block(void *at);
+
+/*
+ * clone(2) of a thread that calls fn(arg) on the stack that ends at `stack` (aligned
+ * to 16) and then ends.  `tid` is where the kernel keeps the thread's id while it
+ * lives, `control` its control block.  Returns the id, or -errno; the new thread
+ * never returns.
+ */
+long pprofshim_clone(unsigned long flags, void *stack, uint32_t *tid, void *control,
+		     void (*fn)(void *arg), void *arg);
+
+/*
  * A capture holds a thread's general registers in the kernel's order.
  *
  * ARCH_REGS         how many these are

@@ -145,5 +145,16 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_AHEAD_BYTES     16 /* the longest instruction has 15 */
 #define ARCH_SIGRETURN_BYTES 9
 #define ARCH_SIGRETURN_LAST  7
+/* The offsets of glibc's tcbhead_t, which gcc and all other libcs follow. */
+static inline void arch_init_control_block(void *at)
+{
+	uint64_t *to = at;
+	const uint64_t *from = (const uint64_t *)thread_pointer();
+
+	to[0] = (uint64_t)at; /* %fs:0x00, itself */
+	to[2] = (uint64_t)at; /* %fs:0x10, the thread */
+	to[5] = from[5];      /* %fs:0x28, guard of stacks */
+	to[6] = from[6];      /* %fs:0x30, guard of pointers */
+}
 
 #endif

@@ -8,6 +8,7 @@
 #ifndef SAMPLER_BASE_SYS_H
 #define SAMPLER_BASE_SYS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -51,6 +52,23 @@ static inline int sys_gettid(void)
 static inline int sys_getpid(void)
 {
 	return (int)sys_call3(SYS_getpid, 0, 0, 0);
+}
+
+/*
+ * Blocks every signal for the calling thread, so that no handler of the program runs
+ * (and forks) in the middle of what follows; and puts the mask back.
+ */
+static inline uint64_t sys_block_signals(void)
+{
+	uint64_t all = ~0ULL, before = 0;
+
+	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof(all));
+	return before;
+}
+
+static inline void sys_restore_signals(uint64_t before)
+{
+	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before));
 }
 
 /* Opens for reading only, never blocking on a FIFO, never a controlling terminal. */

@@ -79,7 +79,7 @@ static void note_kept(size_t bytes)
 	atomic_fetch_add_explicit(&kept_bytes, bytes, memory_order_relaxed);
 }
 
-void *sys_map_kept_apart(size_t bytes)
+static void *map_kept_apart(size_t bytes)
 {
 	void *p = map_area(bytes, true);
 
@@ -93,7 +93,7 @@ void *sys_map_kept(size_t bytes)
 	void *p = debug_refuses_map() ? NULL : shelf_take(bytes);
 
 	if (!p)
-		return sys_map_kept_apart(bytes);
+		return map_kept_apart(bytes);
 	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 	note_kept(bytes);
 	return p;
@@ -110,7 +110,7 @@ void sys_unmap_kept(void *p, size_t bytes)
 
 void *sys_map_wiped(size_t bytes)
 {
-	void *p = sys_map_kept_apart(bytes);
+	void *p = map_kept_apart(bytes);
 
 	if (p)
 		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_WIPEONFORK);

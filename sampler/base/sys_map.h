@@ -19,13 +19,12 @@ void sys_unmap(void *p, size_t bytes);
 
 /*
  * As sys_map(), but a forked child has it too: for tables that are whole at every
- * instruction, and that a child goes on with (life.h).
+ * instruction, and that a child goes on with (after_fork.h).
  */
 void *sys_map_kept(size_t bytes);
 void sys_unmap_kept(void *p, size_t bytes);
 
-/* As sys_map_kept(), in an area of its own; and one where a forked child finds zeroes. */
-void *sys_map_kept_apart(size_t bytes);
+/* As sys_map_kept(), where a forked child finds zeroes. */
 void *sys_map_wiped(size_t bytes);
 
 /* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */

@@ -307,7 +307,8 @@ void roster_close(void)
 
 bool roster_is_quiet(void)
 {
-	return atomic_load(&roster.hooks_inside) == 0;
+	/* below 0: a child, forked by a handler that had interrupted a hook, has left it too */
+	return atomic_load(&roster.hooks_inside) <= 0;
 }
 
 void roster_release(void)
@@ -361,14 +362,6 @@ struct roster_counts roster_count(void)
 
 /* ---- hooks */
 
-static bool i_block(int signal)
-{
-	uint64_t mask = 0;
-
-	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&mask, sizeof(mask));
-	return mask & 1ULL << (signal - 1);
-}
-
 /*
  * A thread that starts and the listener's scan may both have claimed a record for it.
  * The thread's own is kept, since its hooks stop that one's timer.  A scan that starts
@@ -385,7 +378,8 @@ static void end_twin(const struct thread *t)
 		arm_end(twin);
 }
 
-static void start_self(void)
+/* `blocked`: the mask that the thread will run with. */
+static void start_self(uint64_t blocked)
 {
 	struct thread *t = thread_claim(sys_gettid());
 
@@ -397,7 +391,7 @@ static void start_self(void)
 	end_twin(t);
 	take_known_stack(t);
 	thread_remember_self(t);
-	if (i_block(atomic_load(&roster.last_signal)))
+	if (blocked >> (atomic_load(&roster.last_signal) - 1) & 1)
 		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
 	else
 		arm_self(t, atomic_load(&roster.last_signal), period());
@@ -468,9 +462,12 @@ static bool while_set(const atomic_int *word, void (*fn)(void))
 	return does;
 }
 
-void roster_thread_starts(void)
+void roster_thread_starts(uint64_t blocked)
 {
-	while_set(&roster.accepting_signal, start_self);
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (atomic_load(&roster.accepting_signal) && !sandbox_is_noted())
+		start_self(blocked);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 
 void roster_thread_ends(void)

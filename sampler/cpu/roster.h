@@ -71,8 +71,11 @@ bool roster_is_open(void);
 /* Whether a thread may get a tick: of a profile, or of a dump.  Context: hook. */
 bool roster_may_tick(void);
 
-/* First and last act of a thread that the pthread_create hook wrapped.  Context: hook. */
-void roster_thread_starts(void);
+/*
+ * First and last act of a thread that the pthread_create hook wrapped, with all signals
+ * blocked; `blocked` is the mask that it will run with.  Context: hook.
+ */
+void roster_thread_starts(uint64_t blocked);
 void roster_thread_ends(void);
 
 /*

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "sampler/base/process_state.h"
 #include "sampler/process/threads.h"
 #include "sampler/unwind/capture.h"
 
@@ -75,7 +76,7 @@ void tick_handle(const siginfo_t *info, const void *ucontext)
 
 	atomic_fetch_add(&handlers_inside, 1);
 	r = atomic_load(&ring);
-	if (r)
+	if (r && process_is_ours()) /* a child has not what the ring points to */
 		capture(r, info, ucontext);
 	atomic_fetch_sub(&handlers_inside, 1);
 }

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
 
 /*
@@ -115,6 +116,8 @@ static int create_within_budget(struct thread *t, int signal)
 {
 	int err = -EAGAIN;
 
+	if (!process_is_ours())
+		return -EPERM; /* a child would get ticks for its parent's ring */
 	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
 		err = create_timer(t, signal);
 	if (err)

@@ -13,10 +13,11 @@
 #include <stdlib.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/heap/heap.h"
 #include "sampler/unwind/hook_walk.h"
-#include "shim/life/child.h"
-#include "shim/life/life.h"
+#include "shim/life/after_fork.h"
+#include "shim/life/takeover.h"
 #include "shim/real/next.h"
 
 /* X(name, return type, parameters, arguments) */
@@ -55,7 +56,7 @@ FAMILY(X)
 
 static COLD void find_all(void)
 {
-	life_init(); /* a constructor may fork before ours has run */
+	process_state_init(); /* a constructor may fork before ours has run */
 #define X(name, type, parameters, arguments) NEXT_FIND(next, name, type, parameters)
 	FAMILY(X)
 #undef X
@@ -63,7 +64,9 @@ static COLD void find_all(void)
 
 static bool is_recorded(void)
 {
-	return LIKELY(!life_is_child()) || child_records();
+	if (UNLIKELY(!process_is_ours()))
+		after_fork_enter();
+	return process_records_heap();
 }
 
 /* How much a dormant child allocates until it asks again whether it still is one. */
@@ -71,8 +74,9 @@ static bool is_recorded(void)
 
 static COLD NOINLINE bool begin_sample_in_child(size_t size)
 {
-	child_settle();
-	if (child_records())
+	after_fork_enter();
+	takeover_settle();
+	if (process_records_heap())
 		return heap_begin_sample(size);
 	heap_skip(DORMANT_BYTES);
 	return false;
@@ -80,7 +84,7 @@ static COLD NOINLINE bool begin_sample_in_child(size_t size)
 
 static bool begin_sample(size_t size)
 {
-	return UNLIKELY(life_is_child()) ? begin_sample_in_child(size) : heap_begin_sample(size);
+	return UNLIKELY(!process_is_ours()) ? begin_sample_in_child(size) : heap_begin_sample(size);
 }
 
 static void *recorded(void *p, size_t size, struct frame_regs caller)

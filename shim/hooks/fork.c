@@ -1,54 +1,58 @@
 /*
- * fork and daemon.  fork() is announced to child.c, which writes down who forked;
- * nothing else happens in either process.  A thread that could be ticked keeps
- * the signal pending meanwhile: with a large address space and a short period,
- * an older kernel would start the copy again at every tick and never end (H44).
+ * fork, daemon, and the ends of a process that a child of its is to hear of.
+ *
+ * In fork itself we do nothing: our thread is none of libc's, so libc takes no lock
+ * for it, and a child puts our state in order when a hook needs it (after_fork.h).
+ * Only a thread that could be ticked keeps the signal pending meanwhile: with a large
+ * address space and a short period, an older kernel would start the copy again at
+ * every tick and never end (H44).
  */
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
-#include "shim/life/child.h"
-#include "shim/life/life.h"
+#include "shim/life/after_fork.h"
+#include "shim/life/takeover.h"
 #include "shim/real/real.h"
 
-static uint64_t block_ticks(void)
-{
-	uint64_t mask = 1ULL << (carrier_signal() - 1), before = 0;
+static bool has_forked;
 
-	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&before, sizeof(mask));
-	return before;
-}
-
-static void restore_mask(uint64_t before)
-{
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof(before));
-}
-
+/* Blocked here and free before: what pthread_atfork's handlers do to the mask stays. */
 static COLD NOINLINE pid_t fork_sampled(void)
 {
-	uint64_t before = block_ticks();
-	pid_t pid = real()->fork();
+	uint64_t mask = 1ULL << (carrier_signal() - 1), before = 0;
+	pid_t pid;
 
-	restore_mask(before);
+	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&before, sizeof(mask));
+	pid = real()->fork();
+	if (!(before & mask))
+		sys_call4(SYS_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof(mask));
 	return pid;
 }
 
 static bool is_sampled(void)
 {
-	return UNLIKELY(roster_is_open()) && !life_is_child() && !life_is_borrowed() &&
-	       !sandbox_is_noted();
+	return UNLIKELY(roster_is_open()) && process_is_ours() && !process_is_borrowed();
+}
+
+/* A child has the last process that entered for its parent. */
+static void prepare(void)
+{
+	after_fork_enter();
+	has_forked = true;
 }
 
 EXPORT pid_t fork(void)
 {
 	if (sandbox_is_noted())
 		return real()->fork();
-	child_before_fork();
+	prepare();
 	return is_sampled() ? fork_sampled() : real()->fork();
 }
 
@@ -58,9 +62,34 @@ EXPORT int daemon(int nochdir, int noclose)
 	int err;
 
 	if (!sandbox_is_noted())
-		child_before_fork();
+		prepare();
 	err = real()->daemon(nochdir, noclose);
-	if (err == 0 && life_is_child())
-		child_succeed();
+	if (err == 0) {
+		after_fork_enter();
+		takeover_expect_end();
+	}
 	return err;
 }
+
+static void note_exit(void)
+{
+	if (has_forked)
+		takeover_note_exit();
+}
+
+/* X(name): no header declares what all of these are alike in. */
+#define EXITS(X)                                                                                   \
+	X(exit)                                                                                    \
+	X(_exit)                                                                                   \
+	X(_Exit)                                                                                   \
+	X(quick_exit)
+
+#define X(name)                                                                                    \
+	EXPORT __attribute__((noreturn)) void name(int status)                                     \
+	{                                                                                          \
+		note_exit();                                                                       \
+		real()->name(status);                                                              \
+		__builtin_unreachable();                                                           \
+	}
+EXITS(X)
+#undef X

@@ -7,9 +7,9 @@
 #include <signal.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/roster.h"
-#include "shim/life/life.h"
 #include "shim/real/real.h"
 
 static bool on_alternate_stack(void)
@@ -27,7 +27,7 @@ static COLD NOINLINE void jump_sampled(const jmp_buf env)
 
 static inline void prepare(const jmp_buf env)
 {
-	if (UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed())
+	if (UNLIKELY(roster_may_tick()) && process_is_ours() && !process_is_borrowed())
 		jump_sampled(env);
 }
 

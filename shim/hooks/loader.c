@@ -6,18 +6,19 @@
 #include <dlfcn.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/unload.h"
 #include "sampler/unwind/code.h"
-#include "shim/life/child.h"
-#include "shim/life/life.h"
+#include "shim/life/after_fork.h"
 #include "shim/real/real.h"
 
 EXPORT int dlclose(void *handle)
 {
 	int err;
 
-	if (life_is_child() && !child_records())
+	after_fork_enter();
+	if (!process_records_heap())
 		return real()->dlclose(handle);
 	unload_wait();
 	/* meanwhile another thread may load something else at the same address */

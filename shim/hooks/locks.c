@@ -4,14 +4,14 @@
 #include <stddef.h>
 
 #include "sampler/base/debug.h"
-#include "shim/life/life.h"
+#include "sampler/base/process_state.h"
 #include "shim/real/next.h"
 
 unsigned locks_on; /* for none, before the constructor has read the settings */
 
 unsigned locks_rwlock_unknown;
 
-static unsigned on_outside_children; /* what locks_on is while life_is_child() is false */
+static unsigned on_outside_children; /* what locks_on is while process_is_ours() */
 
 static int locks_no_semaphore(void)
 {
@@ -87,11 +87,11 @@ void locks_turn_on(unsigned what)
 
 bool locks_stop_if_off(void)
 {
-	if (!life_is_child())
+	if (process_is_ours())
 		return false;
 	set_on(0);
 	/* the listener may have turned them on between our question and our store: ask again */
-	if (!life_is_child())
+	if (process_is_ours())
 		locks_turn_on_again();
 	return true;
 }

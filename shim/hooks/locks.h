@@ -120,7 +120,7 @@ void locks_turn_on(unsigned what);
  */
 bool locks_stop_if_off(void);
 
-/* Switches it on as before: life_is_child() is false again.  Context: listener, hook. */
+/* Switches it on as before: process_is_ours() is true again.  Context: listener, hook. */
 void locks_turn_on_again(void);
 
 /*

@@ -13,11 +13,11 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/own_areas.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/process/maps_reader.h"
-#include "shim/life/life.h"
 #include "shim/real/real.h"
 
 #ifndef SYS_mlock2
@@ -165,7 +165,7 @@ EXPORT int mlockall(int flags)
 {
 	int err;
 
-	if (life_is_borrowed())
+	if (process_is_borrowed())
 		return real()->mlockall(flags);
 	err = lock(flags);
 	if (err == 0)
@@ -175,7 +175,7 @@ EXPORT int mlockall(int flags)
 
 EXPORT int munlockall(void)
 {
-	if (!life_is_borrowed())
+	if (!process_is_borrowed())
 		sys_note_locked(false);
 	return real()->munlockall();
 }

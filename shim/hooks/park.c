@@ -1,14 +1,14 @@
 /*
  * Calls that the kernel refuses to a process with several threads, or that
  * change the privileges of the calling thread alone: our thread is out of the
- * way first (child_park()).  prctl is in sandbox.c.
+ * way first (listener_pause_begin()).  prctl is in sandbox.c.
  */
 #include "shim/hooks/park.h"
 
 #include <sched.h>
 
 #include "sampler/base/cc.h"
-#include "shim/life/child.h"
+#include "shim/life/takeover.h"
 #include "shim/real/real.h"
 
 #ifndef CLONE_NEWTIME
@@ -24,25 +24,33 @@ static bool needs_one_thread(int kind)
 void park_before_setns(int kind)
 {
 	if (needs_one_thread(kind))
-		child_park();
+		listener_pause_begin();
 }
 
 EXPORT int setns(int fd, int kind)
 {
+	int err;
+
 	park_before_setns(kind);
-	return real()->setns(fd, kind);
+	err = real()->setns(fd, kind);
+	listener_pause_end();
+	return err;
 }
 
 void park_before_unshare(int flags)
 {
 	if (flags & (CLONE_NEWUSER | CLONE_THREAD | CLONE_SIGHAND | CLONE_VM))
-		child_park();
+		listener_pause_begin();
 }
 
 EXPORT int unshare(int flags)
 {
+	int err;
+
 	park_before_unshare(flags);
-	return real()->unshare(flags);
+	err = real()->unshare(flags);
+	listener_pause_end();
+	return err;
 }
 
 /* In no header of libc's. */
@@ -50,6 +58,10 @@ int capset(void *header, const void *data);
 
 EXPORT int capset(void *header, const void *data)
 {
-	child_park();
-	return real()->capset(header, data);
+	int err;
+
+	listener_pause_begin();
+	err = real()->capset(header, data);
+	listener_pause_end();
+	return err;
 }

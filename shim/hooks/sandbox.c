@@ -10,14 +10,14 @@
 #include <sys/syscall.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "shim/hooks/park.h"
-#include "shim/life/child.h"
 #include "shim/life/filter.h"
-#include "shim/life/life.h"
 #include "shim/life/listener.h"
+#include "shim/life/takeover.h"
 #include "shim/real/real.h"
 
 /* Under a filter without rt_sigreturn a tick would be the last thing that happens. */
@@ -29,14 +29,14 @@ static void stop_ticks(void)
 
 static void filter_comes(bool for_all_threads, const struct sock_fprog *program)
 {
-	if (life_is_borrowed())
+	if (process_is_borrowed())
 		return;
 	if (!filter_lets_handlers_return(program))
 		stop_ticks();
 	if (for_all_threads)
 		listener_end();
 	else
-		child_unpark(); /* later it could not be */
+		listener_pause_end(); /* later it could not be */
 	sandbox_note();
 }
 
@@ -53,20 +53,23 @@ static void prctl_comes(int option, unsigned long mode, unsigned long filter)
 	if (UNLIKELY(option == PR_SET_SECCOMP))
 		filter_comes(false, mode == SECCOMP_MODE_FILTER ? (void *)filter : NULL);
 	else if (UNLIKELY(confines_thread(option)))
-		child_park();
+		listener_pause_begin();
 }
 
 EXPORT int prctl(int option, ...)
 {
 	unsigned long arg[4];
 	va_list list;
+	int err;
 
 	va_start(list, option);
 	for (int i = 0; i < 4; i++)
 		arg[i] = va_arg(list, unsigned long);
 	va_end(list);
 	prctl_comes(option, arg[0], arg[1]);
-	return real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
+	err = real()->prctl(option, arg[0], arg[1], arg[2], arg[3]);
+	listener_pause_end();
+	return err;
 }
 
 /* Called by syscall() in shim/arch before it makes seccomp(operation, flags, program). */
@@ -91,7 +94,7 @@ void pprofshim_before_confinement(long number, unsigned long first, unsigned lon
 	if (number == SYS_prctl)
 		prctl_comes((int)first, second, third);
 	else if (number == SYS_capset)
-		child_park();
+		listener_pause_begin();
 	else if (number == SYS_unshare)
 		park_before_unshare((int)first);
 	else if (number == SYS_setns)

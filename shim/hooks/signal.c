@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
-#include "shim/life/life.h"
 #include "shim/real/real.h"
 
 /*
@@ -27,7 +27,7 @@
  */
 static bool visit(int sig)
 {
-	return carrier_visit(life_is_borrowed() ? 0 : sig);
+	return carrier_visit(process_is_borrowed() ? 0 : sig);
 }
 
 /* ---- handlers on alternate stacks */
@@ -91,7 +91,7 @@ EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old
 		return 0;
 	}
 	err = set_action(sig, act, old);
-	if (err == 0 && is_go_runtime(sig, act) && !life_is_borrowed())
+	if (err == 0 && is_go_runtime(sig, act) && !process_is_borrowed())
 		carrier_use_alternate_stacks();
 	carrier_leave();
 	return err;
@@ -215,7 +215,7 @@ typedef int (*mask_function)(int how, const sigset_t *set, sigset_t *old);
 
 static bool is_sampled(void)
 {
-	return UNLIKELY(roster_may_tick()) && !life_is_child() && !life_is_borrowed();
+	return UNLIKELY(roster_may_tick()) && process_is_ours() && !process_is_borrowed();
 }
 
 static COLD NOINLINE int set_mask_sampled(mask_function fn, int how, const sigset_t *set,

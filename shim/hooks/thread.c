@@ -10,15 +10,18 @@
 #include <threads.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/heap/heap.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/hook_walk.h"
 #include "sampler/unwind/site_at.h"
-#include "shim/life/child.h"
+#include "shim/life/after_fork.h"
 #include "shim/life/last_thread.h"
-#include "shim/life/life.h"
+#include "shim/life/takeover.h"
 #include "shim/real/real.h"
 
 /* What a new thread is to do; taken here, freed by the thread itself. */
@@ -59,11 +62,35 @@ static void free_start(struct start *s)
 	atomic_store_explicit(&s->taken, false, memory_order_release);
 }
 
+/*
+ * A thread's first and last act.  Signals are blocked: a handler of the program that
+ * forked in here would go on in its child with what is the parent's.
+ */
+static void thread_begins(struct site *creator)
+{
+	uint64_t mask;
+
+	if (sandbox_is_noted())
+		return birth_begins(creator);
+	mask = sys_block_signals();
+	if (process_is_in_order())
+		birth_begins(creator);
+	if (process_is_ours())
+		roster_thread_starts(mask);
+	sys_restore_signals(mask);
+}
+
 static void thread_ends(void)
 {
+	uint64_t mask;
+
+	if (sandbox_is_noted())
+		return birth_ends();
+	mask = sys_block_signals();
 	birth_ends();
-	if (!life_is_child())
+	if (process_is_ours())
 		roster_thread_ends();
+	sys_restore_signals(mask);
 }
 
 /* The one frame of ours in a thread's stack; profiles leave it out. */
@@ -75,8 +102,7 @@ static OUR_FRAME void *run_thread(void *start)
 
 	own_stack_set_thread(given->stack_bytes, given->guard_bytes);
 	free_start(given);
-	birth_begins(creator);
-	roster_thread_starts();
+	thread_begins(creator);
 	result = s.fn(s.arg);
 	thread_ends();
 	return result;
@@ -120,24 +146,22 @@ static bool is_wanted(void)
 EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
 			  void *arg)
 {
-	if (life_is_child())
-		child_chance(&child_no_handler);
-	if (is_wanted() && (!life_is_child() || child_records()))
+	after_fork_enter();
+	if (UNLIKELY(!process_is_ours()) && takeover_is_to_look())
+		takeover_look(false);
+	if (is_wanted() && process_records_heap())
 		return create_wrapped(thread, attr, fn, arg, CALLER());
 	return real()->pthread_create(thread, attr, fn, arg);
 }
 
 /* In a child too, once its state is in order: later it might start a listener. */
-static bool is_ours(void)
-{
-	return !life_is_child() || child_records() || life_now() > LIFE_ENTERING;
-}
-
 static void note_end(void)
 {
+	after_fork_enter();
+	if (!process_is_in_order())
+		return;
 	thread_ends();
-	if (is_ours())
-		last_thread_note_exit();
+	last_thread_note_exit();
 }
 
 /* Called by syscall() in shim/arch before it makes exit(status), the end of one thread. */
@@ -145,15 +169,11 @@ void pprofshim_before_exit(void);
 
 void pprofshim_before_exit(void)
 {
-	if (!life_is_borrowed())
-		note_end();
-}
-
-EXPORT int pthread_cancel(pthread_t thread)
-{
-	if (is_ours())
-		last_thread_note_cancel(thread);
-	return real()->pthread_cancel(thread);
+	if (process_is_borrowed())
+		return;
+	note_end();
+	if (process_is_in_order())
+		last_thread_note_call();
 }
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)

@@ -6,9 +6,9 @@
 #include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "shim/life/family.h"
 
 #define GENERATIONS_MAX 8
-#define OUR_NAME	"libpprofshim.so"
 
 static void proc_path(char *buf, size_t size, int pid, const char *file)
 {
@@ -19,10 +19,10 @@ static void proc_path(char *buf, size_t size, int pid, const char *file)
 	text_str(&t, file);
 }
 
-/* Looks for our name in the process's maps, across the borders of the pieces read. */
-static bool maps_name_us(int pid)
+/* Looks for the family's page in the process's maps, across the borders of the pieces read. */
+static bool maps_name_family(int pid)
 {
-	char path[64], piece[2048 + sizeof(OUR_NAME)];
+	char path[64], piece[2048 + sizeof(FAMILY_MAPPING)];
 	size_t kept = 0;
 	bool found = false;
 	long n;
@@ -35,8 +35,8 @@ static bool maps_name_us(int pid)
 	while (!found && (n = sys_read(fd, piece + kept, 2048)) > 0) {
 		size_t len = kept + (size_t)n;
 
-		found = memmem(piece, len, OUR_NAME, sizeof(OUR_NAME) - 1) != NULL;
-		kept = len < sizeof(OUR_NAME) ? len : sizeof(OUR_NAME);
+		found = memmem(piece, len, FAMILY_MAPPING, sizeof(FAMILY_MAPPING) - 1) != NULL;
+		kept = len < sizeof(FAMILY_MAPPING) ? len : sizeof(FAMILY_MAPPING);
 		memmove(piece, piece + len - kept, kept);
 	}
 	sys_close(fd);
@@ -67,7 +67,7 @@ bool ancestor_has_us(void)
 		pid = parent_of(pid);
 		if (pid <= 1)
 			return false;
-		if (maps_name_us(pid))
+		if (maps_name_family(pid))
 			return true;
 	}
 	return false;

@@ -1,7 +1,8 @@
 /* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
- * Does a process above us run under the same library?  Then a taken port is no
- * news: it is that process's, and its helpers are not to complain about it.
+ * Does a process above us, or one that it was forked from, profile itself?  Then a
+ * taken port is no news: it is that process's, and its helpers are not to complain
+ * about it.
  */
 #ifndef SHIM_LIFE_ANCESTOR_H
 #define SHIM_LIFE_ANCESTOR_H

@@ -2,12 +2,9 @@
 
 #include <errno.h>
 #include <linux/futex.h>
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "sampler/base/cc.h"
@@ -16,16 +13,18 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
 #include "sampler/process/peek.h"
-#include "shim/life/life.h"
-#include "shim/real/real.h"
+#include "shim/life/own_thread.h"
 
-/* Room for the demangler's recursion; pages that were never touched cost nothing. */
-#define STACK_BYTES   (1UL << 20)
 #define START_WAIT_NS (200 * NS_PER_MS)
 #define RETRY_MIN_NS  (5 * NS_PER_MS)
 #define RETRY_MAX_NS  (500 * NS_PER_MS)
 #define STOP_WAIT_NS  NS_PER_SECOND
 #define LOOK_EVERY_NS (200 * NS_PER_MS) /* where nobody can wake us */
+/* From the listener's last word to its end in the kernel. */
+#define LAST_MOMENT_NS (20 * NS_PER_MS)
+/* How often a listener that is to wait asks whether it still is. */
+#define ASK_MIN_NS NS_PER_MS
+#define ASK_MAX_NS (50 * NS_PER_MS)
 
 #ifndef CLOSE_RANGE_UNSHARE
 #define CLOSE_RANGE_UNSHARE (1U << 1)
@@ -38,50 +37,16 @@ static struct {
 	uint16_t port;
 	const char *key;
 	const struct http_service *service;
-	uint32_t outcome;  /* futex word, enum listener_outcome */
-	volatile int stop; /* futex word */
-	int tid;
-	pthread_t thread; /* joinable, for the undertaker */
-	bool has_thread;  /* not joined yet */
-	void *stack;
-	int64_t until_ns; /* when to stop trying to have the port */
-	void (*on_port)(void), (*on_lost)(void);
+	struct own_thread thread;
+	atomic_bool changing; /* somebody starts or ends the thread */
+	uint32_t outcome;     /* futex word, enum listener_outcome */
+	volatile int stop;    /* futex word */
+	int64_t until_ns;     /* when to stop trying to have the port */
+	struct listener_succession succession;
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
 	bool no_niceties;
 	int wake_fd; /* -errno: nobody can wake us */
 } listener;
-
-static __thread uint64_t mask_before;
-
-/* ---- signals */
-
-#define BIT(sig) (1ULL << ((sig)-1))
-/* What glibc sends to every thread in set*id, and waits for. */
-#define SETXID BIT(33)
-/* The same for pthread_cancel; and what a fault in the middle of a hook raises. */
-#define CANCEL BIT(32)
-#define FAULTS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS))
-
-uint64_t listener_signals(void)
-{
-	return ~(SETXID | CANCEL | FAULTS);
-}
-
-/*
- * Those of faults too: sent to the process, they are for a thread that waits for
- * them.  A fault of ours ends the process whether they are blocked or not.
- */
-void listener_block_signals(void)
-{
-	uint64_t mask = ~SETXID;
-
-	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&mask_before, sizeof(mask));
-}
-
-void listener_restore_signals(void)
-{
-	sys_call4(SYS_rt_sigprocmask, SIG_SETMASK, (long)&mask_before, 0, sizeof(mask_before));
-}
 
 /* ---- the thread */
 
@@ -142,6 +107,23 @@ static bool wait_for_port(int64_t ns)
 	return !listener.stop && !listener.should_go(sys_now_ns(), &never);
 }
 
+/* False: there is to be no listener here. */
+static bool wait_until_wanted(void)
+{
+	int64_t ns = ASK_MIN_NS;
+
+	if (!listener.succession.wish)
+		return true;
+	for (;;) {
+		enum listener_wish wish = listener.succession.wish();
+
+		if (wish != LISTENER_WAIT || listener.stop)
+			return wish == LISTENER_GO && !listener.stop;
+		sleep_ns(ns);
+		ns = MIN(2 * ns, ASK_MAX_NS);
+	}
+}
+
 /* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
@@ -180,57 +162,44 @@ static void serve(int fd)
 	service.do_due = do_due_work;
 	service.wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
-	if (listener.on_port)
-		listener.on_port();
+	if (listener.succession.on_port)
+		listener.succession.on_port();
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.key, &service, &listener.stop);
 	wake_close(listener.wake_fd);
 	sys_close(fd);
 }
 
-static void *run(void *unused)
+static int have_socket(void)
+{
+	if (!take_own_descriptors())
+		return -EPERM;
+	if (!wait_until_wanted())
+		return -ECANCELED;
+	listener.until_ns = sys_now_ns() + listener.succession.patience_ns;
+	return open_socket();
+}
+
+static void run(void *unused)
 {
 	int fd;
 
-	listener.tid = sys_gettid();
+	(void)unused;
 	be_ordinary();
-	fd = take_own_descriptors() ? open_socket() : -EPERM;
+	fd = have_socket();
 	if (fd >= 0)
 		serve(fd);
-	else if (listener.on_lost)
-		listener.on_lost();
+	else if (listener.succession.on_lost)
+		listener.succession.on_lost(listener.stop ? -EINTR : fd);
 	say(LISTENER_REFUSED);
-	return unused;
 }
 
-/* ---- start */
-
-static bool prepare(pthread_attr_t *attr)
-{
-	/* glibc links its threads through their stacks, and a forked child follows those links */
-	if (!listener.stack)
-		listener.stack = sys_map_kept_apart(STACK_BYTES);
-	if (!listener.stack || real()->pthread_attr_init(attr) != 0)
-		return false;
-	real()->pthread_attr_setstack(attr, listener.stack, STACK_BYTES);
-	return true;
-}
+/* ---- start and end */
 
 static bool create(void)
 {
-	pthread_attr_t attr;
-	int err;
-
-	listener_join(); /* the stack is the last one's */
 	listener.stop = 0;
-	if (!prepare(&attr))
-		return false;
-	listener_block_signals();
-	err = real()->pthread_create(&listener.thread, &attr, run, NULL);
-	listener_restore_signals();
-	real()->pthread_attr_destroy(&attr);
-	listener.has_thread = err == 0;
-	return err == 0;
+	return own_thread_start(&listener.thread, run, NULL);
 }
 
 static enum listener_outcome outcome(void)
@@ -256,7 +225,7 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
 	listener.port = port;
 	listener.key = key;
 	listener.service = service;
-	listener.until_ns = INT64_MAX;
+	listener.succession.patience_ns = LISTENER_FOR_EVER;
 	if (!create()) {
 		say(LISTENER_NO_THREAD);
 		return LISTENER_NO_THREAD;
@@ -265,13 +234,47 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
 	return outcome();
 }
 
-bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lost)(void))
+/* Held by hooks, in slow paths; a signal handler may find its own thread there. */
+static bool begin_change(int64_t until_ns)
 {
-	listener.until_ns = sys_now_ns() + patience_ns;
-	listener.on_port = on_port;
-	listener.on_lost = on_lost;
+	while (atomic_exchange(&listener.changing, true)) {
+		if (sys_now_ns() >= until_ns)
+			return false;
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	}
+	return true;
+}
+
+static void end_change(void)
+{
+	atomic_store(&listener.changing, false);
+}
+
+static bool succeed(const struct listener_succession *succession)
+{
+	if (!own_thread_join(&listener.thread, sys_now_ns() + LAST_MOMENT_NS))
+		return false;
+	listener.succession = *succession;
 	say(LISTENER_PENDING);
-	return create();
+	if (create())
+		return true;
+	say(LISTENER_NO_THREAD);
+	return false;
+}
+
+/* Signals are blocked: a handler that forked in here would go on in its child. */
+bool listener_take_over(const struct listener_succession *succession)
+{
+	uint64_t mask;
+	bool ok;
+
+	if (!begin_change(0))
+		return true; /* somebody else does */
+	mask = sys_block_signals();
+	ok = listener_is_running() || succeed(succession);
+	sys_restore_signals(mask);
+	end_change();
+	return ok;
 }
 
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns))
@@ -283,7 +286,8 @@ void listener_after_fork(void)
 {
 	listener.outcome = LISTENER_REFUSED;
 	listener.stop = 0;
-	listener.has_thread = false;
+	listener.changing = false;
+	own_thread_forget(&listener.thread);
 }
 
 void listener_skip_niceties(void)
@@ -293,58 +297,20 @@ void listener_skip_niceties(void)
 
 bool listener_is_running(void)
 {
-	enum listener_outcome o = outcome();
-
-	return listener.has_thread && o != LISTENER_REFUSED && life_now() > LIFE_ENTERING;
-}
-
-void listener_stop(void)
-{
-	listener.stop = 1;
-	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAKE_PRIVATE, 1, 0);
-	listener_wake();
-}
-
-static void wait_for_end(int64_t until_ns)
-{
-	for (enum listener_outcome o = outcome(); o != LISTENER_REFUSED && sys_now_ns() < until_ns;
-	     o = outcome())
-		wait_while(o, until_ns);
-}
-
-/* A thread that was joined is on its last instructions in the kernel, and still counted. */
-static bool wait_until_unknown(int tid, int64_t until_ns)
-{
-	while (sys_call3(SYS_tgkill, sys_getpid(), tid, 0) != -ESRCH) {
-		if (sys_now_ns() > until_ns)
-			return false;
-		sys_call3(SYS_sched_yield, 0, 0, 0);
-	}
-	return true;
+	return own_thread_is_alive(&listener.thread) && outcome() != LISTENER_REFUSED;
 }
 
 bool listener_end(void)
 {
 	int64_t until_ns = sys_now_ns() + STOP_WAIT_NS;
+	bool ended;
 
-	if (!listener.has_thread)
+	if (!own_thread_is_alive(&listener.thread) || !begin_change(until_ns))
 		return false;
-	listener_stop();
-	wait_for_end(until_ns);
-	if (outcome() != LISTENER_REFUSED)
-		return false;
-	listener_join();
-	return wait_until_unknown(listener.tid, until_ns);
-}
-
-void listener_join(void)
-{
-	if (listener.has_thread)
-		real()->pthread_join(listener.thread, NULL);
-	listener.has_thread = false;
-}
-
-void listener_wake(void)
-{
+	listener.stop = 1;
+	sys_call4(SYS_futex, (long)&listener.stop, FUTEX_WAKE_PRIVATE, 1, 0);
 	wake();
+	ended = own_thread_join(&listener.thread, until_ns);
+	end_change();
+	return ended;
 }

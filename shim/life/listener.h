@@ -1,6 +1,6 @@
 /* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
- * Our one thread: signals blocked, a descriptor table of its own, a socket on
+ * Our one thread: every signal blocked, a descriptor table of its own, a socket on
  * the loopback address.
  */
 #ifndef SHIM_LIFE_LISTENER_H
@@ -19,6 +19,8 @@ enum listener_outcome {
 	LISTENER_NO_THREAD,
 };
 
+#define LISTENER_FOR_EVER (INT64_MAX / 2)
+
 /*
  * Starts the thread and waits, a fifth of a second at most, until it knows whether
  * it has the port.  `key` (see http_serve) and `service` are borrowed for ever.
@@ -33,13 +35,23 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
  */
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns));
 
+/* A listener that comes after another one: this process's own, or an ancestor's. */
+enum listener_wish { LISTENER_WAIT, LISTENER_GO, LISTENER_LEAVE };
+
+struct listener_succession {
+	/* Whether it may have the port yet; asked until it is not LISTENER_WAIT.  NULL: at once. */
+	enum listener_wish (*wish)(void);
+	int64_t patience_ns;	  /* how long it tries to have the port */
+	void (*on_port)(void);	  /* it has it, and will serve */
+	void (*on_lost)(int err); /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR (listener_end) */
+};
+
 /*
- * Starts a listener of this process in the place of one that is gone (a child's
- * parent had it).  It tries to have the port for `patience_ns`, then calls
- * on_port() and serves, or calls on_lost() and ends; both on its thread.  False:
- * there is no thread.  Context: hook, at a safe point, one at a time.
+ * Starts such a listener, unless there is one; it calls what is in `succession` on its
+ * own thread.  False: there is no thread to be had.  Context: hook, also in a signal
+ * handler.
  */
-bool listener_take_over(int64_t patience_ns, void (*on_port)(void), void (*on_lost)(void));
+bool listener_take_over(const struct listener_succession *succession);
 
 /* The listener was another process's.  Context: child. */
 void listener_after_fork(void);
@@ -47,36 +59,14 @@ void listener_after_fork(void);
 /* A filter forbids sched_setscheduler or prctl: do without.  Context: init. */
 void listener_skip_niceties(void);
 
-/* There is a thread of ours in this process.  Context: any role. */
+/* There is a thread of ours in this process.  Context: any role but child. */
 bool listener_is_running(void);
 
-/* Makes it end after the request at hand.  Context: hook. */
-void listener_stop(void);
-
 /*
- * The same, and waits until the kernel has no such thread any more, a second at
- * most.  False: it did not end, or there is none.  Context: hook, one at a time.
+ * Makes it end after the request at hand, and waits until the kernel has no such
+ * thread any more, a second at most.  False: it did not end, or there is none.
+ * Context: hook.
  */
 bool listener_end(void);
-
-/* Waits until its thread is gone for good.  Context: one of our own threads. */
-void listener_join(void);
-
-/* Makes it look up from its sleep.  Context: hook. */
-void listener_wake(void);
-
-/*
- * Blocks every signal but the one of set*id, as a thread of ours is to be started;
- * and undoes it.  The calling thread's mask is kept in between, so calls do not nest.
- * Context: init, hook.
- */
-void listener_block_signals(void);
-void listener_restore_signals(void);
-
-/*
- * The kernel's mask of what a hook may block on a thread of the target: neither
- * faults nor glibc's own two.  Context: hook.
- */
-uint64_t listener_signals(void);
 
 #endif

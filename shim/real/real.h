@@ -16,8 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,7 +36,6 @@
 	X(pthread_create, int,                                                                     \
 	  (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),        \
 	  (thread, attr, fn, arg), ENOSYS)                                                         \
-	X(pthread_cancel, int, (pthread_t thread), (thread), ESRCH)                                \
 	X(pthread_sigmask, int, (int how, const sigset_t *set, sigset_t *old), (how, set, old),    \
 	  real_table.sigprocmask(how, set, old) ? errno : 0)                                       \
 	X(thrd_exit, void, (int result), (result),                                                 \
@@ -43,12 +44,8 @@
 
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
-	X(pthread_join, int, (pthread_t, void **))                                                 \
-	X(pthread_testcancel, void, (void))                                                        \
 	X(pthread_exit, void, (void *))                                                            \
 	X(pthread_attr_init, int, (pthread_attr_t *))                                              \
-	X(pthread_attr_setstack, int, (pthread_attr_t *, void *, size_t))                          \
-	X(pthread_attr_setdetachstate, int, (pthread_attr_t *, int))                               \
 	X(pthread_attr_destroy, int, (pthread_attr_t *))                                           \
 	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
 	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
@@ -66,13 +63,32 @@
 	X(siginterrupt, int, (int, int))                                                           \
 	X(fork, pid_t, (void))                                                                     \
 	X(daemon, int, (int, int))                                                                 \
+	X(exit, void, (int))                                                                       \
+	X(_exit, void, (int))                                                                      \
+	X(_Exit, void, (int))                                                                      \
+	X(quick_exit, void, (int))                                                                 \
+	X(setuid, int, (uid_t))                                                                    \
+	X(setgid, int, (gid_t))                                                                    \
+	X(seteuid, int, (uid_t))                                                                   \
+	X(setegid, int, (gid_t))                                                                   \
+	X(setreuid, int, (uid_t, uid_t))                                                           \
+	X(setregid, int, (gid_t, gid_t))                                                           \
+	X(setresuid, int, (uid_t, uid_t, uid_t))                                                   \
+	X(setresgid, int, (gid_t, gid_t, gid_t))                                                   \
+	X(setgroups, int, (size_t, const gid_t *))                                                 \
+	X(initgroups, int, (const char *, gid_t))                                                  \
 	X(listen, int, (int, int))                                                                 \
 	X(accept, int, (int, struct sockaddr *, socklen_t *))                                      \
 	X(accept4, int, (int, struct sockaddr *, socklen_t *, int))                                \
 	X(epoll_wait, int, (int, struct epoll_event *, int, int))                                  \
 	X(epoll_pwait, int, (int, struct epoll_event *, int, int, const sigset_t *))               \
+	X(epoll_pwait2, int,                                                                       \
+	  (int, struct epoll_event *, int, const struct timespec *, const sigset_t *))             \
 	X(poll, int, (struct pollfd *, nfds_t, int))                                               \
+	X(__poll_chk, int, (struct pollfd *, nfds_t, int, size_t))                                 \
 	X(ppoll, int, (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *))        \
+	X(__ppoll_chk, int,                                                                        \
+	  (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t))            \
 	X(select, int, (int, fd_set *, fd_set *, fd_set *, struct timeval *))                      \
 	X(pselect, int,                                                                            \
 	  (int, fd_set *, fd_set *, fd_set *, const struct timespec *, const sigset_t *))          \
@@ -83,6 +99,9 @@
 	X(sigtimedwait, int, (const sigset_t *, siginfo_t *, const struct timespec *))             \
 	X(wait, pid_t, (int *))                                                                    \
 	X(waitpid, pid_t, (pid_t, int *, int))                                                     \
+	X(waitid, int, (idtype_t, id_t, siginfo_t *, int))                                         \
+	X(wait3, pid_t, (int *, int, struct rusage *))                                             \
+	X(wait4, pid_t, (pid_t, int *, int, struct rusage *))                                      \
 	X(nanosleep, int, (const struct timespec *, struct timespec *))                            \
 	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	X(sleep, unsigned, (unsigned))                                                             \

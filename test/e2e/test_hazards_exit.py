@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The shim is never the reason a process ends, and never keeps one (H25, H79).
+"""The shim is never the reason a process ends, and never keeps one (H25, H79, H92).
 
 Seen to fail against:
   to_end         a destructor that writes: output differs
   to_leave       no hook of thrd_exit and pthread_cancel (ours of the first day): the listener kept
                  the process for ever; a listener that slept once more before it looked (ours): the
-                 same; an undertaker that did not wait for the listener's real end (ours): what
-                 stdio had buffered was lost
+                 same
+  exit_handlers  a thread of ours as the program's last (ours): every signal was blocked in them,
+                 and thread-local variables were new
   closed         a listener in the target's table: its first open returned 1
   limits         no look at RLIMIT_AS: the target's malloc failed (ours)
   no_proc        no variant was tried
@@ -110,6 +111,18 @@ def test_each_way_to_end_has_its_status():
 
 def test_each_way_to_leave_main_has_its_status():
     each_way(LEAVES, how_often(5), FEW_FILES)
+
+
+def test_exit_handlers_run_in_the_last_thread():
+    """They run in the program's own last thread, with its mask, its variables and its fate."""
+    for how in 'last-pthread-exit', 'last-thrd-exit', 'last-cancel':
+        for act in '', 'raise', 'term', 'status':
+            expected = plain(EXIT, how, act, preexec=no_core).seen()
+            with Target(EXIT, how, act, limit=10, preexec=no_core) as t:
+                t.wait_ready()
+                t.say()
+                same('exit handlers after %s, %s' % (how, act or 'return'), t.finish().seen(),
+                     expected)
 
 
 def test_main_gone_by_system_call():
@@ -230,7 +243,7 @@ def test_allocations_under_a_filter():
 
 if __name__ == '__main__':
     run(test_each_way_to_end_has_its_status, test_each_way_to_leave_main_has_its_status,
-        test_main_gone_by_system_call, test_closed_descriptors,
-        test_limits_on_memory_and_descriptors_at_the_end, test_no_proc, test_read_only_root,
-        test_two_copies_of_us_in_one_program, test_loaded_late, test_filters_that_kill,
-        test_allocations_under_a_filter)
+        test_exit_handlers_run_in_the_last_thread, test_main_gone_by_system_call,
+        test_closed_descriptors, test_limits_on_memory_and_descriptors_at_the_end, test_no_proc,
+        test_read_only_root, test_two_copies_of_us_in_one_program, test_loaded_late,
+        test_filters_that_kill, test_allocations_under_a_filter)

@@ -1,0 +1,66 @@
+#include "shim/life/after_fork.h"
+
+#include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
+#include "sampler/base/wake.h"
+#include "sampler/cpu/cpu.h"
+#include "sampler/cpu/unload.h"
+#include "sampler/heap/heap.h"
+#include "sampler/locks/contention.h"
+#include "sampler/symbols/symbol_cache.h"
+#include "sampler/threads/births.h"
+#include "sampler/unwind/code.h"
+#include "sampler/unwind/learn.h"
+#include "sampler/unwind/site_at.h"
+#include "shim/life/last_thread.h"
+#include "shim/life/listener.h"
+#include "shim/life/takeover.h"
+
+static bool enabled;
+
+void after_fork_enable(void)
+{
+	enabled = true;
+}
+
+/*
+ * Whoever was at work in the parent stopped, for us, between two instructions.
+ * What hooks share is made so that a thread may stop anywhere; what the listener
+ * had to itself is forgotten.
+ */
+static COLD NOINLINE void enter(void)
+{
+	uint64_t mask;
+
+	if (!enabled || sandbox_is_noted())
+		return;
+	mask = sys_block_signals(); /* a handler that forked in here would go on in its child */
+	if (process_moves(PROCESS_FIRST_HOOK)) {
+#define X(module) module##_after_fork();
+		AFTER_FORK_AT_FIRST_HOOK(X)
+#undef X
+		process_moves(PROCESS_IN_ORDER);
+	}
+	sys_restore_signals(mask);
+}
+
+void after_fork_enter(void)
+{
+	if (UNLIKELY(process_state() == PROCESS_FORKED))
+		enter();
+}
+
+void after_fork_becomes_ours(void)
+{
+	if (process_is_ours())
+		return; /* its own listener is back */
+#define X(module) module##_after_fork();
+	AFTER_FORK_AT_TAKEOVER(X)
+#undef X
+	if (process_state() == PROCESS_WORKER)
+		heap_lose_blocks();
+	process_moves(PROCESS_PORT_WON);
+}

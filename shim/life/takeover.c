@@ -1,0 +1,307 @@
+#include "shim/life/takeover.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/monotonic.h"
+#include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+#include "sampler/base/turn.h"
+#include "shim/life/family.h"
+#include "shim/life/listener.h"
+
+/* Longer than any daemon's first process waits for its child to be ready. */
+#define YOUNG_NS (10 * NS_PER_SECOND)
+/* The parent's end is on its way through the kernel; the port comes free in it. */
+#define PATIENCE_NS (5 * NS_PER_SECOND)
+/* While somebody else has the port. */
+#define FIRST_PAUSE_NS	 NS_PER_SECOND
+#define LONGEST_PAUSE_NS (64 * NS_PER_SECOND)
+
+/* Inherited by children, and then theirs. */
+static struct {
+	void (*on_ours)(void);
+	int self;	    /* this process; in a child that has not entered, its parent */
+	int parent;	    /* what `self` was when this process was forked */
+	int holder;	    /* the last process that had the port */
+	int predecessor;    /* who that was before this one, 0 */
+	bool parent_served; /* takeover_has_served as it was at the fork */
+	bool was_awaited;   /* the parent's end was waited for, in vain */
+	bool paused;	    /* the listener is away, see listener_pause_begin() */
+	int64_t entered_ns;
+	int64_t await_until_ns;
+	_Atomic int64_t next_try_ns;
+	_Atomic int64_t pause_ns;
+	struct turns turns;
+} takeover;
+
+bool takeover_has_served;
+
+void takeover_init(void (*on_ours)(void))
+{
+	takeover.on_ours = on_ours;
+	takeover.self = takeover.holder = sys_getpid();
+	takeover.pause_ns = FIRST_PAUSE_NS;
+	family_init();
+}
+
+void takeover_after_fork(void)
+{
+	takeover.parent = takeover.self;
+	takeover.self = sys_getpid();
+	takeover.parent_served = takeover_has_served;
+	takeover_has_served = false;
+	takeover.was_awaited = takeover.paused = false;
+	takeover.entered_ns = sys_now_ns();
+	takeover.next_try_ns = 0;
+	takeover.pause_ns = FIRST_PAUSE_NS;
+	takeover.turns = (struct turns){ 0 };
+}
+
+/* ---- the parent */
+
+/* In a pid namespace of its own a child does not see its parent, and is left alone. */
+static bool parent_is_gone(void)
+{
+	int parent = (int)sys_call3(SYS_getppid, 0, 0, 0);
+
+	return parent != takeover.parent && parent != 0;
+}
+
+/* The holder may be another ancestor, or a zombie that nobody waits for: tried, but not at once. */
+static bool holder_is_there(void)
+{
+	return takeover.holder != takeover.parent &&
+	       sys_call3(SYS_kill, takeover.holder, 0, 0) != -ESRCH;
+}
+
+static bool leads_session(void)
+{
+	return sys_call3(SYS_getsid, 0, 0, 0) == takeover.self;
+}
+
+/* See takeover.h. */
+static bool parent_is_to_end(void)
+{
+	return !takeover.was_awaited &&
+	       (family_is_leaving(takeover.parent) || (!takeover.parent_served && leads_session()));
+}
+
+void takeover_settle(void)
+{
+	if (process_state() == PROCESS_YOUNG && !sandbox_is_noted() && !process_is_borrowed() &&
+	    sys_now_ns() - takeover.entered_ns > YOUNG_NS && !parent_is_gone())
+		process_moves(PROCESS_TEN_SECONDS);
+}
+
+void takeover_note_exit(void)
+{
+	if (!sandbox_is_noted() && !process_is_borrowed() && process_is_in_order())
+		family_note_leaving(takeover.self);
+}
+
+/* ---- taking over */
+
+/* Why this child does, or does not, start its listener now: the one place that decides. */
+static enum takeover_reason decide(bool is_long)
+{
+	int64_t now = sys_now_ns();
+
+	if (sandbox_is_noted())
+		return TAKEOVER_FILTERED;
+	if (process_is_borrowed())
+		return TAKEOVER_BORROWED;
+	if (listener_is_running())
+		return TAKEOVER_SERVES;
+	if (!parent_is_gone())
+		return is_long && parent_is_to_end() ? TAKEOVER_PARENT_ENDS : TAKEOVER_PARENT_LIVES;
+	if (takeover.next_try_ns == 0 && holder_is_there())
+		takeover.next_try_ns = now + FIRST_PAUSE_NS;
+	return now < takeover.next_try_ns ? TAKEOVER_PORT_TAKEN : TAKEOVER_TAKES_OVER;
+}
+
+static void note(enum takeover_reason reason)
+{
+	family_note_reason(takeover.self, (int)reason);
+}
+
+/* On the new listener's thread, with the port. */
+static void on_port(void)
+{
+	takeover.predecessor = takeover.holder;
+	takeover.holder = takeover.self;
+	note(TAKEOVER_SERVES);
+	takeover.on_ours();
+}
+
+static void try_later(enum takeover_reason reason)
+{
+	int64_t pause = takeover.pause_ns;
+
+	note(reason);
+	takeover.next_try_ns = sys_now_ns() + pause;
+	takeover.pause_ns = MIN(2 * pause, LONGEST_PAUSE_NS);
+}
+
+/* On the listener's thread, as its last act but one. */
+static void on_lost(int err)
+{
+	if (err == -ECANCELED) {
+		takeover.was_awaited = true;
+		note(TAKEOVER_PARENT_LIVES);
+	} else if (err != -EINTR) {
+		try_later(TAKEOVER_PORT_TAKEN);
+	}
+}
+
+static enum listener_wish await_parent(void)
+{
+	if (parent_is_gone())
+		return LISTENER_GO;
+	return sys_now_ns() < takeover.await_until_ns ? LISTENER_WAIT : LISTENER_LEAVE;
+}
+
+static void start(int64_t patience_ns, enum listener_wish (*wish)(void))
+{
+	takeover.await_until_ns = sys_now_ns() + YOUNG_NS;
+	if (!listener_take_over(&(struct listener_succession){ .wish = wish,
+							       .patience_ns = patience_ns,
+							       .on_port = on_port,
+							       .on_lost = on_lost }))
+		try_later(TAKEOVER_NO_THREAD);
+}
+
+/*
+ * To ask for the parent costs half an empty epoll_wait.  A child that waits 256 times
+ * in its first moments looks each time; one that serves thousands of requests a second
+ * does not notice.
+ */
+#define TURN_NS	   (100 * NS_PER_MS)
+#define TURN_BURST 256
+
+bool takeover_is_to_look(void)
+{
+	int64_t now = monotonic_coarse_ns();
+
+	return now && process_is_in_order() && turn_take(&takeover.turns, now, TURN_NS, TURN_BURST);
+}
+
+void takeover_look(bool is_long)
+{
+	enum takeover_reason reason;
+	int saved = errno;
+
+	if (process_state() == PROCESS_PAUSED) {
+		listener_pause_end();
+	} else {
+		reason = decide(is_long);
+		if (reason != TAKEOVER_BORROWED)
+			note(reason);
+		if (reason == TAKEOVER_TAKES_OVER)
+			start(0, NULL);
+		else if (reason == TAKEOVER_PARENT_ENDS)
+			start(PATIENCE_NS, await_parent);
+	}
+	errno = saved;
+}
+
+void takeover_expect_end(void)
+{
+	if (!process_is_in_order() || process_is_ours() || sandbox_is_noted() ||
+	    process_is_borrowed() || listener_is_running())
+		return;
+	note(TAKEOVER_PARENT_ENDS);
+	start(PATIENCE_NS, await_parent);
+}
+
+/* ---- the listener out of the way for a moment */
+
+/* Also one that is on its way, or that waits for the parent's end. */
+void listener_pause_begin(void)
+{
+	int saved = errno;
+
+	if (!process_is_in_order() || sandbox_is_noted() || process_is_borrowed() ||
+	    !listener_is_running())
+		return;
+	listener_end(); /* or it ends a little later, and is started again all the same */
+	process_moves(PROCESS_LISTENER_ENDED);
+	takeover.paused = true;
+	errno = saved;
+}
+
+static void on_port_again(void)
+{
+	process_moves(PROCESS_LISTENER_BACK);
+	takeover.pause_ns = FIRST_PAUSE_NS;
+	takeover.paused = false;
+	takeover.on_ours();
+}
+
+static void on_lost_again(int err)
+{
+	if (err != -EINTR)
+		try_later(TAKEOVER_PORT_TAKEN);
+}
+
+static void start_again(void)
+{
+	if (sys_now_ns() < takeover.next_try_ns)
+		return;
+	if (!listener_take_over(&(struct listener_succession){ .patience_ns = LISTENER_FOR_EVER,
+							       .on_port = on_port_again,
+							       .on_lost = on_lost_again }))
+		try_later(TAKEOVER_NO_THREAD);
+}
+
+void listener_pause_end(void)
+{
+	int saved = errno;
+
+	if (!takeover.paused || sandbox_is_noted() || process_is_borrowed())
+		return;
+	if (process_state() != PROCESS_PAUSED) {
+		takeover.paused = false;
+		takeover_look(true);
+	} else {
+		start_again();
+	}
+	errno = saved;
+}
+
+/* ---- telling */
+
+static void count_reason(int reason, void *count)
+{
+	if (reason >= 0 && reason < TAKEOVER_REASON_COUNT && reason != TAKEOVER_SERVES)
+		((unsigned *)count)[reason]++;
+}
+
+void takeover_write(struct text *t)
+{
+	static const char *const meaning[] = {
+#define X(name, meaning) meaning,
+		TAKEOVER_REASONS(X)
+#undef X
+	};
+	unsigned count[TAKEOVER_REASON_COUNT] = { 0 };
+
+	if (takeover.predecessor) {
+		text_str(t, "\nprocess: took over from process ");
+		text_i64(t, takeover.predecessor);
+		text_str(t, ", which ended");
+	}
+	family_each_reason(count_reason, count);
+	for (int i = 0; i < TAKEOVER_REASON_COUNT; i++) {
+		if (!count[i])
+			continue;
+		text_str(t, "\nforked processes without an endpoint: ");
+		text_u64(t, count[i]);
+		text_str(t, ", because ");
+		text_str(t, meaning[i]);
+	}
+}
