@@ -144,7 +144,9 @@ gate_handler() {
 		echo "$own"
 		listed "$lists/handler-calls.txt"
 	} | sort -u))
-	gate handler "${undefined:+not in .ci/handler-calls.txt: $undefined}" "${handler[*]##*/}"
+	gate handler "${undefined:+not in .ci/handler-calls.txt: $undefined}$(
+		has "$own" '^tick_handle$' 'the function that takes a tick is in no file of the handler'
+	)" "${handler[*]##*/}"
 }
 
 # The seam for the processor; see arch.sh.
