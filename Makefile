@@ -75,7 +75,7 @@ SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
 # built, all of it in one round; a single file of a test needs what tests need.
 GOALS = $(or $(MAKECMDGOALS),all)
 needs = $(if $(filter $(2),$(GOALS)),$(1))
-NEEDS = build $(call needs,demo,demo) $(call needs,ab,ab) $(call needs,gates,gates) $(call needs,dev,lint fuzz format) \
+NEEDS = build $(call needs,demo,demo) $(call needs,ab,ab) $(call needs,gates,gates test e2e) $(call needs,dev,lint fuzz format) \
 	$(call needs,bench,bench bench-quick) \
 	$(call needs,test,test unit e2e storm asan ubsan tsan bench bench-quick \
 		$(addprefix $(BUILD)/,unit/% asan/% ubsan/% tsan/% fixtures/%))
@@ -149,9 +149,10 @@ $(eval $(call variant,$(BUILD)/tsan,$(CC),$(SANITIZE)=thread))
 $(eval $(call variant,$(BUILD)/debug,$(CC),$(WARN) -DPPROFSHIM_DEBUG))
 $(eval $(call variant,$(BUILD)/fuzz,$(CLANG),$(SANITIZE)=address$(,)undefined$(,)fuzzer-no-link))
 
+# Newer ones say that they would rather be called protoc; what is said matters on a failure.
 $(PB).h: proto/profile.proto | need
 	@mkdir -p $(@D)
-	$(call say,PROTO)protoc-c --proto_path=$(<D) --c_out=$(@D) $<
+	$(call say,PROTO)protoc-c --proto_path=$(<D) --c_out=$(@D) $< 2>$@.log || { cat $@.log >&2; false; }
 
 # These two do nothing, and change no file, when the result is what it should be.
 $(LIBS)/libunwind/libunwind.a: FORCE | need

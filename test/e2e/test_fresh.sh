@@ -28,8 +28,8 @@ same() { # GOT EXPECTED WHAT
 
 same "$(asked)" '.ci/deps.sh build' 'make asks once'
 same "$(asked demo)" '.ci/deps.sh build demo' 'make demo asks once'
-same "$(asked test)" '.ci/deps.sh build test' 'make test asks once'
-same "$(asked -j4 test demo)" '.ci/deps.sh build demo test' 'for both goals together'
+same "$(asked test)" '.ci/deps.sh build gates test' 'make test asks once, for what its test of the gates needs too'
+same "$(asked -j4 test demo)" '.ci/deps.sh build demo gates test' 'for both goals together'
 same "$(asked "$work/nothing/unit/base/test_arena")" '.ci/deps.sh build test' 'a single test asks once'
 same "$(fixtures_of demo)" 'test/fixtures/chat_load.c test/fixtures/chat_server.c ' 'make demo builds its own fixtures'
 same "$(fixtures_of demo TARGET=redis)" '' 'and none for redis'

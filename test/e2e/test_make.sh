@@ -205,8 +205,9 @@ for gate in exports needed imports banned glibc tls memory linking exit cet hand
 	grep -q "^FAIL $gate " "$work/out"
 	ok $? "gate $gate is shut for it"
 done
-! grep -q '^ok ' "$work/out"
-ok $? "every gate is shut for it ($(grep '^ok ' "$work/out"))"
+open=$(grep '^ok ' "$work/out" | grep -v '^ok   names ') # that one looks at sources
+[ -z "$open" ]
+ok $? "every gate is shut for it ($open)"
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]
