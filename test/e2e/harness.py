@@ -100,6 +100,11 @@ def run(*tests):
 
 # ---- processes
 
+def may_mount():
+    """Whether programs may have mounts of their own; containers and chroots forbid it to root."""
+    return subprocess.run(['unshare', '-m', 'true'], stderr=subprocess.DEVNULL).returncode == 0
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
