@@ -12,7 +12,8 @@
  *   PAUSED    ours, but its listener is away and has to be started again
  *   OURS      with all that we do
  *
- * Who moves between them is in the table of process_state.c.
+ * Who moves between them is in the table of process_state.c, and drawn in
+ * docs/PROTOCOLS.md, "Life after fork".
  */
 #ifndef SAMPLER_BASE_PROCESS_STATE_H
 #define SAMPLER_BASE_PROCESS_STATE_H
@@ -34,7 +35,7 @@ enum process_event {
 	PROCESS_IN_ORDER,	/* it has put our state in order */
 	PROCESS_TEN_SECONDS,	/* and the parent is still there */
 	PROCESS_PORT_WON,	/* its own listener serves */
-	PROCESS_LISTENER_ENDED, /* for a moment, see listener_pause.h */
+	PROCESS_LISTENER_ENDED, /* for a moment, see listener_pause_begin() in takeover.h */
 	PROCESS_LISTENER_BACK,
 	PROCESS_EVENTS
 };

@@ -7,6 +7,8 @@
  * A function that the machine's libc lacks can still be found in us by name; it
  * looks for the real one again and, if there is none, answers that the clock or
  * the object is not supported (EINVAL, thrd_error).
+ *
+ * docs/PROTOCOLS.md, "Locks on and off", says when they record.
  */
 #ifndef SHIM_HOOKS_LOCKS_H
 #define SHIM_HOOKS_LOCKS_H

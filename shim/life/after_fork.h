@@ -30,7 +30,7 @@
 	X(listener)                                                                                \
 	X(takeover)
 
-/* What only a process with a listener needs: locks are not watched before. */
+/* What only a process with a listener needs: its lock hooks are off before. */
 #define AFTER_FORK_AT_TAKEOVER(X) X(contention)
 
 /* X(module, who resets it): parts of others. */

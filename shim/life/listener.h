@@ -1,7 +1,7 @@
 /* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
  * Our one thread: every signal blocked, a descriptor table of its own, a socket on
- * the loopback address.
+ * the loopback address.  docs/PROTOCOLS.md, "Listener", has its states.
  */
 #ifndef SHIM_LIFE_LISTENER_H
 #define SHIM_LIFE_LISTENER_H
@@ -43,7 +43,8 @@ struct listener_succession {
 	enum listener_wish (*wish)(void);
 	int64_t patience_ns;	  /* how long it tries to have the port */
 	void (*on_port)(void);	  /* it has it, and will serve */
-	void (*on_lost)(int err); /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR (listener_end) */
+	void (*on_lost)(int err); /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR
+				     (listener_end) */
 };
 
 /*
