@@ -25,13 +25,13 @@
 /* Inherited by children, and then theirs. */
 static struct {
 	void (*on_ours)(void);
-	int self;	    /* this process; in a child that has not entered, its parent */
-	int parent;	    /* what `self` was when this process was forked */
-	int holder;	    /* the last process that had the port */
-	int predecessor;    /* who that was before this one, 0 */
-	bool parent_served; /* takeover_has_served as it was at the fork */
-	bool was_awaited;   /* the parent's end was waited for, in vain */
-	bool paused;	    /* the listener is away, see listener_pause_begin() */
+	int self;	      /* this process; in a child that has not entered, its parent */
+	int parent;	      /* what `self` was when this process was forked */
+	int holder;	      /* the last process that had the port */
+	int predecessor;      /* who that was before this one, 0 */
+	bool ancestor_served; /* one had waited as servers do before it forked */
+	bool was_awaited;     /* an end was waited for, in vain */
+	bool paused;	      /* the listener is away, see listener_pause_begin() */
 	int64_t entered_ns;
 	int64_t await_until_ns;
 	_Atomic int64_t next_try_ns;
@@ -53,7 +53,7 @@ void takeover_after_fork(void)
 {
 	takeover.parent = takeover.self;
 	takeover.self = sys_getpid();
-	takeover.parent_served = takeover_has_served;
+	takeover.ancestor_served |= takeover_has_served;
 	takeover_has_served = false;
 	takeover.was_awaited = takeover.paused = false;
 	takeover.entered_ns = sys_now_ns();
@@ -79,16 +79,17 @@ static bool holder_is_there(void)
 	       sys_call3(SYS_kill, takeover.holder, 0, 0) != -ESRCH;
 }
 
-static bool leads_session(void)
+static bool is_in_session_of(int pid)
 {
-	return sys_call3(SYS_getsid, 0, 0, 0) == takeover.self;
+	return sys_call3(SYS_getsid, 0, 0, 0) == sys_call3(SYS_getsid, pid, 0, 0);
 }
 
 /* See takeover.h. */
-static bool parent_is_to_end(void)
+static bool is_to_end(int ancestor)
 {
 	return !takeover.was_awaited &&
-	       (family_is_leaving(takeover.parent) || (!takeover.parent_served && leads_session()));
+	       (family_is_leaving(ancestor) ||
+		(!takeover.ancestor_served && !is_in_session_of(ancestor)));
 }
 
 void takeover_settle(void)
@@ -118,7 +119,10 @@ static enum takeover_reason decide(bool is_long)
 	if (listener_is_running())
 		return TAKEOVER_SERVES;
 	if (!parent_is_gone())
-		return is_long && parent_is_to_end() ? TAKEOVER_PARENT_ENDS : TAKEOVER_PARENT_LIVES;
+		return is_long && is_to_end(takeover.parent) ? TAKEOVER_PARENT_ENDS
+							     : TAKEOVER_PARENT_LIVES;
+	if (is_long && holder_is_there() && is_to_end(takeover.holder))
+		return TAKEOVER_HOLDER_ENDS;
 	if (takeover.next_try_ns == 0 && holder_is_there())
 		takeover.next_try_ns = now + FIRST_PAUSE_NS;
 	return now < takeover.next_try_ns ? TAKEOVER_PORT_TAKEN : TAKEOVER_TAKES_OVER;
@@ -150,12 +154,13 @@ static void try_later(enum takeover_reason reason)
 /* On the listener's thread, as its last act but one. */
 static void on_lost(int err)
 {
-	if (err == -ECANCELED) {
-		takeover.was_awaited = true;
+	if (err == -EINTR)
+		return;
+	takeover.was_awaited = true;
+	if (err == -ECANCELED)
 		note(TAKEOVER_PARENT_LIVES);
-	} else if (err != -EINTR) {
+	else
 		try_later(TAKEOVER_PORT_TAKEN);
-	}
 }
 
 static enum listener_wish await_parent(void)
@@ -205,6 +210,8 @@ void takeover_look(bool is_long)
 			start(0, NULL);
 		else if (reason == TAKEOVER_PARENT_ENDS)
 			start(PATIENCE_NS, await_parent);
+		else if (reason == TAKEOVER_HOLDER_ENDS)
+			start(YOUNG_NS, NULL); /* its end shows by the port */
 	}
 	errno = saved;
 }

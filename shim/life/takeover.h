@@ -7,12 +7,13 @@
  * nowhere else.  When the parent is gone it starts its listener there.  One that comes
  * to a long wait a moment before its parent is gone would not look again: if its parent
  * is about to end, it starts the listener all the same, which waits for that end, ten
- * seconds at most.  That the parent will end is believed when
+ * seconds at most.  The same goes for the ancestor that has the port.  That one of them
+ * will end is believed when
  *
  *   - it has called exit (family.h), or
- *   - the child has made itself leader of a session, as daemons do, and the parent had
- *     not waited as servers do before it forked the child.  (Backends of postgres lead
- *     sessions too; their parent is a server.)
+ *   - the child is in another session, as daemons are, and none of its ancestors had
+ *     waited as servers do before it forked.  (Backends of postgres have sessions of
+ *     their own too; their parent is a server.)
  *
  * A worker whose parent lives has no thread of ours.
  */
@@ -31,6 +32,7 @@
 	X(SERVES, "they have one, or are about to")                                                \
 	X(PARENT_LIVES, "their parent is there")                                                   \
 	X(PARENT_ENDS, "their parent is there, and about to end")                                  \
+	X(HOLDER_ENDS, "their parent is gone, and who has the endpoint is about to end")           \
 	X(PORT_TAKEN, "the port was taken; it is tried again")                                     \
 	X(NO_THREAD, "no thread could be started; it is tried again")                              \
 	X(TAKES_OVER, "their parent is gone, they take over")
