@@ -5,7 +5,7 @@
  * under the thread's id by the thread itself.
  *
  * Threads that end without telling (cancelled, or by a raw system call) are found
- * out when the list is read.
+ * out when the list is read.  docs/PROTOCOLS.md, "Births".
  */
 #ifndef SAMPLER_THREADS_BIRTHS_H
 #define SAMPLER_THREADS_BIRTHS_H
