@@ -33,27 +33,18 @@
 #include "shim/hooks/locks.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
+#include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"
 #include "shim/life/probe.h"
 #include "shim/life/takeover.h"
+#include "shim/life/tell.h"
 #include "shim/real/lookup.h"
 #include "shim/real/real.h"
 #include "shim/settings.h"
 
 static struct settings settings;
 static char command_line[4096];
-
-static void tell_user(const char *sentence)
-{
-	char buf[768];
-	struct text t = TEXT_INIT(buf);
-
-	text_str(&t, "pprofshim: ");
-	text_str(&t, sentence);
-	text_str(&t, "; profiling is off, the program runs as usual\n");
-	sys_write(2, buf, t.len);
-}
 
 /* argv as Go's cmdline shows it: joined by NUL, none at the end. */
 static size_t join_arguments(int argc, char **argv)
@@ -163,24 +154,23 @@ static void tell_outcome(enum listener_outcome outcome)
 /* What the filter that we were started under leaves of us; false: nothing. */
 static bool heed_filter(void)
 {
-	static struct probe_result found;
+	const struct probe_result *found = probe_filter();
 	char buf[256];
 	struct text t = TEXT_INIT(buf);
 
-	probe_filter(&found);
-	if (found.forbidden) {
+	if (found->forbidden) {
 		text_str(&t, "the system-call filter that the program runs under forbids ");
-		text_str(&t, found.forbidden);
+		text_str(&t, found->forbidden);
 		tell_user(buf);
 		return false;
 	}
-	if (found.no_timers)
+	if (found->no_timers)
 		cpu_disable("the system-call filter that the program runs under forbids timers");
-	if (found.no_foreign_reads) {
+	if (found->no_foreign_reads) {
 		peek_avoid_vm_readv();
 		sandbox_note();
 	}
-	if (found.no_scheduling)
+	if (found->no_niceties)
 		listener_skip_niceties();
 	return true;
 }
@@ -200,6 +190,7 @@ static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again, again_for_symbols;
 
+	follow_look();
 	unload_pass_begin();
 	site_at_drain();
 	again = cpu_do_due(now_ns);
@@ -231,6 +222,8 @@ static void start_profiler(int argc, char **argv)
 						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 
+	tell_init();
+	own_stack_set_main(argv);
 	sys_advise_bss();
 	modules_init();
 	started_as_init(program_path());
@@ -238,7 +231,7 @@ static void start_profiler(int argc, char **argv)
 	last_thread_init();
 	takeover_init(on_ours);
 	after_fork_enable();
-	births_turn_on();
+	births_turn_on(locks_own_tid);
 	heap_set_rate(settings.heap_rate);
 	heap_set_sees_program(!lookup_comes_earlier("malloc"));
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
@@ -327,12 +320,14 @@ static bool check_fork_page(void)
 	return false;
 }
 
-/* glibc hands a constructor main's three arguments. */
+/*
+ * glibc hands a constructor main's three arguments.  Until heed_filter() only those
+ * system calls are made that the loader has made before us.
+ */
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
-	own_stack_set_main(argv);
-	if (check_preloaded() && read_settings(environment) && check_threads() && check_no_tool() &&
-	    check_fork_page() && heed_filter())
+	if (check_preloaded() && read_settings(environment) && heed_filter() && check_threads() &&
+	    check_no_tool() && check_fork_page())
 		start_profiler(argc, argv);
 	else
 		heap_turn_off();

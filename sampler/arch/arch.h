@@ -40,6 +40,12 @@ ARCH_FUNCTION long sys_call6(long nr, long a, long b, long c, long d, long e, lo
 void pprofshim_sigreturn(void);
 
 /*
+ * rt_sigreturn with a stack pointer that points nowhere.  Where a system-call filter
+ * lets it through, the process dies of SIGSEGV, and else of another signal.
+ */
+ARCH_FUNCTION void arch_return_to_nowhere(void);
+
+/*
  * PAGE_BYTES        bytes of a page; a constant, because tables are aligned to it
  * ARCH_SA_RESTORER  flag of the kernel's struct sigaction that says that sa_restorer
  *                   is set, as libc sets it; 0 where libc leaves it out

@@ -45,6 +45,11 @@ static inline long sys_call4(long nr, long a, long b, long c, long d)
 	return ret;
 }
 
+static inline void arch_return_to_nowhere(void)
+{
+	__asm__ volatile("xorl %%esp, %%esp\n\tsyscall\n\tud2" : : "a"(15L) : "memory");
+}
+
 #define PAGE_BYTES	 4096UL /* there is no other base page */
 #define ARCH_SA_RESTORER 0x04000000UL
 #define ARCH_AUDIT	 AUDIT_ARCH_X86_64

@@ -1,13 +1,13 @@
 #include "sampler/base/monotonic.h"
 
-#include <stdbool.h>
-
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 
 static clock_function vdso;   /* NULL: none, or one that is a system call itself */
-static clock_function coarse; /* NULL: none; never a system call */
+static clock_function coarse; /* NULL: none; never a system call, and reads no cycles */
+
+bool monotonic_lacks_cycles;
 
 static int64_t read_through(clock_function fn, clockid_t clock)
 {
@@ -42,17 +42,31 @@ static bool is_cheap(clock_function fn)
 	return read_through(fn, CLOCK_MONOTONIC) > 0 && price_of(fn) < price_of(call_kernel) / 2;
 }
 
+/* The vdso reads the same register. */
+void monotonic_avoid_cycles(void)
+{
+	monotonic_lacks_cycles = true;
+	vdso = NULL;
+}
+
 void monotonic_use(clock_function fn)
 {
-	vdso = fn && is_cheap(fn) ? fn : NULL;
+	vdso = fn && !monotonic_lacks_cycles && is_cheap(fn) ? fn : NULL;
 	coarse = fn;
 }
 
+uint64_t monotonic_instead_of_cycles(void)
+{
+	return (uint64_t)monotonic_ns() * ARCH_CYCLES_25_US / 25000;
+}
+
+/* The vdso asks the kernel where the clock cannot be read at this moment; of the coarse one never.
+ */
 int64_t monotonic_ns(void)
 {
-	if (LIKELY(vdso != NULL))
-		return read_through(vdso, CLOCK_MONOTONIC);
-	return sandbox_is_noted() ? 0 : sys_now_ns();
+	if (UNLIKELY(sandbox_is_noted()))
+		return coarse ? read_through(coarse, CLOCK_MONOTONIC_COARSE) : 0;
+	return LIKELY(vdso != NULL) ? read_through(vdso, CLOCK_MONOTONIC) : sys_now_ns();
 }
 
 int64_t monotonic_coarse_ns(void)

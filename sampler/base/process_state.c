@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 
 atomic_int *process_state_page;
@@ -42,6 +43,7 @@ static const struct move {
 	{ PROCESS_PORT_WON, PROCESS_WORKER, PROCESS_OURS },
 	{ PROCESS_LISTENER_ENDED, PROCESS_OURS, PROCESS_PAUSED },
 	{ PROCESS_LISTENER_BACK, PROCESS_PAUSED, PROCESS_OURS },
+	{ PROCESS_FILTERED, PROCESS_PAUSED, PROCESS_WORKER },
 };
 
 /* release: who sees the new state sees what was put in order before. */
@@ -61,9 +63,11 @@ bool process_moves(enum process_event event)
 	return false;
 }
 
+/* A filtered thread does not ask for its pid. */
 bool process_is_borrowed(void)
 {
-	return process_state_page && process_state() != PROCESS_FORKED && sys_getpid() != our_pid;
+	return process_state_page && process_state() != PROCESS_FORKED && !sandbox_is_noted() &&
+	       sys_getpid() != our_pid;
 }
 
 void process_state_after_fork(void)

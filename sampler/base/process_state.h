@@ -8,7 +8,8 @@
  *   FORKED    nobody has looked yet, all of our state is the parent's
  *   ENTERING  one thread is putting our state in order
  *   YOUNG     a child that may yet outlive its parent: the heap is recorded
- *   WORKER    a child beside its parent: nothing is recorded
+ *   WORKER    a child beside its parent, or a process whose filter forbids our thread:
+ *             nothing is recorded
  *   PAUSED    ours, but its listener is away and has to be started again
  *   OURS      with all that we do
  *
@@ -37,6 +38,7 @@ enum process_event {
 	PROCESS_PORT_WON,	/* its own listener serves */
 	PROCESS_LISTENER_ENDED, /* for a moment, see listener_pause_begin() in takeover.h */
 	PROCESS_LISTENER_BACK,
+	PROCESS_FILTERED, /* it never comes back: a filter of the program is in its way */
 	PROCESS_EVENTS
 };
 
@@ -81,7 +83,10 @@ static inline bool process_records_heap(void)
 	return now == PROCESS_YOUNG || now == PROCESS_PAUSED || now == PROCESS_OURS;
 }
 
-/* True when a vfork child runs on our memory: process-wide state is not its own.  Context: hook. */
+/*
+ * True when a vfork child runs on our memory: process-wide state is not its own.  Where
+ * hooks are to make no system call it is not known, and false.  Context: hook.
+ */
 bool process_is_borrowed(void);
 
 /* The calling process is no vfork child: it is the one whose memory this is.  Context: child. */

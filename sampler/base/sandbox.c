@@ -1,6 +1,8 @@
 #include "sampler/base/sandbox.h"
 
-static uint64_t first;
+#include <stdatomic.h>
+
+static atomic_uint_fast64_t first;
 static bool started_without; /* false: not known */
 
 void sandbox_set_first(uint64_t filters, bool filtered)
@@ -9,9 +11,14 @@ void sandbox_set_first(uint64_t filters, bool filtered)
 	started_without = !filtered;
 }
 
+void sandbox_expect_another(void)
+{
+	atomic_fetch_add_explicit(&first, 1, memory_order_relaxed);
+}
+
 void sandbox_check(uint64_t filters)
 {
-	if (filters > first)
+	if (filters > atomic_load_explicit(&first, memory_order_relaxed))
 		sandbox_note();
 }
 

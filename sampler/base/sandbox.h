@@ -19,8 +19,15 @@
 void sandbox_set_first(uint64_t filters, bool filtered); /* Context: init. */
 void sandbox_check(uint64_t filters);			 /* Context: listener. */
 
-/* Some thread of the target is, or is about to be, filtered.  Context: any role. */
+/* A filter that refuses none of our calls has come: one more is no reason.  Context: hook. */
+void sandbox_expect_another(void);
+
+/*
+ * Some thread of the target is, or is about to be, filtered; and it is not after all.
+ * Context: any role; hook.
+ */
 void sandbox_note(void);
+void sandbox_forget(void);
 
 /* Context: any role. */
 bool sandbox_is_noted(void);

@@ -14,3 +14,8 @@ bool sandbox_is_noted(void)
 {
 	return atomic_load_explicit(&noted, memory_order_relaxed);
 }
+
+void sandbox_forget(void)
+{
+	atomic_store_explicit(&noted, false, memory_order_relaxed);
+}

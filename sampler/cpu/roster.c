@@ -491,11 +491,12 @@ static void end_once_late_of_thread(struct thread *t, void *tid)
 /* A dump's tick must not come behind the mask; the dump goes without. */
 static void end_own_once(void (*end)(struct thread *t, void *tid))
 {
-	int tid = sys_gettid();
-
 	atomic_fetch_add(&roster.hooks_inside, 1);
-	if (atomic_load(&once_timers) && !sandbox_is_noted())
+	if (atomic_load(&once_timers) && !sandbox_is_noted()) {
+		int tid = sys_gettid();
+
 		threads_each(end, &tid);
+	}
 	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 

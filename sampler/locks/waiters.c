@@ -19,6 +19,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/debug.h"
+#include "sampler/base/monotonic.h"
 
 #define SLOTS  1024
 #define WINDOW 8 /* slots that a lock may be in */
@@ -90,7 +91,7 @@ static uint64_t since_base(struct state s, int64_t start_ns)
 
 static void set_base_cycles(struct waiters_slot *slot)
 {
-	__atomic_store_n(&slot->base_cycles, arch_cycles(), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->base_cycles, monotonic_cycles(), __ATOMIC_RELAXED);
 }
 
 /* ---- slots */
@@ -205,7 +206,7 @@ static bool is_old(const struct waiters_slot *slot)
 {
 	uint64_t base = __atomic_load_n(&slot->base_cycles, __ATOMIC_RELAXED);
 
-	return arch_cycles() - base >= ARCH_CYCLES_25_US;
+	return monotonic_cycles() - base >= ARCH_CYCLES_25_US;
 }
 
 bool waiters_worth_charging(const void *lock)

@@ -4,6 +4,7 @@
 
 #include "sampler/base/arena.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/modules.h"
@@ -38,12 +39,14 @@ static struct permanent memory = { .limit = BIRTHS_MAX * sizeof(struct birth) * 
 static struct birth *_Atomic piece[PIECES_MAX];
 static atomic_uint births_begun;
 static atomic_bool is_on;
+static int (*tid_from_memory)(void);
 static atomic_uint epoch = 1; /* moves with every fork */
 static __thread struct birth *mine;
 static __thread uint64_t my_word;
 
-void births_turn_on(void)
+void births_turn_on(int (*own_tid)(void))
 {
+	tid_from_memory = own_tid;
 	atomic_store_explicit(&is_on, true, memory_order_relaxed);
 }
 
@@ -126,9 +129,9 @@ static struct birth *take_place(int tid)
 
 void birth_begins(struct site *site)
 {
-	int tid = sys_gettid();
+	int tid = sandbox_is_noted() ? tid_from_memory() : sys_gettid();
 
-	mine = site ? take_place(tid) : NULL;
+	mine = site && tid ? take_place(tid) : NULL;
 	if (!mine) {
 		counter_add(COUNTER_THREADCREATE_UNKNOWN, site != NULL);
 		return;

@@ -18,8 +18,11 @@
 
 struct site;
 
-/* Nothing is recorded before.  Context: init. */
-void births_turn_on(void);
+/*
+ * Nothing is recorded before.  `own_tid` tells a thread its id without a system call, 0
+ * if it cannot; it is asked where hooks are to make none.  Context: init.
+ */
+void births_turn_on(int (*own_tid)(void));
 
 /* Context: hook. */
 bool births_are_on(void);

@@ -1,19 +1,14 @@
 /*
  * long syscall(long number, ...), the C library's door to any system call: it
  * may return twice or on another stack, so nothing of ours may stay behind.
- * A few comparisons, then a jump with every register as it came.  Only seccomp,
- * exit and what changes one thread's privileges (libcap comes this way) are
- * announced first; the hook then jumps all the same.  And the futex
- * operations that wait, and do nothing else, are jumped to a function of ours that
- * makes the call: as far as the caller can see, the same.
+ * A look at a table, then a jump with every register as it came.  Two kinds of call
+ * are jumped to a function of ours that makes them: those by which a thread ends or
+ * confines itself (confinement.c; libcap comes this way), and the futex operations
+ * that wait (futex.c).  As far as the caller can see, the same.
  */
-#define SYS_EXIT    60
-#define SYS_CAPSET  126
-#define SYS_PRCTL   157
-#define SYS_FUTEX   202
-#define SYS_UNSHARE 272
-#define SYS_SETNS   308
-#define SYS_SECCOMP 317
+#include "shim/hooks/stub.h"
+
+#define SYS_FUTEX 202
 
 #define FUTEX_LOCK_PI	  6
 #define FUTEX_WAIT_BITSET 9
@@ -60,6 +55,8 @@
 
 	.hidden pprofshim_futex
 	.hidden locks_on
+	.hidden pprofshim_taken_syscall
+	.hidden pprofshim_taken_syscalls
 	.globl syscall
 	.type syscall, @function
 syscall:
@@ -67,28 +64,14 @@ syscall:
 	endbr64
 	cmpq $SYS_FUTEX, %rdi
 	je 2f
-	cmpq $SYS_SECCOMP, %rdi
-	je 1f
-	cmpq $SYS_EXIT, %rdi
-	je 3f
-	cmpq $SYS_CAPSET, %rdi
-	je 5f
-	cmpq $SYS_PRCTL, %rdi
-	je 5f
-	cmpq $SYS_UNSHARE, %rdi
-	je 5f
-	cmpq $SYS_SETNS, %rdi
-	je 5f
-	jmpq *next_syscall(%rip)
-1:	SAVE
-	movl %esi, %edi
-	movl %edx, %esi
-	movq %rcx, %rdx
-	call pprofshim_before_seccomp
-	RESTORE
-	jmpq *next_syscall(%rip)
+	cmpq $TAKEN_SYSCALLS, %rdi
+	jae 1f
+	leaq pprofshim_taken_syscalls(%rip), %r11
+	cmpb $0, (%r11, %rdi)
+	jne pprofshim_taken_syscall
+1:	jmpq *next_syscall(%rip)
 2:	testb $LOCKS_BLOCK, locks_on(%rip)
-	je 4f
+	je 1b
 	movl %edx, %r11d
 	andl $FUTEX_CMD_MASK, %r11d
 	je pprofshim_futex /* FUTEX_WAIT */
@@ -96,14 +79,6 @@ syscall:
 	je pprofshim_futex
 	cmpl $FUTEX_LOCK_PI, %r11d
 	je pprofshim_futex
-4:	jmpq *next_syscall(%rip)
-3:	SAVE
-	call pprofshim_before_exit
-	RESTORE
-	jmpq *next_syscall(%rip)
-5:	SAVE
-	call pprofshim_before_confinement
-	RESTORE
 	jmpq *next_syscall(%rip)
 	.cfi_endproc
 	.size syscall, . - syscall

@@ -56,7 +56,6 @@ FAMILY(X)
 
 static COLD void find_all(void)
 {
-	process_state_init(); /* a constructor may fork before ours has run */
 #define X(name, type, parameters, arguments) NEXT_FIND(next, name, type, parameters)
 	FAMILY(X)
 #undef X

@@ -18,6 +18,7 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "shim/life/after_fork.h"
+#include "shim/life/probe.h"
 #include "shim/life/takeover.h"
 #include "shim/real/real.h"
 
@@ -48,10 +49,25 @@ static void prepare(void)
 	has_forked = true;
 }
 
+/*
+ * Another library's constructor forks before ours has run: parent and child must be
+ * told apart.  Once; not under a filter, of which nothing is known yet.
+ */
+static COLD NOINLINE void begin_before_constructor(void)
+{
+	static bool done;
+
+	if (!done && !probe_sees_filter())
+		process_state_init();
+	done = true;
+}
+
 EXPORT pid_t fork(void)
 {
 	if (sandbox_is_noted())
 		return real()->fork();
+	if (UNLIKELY(!process_state_page))
+		begin_before_constructor();
 	prepare();
 	return is_sampled() ? fork_sampled() : real()->fork();
 }

@@ -1,77 +1,50 @@
 /*
  * setuid and its sisters.  libc makes them on every thread that it knows, and ours is
- * none of these: it would stay behind with all that the program has given up.  So when
- * something has changed, our thread ends, and the next one is made by the thread that
- * made the call: before the call returns it has the same ids and groups.
+ * none of these: it would stay behind with all that the program has given up.  So it
+ * makes the same system call before the function returns, whichever thread called.
  */
 #include <errno.h>
 #include <grp.h>
-#include <stdbool.h>
-#include <stddef.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
-#include "shim/life/listener.h"
-#include "shim/life/takeover.h"
+#include "shim/life/follow.h"
 #include "shim/real/real.h"
 
-struct identity {
-	uint32_t uid[3], gid[3]; /* real, effective, saved */
-};
-
-static bool has_listener(void)
+static COLD NOINLINE void follow_identity(const struct request *r)
 {
-	return process_is_in_order() && !sandbox_is_noted() && !process_is_borrowed() &&
-	       listener_is_running();
+	int saved = errno;
+
+	if (process_is_in_order() && !sandbox_is_noted() && !process_is_borrowed())
+		follow(r);
+	errno = saved;
 }
 
-static void read_identity(struct identity *i)
-{
-	sys_call3(SYS_getresuid, (long)&i->uid[0], (long)&i->uid[1], (long)&i->uid[2]);
-	sys_call3(SYS_getresgid, (long)&i->gid[0], (long)&i->gid[1], (long)&i->gid[2]);
-}
-
-/* `groups`: the call changed the list of groups. */
-static void follow(const struct identity *before, bool groups)
-{
-	struct identity now = { 0 };
-
-	read_identity(&now);
-	if (!groups && memcmp(&now, before, sizeof(now)) == 0)
-		return;
-	listener_pause_begin();
-	listener_pause_end();
-}
-
-/* X(name, parameters, arguments, whether it changes the list of groups) */
+/* X(name, parameters, arguments, the system call that libc makes on each thread) */
 #define IDENTITY_CALLS(X)                                                                          \
-	X(setuid, (uid_t uid), (uid), false)                                                       \
-	X(setgid, (gid_t gid), (gid), false)                                                       \
-	X(seteuid, (uid_t uid), (uid), false)                                                      \
-	X(setegid, (gid_t gid), (gid), false)                                                      \
-	X(setreuid, (uid_t r, uid_t e), (r, e), false)                                             \
-	X(setregid, (gid_t r, gid_t e), (r, e), false)                                             \
-	X(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s), false)                                \
-	X(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s), false)                                \
-	X(setgroups, (size_t n, const gid_t *groups), (n, groups), true)                           \
-	X(initgroups, (const char *user, gid_t group), (user, group), true)
+	X(setuid, (uid_t uid), (uid), SYS_setuid, { uid })                                         \
+	X(setgid, (gid_t gid), (gid), SYS_setgid, { gid })                                         \
+	X(seteuid, (uid_t uid), (uid), SYS_setresuid, { -1, uid, -1 })                             \
+	X(setegid, (gid_t gid), (gid), SYS_setresgid, { -1, gid, -1 })                             \
+	X(setreuid, (uid_t r, uid_t e), (r, e), SYS_setreuid, { r, e })                            \
+	X(setregid, (gid_t r, gid_t e), (r, e), SYS_setregid, { r, e })                            \
+	X(setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s), SYS_setresuid, { r, e, s })           \
+	X(setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s), SYS_setresgid, { r, e, s })           \
+	X(setgroups, (size_t n, const gid_t *groups), (n, groups), SYS_setgroups,                  \
+	  { (long)n, (long)groups })                                                               \
+	X(initgroups, (const char *user, gid_t group), (user, group), SYS_setgroups,               \
+	  { FOLLOW_GROUPS_OF_CALLER })
 
-#define X(name, parameters, arguments, groups)                                                     \
+#define X(name, parameters, arguments, number, ...)                                                \
 	EXPORT int name parameters                                                                 \
 	{                                                                                          \
-		struct identity before = { 0 };                                                    \
-		int err;                                                                           \
+		int err = real()->name arguments;                                                  \
                                                                                                    \
-		if (!has_listener())                                                               \
-			return real()->name arguments;                                             \
-		read_identity(&before);                                                            \
-		err = real()->name arguments;                                                      \
 		if (err == 0)                                                                      \
-			follow(&before, groups);                                                   \
+			follow_identity(&(struct request){ number, __VA_ARGS__ });                 \
 		return err;                                                                        \
 	}
 IDENTITY_CALLS(X)

@@ -100,3 +100,15 @@ void locks_turn_on_again(void)
 {
 	set_on(on_outside_children);
 }
+
+/* A recursive one, because in others libc may leave the owner out. */
+int locks_own_tid(void)
+{
+	pthread_mutex_t m = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	int tid;
+
+	next_lock.pthread_mutex_lock(&m);
+	tid = m.__data.__owner;
+	next_lock.pthread_mutex_unlock(&m);
+	return tid;
+}

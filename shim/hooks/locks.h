@@ -126,6 +126,12 @@ bool locks_stop_if_off(void);
 void locks_turn_on_again(void);
 
 /*
+ * The calling thread's id, as libc writes it into a mutex: a system call for it may be
+ * what a filter of the program kills for.  0 from a libc without threads.  Context: hook.
+ */
+int locks_own_tid(void);
+
+/*
  * Nobody has it: its first word is 0 in every kind of mutex, part of what programs
  * are compiled with.  Context: hook, about to lock it.
  */

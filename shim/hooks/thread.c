@@ -19,6 +19,7 @@
 #include "sampler/threads/births.h"
 #include "sampler/unwind/hook_walk.h"
 #include "sampler/unwind/site_at.h"
+#include "shim/hooks/stub.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/takeover.h"
@@ -163,9 +164,6 @@ static void note_end(void)
 	thread_ends();
 	last_thread_note_exit();
 }
-
-/* Called by syscall() in shim/arch before it makes exit(status), the end of one thread. */
-void pprofshim_before_exit(void);
 
 void pprofshim_before_exit(void)
 {

@@ -27,6 +27,7 @@
 	X(site_at)                                                                                 \
 	X(births)                                                                                  \
 	X(last_thread)                                                                             \
+	X(follow)                                                                                  \
 	X(listener)                                                                                \
 	X(takeover)
 

@@ -7,11 +7,15 @@
 
 struct sock_fprog;
 
+struct filter_verdict {
+	const char *refuses; /* one of our system calls (calls.h) that it may refuse; NULL: none */
+	bool lets_handlers_return; /* rt_sigreturn */
+};
+
 /*
- * Whether a signal handler can return under the filter (rt_sigreturn).  True also
- * for NULL and for what cannot be read: the kernel will refuse that.
- * Context: hook.
+ * Nothing is refused either by NULL and by what cannot be read: that the kernel will
+ * refuse.  Context: hook.
  */
-bool filter_lets_handlers_return(const struct sock_fprog *program);
+struct filter_verdict filter_judge(const struct sock_fprog *program);
 
 #endif

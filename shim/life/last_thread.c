@@ -24,9 +24,14 @@ void last_thread_after_fork(void)
 	atomic_store(&left_by_call, false);
 }
 
+bool last_thread_is_main(void)
+{
+	return thread_pointer() == main_thread;
+}
+
 void last_thread_note_exit(void)
 {
-	if (thread_pointer() == main_thread)
+	if (last_thread_is_main())
 		atomic_store(&main_left, true);
 }
 

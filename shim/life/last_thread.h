@@ -15,6 +15,9 @@
 /* Called by the main thread.  Context: init. */
 void last_thread_init(void);
 
+/* The calling thread is the main thread.  Makes no system call.  Context: hook. */
+bool last_thread_is_main(void);
+
 /* Called by every thread that leaves by pthread_exit or thrd_exit.  Context: hook. */
 void last_thread_note_exit(void);
 

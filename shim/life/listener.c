@@ -300,6 +300,11 @@ bool listener_is_running(void)
 	return own_thread_is_alive(&listener.thread) && outcome() != LISTENER_REFUSED;
 }
 
+bool listener_is_serving(void)
+{
+	return outcome() == LISTENER_SERVING && listener_is_running();
+}
+
 bool listener_end(void)
 {
 	int64_t until_ns = sys_now_ns() + STOP_WAIT_NS;

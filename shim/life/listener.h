@@ -63,6 +63,9 @@ void listener_skip_niceties(void);
 /* There is a thread of ours in this process.  Context: any role but child. */
 bool listener_is_running(void);
 
+/* The same, and it has the port.  Context: hook. */
+bool listener_is_serving(void);
+
 /*
  * Makes it end after the request at hand, and waits until the kernel has no such
  * thread any more, a second at most.  False: it did not end, or there is none.

@@ -13,11 +13,16 @@
 
 struct probe_result {
 	const char *forbidden; /* a call that the listener cannot do without, NULL: none */
+	bool no_write;	       /* not even a sentence can be said */
 	bool no_timers;	       /* CPU profiles cannot be taken */
 	bool no_foreign_reads; /* process_vm_readv */
-	bool no_scheduling;    /* sched_setscheduler, prctl: only niceties */
+	bool no_niceties;      /* or no sched_setscheduler: only niceties */
 };
 
-void probe_filter(struct probe_result *out);
+/* Tried once, when it is asked for first. */
+const struct probe_result *probe_filter(void);
+
+/* Whether there may be a filter; nothing is tried.  Context: init, hook before that. */
+bool probe_sees_filter(void);
 
 #endif

@@ -110,7 +110,7 @@ void takeover_note_exit(void)
 /* Why this child does, or does not, start its listener now: the one place that decides. */
 static enum takeover_reason decide(bool is_long)
 {
-	int64_t now = sys_now_ns();
+	int64_t now;
 
 	if (sandbox_is_noted())
 		return TAKEOVER_FILTERED;
@@ -123,6 +123,7 @@ static enum takeover_reason decide(bool is_long)
 							     : TAKEOVER_PARENT_LIVES;
 	if (is_long && holder_is_there() && is_to_end(takeover.holder))
 		return TAKEOVER_HOLDER_ENDS;
+	now = sys_now_ns();
 	if (takeover.next_try_ns == 0 && holder_is_there())
 		takeover.next_try_ns = now + FIRST_PAUSE_NS;
 	return now < takeover.next_try_ns ? TAKEOVER_PORT_TAKEN : TAKEOVER_TAKES_OVER;

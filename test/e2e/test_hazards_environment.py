@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Arguments, environment, masks and switches are the target's own (H45, H53, H60, H61, H63).
+"""Arguments, environment, masks and switches are the target's own (H45, H53, H60, H61, H63, H94, H95).
 
 Seen to fail against:
   block      a constructor that takes its settings out of the environment: gaps, no key
   setenv     a key that is looked up in the environment at each request: SIGSEGV
   masks      a listener created with all blocked, the mask not restored: children inherit it
+  clock      hooks that read the time stamp counter, or the vdso's clock (ours): SIGSEGV
+  dispatched a carrier that stays (ours): killed by SIGSYS as a handler returned; a hook that
+             asked for its thread's id while a dump ran (ours): taken 36
   flags      a siginterrupt hook that knows the carrier only: reads were not restarted
 """
 import os
@@ -105,6 +108,28 @@ def test_actions_of_a_start():
         same_lines('rt_sigaction calls of %s' % os.path.basename(command[0]), got, expected)
 
 
+SWITCHES = 'hostile_switches'
+
+
+def test_no_processor_clock():
+    """The program forbids itself to read it."""
+    for rates in {}, dict(PPROF_BLOCK_RATE='1', PPROF_MUTEX_FRACTION='1'):
+        with Target(SWITCHES, 'clock', env=rates) as t:
+            t.wait_ready()
+            t.say()
+            same('without the processor\'s clock', t.finish().seen(),
+                 ('status 0', 'counted 400000\n', ''))
+
+
+def test_system_calls_dispatched():
+    expected = plain(SWITCHES, 'dispatch')
+    if expected.code == 99:
+        return skip('system calls dispatched', 'not in this kernel')
+    for first in True, False:
+        got, _ = under_everything(SWITCHES, 'dispatch', first=first)
+        same('system calls dispatched', got.seen(), expected.seen())
+
+
 def test_busy_before_main():
     """Other preloads that start threads, fork or exec in their constructors."""
     early = os.path.join(FIXTURES, 'hostile_early_plugin.so')
@@ -119,4 +144,5 @@ def test_busy_before_main():
 if __name__ == '__main__':
     run(test_the_block_of_arguments_stays_in_one_piece, test_environment_changes,
         test_masks_of_children, test_flags_of_signal_actions_read_back, test_actions_of_a_start,
+        test_no_processor_clock, test_system_calls_dispatched,
         test_busy_before_main)

@@ -4,12 +4,18 @@
 Seen to fail against:
   drops          a listener that stays (ours of the first day): killed by SIGABRT in set*id after
                  keepcaps or capset; all capabilities kept in our thread after capset alone
+  drops          a listener that is not told of calls by number, and one outside of the filter
+                 (ours): SIGABRT in set*id; one that is ended and started again (ours): never
+                 back after RLIMIT_NPROC 0
+  a profile      a listener that is ended for the call (ours): the answer broke off
+  root directory a listener that stays at unshare(CLONE_FS) (ours): two roots
   namespaces     the same: unshare and setns of user and mount namespaces failed with EINVAL
 """
 import contextlib
 import os
 
 import harness
+import pprof_reader
 from harness import Profiling, Target, check, poll, run, same, skip
 
 PRIVILEGES = 'hostile_privileges'
@@ -28,6 +34,14 @@ DROPS = {
     'by number': 'raw-ids groups gid uid',
     'libcap': 'raw-keepcaps groups gid uid raw-bind gid wait raw-ids uid',
     'libcap, failing': 'raw-bind gid uid groups',
+    'ids by number': 'raw-groups raw-gid raw-uid root uid gid',
+    'setuid by number': 'raw-gid raw-setuid root',
+    'lent to a thread': 'lend groups gid uid',
+    'haproxy': 'groups gid uid nnp no-processes wait',
+    'haproxy, without its library': 'raw-groups raw-gid raw-uid nnp no-processes wait',
+    'a filter that forbids it': 'nnp filter uid gid groups',
+    'keyring': 'raw-session groups gid uid',
+    'landlock': 'nnp raw-landlock groups gid uid',
 }
 NAMESPACES = {
     'user': 'userns',
@@ -38,6 +52,7 @@ NAMESPACES = {
     'child': 'fork-unshare',
     'both': 'setns-mount keepcaps gid uid userns wait setns-any',
     'chroot': 'chroot groups gid uid',
+    'files': 'files chroot groups gid uid',
 }
 
 
@@ -88,6 +103,39 @@ def test_privileges_that_are_given_up_are_given_up():
             judge(name + (' while profiled' if profiling else ''), steps, profiling)
 
 
+def test_a_profile_goes_on():
+    """What changes privileges, or only asks, costs nobody a profile."""
+    steps = 'ask ' + ('keepcaps bounding groups gid uid bind nnp raw-uid' if os.geteuid() == 0
+                      else 'nnp')
+    with Target(PRIVILEGES, *steps.split()) as t:
+        t.wait_ready()
+        c = t.open('profile?seconds=2')
+        t.say()
+        t.wait_for('done')
+        got = pprof_reader.parse(c.answer.read())
+        check('a profile over all that', got.duration_ns >= 2e9, got.duration_ns)
+        t.say()
+        same('what is said', t.finish().err, '')
+
+
+def roots(t):
+    """The root directory of each thread."""
+    return {os.readlink('/proc/%d/task/%d/root' % (t.pid, tid)) for tid in harness.tasks(t.pid)}
+
+
+def test_root_directory():
+    """After unshare(CLONE_FS) a chroot concerns the threads that are made later."""
+    if os.geteuid() != 0:
+        return skip('root directory', 'not root')
+    with Target(PRIVILEGES, 'files', 'chroot') as t:
+        t.wait_ready()
+        t.say()
+        t.wait_for('done')
+        poll(lambda: len(harness.tasks(t.pid)) == 2, 10)
+        same('one root directory', len(roots(t)), 1)
+        check('another than ours', roots(t) != {'/'}, roots(t))
+
+
 def test_namespaces_are_entered_as_without_us():
     if os.geteuid() != 0 or plain_steps(['userns'])[0][1] != 'userns: 0 \ndone\n':
         return skip('namespaces', 'not root, or no user namespaces')
@@ -96,4 +144,5 @@ def test_namespaces_are_entered_as_without_us():
 
 
 if __name__ == '__main__':
-    run(test_privileges_that_are_given_up_are_given_up, test_namespaces_are_entered_as_without_us)
+    run(test_privileges_that_are_given_up_are_given_up, test_a_profile_goes_on,
+        test_root_directory, test_namespaces_are_entered_as_without_us)

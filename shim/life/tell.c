@@ -1,0 +1,53 @@
+#include "shim/life/tell.h"
+
+#include <sys/stat.h>
+
+#include "sampler/base/sys.h"
+#include "sampler/base/text.h"
+#include "shim/life/probe.h"
+
+static struct {
+	dev_t device;
+	ino_t inode; /* 0: there was none */
+} stderr_at_start;
+
+static bool look(struct stat *st)
+{
+	return sys_call3(SYS_fstat, 2, (long)st, 0) == 0;
+}
+
+void tell_init(void)
+{
+	struct stat st;
+
+	if (look(&st)) {
+		stderr_at_start.device = st.st_dev;
+		stderr_at_start.inode = st.st_ino;
+	}
+}
+
+static void tell(const char *sentence, const char *what)
+{
+	static char buf[768]; /* a hook runs on the program's stack, which may be small */
+	struct text t = TEXT_INIT(buf);
+
+	text_str(&t, "pprofshim: ");
+	text_str(&t, sentence);
+	text_str(&t, what);
+	text_str(&t, "; profiling is off, the program runs as usual\n");
+	sys_write(2, buf, t.len);
+}
+
+void tell_user(const char *sentence)
+{
+	if (!probe_filter()->no_write)
+		tell(sentence, "");
+}
+
+void tell_user_late(const char *sentence, const char *what)
+{
+	struct stat st;
+
+	if (look(&st) && st.st_ino == stderr_at_start.inode && st.st_dev == stderr_at_start.device)
+		tell(sentence, what);
+}
