@@ -19,6 +19,9 @@ struct object {
 	const char *strings;
 	const uint32_t *gnu_hash, *sysv_hash;
 	const uint16_t *versions;
+	const Elf64_Verdef *version_names;
+	const char
+		*version; /* one whose symbols count, too, when they are not the default; or NULL */
 };
 
 /* glibc relocates these pointers in place; some objects (the vdso) are read-only. */
@@ -43,7 +46,35 @@ static void read_dynamic(const struct link_map *l, struct object *o)
 			o->sysv_hash = p;
 		else if (d->d_tag == DT_VERSYM)
 			o->versions = p;
+		else if (d->d_tag == DT_VERDEF)
+			o->version_names = p;
 	}
+}
+
+/* NULL: the symbol has none. */
+static const char *version_of(const struct object *o, uint32_t i)
+{
+	const char *v = (const char *)o->version_names;
+
+	while (v && o->versions) {
+		const Elf64_Verdef *def = (const Elf64_Verdef *)v;
+
+		if (def->vd_ndx == (o->versions[i] & ~VERSYM_HIDDEN) &&
+		    !(def->vd_flags & VER_FLG_BASE))
+			return o->strings + ((const Elf64_Verdaux *)(v + def->vd_aux))->vda_name;
+		v = def->vd_next ? v + def->vd_next : NULL;
+	}
+	return NULL;
+}
+
+static bool is_wanted(const struct object *o, uint32_t i)
+{
+	const char *version;
+
+	if (!o->versions || !(o->versions[i] & VERSYM_HIDDEN))
+		return true;
+	version = o->version ? version_of(o, i) : NULL;
+	return version && strcmp(version, o->version) == 0;
 }
 
 static bool is_match(const struct object *o, uint32_t i, const char *name)
@@ -51,7 +82,7 @@ static bool is_match(const struct object *o, uint32_t i, const char *name)
 	const Elf64_Sym *s = &o->symbols[i];
 
 	return s->st_shndx != SHN_UNDEF && strcmp(o->strings + s->st_name, name) == 0 &&
-	       !(o->versions && o->versions[i] & VERSYM_HIDDEN);
+	       is_wanted(o, i);
 }
 
 /* djb2, as the GNU hash section is defined. */
@@ -123,20 +154,46 @@ static const struct link_map *after_ours(void)
 }
 
 /* The vdso is in the list, but the loader itself never looks there. */
-static uint32_t find_in(const struct link_map *l, struct object *o, const char *name)
+static uint32_t find_in(const struct link_map *l, struct object *o, const char *name,
+			const char *version)
 {
 	if (l->l_addr && l->l_addr == getauxval(AT_SYSINFO_EHDR))
 		return 0;
 	read_dynamic(l, o);
+	o->version = version;
 	return find(o, name);
+}
+
+/* The first object that has the name by default, from `l` on. */
+static const struct link_map *find_default(const struct link_map *l, const char *name,
+					   struct object *o, uint32_t *i)
+{
+	while (l && !(*i = find_in(l, o, name, NULL)))
+		l = l->l_next;
+	return l;
+}
+
+/*
+ * A program asks for the name with the version that libc had when it was linked, which
+ * is the default one of the object that has one.  One that comes before that object may
+ * have the same version for old programs only, as libc_malloc_debug.so has.
+ */
+static const char *version_that_programs_have(const char *name)
+{
+	struct object o;
+	uint32_t i = 0;
+
+	return find_default(after_ours(), name, &o, &i) ? version_of(&o, i) : NULL;
 }
 
 bool lookup_comes_earlier(const char *name)
 {
+	const char *version = version_that_programs_have(name);
+
 	for (const struct link_map *l = _r_debug.r_map; l && l->l_ld != _DYNAMIC; l = l->l_next) {
 		struct object o;
 
-		if (find_in(l, &o, name))
+		if (find_in(l, &o, name, version))
 			return true;
 	}
 	return false;
@@ -144,14 +201,17 @@ bool lookup_comes_earlier(const char *name)
 
 void *lookup_next(const char *name)
 {
-	for (const struct link_map *l = after_ours(); l; l = l->l_next) {
-		struct object o;
-		uint32_t i = find_in(l, &o, name);
+	struct object by_default, o;
+	uint32_t of_default = 0, i;
+	const struct link_map *end = find_default(after_ours(), name, &by_default, &of_default);
+	const char *version = end ? version_of(&by_default, of_default) : NULL;
 
+	for (const struct link_map *l = after_ours(); version && l != end; l = l->l_next) {
+		i = find_in(l, &o, name, version);
 		if (i)
 			return address_of(&o, i);
 	}
-	return NULL;
+	return end ? address_of(&by_default, of_default) : NULL;
 }
 
 bool lookup_has_object(const char *part)

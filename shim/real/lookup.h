@@ -10,7 +10,10 @@
 
 #include <stdbool.h>
 
-/* The address of the default version of `name`, or NULL. */
+/*
+ * The address of `name`, or NULL.  Of several versions the default one; an object that
+ * comes before may have that version without having it by default.
+ */
 void *lookup_next(const char *name);
 
 /* Whether an object that comes before ours in search order defines `name`. */

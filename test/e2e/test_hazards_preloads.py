@@ -5,6 +5,7 @@ Seen to fail against:
   results    no variant was found: dlsym in every malloc passes with this glibc
   profiler   a carrier taken whatever its disposition, and a handler that drops what is not ours:
              libprofiler's file held no sample
+  traces     a next malloc that is looked for among default versions only (ours): 2 lines of 402
 """
 import glob
 import os
@@ -144,6 +145,28 @@ def test_another_profiler_measures_what_it_would():
         check('%s: and ours' % where, cpu > 0, sorted(bodies))
 
 
+def traced_lines(preload):
+    """How many lines mtrace() writes; libc's part of it is in a library of its own."""
+    path = os.path.join(harness.work, 'malloc_trace')
+    with Target('hostile_switches', 'trace', preload=preload, env={'MALLOC_TRACE': path}) as t:
+        t.say()
+        same('traced allocations: status', t.finish().code, 0)
+    lines = harness.read(path).count('\n')
+    if os.path.exists(path):
+        os.remove(path)
+    return lines
+
+
+def test_the_malloc_of_libc_that_traces():
+    """It has the version of malloc that programs want, and not by default."""
+    debug = 'libc_malloc_debug.so.0'
+    expected = traced_lines(debug)
+    if expected < 100:
+        return skip('traced allocations', 'libc has no %s' % debug)
+    for order in SHIM + ':' + debug, debug + ':' + SHIM:
+        same('traced allocations, ' + order, traced_lines(order), expected)
+
+
 if __name__ == '__main__':
     run(test_results_are_the_same, test_python_under_each,
-        test_another_profiler_measures_what_it_would)
+        test_another_profiler_measures_what_it_would, test_the_malloc_of_libc_that_traces)
