@@ -127,7 +127,7 @@ static struct birth *take_place(int tid)
 	return b;
 }
 
-void birth_begins(struct site *site)
+void birth_begin(struct site *site)
 {
 	int tid = sandbox_is_noted() ? tid_from_memory() : sys_gettid();
 
@@ -144,7 +144,7 @@ void birth_begins(struct site *site)
 }
 
 /* In a child the place may be another's by now. */
-void birth_ends(void)
+void birth_end(void)
 {
 	uint64_t word = my_word;
 

@@ -31,8 +31,8 @@ bool births_are_on(void);
 struct site *birth_site(struct frame_regs caller);
 
 /* First and last act of a thread that was created there.  Context: hook. */
-void birth_begins(struct site *site);
-void birth_ends(void);
+void birth_begin(struct site *site);
+void birth_end(void);
 
 /* The parent's threads are not here.  Context: child. */
 void births_after_fork(void);

@@ -72,10 +72,10 @@ static void thread_begins(struct site *creator)
 	uint64_t mask;
 
 	if (sandbox_is_noted())
-		return birth_begins(creator);
+		return birth_begin(creator);
 	mask = sys_block_signals();
 	if (process_is_in_order())
-		birth_begins(creator);
+		birth_begin(creator);
 	if (process_is_ours())
 		roster_thread_starts(mask);
 	sys_restore_signals(mask);
@@ -86,9 +86,9 @@ static void thread_ends(void)
 	uint64_t mask;
 
 	if (sandbox_is_noted())
-		return birth_ends();
+		return birth_end();
 	mask = sys_block_signals();
-	birth_ends();
+	birth_end();
 	if (process_is_ours())
 		roster_thread_ends();
 	sys_restore_signals(mask);

@@ -438,7 +438,7 @@ static void *own_life(void *arg)
 	sigset_t set;
 
 	(void)arg;
-	roster_thread_starts();
+	roster_thread_starts(0);
 	t = thread_self();
 	ck_assert_ptr_nonnull(t);
 	ck_assert_int_eq(t->state, THREAD_ARMED);
@@ -473,7 +473,7 @@ END_TEST
 
 START_TEST(roster__hooks_do_nothing_while_it_is_closed)
 {
-	roster_thread_starts();
+	roster_thread_starts(0);
 	ck_assert_ptr_null(thread_self());
 	roster_thread_blocks();
 	roster_thread_unblocks();

@@ -38,34 +38,34 @@ static uint32_t count_noted(int tid)
 
 START_TEST(a_thread_is_noted_from_its_start_to_its_end)
 {
-	birth_begins(site(0x1000));
+	birth_begin(site(0x1000));
 	ck_assert_uint_eq(count_noted(sys_gettid()), 1);
 	ck_assert(is_noted);
-	birth_ends();
+	birth_end();
 	ck_assert_uint_eq(count_noted(sys_gettid()), 0);
-	birth_ends(); /* as pthread_exit in a wrapped thread */
+	birth_end(); /* as pthread_exit in a wrapped thread */
 	ck_assert_uint_eq(count_noted(sys_gettid()), 0);
 }
 END_TEST
 
 START_TEST(a_thread_without_a_site_is_not_noted)
 {
-	birth_begins(NULL);
+	birth_begin(NULL);
 	ck_assert_uint_eq(count_noted(sys_gettid()), 0);
-	birth_ends();
+	birth_end();
 }
 END_TEST
 
 /* What the parent noted is nobody's in its child, and the child's own places are new. */
 START_TEST(a_child_knows_none_of_its_parent_s_threads)
 {
-	birth_begins(site(0x1000));
+	birth_begin(site(0x1000));
 	births_after_fork();
 	ck_assert_uint_eq(count_noted(sys_gettid()), 0);
-	birth_ends(); /* the thread that forked ends in the child */
-	birth_begins(site(0x2000));
+	birth_end(); /* the thread that forked ends in the child */
+	birth_begin(site(0x2000));
 	ck_assert_uint_eq(count_noted(sys_gettid()), 1);
-	birth_ends();
+	birth_end();
 	ck_assert_uint_eq(count_noted(sys_gettid()), 0);
 }
 END_TEST
@@ -76,10 +76,10 @@ static pthread_barrier_t all_there, may_go;
 
 static void *noted_thread(void *unused)
 {
-	birth_begins(site(0x3000));
+	birth_begin(site(0x3000));
 	pthread_barrier_wait(&all_there);
 	pthread_barrier_wait(&may_go);
-	birth_ends();
+	birth_end();
 	return unused;
 }
 
@@ -115,7 +115,7 @@ static int64_t value_of(const struct stack_table *t, uint64_t pc)
 
 static void *vanish(void *unused)
 {
-	birth_begins(site(0x4000)); /* and never tells of its end, as a cancelled thread */
+	birth_begin(site(0x4000)); /* and never tells of its end, as a cancelled thread */
 	return unused;
 }
 
@@ -150,10 +150,10 @@ START_TEST(a_snapshot_names_the_site)
 
 	modules_init();
 	stack_table_init(&t, 1 << 20);
-	birth_begins(site(0x5000));
+	birth_begin(site(0x5000));
 	pthread_create(&thread, NULL, take_snapshot, &t);
 	pthread_join(thread, NULL);
-	birth_ends();
+	birth_end();
 	ck_assert_int_eq(value_of(&t, 0x5000), 1);
 	stack_table_release(&t);
 }
