@@ -28,6 +28,7 @@
 #include <sched.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "sampler/base/cc.h"
@@ -37,6 +38,7 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "shim/hooks/stub.h"
+#include "shim/life/after_fork.h"
 #include "shim/life/filter.h"
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
@@ -312,6 +314,42 @@ EXPORT int capset(void *header, const void *data)
 
 	return (int)call_confining(&r, real_capset);
 }
+
+/* ---- limits */
+
+/*
+ * The last moment at which a thread can be made, maybe: a child that is to take over
+ * when its parent ends has its listener wait for that from now on (haproxy -D).
+ */
+static COLD NOINLINE void look_before_limit(void)
+{
+	after_fork_enter();
+	if (process_is_in_order())
+		takeover_look(true);
+}
+
+/* X(name, parameters, arguments) */
+#define LIMIT_CALLS(X)                                                                             \
+	X(setrlimit, (__rlimit_resource_t resource, const struct rlimit *to), (resource, to))      \
+	X(setrlimit64, (__rlimit_resource_t resource, const struct rlimit64 *to), (resource, to))  \
+	X(prlimit,                                                                                 \
+	  (pid_t pid, enum __rlimit_resource resource, const struct rlimit *to,                    \
+	   struct rlimit *old),                                                                    \
+	  (pid, resource, to, old))                                                                \
+	X(prlimit64,                                                                               \
+	  (pid_t pid, enum __rlimit_resource resource, const struct rlimit64 *to,                  \
+	   struct rlimit64 *old),                                                                  \
+	  (pid, resource, to, old))
+
+#define X(name, parameters, arguments)                                                             \
+	EXPORT int name parameters                                                                 \
+	{                                                                                          \
+		if (UNLIKELY(!process_is_ours()) && resource == RLIMIT_NPROC)                      \
+			look_before_limit();                                                       \
+		return real()->name arguments;                                                     \
+	}
+LIMIT_CALLS(X)
+#undef X
 
 /* ---- syscall() */
 

@@ -8,6 +8,7 @@ Seen to fail against:
                  (ours): SIGABRT in set*id; one that is ended and started again (ours): never
                  back after RLIMIT_NPROC 0
   a profile      a listener that is ended for the call (ours): the answer broke off
+  a daemon       no hook of setrlimit (ours): no endpoint for good
   root directory a listener that stays at unshare(CLONE_FS) (ours): two roots
   namespaces     the same: unshare and setns of user and mount namespaces failed with EINVAL
 """
@@ -118,6 +119,18 @@ def test_a_profile_goes_on():
         same('what is said', t.finish().err, '')
 
 
+def test_a_daemon_that_forbids_itself_threads():
+    """haproxy -D: the thread that is to take the endpoint over has to be there by then."""
+    steps = 'background gid uid nnp no-processes' if os.geteuid() == 0 else 'background nnp no-processes'
+    with Target(PRIVILEGES, *steps.split()) as t:
+        t.wait_ready()
+        t.say()
+        t.wait_for('done')
+        check('daemon without threads: answers', poll(t.answers, 10))
+        t.say()
+        same('daemon without threads: what is said', t.finish().err, '')
+
+
 def roots(t):
     """The root directory of each thread."""
     return {os.readlink('/proc/%d/task/%d/root' % (t.pid, tid)) for tid in harness.tasks(t.pid)}
@@ -145,4 +158,5 @@ def test_namespaces_are_entered_as_without_us():
 
 if __name__ == '__main__':
     run(test_privileges_that_are_given_up_are_given_up, test_a_profile_goes_on,
+        test_a_daemon_that_forbids_itself_threads,
         test_root_directory, test_namespaces_are_entered_as_without_us)
