@@ -66,6 +66,12 @@ struct http_service {
 	 * is then read and dropped).  NULL: no request needs one.
 	 */
 	size_t (*body_limit)(const struct http_request *r);
+	/*
+	 * Called before every poll, ahead of do_due().  It may put another socket into the
+	 * place of the listening one, and reset all connections by reset_all(arg).  NULL: it
+	 * need not be called.
+	 */
+	void (*before_poll)(void (*reset_all)(void *arg), void *arg);
 	const struct http_limits *limits; /* NULL: http_limits_default */
 	/*
 	 * A descriptor that ends the sleep when it becomes readable; do_due() is to empty it.

@@ -228,12 +228,28 @@ static struct pollfd wake_poll(const struct http_service *service)
 	return (struct pollfd){ .fd = service->wake_fd ? service->wake_fd : -1, .events = POLLIN };
 }
 
+static void reset_all(void *arg)
+{
+	struct server *s = arg;
+
+	for (size_t i = 0; i < s->count; i++) {
+		s->conn[i]->reset = true;
+		conn_close(s->conn[i]);
+	}
+	remove_closed(s);
+}
+
 /* Fills in poll[] and returns when to wake up at the latest. */
 static int64_t prepare_poll(struct server *s)
 {
+	const struct http_service *service = s->shared.service;
 	int64_t now = s->shared.now_ns;
 	bool paused = s->accept_ns > now;
-	int64_t wake = do_due_work(s->shared.service, now);
+	int64_t wake;
+
+	if (service->before_poll)
+		service->before_poll(reset_all, s);
+	wake = do_due_work(service, now);
 
 	if (paused)
 		wake = MIN(wake, s->accept_ns);

@@ -36,6 +36,7 @@
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"
+#include "shim/life/port.h"
 #include "shim/life/probe.h"
 #include "shim/life/takeover.h"
 #include "shim/life/tell.h"
@@ -113,11 +114,21 @@ static void write_contention_state(struct text *t)
 	}
 }
 
+static void write_port(struct text *t)
+{
+	if (port_now() == port_configured())
+		return;
+	text_str(t, "\nport: ");
+	text_u64(t, port_now());
+	text_str(t, ", since the program took the one that was set for itself");
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
 
 	settings_write(&settings, t);
+	write_port(t);
 	takeover_write(t);
 	write_cpu_state(t);
 	write_heap_state(t);
@@ -137,8 +148,8 @@ static void tell_port_taken(void)
 	text_str(&t, "port ");
 	text_u64(&t, settings.port);
 	text_str(&t, " on 127.0.0.1 is taken (PPROF_PORT sets another); it is tried again every "
-		     "half second");
-	tell_user(buf);
+		     "half second, and until then there is no endpoint");
+	tell_port(buf);
 }
 
 static void tell_outcome(enum listener_outcome outcome)
@@ -222,13 +233,13 @@ static void start_profiler(int argc, char **argv)
 						     .body_limit = routes_body_limit };
 	static struct routes_config config;
 
-	tell_init();
 	own_stack_set_main(argv);
 	sys_advise_bss();
 	modules_init();
 	started_as_init(program_path());
 	find_called_functions();
 	last_thread_init();
+	tell_init();
 	takeover_init(on_ours);
 	after_fork_enable();
 	births_turn_on(locks_own_tid);

@@ -373,13 +373,15 @@ const unsigned char pprofshim_taken_syscalls[TAKEN_SYSCALLS] = {
 	[SYS_setuid] = 1,    [SYS_setgid] = 1,
 	[SYS_setreuid] = 1,  [SYS_setregid] = 1,
 	[SYS_setresuid] = 1, [SYS_setresgid] = 1,
-	[SYS_setgroups] = 1,
+	[SYS_setgroups] = 1, [SYS_bind] = 1,
 };
 
 long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	struct request r = { number, { a, b, c, d, e, f } };
 
+	if (number == SYS_bind)
+		return bind((int)a, (const struct sockaddr *)b, (socklen_t)c);
 	if (number == SYS_exit)
 		pprofshim_before_exit();
 	return call_confining(&r, real_call_by_number);

@@ -14,6 +14,7 @@
 #include "sampler/base/wake.h"
 #include "sampler/process/peek.h"
 #include "shim/life/own_thread.h"
+#include "shim/life/port.h"
 
 #define START_WAIT_NS (200 * NS_PER_MS)
 #define RETRY_MIN_NS  (5 * NS_PER_MS)
@@ -34,7 +35,7 @@
 #endif
 
 static struct {
-	uint16_t port;
+	int fd; /* of the listening socket */
 	const char *key;
 	const struct http_service *service;
 	struct own_thread thread;
@@ -124,14 +125,19 @@ static bool wait_until_wanted(void)
 	}
 }
 
+static bool may_rename(void)
+{
+	return !listener.no_niceties && !sandbox_is_noted();
+}
+
 /* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
-	int fd = http_listen(listener.port);
+	int fd = port_open(may_rename());
 
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS))
-		fd = http_listen(listener.port);
+		fd = port_open(may_rename());
 	return fd;
 }
 
@@ -154,12 +160,19 @@ static int64_t do_due_work(int64_t now_ns)
 	return sandbox_is_noted() ? MIN(again, now_ns + NS_PER_SECOND) : again;
 }
 
+static void before_poll(void (*reset_all)(void *arg), void *arg)
+{
+	port_give_way(listener.fd, may_rename(), reset_all, arg);
+}
+
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
 
 	listener.wake_fd = wake_open();
+	listener.fd = fd;
 	service.do_due = do_due_work;
+	service.before_poll = before_poll;
 	service.wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
 	if (listener.succession.on_port)
@@ -167,7 +180,7 @@ static void serve(int fd)
 	say(LISTENER_SERVING);
 	http_serve(fd, listener.key, &service, &listener.stop);
 	wake_close(listener.wake_fd);
-	sys_close(fd);
+	port_close(fd);
 }
 
 static int have_socket(void)
@@ -222,7 +235,7 @@ static void wait_while(enum listener_outcome was, int64_t until_ns)
 enum listener_outcome listener_start(uint16_t port, const char *key,
 				     const struct http_service *service)
 {
-	listener.port = port;
+	port_init(port);
 	listener.key = key;
 	listener.service = service;
 	listener.succession.patience_ns = LISTENER_FOR_EVER;

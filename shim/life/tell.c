@@ -1,5 +1,6 @@
 #include "shim/life/tell.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "sampler/base/sys.h"
@@ -26,7 +27,9 @@ void tell_init(void)
 	}
 }
 
-static void tell(const char *sentence, const char *what)
+static const char *const off = "; profiling is off, the program runs as usual\n";
+
+static void tell(const char *sentence, const char *what, const char *end)
 {
 	static char buf[768]; /* a hook runs on the program's stack, which may be small */
 	struct text t = TEXT_INIT(buf);
@@ -34,20 +37,38 @@ static void tell(const char *sentence, const char *what)
 	text_str(&t, "pprofshim: ");
 	text_str(&t, sentence);
 	text_str(&t, what);
-	text_str(&t, "; profiling is off, the program runs as usual\n");
+	text_str(&t, end);
 	sys_write(2, buf, t.len);
 }
 
 void tell_user(const char *sentence)
 {
 	if (!probe_filter()->no_write)
-		tell(sentence, "");
+		tell(sentence, "", off);
+}
+
+void tell_port(const char *sentence)
+{
+	if (!probe_filter()->no_write)
+		tell(sentence, "", "\n");
+}
+
+static bool is_same_stderr(void)
+{
+	struct stat st;
+
+	return look(&st) && st.st_ino == stderr_at_start.inode &&
+	       st.st_dev == stderr_at_start.device;
 }
 
 void tell_user_late(const char *sentence, const char *what)
 {
-	struct stat st;
+	if (is_same_stderr())
+		tell(sentence, what, off);
+}
 
-	if (look(&st) && st.st_ino == stderr_at_start.inode && st.st_dev == stderr_at_start.device)
-		tell(sentence, what);
+void tell_port_late(const char *sentence)
+{
+	if (is_same_stderr())
+		tell(sentence, "", "\n");
 }

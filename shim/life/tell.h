@@ -1,6 +1,6 @@
 /* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
- * The one sentence on stderr when the profiler cannot work.
+ * The one sentence on stderr when the profiler cannot work, or is not where it should be.
  */
 #ifndef SHIM_LIFE_TELL_H
 #define SHIM_LIFE_TELL_H
@@ -14,5 +14,9 @@ void tell_init(void);
  * file by now, which may be one of the program's.  Context: hook.
  */
 void tell_user_late(const char *sentence, const char *what);
+
+/* The same two for an endpoint that is, or will be, elsewhere or later. */
+void tell_port(const char *sentence);
+void tell_port_late(const char *sentence);
 
 #endif

@@ -78,6 +78,7 @@
 	X(setresgid, int, (gid_t, gid_t, gid_t))                                                   \
 	X(setgroups, int, (size_t, const gid_t *))                                                 \
 	X(initgroups, int, (const char *, gid_t))                                                  \
+	X(bind, int, (int, const struct sockaddr *, socklen_t))                                    \
 	X(listen, int, (int, int))                                                                 \
 	X(accept, int, (int, struct sockaddr *, socklen_t *))                                      \
 	X(accept4, int, (int, struct sockaddr *, socklen_t *, int))                                \
