@@ -1,7 +1,7 @@
 #include "http/conn.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "http/net.h"
@@ -9,21 +9,23 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys_map.h"
 
-struct http_exchange *conn_open(struct http_shared *s, int fd)
+struct http_exchange *conn_open(struct http_shared *s, int fd, struct http_exchange *used)
 {
-	struct http_exchange *x = sys_map(sizeof(*x));
+	struct http_exchange *x = used ? used : sys_map(sizeof(*x));
 
 	if (!x) {
 		sys_close(fd);
 		return NULL;
 	}
+	if (used) /* what is read overwrites the rest */
+		memset(x, 0, offsetof(struct http_exchange, in));
 	x->shared = s;
 	x->fd = fd;
 	x->arena.limit = CONN_ARENA_MAX;
 	x->since_ns = s->now_ns;
+	x->number = s->newcomers++;
 	conn_set_state(x, CONN_HEAD);
 	conn_allow(x, s->limits->head_ns);
-	net_set_flag(fd, IPPROTO_TCP, TCP_NODELAY);
 	return x;
 }
 

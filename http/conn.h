@@ -32,7 +32,9 @@ struct http_shared {
 	const struct http_service *service;
 	const struct http_limits *limits;
 	struct guard guard;
-	int64_t now_ns; /* CLOCK_MONOTONIC when the last poll returned */
+	uint64_t newcomers;
+	bool is_crowded; /* strangers have all the places that are theirs */
+	int64_t now_ns;	 /* CLOCK_MONOTONIC when the last poll returned */
 };
 
 enum conn_state {
@@ -51,6 +53,9 @@ struct http_exchange {
 	enum conn_state state;
 	int64_t deadline_ns; /* of what is awaited from the client */
 	int64_t since_ns;    /* when it last became idle */
+	uint64_t number;     /* of its coming: the older, the lower */
+	bool known;	     /* its last request had the key */
+	unsigned refusals;   /* requests without it, one after the other */
 	bool keep;	     /* another request may follow this one */
 	bool ended;	     /* the client has sent its last byte */
 	bool used;	     /* has had an answer */
@@ -72,8 +77,9 @@ struct http_exchange {
 	char in[CONN_IN_BYTES];
 };
 
-/* Takes over `fd`; NULL (and `fd` closed) without memory. */
-struct http_exchange *conn_open(struct http_shared *s, int fd);
+/* Takes over `fd`, in the memory of a closed one if there is one; NULL (and `fd` closed) without.
+ */
+struct http_exchange *conn_open(struct http_shared *s, int fd, struct http_exchange *used);
 
 /* Closes and, if an answer is pending, tells its maker.  The memory stays until conn_free(). */
 void conn_close(struct http_exchange *x);

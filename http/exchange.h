@@ -40,6 +40,7 @@ struct http_pending {
 /* What one connection may take. */
 struct http_limits {
 	size_t connections; /* at most HTTP_CONNECTIONS_MAX */
+	size_t strangers;   /* of them, those that have not shown the key */
 	int64_t head_ns;    /* from a request's first byte, or the connection, to its empty line */
 	int64_t idle_ns;    /* between two requests */
 	int64_t stall_ns;   /* a body or an answer without any progress */

@@ -4,7 +4,9 @@
 
 #include "sampler/base/counters.h"
 
-#define DRAIN_MAX (64UL << 10) /* a body that nobody asked for is read up to this */
+/* A browser asks once without the key, a person mistypes it; a pipeline of these is cut off. */
+#define REFUSALS_MAX 4
+#define DRAIN_MAX    (64UL << 10) /* a body that nobody asked for is read up to this */
 
 static void refuse(struct http_exchange *x, int status, const char *message, const char *extra)
 {
@@ -191,11 +193,20 @@ static void accept_request(struct http_exchange *x, const struct http_request *r
 	x->head_bytes = r->head_bytes;
 	x->keep = wants_keep(r);
 	no = guard_check(&x->shared->guard, r, x->shared->now_ns);
+	x->known = !no;
+	x->refusals = no ? x->refusals + 1 : 0;
 	if (!no) {
 		accept_authorized(x, r, framing);
 		return;
 	}
-	if (framing || x->body.kind != BODY_NONE || no->status == 400)
+	if (x->shared->is_crowded) { /* to answer each of a crowd would take the time of others */
+		counter_add(COUNTER_HTTP_STRANGERS_EVICTED, 1);
+		x->reset = true;
+		conn_close(x);
+		return;
+	}
+	if (framing || x->body.kind != BODY_NONE || no->status == 400 ||
+	    x->refusals >= REFUSALS_MAX)
 		x->keep = false;
 	http_error_extra(x, no->status, no->message, no->extra);
 	conn_flush(x);

@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "http/net.h"
@@ -13,8 +14,14 @@
 #define SPARE_PLACES 16
 #define PLACES	     (HTTP_CONNECTIONS_MAX + SPARE_PLACES)
 
-#define BACKLOG	       512
-#define ACCEPTS_A_TURN 64 /* newcomers taken in before the others have their turn */
+/*
+ * Newcomers are taken in as they come, whoever has a place: a queue that is full makes
+ * the kernel drop them, and they try again after a second.  The kernel's own limit
+ * (somaxconn) is as much.  In each turn fewer are taken in than there are places, so
+ * that each newcomer is looked at, some turns long, before it has to go.
+ */
+#define BACKLOG	       4096
+#define ACCEPTS_A_TURN 64
 #define READS_A_TURN   16 /* of one connection; a large body takes several */
 
 #define ACCEPT_PAUSE_NS NS_PER_SECOND
@@ -22,6 +29,7 @@
 
 const struct http_limits http_limits_default = {
 	.connections = HTTP_CONNECTIONS_MAX,
+	.strangers = HTTP_CONNECTIONS_MAX / 2,
 	.head_ns = 10 * NS_PER_SECOND,
 	.idle_ns = 60 * NS_PER_SECOND,
 	.stall_ns = 30 * NS_PER_SECOND,
@@ -33,6 +41,7 @@ struct server {
 	int fd;
 	int64_t accept_ns; /* no newcomers before this: the kernel had no descriptor or memory */
 	size_t count;
+	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
 	struct pollfd poll[PLACES + 2]; /* [0] listens, [1 + i] is conn[i], the last one wakes */
 };
@@ -44,6 +53,7 @@ static int bind_and_listen(int fd, uint16_t port)
 
 	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	failed = net_set_flag(fd, SOL_SOCKET, SO_REUSEADDR);
+	net_set_flag(fd, IPPROTO_TCP, TCP_NODELAY); /* of its connections too */
 	if (!failed)
 		failed = net_bind(fd, &at);
 	return failed ? failed : net_listen(fd, BACKLOG);
@@ -76,30 +86,88 @@ static void remove_closed(struct server *s)
 			remove_conn(s, i);
 }
 
-/* Closes the connection that has been idle for longest; false when all are busy. */
-static bool evict_idle(struct server *s)
-{
-	size_t oldest = s->count;
+/* Who has to go first when room is needed: the higher, the sooner. */
+enum standing { BUSY, IDLE, STRANGER, CLOSED };
 
-	for (size_t i = 0; i < s->count; i++) {
-		if (!conn_is_idle(s->conn[i]))
-			continue;
-		if (oldest == s->count || s->conn[i]->since_ns < s->conn[oldest]->since_ns)
-			oldest = i;
-	}
-	if (oldest == s->count)
+static enum standing standing_of(const struct http_exchange *x)
+{
+	if (x->state == CONN_CLOSED)
+		return CLOSED;
+	if (!x->known)
+		return STRANGER;
+	return conn_is_idle(x) ? IDLE : BUSY;
+}
+
+/* Of strangers who came first, of the others who has been idle for longest. */
+static bool goes_before(const struct http_exchange *a, const struct http_exchange *b)
+{
+	enum standing of_a = standing_of(a), of_b = standing_of(b);
+
+	if (of_a != of_b)
+		return of_a > of_b;
+	return of_a == STRANGER ? a->number < b->number : a->since_ns < b->since_ns;
+}
+
+/* Sends away who has to go first, if that is at least `least`; false when nobody is. */
+static bool evict(struct server *s, enum standing least)
+{
+	size_t first = 0;
+	enum standing standing;
+
+	if (s->count == 0)
 		return false;
-	counter_add(COUNTER_HTTP_IDLE_EVICTED, 1);
-	conn_close(s->conn[oldest]);
-	remove_conn(s, oldest);
+	for (size_t i = 1; i < s->count; i++)
+		if (goes_before(s->conn[i], s->conn[first]))
+			first = i;
+	standing = standing_of(s->conn[first]);
+	if (standing < least)
+		return false;
+	if (standing != CLOSED)
+		counter_add(standing == STRANGER ? COUNTER_HTTP_STRANGERS_EVICTED
+						 : COUNTER_HTTP_IDLE_EVICTED,
+			    1);
+	s->conn[first]->reset = standing == STRANGER;
+	conn_close(s->conn[first]);
+	if (s->used)
+		conn_free(s->used);
+	s->used = s->conn[first];
+	s->conn[first] = s->conn[--s->count];
 	return true;
+}
+
+static size_t count_strangers(const struct server *s)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		count += !s->conn[i]->known;
+	return count;
+}
+
+static bool is_reading(const struct http_exchange *x)
+{
+	return x->state == CONN_HEAD || x->state == CONN_BODY;
+}
+
+static void take_turn(struct http_exchange *x, bool readable)
+{
+	if (x->ready)
+		request_advance(x);
+	for (int i = 0; readable && i < READS_A_TURN && is_reading(x) && !x->ready; i++) {
+		if (!conn_read(x))
+			return;
+		request_advance(x);
+	}
 }
 
 static void add_conn(struct server *s, int fd)
 {
 	size_t limit = MIN(s->shared.limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
-	bool full = s->count >= limit && !evict_idle(s);
+	bool full = s->count >= limit;
 	struct http_exchange *x;
+
+	s->shared.is_crowded = count_strangers(s) >= s->shared.limits->strangers;
+	full = (full || s->shared.is_crowded) && !evict(s, IDLE);
 
 	if (full)
 		counter_add(COUNTER_HTTP_REFUSED_FULL, 1);
@@ -107,12 +175,17 @@ static void add_conn(struct server *s, int fd)
 		sys_close(fd);
 		return;
 	}
-	x = conn_open(&s->shared, fd);
+	x = conn_open(&s->shared, fd, s->used);
+	s->used = NULL;
 	if (!x)
 		return;
 	s->conn[s->count++] = x;
-	if (full)
-		request_refuse(x, 503, "Too many connections. Try again later.");
+	if (!full) {
+		take_turn(x, true); /* while it stood in the queue its request came */
+		return;
+	}
+	x->known = true; /* it goes by itself, and makes room for nobody before it has its answer */
+	request_refuse(x, 503, "Too many connections. Try again later.");
 }
 
 /* The socket is bound to loopback; this holds whatever a network namespace routes to it. */
@@ -132,9 +205,15 @@ static bool is_passing(int error)
 	return error == -EINTR || error == -ECONNABORTED || error == -EPROTO;
 }
 
+/* Then strangers are sent away, one after the other, until it is enough. */
+static bool lacks_room(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
 /*
- * Whatever else goes wrong (no descriptors, no memory) stays wrong for a while,
- * and the client in the queue would wake us at once: so nobody listens meanwhile.
+ * Whatever else goes wrong stays wrong for a while, and the client in the queue would
+ * wake us at once: so nobody listens meanwhile.
  */
 static void pause_accepting(struct server *s)
 {
@@ -154,7 +233,7 @@ static bool accept_one(struct server *s)
 		sys_close(fd);
 	else if (nobody_waits(fd))
 		return false;
-	else if (!is_passing(fd))
+	else if (!is_passing(fd) && !(lacks_room(fd) && evict(s, STRANGER)))
 		pause_accepting(s);
 	return s->accept_ns <= s->shared.now_ns;
 }
@@ -163,22 +242,9 @@ static void accept_some(struct server *s)
 {
 	for (int i = 0; i < ACCEPTS_A_TURN && accept_one(s); i++)
 		;
-}
-
-static bool is_reading(const struct http_exchange *x)
-{
-	return x->state == CONN_HEAD || x->state == CONN_BODY;
-}
-
-static void take_turn(struct http_exchange *x, bool readable)
-{
-	if (x->ready)
-		request_advance(x);
-	for (int i = 0; readable && i < READS_A_TURN && is_reading(x) && !x->ready; i++) {
-		if (!conn_read(x))
-			return;
-		request_advance(x);
-	}
+	if (s->used)
+		conn_free(s->used);
+	s->used = NULL;
 }
 
 static void handle_events(struct http_exchange *x, short events)

@@ -106,6 +106,8 @@
 	X(HTTP_REFUSED_FULL, "http_refused_full", "connections refused: too many at once")         \
 	X(HTTP_HUNG_UP, "http_hung_up", "profiles ended because the client went away")             \
 	X(HTTP_FORBIDDEN, "http_forbidden", "requests for a foreign host or from a foreign page")  \
+	X(HTTP_STRANGERS_EVICTED, "http_strangers_evicted",                                        \
+	  "connections without the key that were closed because there were many")                  \
 	X(HTTP_IDLE_EVICTED, "http_idle_evicted", "idle connections closed to make room")          \
 	X(HTTP_ACCEPT_FAILED, "http_accept_failed",                                                \
 	  "times the kernel gave no connection (descriptors, memory); tried again later")

@@ -154,8 +154,10 @@ static inline void start(void)
 static inline void setup(void)
 {
 	server.limits = http_limits_default;
-	server.service = (struct http_service){ fake_serve, fake_due_work, fake_body_limit,
-						&server.limits, 0 };
+	server.service = (struct http_service){ .serve = fake_serve,
+						.do_due = fake_due_work,
+						.body_limit = fake_body_limit,
+						.limits = &server.limits };
 	server.big = calloc(1, BIG_BYTES);
 	sem_init(&server.gone, 0, 0);
 	sem_init(&server.began, 0, 0);

@@ -180,6 +180,61 @@ START_TEST(test_server__newcomer_takes_the_place_of_the_longest_idle)
 }
 END_TEST
 
+/* One byte each, and no key. */
+static void dial_strangers(int *fd, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		fd[i] = dial_and_say("G");
+}
+
+START_TEST(test_server__of_strangers_the_oldest_goes_first)
+{
+	int known, fd[6];
+
+	server.limits.strangers = 4;
+	known = dial_and_say(GET("/known"));
+	expect_body(known, 200, "/known");
+	dial_strangers(fd, 4);
+	dial_strangers(fd + 4, 2);
+	expect_end(fd[0]);
+	expect_end(fd[1]);
+	ck_assert_uint_eq(counter_get(COUNTER_HTTP_STRANGERS_EVICTED), 2);
+	say(fd[2], "ET /late HTTP/1.1\r\n" AUTH "\r\n");
+	expect_body(fd[2], 200, "/late");
+	say(known, GET("/still"));
+	expect_body(known, 200, "/still");
+	ck_assert_uint_eq(counter_get(COUNTER_HTTP_IDLE_EVICTED), 0);
+	close(known);
+	close_many(fd, 6);
+}
+END_TEST
+
+START_TEST(test_server__a_crowd_of_strangers_delays_nobody_with_the_key)
+{
+	int fd[400];
+
+	allow_descriptors();
+	dial_strangers(fd, ARRAY_SIZE(fd));
+	for (int i = 0; i < 20; i++)
+		expect_one(GET("/owner"), 200, "/owner");
+	close_many(fd, ARRAY_SIZE(fd));
+}
+END_TEST
+
+START_TEST(test_server__who_never_shows_the_key_is_sent_away)
+{
+	static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	int fd = dial();
+
+	for (int i = 0; i < 50; i++)
+		send(fd, request, strlen(request), MSG_NOSIGNAL);
+	for (int i = 0; i < 4; i++)
+		expect_status(fd, 401);
+	expect_end(fd);
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_server__newcomer_is_refused_when_all_are_busy)
 {
 	int fd[4], newcomer;
@@ -422,6 +477,9 @@ static void add_crowd_tests(TCase *t)
 {
 	tcase_add_test(t, test_server__idle_connections_delay_nobody);
 	tcase_add_test(t, test_server__newcomer_takes_the_place_of_the_longest_idle);
+	tcase_add_test(t, test_server__of_strangers_the_oldest_goes_first);
+	tcase_add_test(t, test_server__a_crowd_of_strangers_delays_nobody_with_the_key);
+	tcase_add_test(t, test_server__who_never_shows_the_key_is_sent_away);
 	tcase_add_test(t, test_server__newcomer_is_refused_when_all_are_busy);
 	tcase_add_test(t, test_server__crowd_of_refused_newcomers_is_survived);
 	tcase_add_test(t, test_server__client_that_does_not_read_delays_nobody);
