@@ -56,7 +56,7 @@ UNIT_C   = $(wildcard test/unit/*/test_*.c)
 SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
 CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
-HANDLER_OBJ = $(filter %_handler.o sampler/cpu/tick.o sampler/cpu/carrier.o,$(CORE_OBJ))
+HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ))
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
 	   $(addprefix shim/,settings.o pattern.o real/lookup.o real/real.o life/filter.o life/calls.o life/own_thread.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))

@@ -16,6 +16,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/capture.h"
@@ -197,7 +198,8 @@ static void run_delivery(const struct job *j)
 	sigfillset(&nothing.sa_mask);
 	sigaction(SIGUSR1, &nothing, NULL);
 	empty = time_batches(deliver_batch, NULL, NULL, rounds(600), BATCH);
-	carrier_init(SIGPROF, tick_is_ours, tick_handle);
+	carrier_handle_ticks(tick_is_ours, tick_handle);
+	carrier_init(SIGPROF);
 	at.info.si_signo = carrier_acquire(&why);
 	ours = time_batches(deliver_batch, drain, NULL, rounds(600), BATCH);
 	drain(NULL);

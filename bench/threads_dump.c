@@ -18,6 +18,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/process/modules.h"
 #include "sampler/threads/dump.h"
@@ -254,7 +255,8 @@ int main(void)
 	static const int counts[] = { 1, 100, 1000, 10000 };
 
 	modules_init();
-	carrier_init(SIGPROF, tick_is_ours, tick_handle);
+	carrier_handle_ticks(tick_is_ours, tick_handle);
+	carrier_init(SIGPROF);
 	if (pipe(never) != 0)
 		return 1;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {

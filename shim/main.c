@@ -15,6 +15,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
@@ -249,7 +250,8 @@ static void start_profiler(int argc, char **argv)
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
 	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
-	carrier_init(settings.signal, tick_is_ours, tick_handle);
+	carrier_handle_ticks(tick_is_ours, tick_handle);
+	carrier_init(settings.signal);
 	config = (struct routes_config){ .write_status = write_status,
 					 .cmdline = command_line,
 					 .cmdline_len = join_arguments(argc, argv),

@@ -11,6 +11,7 @@
 #ifndef SAMPLER_ARCH_ARCH_H
 #define SAMPLER_ARCH_ARCH_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,6 +95,21 @@ ARCH_FUNCTION void arch_copy_registers(uint64_t *to, const ucontext_t *uc);
 
 /* Copies words of 8 bytes, without calls: the program may have replaced memcpy(). */
 ARCH_FUNCTION void arch_copy_words(void *to, const void *from, size_t words);
+
+/*
+ * For a signal handler that the kernel put on an alternate stack: goes on with
+ * handle() on the stack that was interrupted, in a frame as the kernel would have
+ * made it there, so that the alternate stack is free again.  `arg` is copied along
+ * (words of 8 bytes).  When handle() returns, the interrupted code goes on.  The
+ * caller must be the handler, or what it jumped to.  Does not return.
+ * Context: handler.
+ */
+ARCH_FUNCTION void arch_handle_on_interrupted_stack(int sig, const siginfo_t *info,
+						    const void *ucontext,
+						    void (*handle)(int sig, siginfo_t *info,
+								   void *ucontext, const void *arg),
+						    const void *arg, size_t arg_bytes)
+	__attribute__((noreturn));
 
 /* ---- frames */
 

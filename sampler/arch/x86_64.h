@@ -87,6 +87,46 @@ static inline void arch_copy_registers(uint64_t *to, const ucontext_t *uc)
 	arch_copy_words(to, uc->uc_mcontext.gregs, ARCH_REGS);
 }
 
+/* Bytes of the floating-point state of a signal frame; the processor's own form is 512. */
+static inline size_t arch_fp_bytes(const void *fp)
+{
+	const struct _fpx_sw_bytes *sw = (const void *)((const char *)fp + 464);
+
+	return sw->magic1 == FP_XSTATE_MAGIC1 ? sw->extended_size : 512;
+}
+
+/*
+ * The kernel's frame: return address, ucontext, siginfo; the floating-point state
+ * apart, aligned to 64.  A jump and no call, so that a shadow stack, too, has the
+ * return from the handler on top.
+ */
+static inline __attribute__((always_inline, noreturn)) void arch_handle_on_interrupted_stack(
+	int sig, const siginfo_t *info, const void *ucontext,
+	void (*handle)(int sig, siginfo_t *info, void *ucontext, const void *arg), const void *arg,
+	size_t arg_bytes)
+{
+	const ucontext_t *uc = ucontext;
+	size_t frame = (size_t)((const char *)(info + 1) - (const char *)ucontext);
+	size_t fp = uc->uc_mcontext.fpregs ? arch_fp_bytes(uc->uc_mcontext.fpregs) : 0;
+	uint64_t arg_at = (arch_interrupted_sp(uc) - RED_ZONE_BYTES - arg_bytes) & ~15UL;
+	uint64_t fp_at = (arg_at - fp) & ~63UL;
+	uint64_t at = (fp_at - frame) & ~15UL;
+
+	arch_copy_words((void *)arg_at, arg, arg_bytes / 8);
+	arch_copy_words((void *)at, ucontext, frame / 8);
+	if (fp) {
+		arch_copy_words((void *)fp_at, uc->uc_mcontext.fpregs, (fp + 7) / 8);
+		((ucontext_t *)at)->uc_mcontext.fpregs = (void *)fp_at;
+	}
+	((void **)at)[-1] = (void *)pprofshim_sigreturn;
+	__asm__ volatile("movq %0, %%rsp\n\tjmp *%1"
+			 :
+			 : "r"(at - 8), "r"(handle), "D"(sig),
+			   "S"(at + (uint64_t)info - (uint64_t)ucontext), "d"(at), "c"(arg_at)
+			 : "memory");
+	__builtin_unreachable();
+}
+
 /* ---- frames */
 
 /* A call pushes it. */

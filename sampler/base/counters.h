@@ -21,6 +21,8 @@
 	  "threads for which the kernel gave no timer; their time is in [unsampled]")              \
 	X(CPU_THREADS_BLOCKED, "cpu_threads_blocking_signal",                                      \
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
+	X(CPU_THREADS_SMALL_STACK, "cpu_threads_small_alternate_stack",                            \
+	  "threads whose alternate stack has no room for a tick; their time is in [unsampled]")    \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
 	X(CPU_TIMER_WAITS_TIMED_OUT, "cpu_timer_waits_timed_out",                                  \

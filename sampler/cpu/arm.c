@@ -16,6 +16,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/tasks.h"
 
@@ -57,30 +58,39 @@ void arm_self(struct thread *t, int signal, int64_t period_ns)
 }
 
 /*
+ * Whether no tick may come to the thread, and what counts that.
+ *
  * The record must be visible before we read the thread's mask.  The hook changes the mask
- * first and looks for a record second, so one of the two sees the other.
+ * first and looks for a record second, so one of the two sees the other.  The same holds
+ * for its alternate stack.
  */
-static bool blocks_signal(const struct thread *t, int signal)
+static bool takes_no_tick(const struct thread *t, int signal, enum counter *why)
 {
 	atomic_thread_fence(memory_order_seq_cst);
-	return task_blocks_signal(t->tid, signal);
+	*why = COUNTER_CPU_THREADS_BLOCKED;
+	if (task_blocks_signal(t->tid, signal))
+		return true;
+	*why = COUNTER_CPU_THREADS_SMALL_STACK;
+	return !alternate_stack_is_usable(t->tid);
 }
 
 void arm_other(struct thread *t, int signal, int64_t period_ns)
 {
-	if (blocks_signal(t, signal))
-		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	enum counter why;
+
+	if (takes_no_tick(t, signal, &why))
+		arm_count_once(t, why);
 	else
 		arm_self(t, signal, period_ns);
 }
 
-void arm_undo(struct thread *t)
+void arm_undo(struct thread *t, enum counter why)
 {
 	if (!move_state(t, THREAD_ARMED, THREAD_BUSY))
 		return;
 	timer_delete_of(t);
 	leave_busy(t, THREAD_UNARMED);
-	arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	arm_count_once(t, why);
 }
 
 void arm_resume_other(struct thread *t)
@@ -193,7 +203,9 @@ void arm_resume_self(struct thread *t)
 
 bool arm_once(struct thread *t, int signal)
 {
-	bool started = !blocks_signal(t, signal) && move_state(t, THREAD_UNARMED, THREAD_BUSY) &&
+	enum counter why;
+	bool started = !takes_no_tick(t, signal, &why) &&
+		       move_state(t, THREAD_UNARMED, THREAD_BUSY) &&
 		       timer_start_once(t, signal) == 0;
 
 	/* release: whoever sees ARMED sees the timer */

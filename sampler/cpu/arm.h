@@ -26,12 +26,17 @@ void arm_count_once(struct thread *t, enum counter c);
  */
 void arm_self(struct thread *t, int signal, int64_t period_ns);
 
-/* As arm_self(), for another thread, unless that blocks the signal.  Context: listener. */
+/*
+ * As arm_self(), for another thread, unless that blocks the signal or has an alternate stack
+ * without room.  Context: listener.
+ */
 void arm_other(struct thread *t, int signal, int64_t period_ns);
 
-/* ARMED: takes the timer away again, since the thread blocks the signal and no hook told.  Context:
- * listener. */
-void arm_undo(struct thread *t);
+/*
+ * ARMED: takes the timer away again, since the thread blocks the signal, or lost its
+ * alternate stack, and no hook told; `why` counts it.  Context: listener.
+ */
+void arm_undo(struct thread *t, enum counter why);
 
 /* Gives a PAUSED thread its timer back: it runs with the signal unblocked and no hook told (by a
  * jump).  Context: listener. */

@@ -209,8 +209,6 @@ static int open_ring(const char **why)
 	if (*why)
 		return 0;
 	code_refresh();
-	if (modules_have_go())
-		carrier_use_alternate_stacks();
 	if (!ring_is_used())
 		discard_ticks();
 	tick_direct_to(&cpu.ring);

@@ -18,6 +18,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/arm.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/stack_bounds.h"
@@ -217,16 +218,22 @@ static void see_tid(int tid, void *arg)
 /* A mask that was restored by a jump is told to no hook. */
 static void check_paused(struct thread *t, int64_t used_ns)
 {
-	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()))
+	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()) &&
+	    alternate_stack_is_usable(t->tid))
 		arm_resume_other(t);
 }
 
-/* It used CPU time and no tick came: does it block the signal, behind our hooks? */
+/*
+ * It used CPU time and no tick came: does it block the signal, behind our hooks?  And
+ * the memory of its alternate stack may have been given back.
+ */
 static void check_armed(struct thread *t, int64_t used_ns)
 {
-	if (t->ticks_seen || used_ns <= 4 * t->period_ns || !task_blocks_signal(t->tid, carrier()))
-		return;
-	arm_undo(t);
+	if (!alternate_stack_is_usable(t->tid))
+		arm_undo(t, COUNTER_CPU_THREADS_SMALL_STACK);
+	else if (!t->ticks_seen && used_ns > 4 * t->period_ns &&
+		 task_blocks_signal(t->tid, carrier()))
+		arm_undo(t, COUNTER_CPU_THREADS_BLOCKED);
 }
 
 static void check_record(struct thread *t, void *arg)
@@ -324,6 +331,7 @@ void roster_after_fork(void)
 	atomic_store(&roster.hooks_inside, 0);
 	atomic_store(&roster.scanning, false);
 	roster.counts = (struct roster_counts){ 0 };
+	alternate_stacks_after_fork();
 	threads_after_fork();
 	timers_after_fork();
 }
@@ -429,7 +437,7 @@ static void resume_self(void)
 {
 	struct thread *t = thread_self();
 
-	if (t)
+	if (t && alternate_stack_has_room(t->tid))
 		arm_resume_self(t);
 }
 
@@ -464,6 +472,7 @@ static bool while_set(const atomic_int *word, void (*fn)(void))
 
 void roster_thread_starts(uint64_t blocked)
 {
+	alternate_stack_forget_self();
 	atomic_fetch_add(&roster.hooks_inside, 1);
 	if (atomic_load(&roster.accepting_signal) && !sandbox_is_noted())
 		start_self(blocked);
@@ -473,6 +482,7 @@ void roster_thread_starts(uint64_t blocked)
 void roster_thread_ends(void)
 {
 	while_set(&roster.live_signal, end_self);
+	alternate_stack_forget_self();
 }
 
 static void end_once_of_thread(struct thread *t, void *tid)

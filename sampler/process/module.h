@@ -35,7 +35,6 @@ struct module {
 	uint8_t build_id_len;
 	bool is_main;
 	bool is_vdso;
-	bool is_go;		    /* holds a Go runtime */
 	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
 };
 

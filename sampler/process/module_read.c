@@ -58,9 +58,6 @@ static void take_build_id(struct module *m, const uint8_t *id, uint32_t len)
 	memcpy(m->build_id, id, m->build_id_len);
 }
 
-/* Go's linker leaves it in whatever holds a Go runtime. */
-#define NOTE_OF_GO 4
-
 static void read_notes(struct module *m, const Elf64_Phdr *ph)
 {
 	uint8_t bytes[NOTE_BYTES_MAX];
@@ -74,7 +71,6 @@ static void read_notes(struct module *m, const Elf64_Phdr *ph)
 	while (elf_notes_next(&notes, &n)) {
 		if (elf_note_is(&n, NT_GNU_BUILD_ID, "GNU") && m->build_id_len == 0)
 			take_build_id(m, n.desc, n.desc_len);
-		m->is_go |= elf_note_is(&n, NOTE_OF_GO, "Go\0");
 	}
 }
 

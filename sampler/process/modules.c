@@ -404,15 +404,6 @@ const struct module *module_find(uint64_t pc, uint32_t generation)
 	return NULL;
 }
 
-bool modules_have_go(void)
-{
-	for (size_t i = 0; i < table.count; i++) {
-		if (table.module[i]->is_go && table.module[i]->died == UINT32_MAX)
-			return true;
-	}
-	return false;
-}
-
 static void forget(void)
 {
 	table.module = NULL;

@@ -59,9 +59,6 @@ const struct module *module_at(size_t index);
 /* The module that holds executable code at `pc` in this generation, or NULL. */
 const struct module *module_find(uint64_t pc, uint32_t generation);
 
-/* Whether anything loaded brings a Go runtime. */
-bool modules_have_go(void);
-
 /*
  * Keeps the table, unless a child was forked while it was being changed: then it
  * is empty, of the same generation.  Returns whether it was kept.  Context: child.

@@ -15,7 +15,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
-#include "sampler/cpu/carrier.h"
+#include "sampler/cpu/carrier_belief.h"
 #include "sampler/cpu/roster.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/probe.h"

@@ -1,14 +1,21 @@
 /*
- * longjmp and its sisters, for handlers that leave an alternate stack by a jump.
- * libc restores the mask first and the stack after it: a tick that waits would be
- * delivered in between, on an alternate stack that may have no room for it.
+ * Jumps that bring a signal mask along: longjmp and its sisters, and the contexts of
+ * coroutines.
+ *
+ * To where the signal of the ticks is blocked: the timer is stopped first, as in
+ * signal_mask.c.  (To where it is not, the listener starts it again.)  Off an
+ * alternate stack: libc restores the mask first and the stack after it, so a tick that
+ * waits would be delivered in between, on a stack that may have no room for it.
  */
 #include <setjmp.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/carrier_belief.h"
+#include "sampler/cpu/kernel_action.h"
 #include "sampler/cpu/roster.h"
 #include "shim/real/real.h"
 
@@ -19,16 +26,20 @@ static bool on_alternate_stack(void)
 	return sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0 && now.ss_flags & SS_ONSTACK;
 }
 
-static COLD NOINLINE void jump_sampled(const jmp_buf env)
+static COLD NOINLINE void before_mask(const sigset_t *mask)
 {
-	if (env->__mask_was_saved && on_alternate_stack())
+	if (!process_is_ours() || process_is_borrowed())
+		return;
+	if (on_alternate_stack())
 		roster_thread_jumps();
+	if (mask->__val[0] & SIGNAL_BIT(carrier_signal()))
+		roster_thread_blocks();
 }
 
 static inline void prepare(const jmp_buf env)
 {
-	if (UNLIKELY(roster_may_tick()) && process_is_ours() && !process_is_borrowed())
-		jump_sampled(env);
+	if (UNLIKELY(roster_may_tick()) && env->__mask_was_saved)
+		before_mask((const sigset_t *)&env->__saved_mask);
 }
 
 EXPORT void siglongjmp(sigjmp_buf env, int value)
@@ -60,4 +71,19 @@ EXPORT void __longjmp_chk(jmp_buf env, int value)
 	prepare(env);
 	real()->__longjmp_chk(env, value);
 	__builtin_unreachable();
+}
+
+/* Our frame stays on the stack that is left, and the context comes back to it. */
+EXPORT int swapcontext(ucontext_t *from, const ucontext_t *to)
+{
+	if (UNLIKELY(roster_may_tick()))
+		before_mask(&to->uc_sigmask);
+	return real()->swapcontext(from, to);
+}
+
+EXPORT int setcontext(const ucontext_t *to)
+{
+	if (UNLIKELY(roster_may_tick()))
+		before_mask(&to->uc_sigmask);
+	return real()->setcontext(to);
 }

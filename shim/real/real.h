@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
@@ -62,6 +63,13 @@
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \
 	X(sigignore, int, (int))                                                                   \
 	X(siginterrupt, int, (int, int))                                                           \
+	X(sigaltstack, int, (const stack_t *, stack_t *))                                          \
+	X(swapcontext, int, (ucontext_t *, const ucontext_t *))                                    \
+	X(setcontext, int, (const ucontext_t *))                                                   \
+	X(sighold, int, (int))                                                                     \
+	X(sigrelse, int, (int))                                                                    \
+	X(sigblock, int, (int))                                                                    \
+	X(sigsetmask, int, (int))                                                           \
 	X(fork, pid_t, (void))                                                                     \
 	X(daemon, int, (int, int))                                                                 \
 	X(exit, void, (int))                                                                       \

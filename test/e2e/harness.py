@@ -358,7 +358,8 @@ def profiled(name, *args, query='seconds=1&hz=1000', before=None, **options):
 def with_and_without(what, name, *args, **options):
     """Checks that a program does the same with a profile running as without the shim."""
     query = options.pop('query', 'seconds=1&hz=1000')
+    before = options.pop('before', None)
     expected = plain(name, *args, **options)
-    got, blobs = profiled(name, *args, query=query, **options)
+    got, blobs = profiled(name, *args, query=query, before=before, **options)
     same(what, got.seen(), expected.seen())
     return got, blobs

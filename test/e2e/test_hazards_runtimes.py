@@ -5,6 +5,9 @@ Seen to fail against:
   go         a handler that runs on the stack it finds (ours): goroutines' stacks are 2 KiB, memory
              beyond them was overwritten
   node --cpu-prof, context, onstack  a handler that copies whatever SP points to: SIGSEGV
+  alternate stacks, erlang  a handler that asks for the alternate stack where a Go runtime is (ours):
+             SIGSEGV in own-stack, full-own-prof and full-own-many, and at once in erlang.  One that
+             always does: SIGSEGV in no-memory, without_room, switch; "handlers" overflowed
   luajit, node, fibers  no variant was found that they alone would show
 """
 import json
@@ -15,7 +18,8 @@ import subprocess
 import harness
 import pprof_reader
 from everything import CPU, HIGHEST, Everything
-from harness import FIXTURES, ROOT, Target, check, plain, run, same, seconds, skip
+from harness import (FIXTURES, ROOT, Target, check, plain, poll, run, same, seconds, skip,
+                     with_and_without)
 
 
 def milliseconds(short):
@@ -176,7 +180,72 @@ def test_small_stacks_and_fibers():
         under_everything('hostile_stacks ' + mode, 'hostile_stacks', mode, milliseconds(1.5))
 
 
+ALTSTACKS = 'hostile_altstacks'
+
+
+def test_handlers_and_ticks_on_alternate_stacks():
+    """A stack that holds one signal's frame and not two; signals that the program takes for itself
+    before or after; a thread without room elsewhere; stacks that come, go and change."""
+    for mode in 'own-stack', 'full', 'full-own-prof', 'full-late-prof', 'full-own-many', 'switch', \
+            'no-memory', 'handlers':
+        got, _ = with_and_without('alternate stacks: ' + mode, ALTSTACKS, mode, milliseconds(0.3))
+        if got.code:
+            return
+
+
+def test_threads_without_room_on_their_alternate_stacks_are_unsampled():
+    with Target(ALTSTACKS, 'no-room', 1500) as t:
+        t.wait_ready()
+        c = t.open('profile?seconds=60&hz=1000')
+        t.say('go\n' * 3)
+        poll(lambda: t.counter('cpu_threads_small_alternate_stack') >= 3, 5)
+        check('they are counted', t.counter('cpu_threads_small_alternate_stack') >= 3,
+              t.counter('cpu_threads_small_alternate_stack'))
+        p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=1000'))
+        check('and told', p.flat('cpu').get('[unsampled]', 0) > 0.5 * p.total(), p.flat('cpu'))
+        same('alternate stacks without room', t.finish().seen(), ('status 0', 'alive\n', ''))
+        c.close()
+
+
+ERLANG = '''
+-module(hostile_work).
+-export([go/1]).
+fib(N) when N < 2 -> N;
+fib(N) -> fib(N - 1) + fib(N - 2).
+go([Ms]) ->
+    io:get_line(""),
+    End = erlang:monotonic_time(millisecond) + list_to_integer(atom_to_list(Ms)),
+    Me = self(),
+    [spawn(fun() -> work(Me, End, 0) end) || _ <- lists:seq(1, 20)],
+    Bad = lists:sum([receive {done, N} -> N end || _ <- lists:seq(1, 20)]),
+    io:format("~p wrong~n", [Bad]),
+    halt().
+work(Me, End, Bad) ->
+    L = lists:sort([X * 7919 rem 1000 || X <- lists:seq(1, 500)]),
+    Self = self(),
+    spawn(fun() -> Self ! {fib, fib(16), lists:sum(L)} end),
+    Now = receive {fib, 987, 250750} -> Bad; {fib, _, _} -> Bad + 1 end,
+    case erlang:monotonic_time(millisecond) < End of
+        true -> work(Me, End, Now);
+        false -> Me ! {done, Now}
+    end.
+'''
+
+
+def test_erlang_with_its_small_stacks():
+    """Its JIT has the stack pointer in a process's stack of a few hundred words."""
+    if not shutil.which('erlc'):
+        return skip('erlang', 'not installed')
+    with open(os.path.join(harness.work, 'hostile_work.erl'), 'w') as f:
+        f.write(ERLANG)
+    subprocess.run(['erlc', 'hostile_work.erl'], cwd=harness.work, check=True)
+    under_everything('erlang', shutil.which('erl'), '-noshell', '-pa', harness.work, '-s', 'hostile_work',
+                     'go', milliseconds(2))
+
+
 if __name__ == '__main__':
     run(test_a_library_in_go_with_small_stacks, test_luajit_compiled_and_interpreted,
         test_node_with_worker_threads, test_node_with_its_own_profiler,
-        test_small_stacks_and_fibers)
+        test_small_stacks_and_fibers, test_handlers_and_ticks_on_alternate_stacks,
+        test_threads_without_room_on_their_alternate_stacks_are_unsampled,
+        test_erlang_with_its_small_stacks)

@@ -70,14 +70,20 @@ def test_reset_as_the_first_profile_begins():
     check('profiles began while it ran', begun, begun)
 
 
-def test_raw_reset_of_all_signals_with_a_default_ignored_carrier():
-    with Target(SIGNALS, 'reset-raw', 3000, env={'PPROF_SIGNAL': 'URG'}) as t:
+def test_raw_reset_of_all_signals():
+    """By syscall(), of a carrier whose default kills and of one whose default is nothing."""
+    for carrier in 'PROF', 'URG':
+        raw_reset(carrier)
+
+
+def raw_reset(carrier):
+    with Target(SIGNALS, 'reset-raw', 1500, env={'PPROF_SIGNAL': carrier}) as t:
         t.wait_ready()
         t.say()
         n = switch_profiles(t, lambda: 'reset\n' in t.output())
         result = t.finish()
-    same('raw resets with PPROF_SIGNAL=URG', result.seen(), ('status 0', 'reset\n', ''))
-    check('profiles were taken meanwhile', n > 10, n)
+    same('raw resets with PPROF_SIGNAL=' + carrier, result.seen(), ('status 0', 'reset\n', ''))
+    check('profiles were taken meanwhile', n > 3, n)
 
 
 def test_exec_of_itself():
@@ -211,6 +217,19 @@ def test_ignored_is_inherited_by_exec():
                got.seen() == plain(SIGNALS, 'ignore-exec').seen(), got.out)
 
 
+def test_no_tick_is_pending_however_it_was_blocked():
+    same_with_profiles('blocked by older calls, by syscall(), by jumps', 'hostile_masks', 'block', 150)
+
+
+def test_vfork_children_set_their_own():
+    same_with_profiles('set in children of vfork', 'hostile_masks', 'vfork')
+
+
+def same_with_profiles(what, *args):
+    with_and_without(what, *args)
+    with_and_without(what + ', a profile before', *args, before=a_profile_first)
+
+
 # ---- H89: signals that were sent to the process are not our thread's
 
 def ready_and_told(mode):
@@ -251,10 +270,11 @@ def test_wakes_that_are_discarded_are_sent_again():
 
 if __name__ == '__main__':
     run(test_reset_of_all_signals, test_reset_as_the_first_profile_begins,
-        test_raw_reset_of_all_signals_with_a_default_ignored_carrier, test_exec_of_itself,
+        test_raw_reset_of_all_signals, test_exec_of_itself,
         test_fork_and_exec, test_start_and_stop, test_own_itimer, test_own_itimer_is_profiled,
         test_a_thread_in_sigwait_sees_no_tick, test_wait_while_threads_are_dumped,
         test_mask_round_trip, test_actions_read_back, test_sigprof_sent_by_kill_does_what_it_would,
         test_ignored_is_inherited_by_exec,
+        test_no_tick_is_pending_however_it_was_blocked, test_vfork_children_set_their_own,
         test_signals_pending_for_the_process_stay_pending, test_one_thread_takes_every_signal,
         test_wakes_that_are_discarded_are_sent_again)

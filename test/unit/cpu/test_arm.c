@@ -148,7 +148,7 @@ START_TEST(arm__a_thread_that_blocks_is_counted_once)
 	mask(SIG_UNBLOCK);
 	arm_other(mine, SIGPROF, PERIOD);
 	ck_assert_int_eq(mine->state, THREAD_ARMED);
-	arm_undo(mine);
+	arm_undo(mine, COUNTER_CPU_THREADS_BLOCKED);
 	ck_assert_int_eq(mine->state, THREAD_UNARMED);
 	ck_assert_int_eq(mine->timer, -1);
 }

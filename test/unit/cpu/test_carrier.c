@@ -15,7 +15,11 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/carrier_belief.h"
+#include "sampler/cpu/carrier_choice.h"
+#include "sampler/cpu/carrier_handler.h"
 
 #define COOKIE ((void *)0x12345678)
 
@@ -51,7 +55,8 @@ static void target_handler_with_info(int sig, siginfo_t *info, void *context)
 
 static void setup(void)
 {
-	carrier_init(SIGPROF, is_ours, on_tick);
+	carrier_handle_ticks(is_ours, on_tick);
+	carrier_init(SIGPROF);
 }
 
 static int acquire(void)
@@ -70,7 +75,7 @@ static void take_for_target(int sig)
 	ck_assert_int_eq(sigaction(sig, &act, NULL), 0);
 }
 
-static struct sigaction wish(void (*handler)(int), int flags, int also_blocked)
+static struct sigaction wanted(void (*handler)(int), int flags, int also_blocked)
 {
 	struct sigaction act = { .sa_handler = handler, .sa_flags = flags };
 
@@ -80,11 +85,11 @@ static struct sigaction wish(void (*handler)(int), int flags, int also_blocked)
 	return act;
 }
 
-static void set_wish(void (*handler)(int), int flags, int also_blocked)
+static void set_wanted(void (*handler)(int), int flags, int also_blocked)
 {
-	struct sigaction act = wish(handler, flags, also_blocked);
+	struct sigaction act = wanted(handler, flags, also_blocked);
 
-	carrier_set_action(&act, NULL);
+	carrier_set_wanted(&act, NULL);
 }
 
 /* A signal with si_code SI_TIMER, as only a timer makes them. */
@@ -108,18 +113,19 @@ static void send_from_timer(int sig, void *value)
 START_TEST(carrier__is_sigprof_when_that_is_free)
 {
 	ck_assert_int_eq(carrier_signal(), 0);
-	ck_assert_int_eq(carrier_likely(), SIGPROF);
+	ck_assert_int_eq(carrier_expected(), SIGPROF);
 	ck_assert_int_eq(acquire(), SIGPROF);
 	ck_assert_int_eq(acquire(), SIGPROF);
 	ck_assert_int_eq(carrier_signal(), SIGPROF);
-	ck_assert_int_eq(carrier_likely(), SIGPROF);
+	ck_assert_int_eq(carrier_expected(), SIGPROF);
 }
 END_TEST
 
 START_TEST(carrier__is_the_preferred_signal)
 {
-	carrier_init(SIGURG, is_ours, on_tick);
-	ck_assert_int_eq(carrier_likely(), SIGURG);
+	carrier_handle_ticks(is_ours, on_tick);
+	carrier_init(SIGURG);
+	ck_assert_int_eq(carrier_expected(), SIGURG);
 	ck_assert_int_eq(acquire(), SIGURG);
 }
 END_TEST
@@ -128,7 +134,7 @@ START_TEST(carrier__is_the_next_one_when_the_target_has_a_handler)
 {
 	take_for_target(SIGPROF);
 	ck_assert_int_eq(acquire(), SIGVTALRM);
-	ck_assert_int_eq(carrier_likely(), SIGVTALRM);
+	ck_assert_int_eq(carrier_expected(), SIGVTALRM);
 }
 END_TEST
 
@@ -151,7 +157,8 @@ END_TEST
 
 START_TEST(carrier__a_taken_preferred_signal_falls_back_to_sigprof)
 {
-	carrier_init(SIGURG, is_ours, on_tick);
+	carrier_handle_ticks(is_ours, on_tick);
+	carrier_init(SIGURG);
 	take_for_target(SIGURG);
 	ck_assert_int_eq(acquire(), SIGPROF);
 }
@@ -184,13 +191,13 @@ END_TEST
 
 /* ---- ticks */
 
-START_TEST(carrier__a_tick_is_ours_whatever_the_target_wishes)
+START_TEST(carrier__a_tick_is_ours_whatever_the_target_wants)
 {
 	acquire();
 	for (int i = 0; i < 3; i++) {
 		void (*handlers[])(int) = { SIG_DFL, SIG_IGN, target_handler };
 
-		set_wish(handlers[i], 0, 0);
+		set_wanted(handlers[i], 0, 0);
 		send_from_timer(SIGPROF, COOKIE);
 	}
 	ck_assert_int_eq(ticks, 3);
@@ -201,7 +208,7 @@ END_TEST
 START_TEST(carrier__a_timer_of_the_target_goes_to_the_target)
 {
 	acquire();
-	set_wish(target_handler, 0, 0);
+	set_wanted(target_handler, 0, 0);
 	send_from_timer(SIGPROF, NULL);
 	ck_assert_int_eq(ticks, 0);
 	ck_assert_int_eq(calls, 1);
@@ -211,7 +218,7 @@ END_TEST
 START_TEST(carrier__our_cookie_sent_by_others_is_no_tick)
 {
 	acquire();
-	set_wish(target_handler, 0, 0);
+	set_wanted(target_handler, 0, 0);
 	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_ptr = COOKIE });
 	ck_assert_int_eq(ticks, 0);
 	ck_assert_int_eq(calls, 1);
@@ -265,7 +272,7 @@ START_TEST(carrier__the_targets_handler_runs_with_the_mask_it_asked_for)
 	sigemptyset(&set);
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	set_wish(target_handler, 0, SIGUSR2);
+	set_wanted(target_handler, 0, SIGUSR2);
 	raise(SIGPROF);
 	ck_assert_int_eq(calls, 1);
 	ck_assert(is_blocked_inside(SIGUSR1));
@@ -280,7 +287,7 @@ END_TEST
 START_TEST(carrier__sa_nodefer_leaves_the_signal_open)
 {
 	acquire();
-	set_wish(target_handler, SA_NODEFER, 0);
+	set_wanted(target_handler, SA_NODEFER, 0);
 	raise(SIGPROF);
 	ck_assert_int_eq(calls, 1);
 	ck_assert(!is_blocked_inside(SIGPROF));
@@ -292,7 +299,7 @@ START_TEST(carrier__sa_siginfo_passes_everything_on)
 	struct sigaction act = { .sa_sigaction = target_handler_with_info, .sa_flags = SA_SIGINFO };
 
 	acquire();
-	carrier_set_action(&act, NULL);
+	carrier_set_wanted(&act, NULL);
 	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_int = 4711 });
 	ck_assert_int_eq(calls, 1);
 	ck_assert_int_eq(seen.si_signo, SIGPROF);
@@ -308,10 +315,10 @@ START_TEST(carrier__sa_resethand_calls_once)
 	struct sigaction now;
 
 	acquire();
-	set_wish(target_handler, (int)SA_RESETHAND, SIGUSR2);
+	set_wanted(target_handler, (int)SA_RESETHAND, SIGUSR2);
 	raise(SIGPROF);
 	ck_assert_int_eq(calls, 1);
-	carrier_set_action(NULL, &now);
+	carrier_set_wanted(NULL, &now);
 	ck_assert_ptr_eq(now.sa_handler, SIG_DFL);
 }
 END_TEST
@@ -319,7 +326,7 @@ END_TEST
 START_TEST(carrier__after_sa_resethand_the_next_one_kills)
 {
 	acquire();
-	set_wish(target_handler, (int)SA_RESETHAND, 0);
+	set_wanted(target_handler, (int)SA_RESETHAND, 0);
 	raise(SIGPROF);
 	ck_assert_int_eq(calls, 1);
 	raise(SIGPROF);
@@ -343,7 +350,8 @@ END_TEST
 
 START_TEST(carrier__the_default_of_some_signals_is_nothing)
 {
-	carrier_init(SIGWINCH, is_ours, on_tick);
+	carrier_handle_ticks(is_ours, on_tick);
+	carrier_init(SIGWINCH);
 	ck_assert_int_eq(acquire(), SIGWINCH);
 	raise(SIGWINCH);
 }
@@ -352,7 +360,7 @@ END_TEST
 START_TEST(carrier__an_ignored_signal_does_nothing)
 {
 	acquire();
-	set_wish(SIG_IGN, 0, 0);
+	set_wanted(SIG_IGN, 0, 0);
 	raise(SIGPROF);
 	ck_assert_int_eq(calls, 0);
 }
@@ -369,7 +377,7 @@ static void jump_out(int sig)
 START_TEST(carrier__the_targets_handler_may_jump_away)
 {
 	acquire();
-	set_wish(jump_out, 0, 0);
+	set_wanted(jump_out, 0, 0);
 	for (volatile int i = 0; i < 3; i++) {
 		if (sigsetjmp(out, 1) == 0)
 			raise(SIGPROF);
@@ -382,43 +390,43 @@ END_TEST
 START_TEST(carrier__keeps_errno)
 {
 	acquire();
-	set_wish(SIG_IGN, 0, 0);
+	set_wanted(SIG_IGN, 0, 0);
 	errno = 88;
 	raise(SIGPROF);
-	set_wish(target_handler, 0, 0);
+	set_wanted(target_handler, 0, 0);
 	raise(SIGPROF);
 	ck_assert_int_eq(errno, 88);
 }
 END_TEST
 
-/* ---- reading the wish back */
+/* ---- reading the wanted action back */
 
-START_TEST(carrier__before_any_wish_the_default_is_read)
+START_TEST(carrier__before_anything_was_set_the_default_is_read)
 {
-	struct sigaction old = wish(target_handler, SA_RESTART, SIGUSR1);
+	struct sigaction old = wanted(target_handler, SA_RESTART, SIGUSR1);
 
 	acquire();
-	carrier_set_action(NULL, &old);
+	carrier_set_wanted(NULL, &old);
 	ck_assert_ptr_eq(old.sa_handler, SIG_DFL);
 	ck_assert_int_eq(old.sa_flags, 0);
 	ck_assert_int_eq(sigismember(&old.sa_mask, SIGUSR1), 0);
 }
 END_TEST
 
-/* What sigaction(2) itself would read back, for the same wish and another signal. */
-START_TEST(carrier__a_wish_is_read_back_as_libc_would)
+/* What sigaction(2) itself would read back, for the same action and another signal. */
+START_TEST(carrier__an_action_is_read_back_as_libc_would)
 {
 	static const int flags[] = { 0, SA_RESTART, SA_NODEFER | SA_ONSTACK, (int)SA_RESETHAND };
 
 	acquire();
 	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		struct sigaction act = wish(target_handler, flags[i], SIGUSR1);
+		struct sigaction act = wanted(target_handler, flags[i], SIGUSR1);
 		struct sigaction ours, libc;
 
 		sigaddset(&act.sa_mask, SIGKILL);
 		sigaddset(&act.sa_mask, SIGSTOP);
-		carrier_set_action(&act, NULL);
-		carrier_set_action(NULL, &ours);
+		carrier_set_wanted(&act, NULL);
+		carrier_set_wanted(NULL, &ours);
 		sigaction(SIGUSR2, &act, NULL);
 		sigaction(SIGUSR2, NULL, &libc);
 		ck_assert_ptr_eq(ours.sa_handler, libc.sa_handler);
@@ -430,28 +438,28 @@ START_TEST(carrier__a_wish_is_read_back_as_libc_would)
 }
 END_TEST
 
-START_TEST(carrier__old_is_the_wish_before_even_in_the_same_place)
+START_TEST(carrier__old_is_the_action_before_even_in_the_same_place)
 {
-	struct sigaction act = wish(target_handler, SA_RESTART, 0);
+	struct sigaction act = wanted(target_handler, SA_RESTART, 0);
 
 	acquire();
-	carrier_set_action(&act, NULL);
-	act = wish(jump_out, 0, 0);
-	carrier_set_action(&act, &act);
+	carrier_set_wanted(&act, NULL);
+	act = wanted(jump_out, 0, 0);
+	carrier_set_wanted(&act, &act);
 	ck_assert_ptr_eq(act.sa_handler, target_handler);
-	carrier_set_action(NULL, &act);
+	carrier_set_wanted(NULL, &act);
 	ck_assert_ptr_eq(act.sa_handler, jump_out);
 }
 END_TEST
 
-START_TEST(carrier__the_last_of_many_wishes_counts)
+START_TEST(carrier__the_last_of_many_actions_counts)
 {
 	struct sigaction old;
 
 	acquire();
 	for (int i = 0; i < 1000; i++) {
-		set_wish(i % 2 ? target_handler : jump_out, i, 0);
-		carrier_set_action(NULL, &old);
+		set_wanted(i % 2 ? target_handler : jump_out, i, 0);
+		carrier_set_wanted(NULL, &old);
 		ck_assert_ptr_eq(old.sa_handler, i % 2 ? target_handler : jump_out);
 	}
 	raise(SIGPROF);
@@ -476,36 +484,36 @@ static void (*kernel_handler(int sig))(int)
 }
 
 /* A thread is between its look at the carrier and its call; meanwhile a profile begins. */
-static void visit_while_acquired(void (*handler)(int))
+static void set_while_acquired(void (*handler)(int))
 {
 	int acquired = 0;
 	pthread_t thread;
 
-	ck_assert(!carrier_visit(SIGPROF));
+	ck_assert(!carrier_begin_action(SIGPROF));
 	pthread_create(&thread, NULL, acquire_in_thread, &acquired);
 	while (carrier_signal() == 0)
 		;
 	signal(SIGPROF, handler);
-	carrier_leave();
+	carrier_end_action();
 	pthread_join(thread, NULL);
 	ck_assert_int_eq(acquired, SIGPROF);
 }
 
 START_TEST(carrier__a_late_reset_does_not_remove_our_handler)
 {
-	visit_while_acquired(SIG_DFL);
+	set_while_acquired(SIG_DFL);
 	ck_assert_ptr_ne(kernel_handler(SIGPROF), SIG_DFL);
 	send_from_timer(SIGPROF, COOKIE);
 	ck_assert_int_eq(ticks, 1);
 }
 END_TEST
 
-START_TEST(carrier__a_handler_set_late_is_kept_as_a_wish)
+START_TEST(carrier__a_handler_set_late_is_kept)
 {
 	struct sigaction read;
 
-	visit_while_acquired(target_handler);
-	carrier_set_action(NULL, &read);
+	set_while_acquired(target_handler);
+	carrier_set_wanted(NULL, &read);
 	ck_assert_ptr_eq(read.sa_handler, target_handler);
 	send_from_timer(SIGPROF, COOKIE);
 	ck_assert_int_eq(ticks, 1);
@@ -516,22 +524,278 @@ END_TEST
 
 START_TEST(carrier__a_call_that_never_returns_does_not_keep_profiles_away)
 {
-	ck_assert(!carrier_visit(SIGTERM));
+	ck_assert(!carrier_begin_action(SIGTERM));
 	ck_assert_int_eq(acquire(), SIGPROF);
 	ck_assert_uint_eq(counter_get(COUNTER_SIGACTION_WAITS_TIMED_OUT), 1);
 }
 END_TEST
 
-START_TEST(carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier)
+START_TEST(carrier__actions_kept_for_the_old_signal_are_dropped_for_the_new)
 {
 	struct sigaction read;
 
 	acquire();
-	set_wish(target_handler, 0, 0);
+	set_wanted(target_handler, 0, 0);
 	take_for_target(SIGPROF); /* behind its back: the kernel's own call */
 	ck_assert_int_eq(acquire(), SIGVTALRM);
-	carrier_set_action(NULL, &read);
+	carrier_set_wanted(NULL, &read);
 	ck_assert_ptr_eq(read.sa_handler, SIG_DFL);
+}
+END_TEST
+
+/* ---- on whose stack */
+
+static char alternate[1 << 16];
+static const char *tick_at, *handler_at;
+
+static bool is_on_alternate(const char *at)
+{
+	return at >= alternate && at < alternate + sizeof(alternate);
+}
+
+static void tick_here(const siginfo_t *info, const void *context)
+{
+	char here;
+
+	(void)info, (void)context;
+	tick_at = &here;
+	ticks++;
+}
+
+static void use_alternate_stack(void)
+{
+	const stack_t stack = { .ss_sp = alternate, .ss_size = sizeof(alternate) };
+
+	ck_assert_int_eq(sigaltstack(&stack, NULL), 0);
+	carrier_handle_ticks(is_ours, tick_here);
+	acquire();
+}
+
+START_TEST(carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one)
+{
+	use_alternate_stack();
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert(is_on_alternate(tick_at));
+}
+END_TEST
+
+static void handle_here(int sig)
+{
+	char here;
+
+	handler_at = &here;
+	target_handler(sig);
+}
+
+START_TEST(carrier__the_targets_handler_runs_where_it_asked_to)
+{
+	use_alternate_stack();
+	set_wanted(handle_here, SA_ONSTACK, 0);
+	raise(SIGPROF);
+	ck_assert(is_on_alternate(handler_at));
+	set_wanted(handle_here, 0, 0);
+	raise(SIGPROF);
+	ck_assert(!is_on_alternate(handler_at));
+	ck_assert_int_eq(calls, 2);
+	ck_assert(is_blocked_inside(SIGPROF));
+	pthread_sigmask(SIG_BLOCK, NULL, &mask_inside);
+	ck_assert(!is_blocked_inside(SIGPROF));
+}
+END_TEST
+
+/* Fills the alternate stack, on which nothing of ours may lie any more. */
+static void fill_alternate(int sig)
+{
+	char room[32768];
+
+	(void)sig;
+	memset(room, 0x5a, sizeof(room));
+	__asm__ volatile("" : : "r"(room) : "memory"); /* it is used */
+	ck_assert(is_on_alternate(room));
+	calls++;
+}
+
+static void handle_and_be_interrupted(int sig, siginfo_t *info, void *context)
+{
+	double x = (double)info->si_value.sival_int;
+
+	raise(SIGUSR2);
+	ck_assert_int_eq(sig, SIGPROF);
+	ck_assert_int_eq(info->si_value.sival_int, 4711);
+	ck_assert_int_eq(info->si_pid, getpid());
+	(void)context;
+	ck_assert(x * 2 == 9422);
+}
+
+START_TEST(carrier__a_moved_handler_leaves_the_alternate_stack_free)
+{
+	struct sigaction act = { .sa_sigaction = handle_and_be_interrupted,
+				 .sa_flags = SA_SIGINFO };
+	const struct sigaction filler = { .sa_handler = fill_alternate, .sa_flags = SA_ONSTACK };
+	volatile double a = 1.5, b = 2.25;
+
+	use_alternate_stack();
+	sigaction(SIGUSR2, &filler, NULL);
+	carrier_set_wanted(&act, NULL);
+	for (int i = 1; i <= 100; i++) {
+		a = a + b * i;
+		sigqueue(getpid(), SIGPROF, (union sigval){ .sival_int = 4711 });
+		ck_assert_int_eq(calls, i);
+	}
+	ck_assert(a == 1.5 + 2.25 * 5050);
+}
+END_TEST
+
+START_TEST(carrier__a_moved_handler_may_jump_away)
+{
+	use_alternate_stack();
+	set_wanted(jump_out, 0, 0);
+	for (volatile int i = 0; i < 3; i++) {
+		if (sigsetjmp(out, 1) == 0)
+			raise(SIGPROF);
+	}
+	send_from_timer(SIGPROF, COOKIE);
+	ck_assert(is_on_alternate(tick_at));
+}
+END_TEST
+
+/* ---- handlers on alternate stacks, as the hook of sigaction() sets them */
+
+static void hooked(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct action_change c;
+
+	action_mask_begin(&c, sig, act);
+	ck_assert_int_eq(sigaction(sig, c.act, old), 0);
+	while (action_mask_end(&c))
+		ck_assert_int_eq(sigaction(sig, c.act, NULL), 0);
+	if (old)
+		action_mask_hide(&c, old);
+}
+
+static void set_on_stack(int sig, int also_blocked)
+{
+	struct sigaction act = wanted(target_handler, SA_ONSTACK, also_blocked);
+
+	hooked(sig, &act, NULL);
+}
+
+static bool kernel_blocks(int blocked, int in_handler_of)
+{
+	struct sigaction act;
+
+	ck_assert_int_eq(sigaction(in_handler_of, NULL, &act), 0);
+	return sigismember(&act.sa_mask, blocked) == 1;
+}
+
+static bool program_reads(int blocked, int in_handler_of)
+{
+	struct sigaction act;
+
+	hooked(in_handler_of, NULL, &act);
+	return sigismember(&act.sa_mask, blocked) == 1;
+}
+
+START_TEST(masks__a_handler_on_an_alternate_stack_blocks_the_expected_carrier)
+{
+	struct sigaction act = wanted(target_handler, 0, 0);
+
+	set_on_stack(SIGUSR1, 0);
+	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
+	ck_assert(!program_reads(SIGPROF, SIGUSR1));
+	hooked(SIGUSR1, &act, NULL);
+	ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
+}
+END_TEST
+
+START_TEST(masks__what_the_program_blocks_by_itself_is_not_hidden)
+{
+	set_on_stack(SIGUSR1, SIGPROF);
+	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
+	ck_assert(program_reads(SIGPROF, SIGUSR1));
+}
+END_TEST
+
+START_TEST(masks__follow_when_the_program_takes_the_expected_carrier_for_itself)
+{
+	struct sigaction act = wanted(target_handler, 0, 0);
+
+	set_on_stack(SIGUSR1, 0);
+	set_on_stack(SIGUSR2, SIGPROF);
+	hooked(SIGPROF, &act, NULL);
+	ck_assert_int_eq(carrier_expected(), SIGVTALRM);
+	for (int i = 0; i < 2; i++) {
+		ck_assert(kernel_blocks(SIGVTALRM, SIGUSR1));
+		ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
+		ck_assert(!program_reads(SIGVTALRM, SIGUSR1));
+		ck_assert(kernel_blocks(SIGVTALRM, SIGUSR2));
+		ck_assert(kernel_blocks(SIGPROF, SIGUSR2));
+		ck_assert(program_reads(SIGPROF, SIGUSR2));
+		ck_assert_int_eq(acquire(), SIGVTALRM);
+	}
+}
+END_TEST
+
+START_TEST(masks__follow_when_another_carrier_is_chosen_than_was_expected)
+{
+	set_on_stack(SIGUSR1, 0);
+	take_for_target(SIGPROF); /* behind the hooks */
+	ck_assert_int_eq(acquire(), SIGVTALRM);
+	ck_assert(kernel_blocks(SIGVTALRM, SIGUSR1));
+	ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
+	take_for_target(SIGVTALRM);
+	ck_assert_int_eq(acquire(), SIGSTKFLT);
+	ck_assert(kernel_blocks(SIGSTKFLT, SIGUSR1));
+	ck_assert(!kernel_blocks(SIGVTALRM, SIGUSR1));
+	ck_assert(!program_reads(SIGSTKFLT, SIGUSR1));
+}
+END_TEST
+
+START_TEST(masks__a_signal_given_back_is_expected_again)
+{
+	struct sigaction act = wanted(target_handler, 0, 0), dfl = wanted(SIG_DFL, 0, 0);
+
+	set_on_stack(SIGUSR1, 0);
+	hooked(SIGPROF, &act, NULL);
+	hooked(SIGPROF, &dfl, NULL);
+	ck_assert_int_eq(carrier_expected(), SIGPROF);
+	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
+	ck_assert(!kernel_blocks(SIGVTALRM, SIGUSR1));
+}
+END_TEST
+
+/* A handler set while the masks are gone over is the one that stays. */
+static atomic_bool quit;
+
+static void *go_over(void *unused)
+{
+	for (bool use = true; !quit; use = !use) {
+		carrier_note_use(SIGPROF, use);
+		action_masks_revisit();
+	}
+	return unused;
+}
+
+static void other_handler(int sig)
+{
+	(void)sig;
+}
+
+START_TEST(masks__no_handler_is_lost_while_they_are_gone_over)
+{
+	void (*handlers[])(int) = { target_handler, other_handler, SIG_DFL, SIG_IGN };
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, go_over, NULL);
+	for (int i = 0; i < 20000; i++) {
+		struct sigaction act = wanted(handlers[i * 7 / 3 % 4], SA_ONSTACK, 0), now;
+
+		hooked(SIGUSR1, &act, NULL);
+		sigaction(SIGUSR1, NULL, &now);
+		ck_assert_ptr_eq(now.sa_handler, act.sa_handler);
+	}
+	quit = true;
+	pthread_join(thread, NULL);
 }
 END_TEST
 
@@ -552,10 +816,10 @@ int main(void)
 	tcase_add_test(t, carrier__says_why_when_nothing_is_free);
 	tcase_add_test(t, carrier__leaves_a_signal_that_was_taken_behind_its_back);
 	tcase_add_test(t, carrier__a_late_reset_does_not_remove_our_handler);
-	tcase_add_test(t, carrier__a_handler_set_late_is_kept_as_a_wish);
+	tcase_add_test(t, carrier__a_handler_set_late_is_kept);
 	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
-	tcase_add_test(t, carrier__wishes_for_another_signal_do_not_move_to_the_next_carrier);
-	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wishes);
+	tcase_add_test(t, carrier__actions_kept_for_the_old_signal_are_dropped_for_the_new);
+	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wants);
 	tcase_add_test(t, carrier__a_timer_of_the_target_goes_to_the_target);
 	tcase_add_test(t, carrier__our_cookie_sent_by_others_is_no_tick);
 	tcase_add_test(t, carrier__a_tick_does_not_interrupt_a_system_call);
@@ -571,10 +835,20 @@ int main(void)
 	tcase_add_test(t, carrier__an_ignored_signal_does_nothing);
 	tcase_add_test(t, carrier__the_targets_handler_may_jump_away);
 	tcase_add_test(t, carrier__keeps_errno);
-	tcase_add_test(t, carrier__before_any_wish_the_default_is_read);
-	tcase_add_test(t, carrier__a_wish_is_read_back_as_libc_would);
-	tcase_add_test(t, carrier__old_is_the_wish_before_even_in_the_same_place);
-	tcase_add_test(t, carrier__the_last_of_many_wishes_counts);
+	tcase_add_test(t, carrier__before_anything_was_set_the_default_is_read);
+	tcase_add_test(t, carrier__an_action_is_read_back_as_libc_would);
+	tcase_add_test(t, carrier__old_is_the_action_before_even_in_the_same_place);
+	tcase_add_test(t, carrier__the_last_of_many_actions_counts);
+	tcase_add_test(t, carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one);
+	tcase_add_test(t, carrier__the_targets_handler_runs_where_it_asked_to);
+	tcase_add_test(t, carrier__a_moved_handler_leaves_the_alternate_stack_free);
+	tcase_add_test(t, carrier__a_moved_handler_may_jump_away);
+	tcase_add_test(t, masks__a_handler_on_an_alternate_stack_blocks_the_expected_carrier);
+	tcase_add_test(t, masks__what_the_program_blocks_by_itself_is_not_hidden);
+	tcase_add_test(t, masks__follow_when_the_program_takes_the_expected_carrier_for_itself);
+	tcase_add_test(t, masks__follow_when_another_carrier_is_chosen_than_was_expected);
+	tcase_add_test(t, masks__a_signal_given_back_is_expected_again);
+	tcase_add_test(t, masks__no_handler_is_lost_while_they_are_gone_over);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -1,0 +1,99 @@
+#include "sampler/cpu/carrier_handler.h"
+
+#include <ucontext.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/cpu/carrier_belief.h"
+#include "sampler/cpu/kernel_action.h"
+
+static carrier_is_ours is_ours;
+static carrier_tick handle_tick;
+
+void carrier_handle_ticks(carrier_is_ours ours, carrier_tick tick)
+{
+	is_ours = ours;
+	handle_tick = tick;
+}
+
+/* As the kernel would: the default of every carrier we choose from is to end the process. */
+static void die_of(int sig)
+{
+	const struct kernel_action dfl = { .handler = SIG_DFL };
+
+	kernel_action(sig, &dfl, NULL);
+	sys_call3(SYS_tgkill, sys_getpid(), sys_gettid(), sig);
+	kernel_mask(SIG_UNBLOCK, SIGNAL_BIT(sig), NULL);
+}
+
+static bool default_is_ignore(int sig)
+{
+	return sig == SIGURG || sig == SIGCHLD || sig == SIGWINCH || sig == SIGCONT;
+}
+
+/* False: no handler of the program is to be called. */
+static bool has_handler(const struct sigaction *wanted, int sig)
+{
+	struct sigaction dfl = *wanted;
+
+	if (wanted->sa_handler == SIG_DFL && !default_is_ignore(sig))
+		die_of(sig);
+	if (wanted->sa_handler == SIG_DFL || wanted->sa_handler == SIG_IGN)
+		return false;
+	if (wanted->sa_flags & (int)SA_RESETHAND) {
+		dfl.sa_handler = SIG_DFL;
+		carrier_set_wanted(&dfl, NULL);
+	}
+	return true;
+}
+
+/* Our handler runs with everything blocked; the program's runs with what it asked for. */
+static void call_handler(int sig, siginfo_t *info, void *context, const void *action)
+{
+	const struct sigaction *wanted = action;
+	const ucontext_t *uc = context;
+	uint64_t mask = uc->uc_sigmask.__val[0] | wanted->sa_mask.__val[0];
+
+	if (!(wanted->sa_flags & SA_NODEFER))
+		mask |= SIGNAL_BIT(sig);
+	kernel_mask(SIG_SETMASK, mask, NULL);
+	if (wanted->sa_flags & SA_SIGINFO)
+		wanted->sa_sigaction(sig, info, context);
+	else
+		wanted->sa_handler(sig);
+}
+
+static bool is_on(const stack_t *stack, uint64_t at)
+{
+	return at - (uint64_t)stack->ss_sp < stack->ss_size;
+}
+
+/*
+ * The kernel went to the alternate stack for us; the program did not ask for it.  (The
+ * flags that it saves do not tell: of a process that never had such a stack, they are 0.)
+ */
+static bool is_on_wrong_stack(const struct sigaction *wanted, const ucontext_t *uc)
+{
+	return !(wanted->sa_flags & SA_ONSTACK) && is_on(&uc->uc_stack, (uint64_t)uc) &&
+	       !is_on(&uc->uc_stack, arch_interrupted_sp(uc));
+}
+
+/* A signal that is no tick: what would have happened without us. */
+static NOINLINE void pass_on(int sig, siginfo_t *info, void *context)
+{
+	struct sigaction wanted = carrier_wanted();
+
+	if (!has_handler(&wanted, sig))
+		return;
+	if (is_on_wrong_stack(&wanted, context))
+		arch_handle_on_interrupted_stack(sig, info, context, call_handler, &wanted,
+						 sizeof(wanted));
+	call_handler(sig, info, context, &wanted);
+}
+
+void carrier_handle(int sig, siginfo_t *info, void *context)
+{
+	if (LIKELY(info->si_code == SI_TIMER && is_ours(info)))
+		handle_tick(info, context);
+	else
+		pass_on(sig, info, context);
+}
