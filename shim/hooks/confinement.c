@@ -76,7 +76,9 @@ static enum effect effect_of_prctl(int option, unsigned long second, unsigned lo
 		return second == PR_CAP_AMBIENT_IS_SET ? NONE : FOLLOWED;
 	case PR_SET_SECCOMP:
 		/* without a program it is a question whether the kernel has filters */
-		return second == SECCOMP_MODE_STRICT || third ? FILTERED : NONE;
+		return second == SECCOMP_MODE_STRICT || (second == SECCOMP_MODE_FILTER && third)
+			       ? FILTERED
+			       : NONE;
 	case PR_SET_TSC:
 		return second == PR_TSC_SIGSEGV ? CLOCKED : NONE;
 	case PR_SET_SYSCALL_USER_DISPATCH:
@@ -102,11 +104,11 @@ static enum effect effect_of_setns(unsigned long kind)
 	return kind == 0 || kind & (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWTIME) ? ALONE : NONE;
 }
 
+/* With other flags than there are, or without a program, it is a question, as libseccomp asks. */
 static enum effect effect_of_seccomp(const struct request *r)
 {
 	if (r->arg[0] == SECCOMP_SET_MODE_STRICT)
-		return FILTERED;
-	/* without a program it is a question which flags the kernel knows */
+		return !r->arg[1] && !r->arg[2] ? FILTERED : NONE;
 	return r->arg[0] == SECCOMP_SET_MODE_FILTER && r->arg[2] ? FILTERED : NONE;
 }
 

@@ -8,6 +8,7 @@ Seen to fail against:
   allocations    tables that grow in the filtered thread (ours): SIGSYS
   one call       hooks that ask for their ids (ours): SIGSYS for getpid and gettid
   harmless       a listener that stays outside of the filter (ours): Seccomp differs between threads
+  questions      a question that is taken for the strict mode (ours): the answer broke off
   invalid        a filter that is taken as installed before it is (no variant was tried)
   started under  no probe, or one that comes too late (ours): SIGSYS for getpid, gettid, madvise,
                  clock_gettime; one that leaves core files, and that waits for ever where
@@ -109,6 +110,18 @@ def test_harmless_filter():
         same('harmless filter: its end', t.finish().seen(), ('status 0', 'errors: 0\ndone\n', ''))
 
 
+def test_questions_about_filters():
+    """What asks the kernel for its filters ends no profile."""
+    with Target(SANDBOX, 'asks', 1) as t:
+        t.wait_ready()
+        c = t.open('profile?seconds=1')
+        t.say()
+        t.wait_for('asked')
+        check('questions: the profile comes', len(c.answer.read()) > 0)
+        t.say()
+        same('questions: the end', t.finish().seen(), ('status 0', 'asked: 4\ndone\n', ''))
+
+
 def test_invalid_filter():
     """One that the kernel does not take leaves the endpoint where it was."""
     with Target(SANDBOX, 'refused', 1) as t:
@@ -162,5 +175,5 @@ def test_own_calls_are_listed():
 
 if __name__ == '__main__':
     run(test_filters_that_kill, test_allocations_under_a_filter, test_one_call_kills,
-        test_harmless_filter, test_invalid_filter, test_started_under_a_filter,
-        test_own_calls_are_listed)
+        test_harmless_filter, test_questions_about_filters, test_invalid_filter,
+        test_started_under_a_filter, test_own_calls_are_listed)
