@@ -56,11 +56,13 @@ def readable(what, bodies):
     return profiles
 
 
-def under_everything(what, name, *args, **options):
-    """The same status and output while all is fetched; the profiles."""
+def under_everything(what, name, *args, says='', **options):
+    """The same status and output while all is fetched; the profiles.  `says`: what the program, which
+    others execute, writes when it has begun."""
     expected = plain(name, *args, **options)
     env = dict(HIGHEST, **options.pop('env', {}))
     with Target(name, *args, env=env, **options) as t:
+        t.wait_for(says)
         t.wait_ready()
         with Everything(lambda: [t.port]) as e:
             c = t.open('profile?seconds=60&hz=1000')
@@ -213,6 +215,7 @@ ERLANG = '''
 fib(N) when N < 2 -> N;
 fib(N) -> fib(N - 1) + fib(N - 2).
 go([Ms]) ->
+    io:format("begun~n"),
     io:get_line(""),
     End = erlang:monotonic_time(millisecond) + list_to_integer(atom_to_list(Ms)),
     Me = self(),
@@ -239,8 +242,8 @@ def test_erlang_with_its_small_stacks():
     with open(os.path.join(harness.work, 'hostile_work.erl'), 'w') as f:
         f.write(ERLANG)
     subprocess.run(['erlc', 'hostile_work.erl'], cwd=harness.work, check=True)
-    under_everything('erlang', shutil.which('erl'), '-noshell', '-pa', harness.work, '-s', 'hostile_work',
-                     'go', milliseconds(2))
+    under_everything('erlang', shutil.which('erl'), '-noshell', '-pa', harness.work, '-s',
+                     'hostile_work', 'go', milliseconds(2), says='begun')
 
 
 if __name__ == '__main__':
