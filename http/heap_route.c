@@ -8,14 +8,15 @@
  */
 #include <string.h>
 
+#include "http/heap_comments.h"
 #include "http/snapshot_route.h"
 #include "proto/heap_text.h"
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/heap/heap.h"
 
-static const char *const hidden_comment = "The program brings its own malloc, which hides ours: "
-					  "what it allocates with that is not here.";
+/* In the snapshot taken last. */
+static int64_t inuse_bytes;
 
 static const char *refusal(void)
 {
@@ -35,14 +36,21 @@ static void fill_head(struct profile_head *head)
 	head->sample_type_count = ARRAY_SIZE(types);
 	head->period_type = (struct message_value_type){ "space", "bytes" };
 	head->period = (int64_t)heap_rate();
-	head->comment = &hidden_comment;
-	head->comment_count = heap_sees_program() ? 0 : 1;
+	head->comment = heap_comments(inuse_bytes, &head->comment_count);
+}
+
+static void snapshot(struct stack_table *t)
+{
+	heap_snapshot(t);
+	inuse_bytes = 0;
+	for (size_t i = 0; i < t->count; i++)
+		inuse_bytes += t->list[i]->value[HEAP_VALUE_INUSE_BYTES];
 }
 
 #define PAGE(page_name, type)                                                                      \
 	{                                                                                          \
 		.name = page_name, .delta_name = page_name "-delta", .default_sample_type = type,  \
-		.refusal = refusal, .fill_head = fill_head, .snapshot = heap_snapshot,             \
+		.refusal = refusal, .fill_head = fill_head, .snapshot = snapshot,                  \
 		.trim = trim_operator_new, .text = heap_text                                       \
 	}
 

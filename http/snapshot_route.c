@@ -57,7 +57,7 @@ static int build_answer(struct arena *a, const struct snapshot_page *page,
 static void send_snapshot(struct http_exchange *x, const struct snapshot_page *page,
 			  enum symbols_detail detail, bool as_text)
 {
-	struct profile_head head = head_of(page);
+	struct profile_head head;
 	struct http_response r =
 		as_text ? (struct http_response){ .status = 200 } : snapshot_file(page->name);
 	struct stack_table t;
@@ -65,6 +65,7 @@ static void send_snapshot(struct http_exchange *x, const struct snapshot_page *p
 	int failed;
 
 	take_snapshot(page, &t);
+	head = head_of(page);
 	failed = build_answer(http_arena(x), page, &t, &head, detail, as_text, &out);
 	stack_table_release(&t);
 	if (failed) {
@@ -114,12 +115,13 @@ static void delta_over(void *arg)
 static void delta_due(struct http_exchange *x, void *arg)
 {
 	struct delta *d = arg;
-	struct profile_head head = head_of(d->page);
+	struct profile_head head;
 	struct stack_table now;
 	struct bytes out = { 0 };
 	int failed;
 
 	take_snapshot(d->page, &now);
+	head = head_of(d->page);
 	subtract(&now, &d->before);
 	head.duration_ns = sys_now_ns() - d->start_ns;
 	failed = build_answer(http_arena(x), d->page, &now, &head, d->detail, false, &out);

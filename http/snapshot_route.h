@@ -18,7 +18,8 @@ struct snapshot_page {
 	/* Why there is no such profile, as a sentence; NULL: there is one. */
 	const char *(*refusal)(void);
 
-	/* Fills in types and period, and comments if there are any; the rest is 0. */
+	/* Fills in types and period, and comments if there are any, after a snapshot; the rest is
+	 * 0. */
 	void (*fill_head)(struct profile_head *head);
 	const char *default_sample_type;
 

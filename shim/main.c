@@ -31,6 +31,7 @@
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/stacks.h"
+#include "shim/hooks/allocator.h"
 #include "shim/hooks/locks.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
@@ -81,7 +82,7 @@ static void write_heap_state(struct text *t)
 	text_str(t, heap_is_on() ? "\nheap: active, live samples: " : "\nheap: off");
 	if (heap_is_on())
 		text_u64(t, live_count());
-	if (!heap_sees_program())
+	if (heap_unseen() & HEAP_UNSEEN_MALLOC)
 		text_str(t, "; the program's own malloc hides ours");
 }
 
@@ -245,7 +246,7 @@ static void start_profiler(int argc, char **argv)
 	after_fork_enable();
 	births_turn_on(locks_own_tid);
 	heap_set_rate(settings.heap_rate);
-	heap_set_sees_program(!lookup_comes_earlier("malloc"));
+	heap_set_unseen(allocator_unseen());
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);

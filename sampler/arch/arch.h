@@ -149,7 +149,7 @@ ARCH_FUNCTION uint64_t arch_cycles(void);
 ARCH_FUNCTION void arch_spin_hint(void);
 
 /*
- * Subtracts in memory; true when more was subtracted than was there (unsigned).  A
+ * Subtracts in memory; true when nothing is left, or less than that (unsigned).  A
  * signal handler of the same thread sees it done or not done.
  */
 ARCH_FUNCTION bool arch_subtract(uint64_t *from, uint64_t n);

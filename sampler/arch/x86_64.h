@@ -159,10 +159,10 @@ static inline void arch_spin_hint(void)
 /* In assembly, because compilers make three instructions of it and not one. */
 static inline bool arch_subtract(uint64_t *from, uint64_t n)
 {
-	bool borrows;
+	bool nothing_left;
 
-	__asm__("subq %2, %0" : "+m"(*from), "=@ccc"(borrows) : "r"(n));
-	return borrows;
+	__asm__("subq %2, %0" : "+m"(*from), "=@ccbe"(nothing_left) : "r"(n));
+	return nothing_left;
 }
 
 static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t to_low,

@@ -30,7 +30,7 @@ SITE_TABLE(sites, SITES_BYTES, COUNTER_HEAP_STACK_TABLE_FULL, COUNTER_HEAP_STACK
 
 static struct {
 	atomic_uint_fast64_t rate; /* 0: off */
-	bool hidden;		   /* the program's own malloc is in front of ours */
+	unsigned unseen;
 } heap = { .rate = HEAP_RATE_DEFAULT };
 
 uint64_t heap_rate(void)
@@ -75,23 +75,24 @@ void heap_lose_blocks(void)
 	live_take_all(lose);
 }
 
-void heap_set_sees_program(bool sees)
+void heap_set_unseen(unsigned what)
 {
-	heap.hidden = !sees;
+	heap.unseen = what;
 }
 
-bool heap_sees_program(void)
+unsigned heap_unseen(void)
 {
-	return !heap.hidden;
+	return heap.unseen;
 }
 
 /* ---- when to sample */
 
+/* The byte that is hit is the one behind the gap. */
 static uint64_t next_gap(uint64_t rate)
 {
 	if (rate == 0)
 		return NEVER;
-	return rate == 1 ? 0 : (uint64_t)weight_next_gap(rate);
+	return rate == 1 ? 0 : (uint64_t)weight_next_gap(rate) + 1;
 }
 
 /* heap_left starts at 0: what the first allocation took off it counts from its first gap. */

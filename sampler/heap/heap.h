@@ -27,14 +27,15 @@ enum heap_value {
 };
 
 /*
- * Bytes that this thread may still allocate before the next sample.  Starts at
- * 0, so that a thread's first allocation asks heap_begin_sample().
+ * Bytes that this thread has still to allocate until the next sample.  Starts at 0,
+ * so that a thread's first allocation asks heap_begin_sample(); stays 0 when every
+ * allocation is sampled, and so those of 0 bytes too.
  */
 extern __thread uint64_t heap_left __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
  * The whole of what an allocation that is not sampled costs: a subtraction in
- * memory, and a jump on borrow.  Allocators are so fast that each instruction more
+ * memory, and a jump when nothing is left.  Allocators are so fast that each instruction more
  * can be measured.
  */
 static inline bool heap_count_down(size_t size)
@@ -67,11 +68,14 @@ uint64_t heap_rate(void);
 bool heap_is_on(void);
 
 /*
- * Whether the program's calls of malloc come to us, or its own definition is in
- * front of ours.  Context: init; any role.
+ * What of the program's allocations does not come to the hooks, as bits.
+ * Context: init; any role.
  */
-void heap_set_sees_program(bool sees);
-bool heap_sees_program(void);
+#define HEAP_UNSEEN_MALLOC    1U /* its own definition is in front of ours */
+#define HEAP_UNSEEN_NEW	      2U /* the same for operator new */
+#define HEAP_UNSEEN_OWN_CALLS 4U /* functions of the allocator's own that have no hook */
+void heap_set_unseen(unsigned what);
+unsigned heap_unseen(void);
 
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);

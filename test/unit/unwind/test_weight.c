@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/unwind/weight.h"
 
@@ -203,10 +204,10 @@ static void allocate(struct estimate *e, uint64_t *left, uint64_t size, uint64_t
 	e->true_bytes += s;
 	e->var_blocks += var;
 	e->var_bytes += s * s * var;
-	if (__builtin_sub_overflow(*left, size, left)) {
+	if (arch_subtract(left, size)) {
 		e->blocks += weight(size, rate);
 		e->bytes += weight(size, rate) * s;
-		*left = (uint64_t)weight_next_gap(rate);
+		*left = (uint64_t)weight_next_gap(rate) + 1;
 	}
 }
 
@@ -225,7 +226,7 @@ static uint64_t mixed_size(uint64_t i, uint64_t rate)
 START_TEST(estimates_of_counts_and_bytes_of_mixed_sizes_are_unbiased)
 {
 	static const uint64_t rates[] = { 2, 3, 10, 64, 4096, 524288 };
-	uint64_t rate = rates[_i], left = (uint64_t)weight_next_gap(rate);
+	uint64_t rate = rates[_i], left = (uint64_t)weight_next_gap(rate) + 1;
 	struct estimate e = { 0 };
 
 	for (uint64_t i = 0; i < DRAWS / 2; i++)
@@ -238,7 +239,7 @@ END_TEST
 /* Where an error of one byte in the gap is the largest share of it. */
 START_TEST(estimates_of_the_smallest_blocks_at_the_smallest_rates_are_unbiased)
 {
-	uint64_t rate = 2 + (uint64_t)_i, left = (uint64_t)weight_next_gap(rate);
+	uint64_t rate = 2 + (uint64_t)_i, left = (uint64_t)weight_next_gap(rate) + 1;
 	struct estimate e = { 0 };
 
 	for (uint64_t i = 0; i < DRAWS / 2; i++)

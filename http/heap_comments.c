@@ -1,0 +1,71 @@
+#include "http/heap_comments.h"
+
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/number.h"
+#include "sampler/base/sys.h"
+#include "sampler/base/text.h"
+#include "sampler/heap/heap.h"
+
+static const struct {
+	unsigned what;
+	const char *sentence;
+} unseen[] = {
+	{ HEAP_UNSEEN_MALLOC, "The program brings its own malloc, which hides ours: "
+			      "what it allocates with that is not here." },
+	{ HEAP_UNSEEN_NEW, "The program brings its own operator new, which hides ours: "
+			   "what it allocates with that is here only as far as it calls malloc." },
+	{ HEAP_UNSEEN_OWN_CALLS,
+	  "The allocator has functions besides the standard ones (such as mi_malloc, tc_malloc): "
+	  "what they allocate is not here, and what they free may be shown as in use." },
+};
+
+/* Before Linux 4.5 there is no such line: 0. */
+static uint64_t rss_anon_bytes(void)
+{
+	static const char name[] = "\nRssAnon:";
+	char status[4096];
+	const char *line;
+
+	if (sys_read_file("/proc/self/status", status, sizeof(status)) <= 0)
+		return 0;
+	line = strstr(status, name);
+	if (!line)
+		return 0;
+	line += strlen(name);
+	line += strspn(line, "\t ");
+	return number_take(&line, 10) << 10;
+}
+
+static const char *memory_sentence(int64_t inuse_bytes)
+{
+	static char sentence[320];
+	struct text t = TEXT_INIT(sentence);
+	uint64_t rss = rss_anon_bytes();
+
+	text_str(&t, "In use here: ");
+	text_i64(&t, inuse_bytes);
+	text_str(&t, " bytes. ");
+	if (rss) {
+		text_str(&t, "RssAnon: ");
+		text_u64(&t, rss);
+		text_str(&t, " bytes. What that has more is not from malloc (mmap, stacks, data, "
+			     "allocators linked in) or kept by allocators and pools after it was "
+			     "freed; see PROFILING.md.");
+	}
+	return sentence;
+}
+
+const char *const *heap_comments(int64_t inuse_bytes, size_t *count)
+{
+	static const char *sentences[1 + ARRAY_SIZE(unseen)];
+	size_t n = 0;
+
+	sentences[n++] = memory_sentence(inuse_bytes);
+	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
+		if (heap_unseen() & unseen[i].what)
+			sentences[n++] = unseen[i].sentence;
+	*count = n;
+	return sentences;
+}

@@ -1,0 +1,13 @@
+/* shim/hooks: the functions that we interpose.  May include shim/life and below. */
+/*
+ * Which allocator the program has, as far as its symbols tell.
+ *
+ * Context: init.
+ */
+#ifndef SHIM_HOOKS_ALLOCATOR_H
+#define SHIM_HOOKS_ALLOCATOR_H
+
+/* What does not come to the hooks: HEAP_UNSEEN_*. */
+unsigned allocator_unseen(void);
+
+#endif
