@@ -94,13 +94,66 @@ static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct 
 	return site_of(t, pc + skip, (uint32_t)(ARRAY_SIZE(pc) - skip), modules_generation());
 }
 
-struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+static struct site *site_by_walk(struct site_table *t, uint64_t leaf, struct frame_regs caller,
+				 struct hook_walk *w)
+{
+	if (hook_walk(leaf, caller, w))
+		return site_of(t, w->pc, w->depth, modules_generation());
+	return unresolved_site(t, leaf, caller);
+}
+
+/*
+ * A walk takes 1 KiB, and the program's stack may be small: so it has one of a few
+ * places, of which the first is nearly always free.  A thread that never comes back
+ * (in a forked child, those of its parent) keeps its place.
+ */
+#define WALK_PLACES 64
+
+static struct {
+	atomic_uint_fast64_t taken;
+	struct hook_walk place[WALK_PLACES];
+} walks;
+
+/* -1: none is free. */
+static int take_walk(void)
+{
+	uint64_t seen = atomic_load_explicit(&walks.taken, memory_order_relaxed);
+
+	while (~seen) {
+		int i = __builtin_ctzll(~seen);
+
+		/* acquire: pairs with the release of the thread that had it before */
+		if (atomic_compare_exchange_weak_explicit(&walks.taken, &seen, seen | 1ULL << i,
+							  memory_order_acquire,
+							  memory_order_relaxed))
+			return i;
+	}
+	return -1;
+}
+
+static void give_walk_back(int i)
+{
+	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << i), memory_order_release);
+}
+
+static COLD NOINLINE struct site *site_on_own_stack(struct site_table *t, uint64_t leaf,
+						    struct frame_regs caller)
 {
 	struct hook_walk w;
 
-	if (hook_walk(leaf, caller, &w))
-		return site_of(t, w.pc, w.depth, modules_generation());
-	return unresolved_site(t, leaf, caller);
+	return site_by_walk(t, leaf, caller, &w);
+}
+
+struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+{
+	int i = take_walk();
+	struct site *site;
+
+	if (i < 0)
+		return site_on_own_stack(t, leaf, caller);
+	site = site_by_walk(t, leaf, caller, &walks.place[i]);
+	give_walk_back(i);
+	return site;
 }
 
 static bool has_pending(struct lazy_ring *r)
