@@ -56,6 +56,8 @@ const struct own_call own_calls[] = {
 	CALL(ppoll, NEEDED),
 	CALL(socket, NEEDED),
 	CALL(setsockopt, NEEDED),
+	CALL(getsockopt, NEEDED),
+	CALL(connect, NEEDED),
 	CALL(bind, NEEDED),
 	CALL(listen, NEEDED),
 	CALL(accept4, NEEDED),
