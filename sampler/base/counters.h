@@ -43,6 +43,13 @@
 	  "unwind rules learned and not kept; the next use learns them again")                     \
 	X(MODULES_DROPPED_TABLE_FULL, "modules_dropped_table_full",                                \
 	  "loaded objects beyond the table of modules")                                            \
+	X(MODULES_UNREADABLE, "modules_unreadable",                                                \
+	  "loaded objects whose headers were not found; their code has no names")                  \
+	X(MODULES_LONG_BUILD_ID, "modules_long_build_id",                                          \
+	  "loaded objects whose build id has more than 252 bytes; mappings show none")              \
+	X(MODULES_MERGED_RANGES, "modules_merged_ranges",                                          \
+	  "loaded objects with more than 16 ranges of code; the last mapping has more than one "   \
+	  "offset")                                                                                \
 	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
 	  "files of loaded objects that were gone, changed or unreadable")                         \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \

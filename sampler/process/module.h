@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MODULE_RANGES_MAX 4    /* coalesced executable ranges of one object */
-#define MODULE_PATH_MAX	  1024 /* longer paths are cut */
-#define BUILD_ID_MAX	  32   /* bytes; SHA-1 has 20 */
+#define MODULE_RANGES_MAX                                                                          \
+	16 /* coalesced executable ranges of one object; the last takes in what is behind */
+#define MODULE_PATH_MAX 1024 /* longer paths are cut */
+#define BUILD_ID_MAX	252  /* bytes; SHA-1 has 20; a longer one counts as none */
 
 /* One executable range, page aligned, as the kernel maps it. */
 struct module_range {
@@ -35,6 +36,8 @@ struct module {
 	uint8_t build_id_len;
 	bool is_main;
 	bool is_vdso;
+	bool has_long_id;	/* a build id beyond BUILD_ID_MAX; identity is by program headers */
+	bool has_merged_ranges; /* the last range's `offset` does not hold for all of it */
 	char path[MODULE_PATH_MAX]; /* absolute where it can be known; "[vdso]" */
 };
 

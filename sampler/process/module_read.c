@@ -5,14 +5,33 @@
 
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/process/elf_notes.h"
+#include "sampler/process/mapped_file.h"
 #include "sampler/process/peek.h"
 
-/* An object with more program headers than this is not one that a linker made. */
-#define PHDR_MAX       64
-#define NOTE_BYTES_MAX 1024
+/* The kernel refuses executables whose program headers take more than 64 KiB. */
+#define PHDR_MAX       1170
+#define PHDR_BLOCK     64 /* read at once; hardly an object has more */
+#define NOTE_BYTES_MAX 4096
 
-bool module_read_header(struct module *m, uint64_t ehdr)
+/* Calls `take` for each segment.  False when the headers are unreadable. */
+static bool for_each_segment(struct module *m, void (*take)(struct module *, const Elf64_Phdr *))
+{
+	uint32_t count = MIN(m->phdr_count, (uint32_t)PHDR_MAX);
+	Elf64_Phdr ph[PHDR_BLOCK];
+
+	for (uint32_t done = 0, n; done < count; done += n) {
+		n = MIN(count - done, (uint32_t)PHDR_BLOCK);
+		if (!peek(m->phdr + done * sizeof(ph[0]), ph, n * sizeof(ph[0])))
+			return false;
+		for (uint32_t i = 0; i < n; i++)
+			take(m, &ph[i]);
+	}
+	return true;
+}
+
+static bool read_header(struct module *m, uint64_t ehdr)
 {
 	Elf64_Ehdr h;
 
@@ -26,12 +45,47 @@ bool module_read_header(struct module *m, uint64_t ehdr)
 	return true;
 }
 
+static void take_dynamic(struct module *m, const Elf64_Phdr *ph)
+{
+	if (ph->p_type == PT_DYNAMIC)
+		m->dynamic = m->bias + ph->p_vaddr;
+}
+
+static bool headers_are_at(struct module *m, uint64_t ehdr, uint64_t dynamic)
+{
+	m->dynamic = 0;
+	return ehdr && read_header(m, ehdr) && for_each_segment(m, take_dynamic) &&
+	       m->dynamic == dynamic;
+}
+
+bool module_find_headers(struct module *m, uint64_t dynamic)
+{
+	struct mapped_file f;
+
+	if (headers_are_at(m, m->bias, dynamic))
+		return true;
+	if (mapped_file_at(dynamic, &f) && headers_are_at(m, f.head, dynamic))
+		return true;
+	m->ehdr = 0;
+	m->phdr_count = 0;
+	return false;
+}
+
 static bool continues(const struct module_range *r, uint64_t start, uint64_t offset)
 {
 	return r->limit == start && r->offset + (r->limit - r->start) == offset;
 }
 
-/* Neighbouring executable segments become one range: clients know a file by one mapping. */
+static void widen_last_range(struct module *m, uint64_t limit)
+{
+	m->range[m->range_count - 1].limit = limit;
+	m->has_merged_ranges = true;
+}
+
+/*
+ * Neighbouring executable segments become one range: clients know a file by one mapping.
+ * What no range is left for widens the last: addresses in it are found and named.
+ */
 static void add_range(struct module *m, const Elf64_Phdr *ph)
 {
 	uint64_t start = ALIGN_DOWN(m->bias + ph->p_vaddr, PAGE_BYTES);
@@ -42,6 +96,8 @@ static void add_range(struct module *m, const Elf64_Phdr *ph)
 		m->range[m->range_count - 1].limit = limit;
 	else if (m->range_count < MODULE_RANGES_MAX)
 		m->range[m->range_count++] = (struct module_range){ start, limit, offset };
+	else
+		widen_last_range(m, limit);
 }
 
 static void widen_image(struct module *m, const Elf64_Phdr *ph)
@@ -54,7 +110,8 @@ static void widen_image(struct module *m, const Elf64_Phdr *ph)
 
 static void take_build_id(struct module *m, const uint8_t *id, uint32_t len)
 {
-	m->build_id_len = (uint8_t)MIN(len, (uint32_t)BUILD_ID_MAX);
+	m->has_long_id = len > BUILD_ID_MAX;
+	m->build_id_len = m->has_long_id ? 0 : (uint8_t)len;
 	memcpy(m->build_id, id, m->build_id_len);
 }
 
@@ -101,12 +158,17 @@ static void take_segment(struct module *m, const Elf64_Phdr *ph)
 
 bool module_read_segments(struct module *m)
 {
-	Elf64_Phdr ph[PHDR_MAX];
-	uint32_t count = MIN(m->phdr_count, (uint32_t)PHDR_MAX);
-
-	if (!peek(m->phdr, ph, count * sizeof(ph[0])))
+	if (!for_each_segment(m, take_segment))
 		return false;
-	for (uint32_t i = 0; i < count; i++)
-		take_segment(m, &ph[i]);
 	return m->range_count > 0;
+}
+
+void module_count_losses(const struct module *m)
+{
+	if (m->phdr_count == 0)
+		counter_add(COUNTER_MODULES_UNREADABLE, 1);
+	if (m->has_long_id)
+		counter_add(COUNTER_MODULES_LONG_BUILD_ID, 1);
+	if (m->has_merged_ranges)
+		counter_add(COUNTER_MODULES_MERGED_RANGES, 1);
 }

@@ -13,12 +13,20 @@
 #include "sampler/process/module.h"
 
 /*
+ * Finds phdr and phdr_count of `m`, which has bias, where the loader says that its
+ * dynamic section is `dynamic`.  The ELF header is at the bias, or, in an object whose
+ * first segment is not at address 0, where the first byte of its file is mapped.
+ * Believed only when its dynamic segment is that one.  False if there is none.
+ */
+bool module_find_headers(struct module *m, uint64_t dynamic);
+
+/*
  * `m` has bias, phdr and phdr_count.  False when the headers are unreadable or
  * hold no executable segment.
  */
 bool module_read_segments(struct module *m);
 
-/* Finds phdr and phdr_count through the ELF header at `ehdr`.  False if there is none. */
-bool module_read_header(struct module *m, uint64_t ehdr);
+/* Counts what of a new module could not be kept whole. */
+void module_count_losses(const struct module *m);
 
 #endif

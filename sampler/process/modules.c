@@ -24,10 +24,11 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/process/mapped_file.h"
 #include "sampler/process/module_read.h"
 #include "sampler/process/peek.h"
 
-/* 4096 modules of 1.4 KiB, and their index. */
+/* 4096 modules of 1.8 KiB, and their index. */
 #define TABLE_BYTES (16UL << 20)
 #define NOT_FOUND   SIZE_MAX
 
@@ -61,10 +62,32 @@ static struct {
 	char main_path[MODULE_PATH_MAX];
 } table = { .arena = { .limit = TABLE_BYTES, .kept = true } };
 
+/* Whether the kernel started the loader, and the loader the program: there is no interpreter then.
+ */
+static bool loader_was_started(void)
+{
+	return getauxval(AT_BASE) == 0;
+}
+
+static bool read_mapped_path(void)
+{
+	struct mapped_file f;
+
+	if (!mapped_file_at(table.main_phdr, &f))
+		return false;
+	memcpy(table.main_path, f.path, sizeof(f.path));
+	return true;
+}
+
+/* Of the program, not of the loader that was started as `ld.so PROGRAM`. */
 static void read_main_path(void)
 {
-	long n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)table.main_path,
-			   sizeof(table.main_path) - 1);
+	long n;
+
+	if (loader_was_started() && read_mapped_path())
+		return;
+	n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)table.main_path,
+		      sizeof(table.main_path) - 1);
 
 	if (n < 0)
 		n = 0;
@@ -127,17 +150,14 @@ static void read_path(struct module *m, uint64_t name)
 		m->path[0] = '\0';
 }
 
-/*
- * A position-dependent executable has bias 0 and no header there: its program
- * headers are where the kernel said.
- */
-static bool locate_headers(struct module *m)
+/* The executable's are where the kernel said. */
+static bool locate_headers(struct module *m, uint64_t dynamic)
 {
-	if (m->bias && module_read_header(m, m->bias))
-		return true;
+	if (!m->is_main || !table.main_phdr)
+		return module_find_headers(m, dynamic);
 	m->phdr = table.main_phdr;
 	m->phdr_count = table.main_phdr_count;
-	return m->is_main;
+	return true;
 }
 
 static struct module *read_module(uint64_t at, const struct link_map *l, bool is_main)
@@ -157,8 +177,9 @@ static struct module *read_module(uint64_t at, const struct link_map *l, bool is
 	m->is_vdso = table.vdso_ehdr && l->l_addr == table.vdso_ehdr;
 	m->born = table.generation;
 	m->died = UINT32_MAX;
-	if (!locate_headers(m) || !module_read_segments(m))
+	if (!locate_headers(m, (uint64_t)l->l_ld) || !module_read_segments(m))
 		m->range_count = 0; /* kept, so that it is not read again each time */
+	module_count_losses(m);
 	read_path(m, (uint64_t)l->l_name);
 	return m;
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/process/modules.h"
@@ -50,7 +51,8 @@ static void ask(const char *command, char *to, size_t size)
 
 static void expect_build_id_of_readelf(const struct module *m)
 {
-	char command[MODULE_PATH_MAX + 100], expected[100], found[2 * BUILD_ID_MAX + 1] = "";
+	char command[MODULE_PATH_MAX + 100], expected[2 * BUILD_ID_MAX + 2],
+		found[2 * BUILD_ID_MAX + 1] = "";
 
 	snprintf(command, sizeof(command), "readelf -n '%s' | sed -n 's/.*Build ID: //p'", m->path);
 	ask(command, expected, sizeof(expected));
@@ -171,18 +173,25 @@ END_TEST
 
 static char folder[] = "/tmp/modules.XXXXXX", plugin_path[64];
 
-/* Another `answer` makes another build id, and nothing else different. */
-static void make_plugin(int answer)
+static void link_plugin(const char *source, const char *flags)
 {
-	char command[200];
+	char command[4096];
 
 	ck_assert_ptr_nonnull(mkdtemp(folder));
 	snprintf(plugin_path, sizeof(plugin_path), "%s/plug in.so", folder);
 	snprintf(command, sizeof(command),
-		 "echo 'int plugin(void) { return %d; }' |"
-		 "${CC:-gcc} -xc -shared -fPIC -Wl,--build-id -o '%s' -",
-		 answer, plugin_path);
+		 "echo '%s' | ${CC:-gcc} -xc -shared -fPIC -Wl,--build-id %s -o '%s' -", source,
+		 flags, plugin_path);
 	ck_assert_int_eq(system(command), 0);
+}
+
+/* Another `answer` makes another build id, and nothing else different. */
+static void make_plugin(int answer)
+{
+	char source[100];
+
+	snprintf(source, sizeof(source), "int plugin(void) { return %d; }", answer);
+	link_plugin(source, "");
 }
 
 static void setup_plugin(void)
@@ -320,6 +329,100 @@ START_TEST(modules__other_namespaces_are_looked_at_too)
 }
 END_TEST
 
+static const struct module *load_plugin(void)
+{
+	uint64_t pc;
+
+	open_plugin(&pc);
+	modules_refresh();
+	ck_assert_ptr_nonnull(find_now((void *)pc));
+	return find_now((void *)pc);
+}
+
+static void replace_plugin_by(const char *source, const char *flags)
+{
+	teardown_plugin();
+	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
+	link_plugin(source, flags);
+}
+
+START_TEST(modules__the_first_segment_may_be_anywhere)
+{
+	const struct module *m;
+
+	replace_plugin_by("int plugin(void) { return 1; }", "-Wl,-Ttext-segment=0x30000");
+	m = load_plugin();
+	ck_assert_uint_eq(m->ehdr, m->bias + 0x30000);
+	ck_assert_str_eq(m->path, plugin_path);
+	expect_build_id_of_readelf(m);
+}
+END_TEST
+
+static void replace_by_plugin_with_id(size_t bytes)
+{
+	char flags[1024] = "-Wl,--build-id=0x";
+
+	while (bytes--)
+		strcat(flags, "a5");
+	replace_plugin_by("int plugin(void) { return 2; }", flags);
+}
+
+START_TEST(modules__a_build_id_is_kept_whole_or_not_at_all)
+{
+	uint64_t before = atomic_load(&counter_values[COUNTER_MODULES_LONG_BUILD_ID]);
+	const struct module *m;
+
+	replace_by_plugin_with_id(BUILD_ID_MAX);
+	m = load_plugin();
+	ck_assert_uint_eq(m->build_id_len, BUILD_ID_MAX);
+	expect_build_id_of_readelf(m);
+	ck_assert_uint_eq(atomic_load(&counter_values[COUNTER_MODULES_LONG_BUILD_ID]), before);
+	replace_by_plugin_with_id(BUILD_ID_MAX + 4);
+	ck_assert_uint_eq(load_plugin()->build_id_len, 0);
+	ck_assert_uint_eq(atomic_load(&counter_values[COUNTER_MODULES_LONG_BUILD_ID]), before + 1);
+}
+END_TEST
+
+/* A plugin with `count` functions, each in a segment of its own. */
+static void make_plugin_of_segments(int count)
+{
+	char source[2048] = "int plugin(void) { return 3; }\n#define F(n) "
+			    "__attribute__((section(\".text_\" #n))) void f##n(void) { }\n";
+	char flags[2048] = "";
+
+	for (int i = 10; i < 10 + count; i++) {
+		sprintf(source + strlen(source), "F(%d) ", i);
+		sprintf(flags + strlen(flags), "-Wl,--section-start=.text_%d=0x%d00000 ", i, i);
+	}
+	replace_plugin_by(source, flags);
+}
+
+static void expect_function_of_each_segment(int count)
+{
+	const struct module *m = load_plugin();
+	void *plugin = dlopen(plugin_path, RTLD_NOW);
+
+	for (int i = 10; i < 10 + count; i++) {
+		char name[20];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		ck_assert_ptr_eq(find_now(dlsym(plugin, name)), m);
+	}
+}
+
+START_TEST(modules__code_of_every_segment_is_found)
+{
+	uint64_t before = atomic_load(&counter_values[COUNTER_MODULES_MERGED_RANGES]);
+
+	make_plugin_of_segments(12);
+	expect_function_of_each_segment(12);
+	ck_assert_uint_eq(atomic_load(&counter_values[COUNTER_MODULES_MERGED_RANGES]), before);
+	make_plugin_of_segments(50);
+	expect_function_of_each_segment(50);
+	ck_assert_uint_eq(atomic_load(&counter_values[COUNTER_MODULES_MERGED_RANGES]), before + 1);
+}
+END_TEST
+
 /* A child forked at rest has the table, and one that was forked in a refresh reads all again. */
 START_TEST(modules__a_forked_child_has_the_table)
 {
@@ -406,6 +509,9 @@ int main(void)
 	tcase_add_test(plugin, modules__what_stays_is_found_in_every_generation);
 	tcase_add_test(plugin, modules__another_object_at_the_same_address_is_another_module);
 	tcase_add_test(plugin, modules__other_namespaces_are_looked_at_too);
+	tcase_add_test(plugin, modules__the_first_segment_may_be_anywhere);
+	tcase_add_test(plugin, modules__a_build_id_is_kept_whole_or_not_at_all);
+	tcase_add_test(plugin, modules__code_of_every_segment_is_found);
 	suite_add_tcase(s, plugin);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Names and stacks of one chain of functions, in the many ways in which its file can be made.
+
+Each way is a program that runs under the shim while a profile of one second is taken, all at the
+same time.  Right is burn < leaf < mid < main in nearly all of the sampled time: a tick that meets
+the first instructions of a function, or an end of the program's loop, is shown as what it met.
+
+Seen to fail against:
+  a header looked for at the load address alone: [libchain.so] < [truncated]
+  build ids cut at 32 bytes on one side of a comparison, refused on the other: all [long_id]
+  four ranges of code for an object, more forgotten without a word
+  /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
+"""
+import os
+import shutil
+import subprocess
+import threading
+
+import harness
+import pprof_reader
+from harness import ROOT, Target, check, run, skip
+
+SOURCE = os.path.join(ROOT, 'test/fixtures/names_chain.c')
+LIBRARY = os.path.join(ROOT, 'test/fixtures/names_chain_plugin.c')
+LOADER = '/lib64/ld-linux-x86-64.so.2'
+CHAIN = ['burn', 'leaf', 'mid', 'main']
+
+
+def path(name):
+    return os.path.join(harness.work, name)
+
+
+def cc(name, *options, source=SOURCE):
+    """Builds a program; its path, or None when the tools cannot."""
+    r = subprocess.run([os.environ.get('CC', 'gcc'), '-O2', '-g', source, '-o', path(name)] +
+                       list(options), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if r.returncode:
+        skip(name, 'not built: ' + (r.stdout.splitlines() or ['?'])[-1])
+    return path(name) if r.returncode == 0 else None
+
+
+def sampled(p):
+    return sum(s.values[p.index(None)] for s in p.samples
+               if list(p.names(s.locations))[:1] != ['[unsampled]'])
+
+
+def share(p, chain):
+    """How much of the sampled time has stacks that begin with `chain`."""
+    of_chain = 0
+    for s in p.samples:
+        names = list(p.names(s.locations))
+        if [n.split('.')[0] if n.startswith('burn') else n for n in names[:len(chain)]] == chain:
+            of_chain += s.values[p.index(None)]
+    return of_chain / (sampled(p) or 1)
+
+
+def common(p):
+    stacks = sorted(p.samples, key=lambda s: -s.values[p.index(None)])[:3]
+    return [' < '.join(list(p.names(s.locations))[:6]) for s in stacks]
+
+
+class Way:
+    """One way of making or starting the program."""
+
+    def __init__(self, what, command, chain=CHAIN, after=None, lines=False, **options):
+        self.what, self.command, self.chain, self.after = what, command, chain, after
+        self.lines, self.options, self.blob = lines, options, None
+        self.thread = threading.Thread(target=self.look)
+
+    def look(self):
+        with Target(*self.command, **self.options) as t:
+            if t.wait_ready():
+                if self.after:
+                    self.after()
+                self.profile(t)
+
+    def profile(self, t):
+        """Again on a crowded machine, until 50 ticks came."""
+        for _ in range(20):
+            self.blob = t.fetch('profile?seconds=1&hz=500', timeout=60)
+            if not self.blob or sampled(pprof_reader.parse(self.blob)) > 100e6:
+                return
+
+    def judge(self):
+        if not check('%s: a profile came' % self.what, self.blob):
+            return
+        p = pprof_reader.parse(self.blob)
+        check('%s: well formed' % self.what, not pprof_reader.check(p) and not p.problems,
+              pprof_reader.check(p) or p.problems)
+        got = share(p, self.chain)
+        check('%s: the chain is whole' % self.what, got > 0.95, (got, common(p)))
+
+
+def try_all(ways):
+    for w in ways:
+        w.thread.start()
+    for w in ways:
+        w.thread.join()
+        w.judge()
+
+
+def library_elsewhere():
+    lib = cc('libchain.so', '-shared', '-fPIC', '-Wl,-Ttext-segment=0x20000', source=LIBRARY)
+    main = path('uses_chain.c')
+    with open(main, 'w') as f:
+        f.write('void chain(void);\nint main(void)\n{\n\tchain();\n\treturn 1;\n}\n')
+    name = lib and cc('uses_chain', lib, '-Wl,-rpath,' + harness.work, source=main)
+    return name and Way('a library whose first segment is not at 0', [name],
+                        ['burn', 'leaf', 'mid', 'chain'])
+
+
+def segments_of_code():
+    """leaf() in the last of six executable segments."""
+    more = path('segments.c')
+    with open(more, 'w') as f:
+        for i in range(5):
+            f.write('__attribute__((section(".text_%d"), used)) static void f%d(void) { }\n' % (i, i))
+        f.write('#define PLACE __attribute__((section(".text_5")))\n#include "%s"\n' % SOURCE)
+    name = cc('segments', '-no-pie', source=more,
+              *['-Wl,--section-start=.text_%d=0x6%d000000' % (i, i) for i in range(6)])
+    return name and Way('six segments of code', [name])
+
+
+def id_of(size):
+    name = cc('id_of_%d' % size, '-Wl,--build-id=0x' + 'ab' * size)
+    return name and Way('a build id of %d bytes' % size, [name])
+
+
+def started_by_the_loader():
+    if not os.path.exists(LOADER):
+        return skip('started by the loader', 'no ' + LOADER)
+    name = cc('by_loader')
+    return name and Way('started by the loader', [LOADER, name])
+
+
+def renamed_while_it_runs():
+    name = cc('named')
+    return name and Way('renamed while it runs', [name],
+                        after=lambda: os.rename(name, path('renamed')))
+
+
+def started_by_a_link():
+    name = cc('linked_to')
+    os.symlink(name, path('link'))
+    return name and Way('started by a symbolic link', [path('link')])
+
+
+def test_the_chain_is_whole_however_the_file_was_made():
+    try_all([w for w in (library_elsewhere(), segments_of_code(), id_of(36), id_of(200),
+                         started_by_the_loader(), renamed_while_it_runs(), started_by_a_link())
+             if w])
+
+
+run(test_the_chain_is_whole_however_the_file_was_made)
