@@ -16,6 +16,7 @@ A suite is a module with NAME and run(side, only) that returns {test: outcome};
 import importlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -81,9 +82,23 @@ def environment():
             if not k.startswith('PPROF_') and k not in ('ADMIN_KEY', 'LD_PRELOAD')}
 
 
+def kept(name):
+    """A folder for what a suite builds, kept for the next time."""
+    path = os.path.join(ROOT, os.environ.get('BUILD', 'build'), 'ab', name + '.built')
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def must(command):
+    """Runs a command of a suite's own that has to succeed."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode != 0:
+        raise Skip('%s: %s' % (' '.join(command)[:80], done.stdout[-300:]))
+
+
 def source_of(package):
     """The unpacked source package, kept for the next time."""
-    import subprocess
     out = os.path.join(ROOT, os.environ.get('BUILD', 'build'), 'ab', package)
     if not os.path.isdir(out):
         if subprocess.run([ROOT + '/.ci/source.sh', package, out]).returncode != 0:

@@ -9,7 +9,8 @@ NAME = 'python'
 PYTHON = '/usr/bin/python3'
 MODULES = ['test_threading', 'test_signal', 'test_subprocess', 'test_fork1', 'test_faulthandler',
            'test_popen', 'test_wait4', 'test_thread', 'test_posix', 'test_pty', 'test_mmap',
-           'test_threadsignals', 'test_eintr', 'test_cprofile']
+           'test_threadsignals', 'test_eintr', 'test_cprofile', 'test_asyncio',
+           'test_multiprocessing_fork']
 
 
 def outcomes(report):

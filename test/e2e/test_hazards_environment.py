@@ -80,9 +80,10 @@ def actions(path):
     """The rt_sigaction calls of the main thread, but for what having a thread brings.
 
     glibc handles its own signal 33 from the first thread on, and handlers on alternate
-    stacks have the carrier added to their masks."""
+    stacks have the carrier added to their masks.  A question (no new action) changes nothing."""
     with open(path) as f:
-        calls = [line.strip() for line in f if 'rt_sigaction(' in line and 'SIGRT_1,' not in line]
+        calls = [line.strip() for line in f if 'rt_sigaction(' in line and 'SIGRT_1,' not in line
+                 and not re.search(r'rt_sigaction\(\w+, NULL', line)]
     return [re.sub(r'0x[0-9a-f]+', 'ADDRESS', call.replace('sa_mask=[PROF]', 'sa_mask=[]'))
             for call in calls]
 
