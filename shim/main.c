@@ -340,6 +340,7 @@ static bool check_fork_page(void)
  */
 static __attribute__((constructor)) void init(int argc, char **argv, char **environment)
 {
+	allocator_hide_idle();
 	if (check_preloaded() && read_settings(environment) && heed_filter() && check_threads() &&
 	    check_no_tool() && check_fork_page())
 		start_profiler(argc, argv);

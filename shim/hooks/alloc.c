@@ -16,8 +16,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/heap/heap.h"
 #include "sampler/unwind/hook_walk.h"
-#include "shim/life/after_fork.h"
-#include "shim/life/takeover.h"
+#include "shim/hooks/alloc_sample.h"
 #include "shim/real/next.h"
 
 /* X(name, return type, parameters, arguments) */
@@ -56,48 +55,18 @@ FAMILY(X)
 
 static COLD void find_all(void)
 {
-#define X(name, type, parameters, arguments) NEXT_FIND(next, name, type, parameters)
+#define X(name, type, parameters, arguments)                                                       \
+	NEXT_FIND(next, name, type, parameters)                                                    \
+	alloc_note_outer(#name);
 	FAMILY(X)
 #undef X
-}
-
-static bool is_recorded(void)
-{
-	if (UNLIKELY(!process_is_ours()))
-		after_fork_enter();
-	return process_records_heap();
-}
-
-/* How much a dormant child allocates until it asks again whether it still is one. */
-#define DORMANT_BYTES (64UL << 20)
-
-static COLD NOINLINE bool begin_sample_in_child(size_t size)
-{
-	after_fork_enter();
-	takeover_settle();
-	if (process_records_heap())
-		return heap_begin_sample(size);
-	heap_skip(DORMANT_BYTES);
-	return false;
-}
-
-static bool begin_sample(size_t size)
-{
-	return UNLIKELY(!process_is_ours()) ? begin_sample_in_child(size) : heap_begin_sample(size);
-}
-
-static void *recorded(void *p, size_t size, struct frame_regs caller)
-{
-	if (p)
-		heap_record(p, size, caller);
-	return p;
 }
 
 static COLD NOINLINE void *sampled_malloc(size_t size)
 {
 	void *p = next.malloc(size);
 
-	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
+	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *malloc(size_t size)
@@ -111,7 +80,7 @@ static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 {
 	void *p = next.calloc(count, size);
 
-	return begin_sample(count * size) ? recorded(p, count * size, CALLER()) : p;
+	return alloc_begin_sample(count * size) ? alloc_recorded(p, count * size, CALLER()) : p;
 }
 
 /* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
@@ -126,7 +95,7 @@ static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 {
 	void *p = next.memalign(align, size);
 
-	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
+	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *memalign(size_t align, size_t size)
@@ -140,7 +109,7 @@ static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 {
 	void *p = next.aligned_alloc(align, size);
 
-	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
+	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -154,8 +123,8 @@ static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t
 {
 	int err = next.posix_memalign(out, align, size);
 
-	if (begin_sample(size) && err == 0)
-		recorded(*out, size, CALLER());
+	if (alloc_begin_sample(size) && err == 0)
+		alloc_recorded(*out, size, CALLER());
 	return err;
 }
 
@@ -170,7 +139,7 @@ static COLD NOINLINE void *sampled_valloc(size_t size)
 {
 	void *p = next.valloc(size);
 
-	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
+	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *valloc(size_t size)
@@ -184,7 +153,7 @@ static COLD NOINLINE void *sampled_pvalloc(size_t size)
 {
 	void *p = next.pvalloc(size);
 
-	return begin_sample(size) ? recorded(p, size, CALLER()) : p;
+	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -196,8 +165,7 @@ EXPORT void *pvalloc(size_t size)
 
 static COLD NOINLINE void sampled_free(void *p)
 {
-	if (is_recorded())
-		heap_forget(p);
+	alloc_forget(p);
 	next.free(p);
 }
 
@@ -210,20 +178,12 @@ EXPORT void free(void *p)
 	sampled_free(p);
 }
 
-/*
- * The old block is taken out first and put back if it stays: a failed realloc
- * leaves it alone, unless it was asked for nothing.
- */
 static void *moved(void *p, size_t size)
 {
-	struct live_block old;
-	bool was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old);
+	struct alloc_moved old = alloc_take_out(p);
 	void *q = next.realloc(p, size);
 
-	if (was_live && !q && size)
-		heap_put_back(p, old);
-	else if (was_live)
-		heap_freed(old);
+	alloc_settle(&old, !q && size);
 	return q;
 }
 
@@ -236,7 +196,7 @@ static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
 {
 	void *q = moved(p, size);
 
-	return begin_sample(size) ? recorded(q, size, CALLER()) : q;
+	return alloc_begin_sample(size) ? alloc_recorded(q, size, CALLER()) : q;
 }
 
 EXPORT void *realloc(void *p, size_t size)

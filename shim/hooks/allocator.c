@@ -6,11 +6,10 @@
 #include "sampler/heap/heap.h"
 #include "shim/real/lookup.h"
 
-/* By one of the functions that only they have: jemalloc, tcmalloc, mimalloc, and jemalloc renamed.
- */
+/* By one of the functions that only they have and that have no hook: tcmalloc, mimalloc. */
 static bool has_own_calls(void)
 {
-	static const char *const names[] = { "mallocx", "tc_malloc", "mi_malloc", "je_malloc" };
+	static const char *const names[] = { "tc_malloc", "mi_malloc", "je_malloc" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		if (lookup_next(names[i]) || lookup_comes_earlier(names[i]))

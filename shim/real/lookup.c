@@ -7,8 +7,11 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 
 /* Set in a version index: not the default version. */
 #define VERSYM_HIDDEN 0x8000
@@ -199,19 +202,89 @@ bool lookup_comes_earlier(const char *name)
 	return false;
 }
 
-void *lookup_next(const char *name)
+/* The next definition: its object, with its index there; NULL for none. */
+static const struct link_map *find_next(const char *name, struct object *o, uint32_t *i)
 {
-	struct object by_default, o;
-	uint32_t of_default = 0, i;
+	struct object by_default;
+	uint32_t of_default = 0;
 	const struct link_map *end = find_default(after_ours(), name, &by_default, &of_default);
 	const char *version = end ? version_of(&by_default, of_default) : NULL;
 
 	for (const struct link_map *l = after_ours(); version && l != end; l = l->l_next) {
-		i = find_in(l, &o, name, version);
-		if (i)
-			return address_of(&o, i);
+		*i = find_in(l, o, name, version);
+		if (*i)
+			return l;
 	}
-	return end ? address_of(&by_default, of_default) : NULL;
+	*o = by_default;
+	*i = of_default;
+	return end;
+}
+
+void *lookup_next(const char *name)
+{
+	struct object o;
+	uint32_t i;
+
+	return find_next(name, &o, &i) ? address_of(&o, i) : NULL;
+}
+
+bool lookup_defines(const struct link_map *in, const char *name)
+{
+	struct object o;
+
+	return find_in(in, &o, name, NULL) != 0;
+}
+
+bool lookup_find_next(const char *name, struct lookup_found *out)
+{
+	struct object o;
+	uint32_t i;
+	const struct link_map *in = find_next(name, &o, &i);
+
+	if (!in)
+		return false;
+	*out = (struct lookup_found){ .at = address_of(&o, i),
+				      .size = o.symbols[i].st_size,
+				      .in = in,
+				      .is_libc = lookup_defines(in, "__libc_start_main") };
+	return true;
+}
+
+/* The pages of the symbol table have no code: a good deal lies between them in our file. */
+static bool protect(const Elf64_Sym *first, const Elf64_Sym *last, int how)
+{
+	uintptr_t from = ALIGN_DOWN((uintptr_t)first, PAGE_BYTES);
+	uintptr_t to = ALIGN_UP((uintptr_t)(last + 1), PAGE_BYTES);
+
+	return sys_call3(SYS_mprotect, (long)from, (long)(to - from), how) == 0;
+}
+
+/* Of our own; writable only between two calls of protect().  The first, which says nothing: none.
+ */
+static Elf64_Sym *own_symbol(const char *name)
+{
+	const struct link_map *l = _r_debug.r_map;
+	struct object o;
+	uint32_t i;
+
+	while (l->l_ld != _DYNAMIC)
+		l = l->l_next;
+	i = find_in(l, &o, name, NULL);
+	return (Elf64_Sym *)(uintptr_t)&o.symbols[i];
+}
+
+/* A symbol without a value is passed over by every loader. */
+void lookup_hide(const char *const *names, size_t count)
+{
+	Elf64_Sym *first = own_symbol(""), *last = first;
+
+	for (size_t i = 0; i < count; i++)
+		last = MAX(last, own_symbol(names[i]));
+	if (!protect(first, last, PROT_READ | PROT_WRITE))
+		return;
+	for (size_t i = 0; i < count; i++)
+		own_symbol(names[i])->st_value = 0;
+	protect(first, last, PROT_READ);
 }
 
 bool lookup_has_object(const char *part)

@@ -9,6 +9,30 @@
 #define SHIM_REAL_LOOKUP_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct link_map;
+
+struct lookup_found {
+	void *at;
+	uint64_t size;		   /* of the function; 0: not known */
+	const struct link_map *in; /* the object that has it */
+	bool is_libc;		   /* which is libc */
+};
+
+/* The next definition of `name`.  False: there is none. */
+bool lookup_find_next(const char *name, struct lookup_found *out);
+
+/* The object defines `name`. */
+bool lookup_defines(const struct link_map *in, const char *name);
+
+/*
+ * Takes our own definitions of these names out of the loader's sight: who binds from now
+ * on gets what it would have without us.  Without an effect where memory protection
+ * cannot be changed.  Context: init.
+ */
+void lookup_hide(const char *const *names, size_t count);
 
 /*
  * The address of `name`, or NULL.  Of several versions the default one; an object that

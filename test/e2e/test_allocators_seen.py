@@ -5,6 +5,7 @@ Sums of blocks of 1000 bytes at a rate of 4096: each block is sampled with p = 0
 then counts 1/p, so the sum of 20,000 has a deviation of 1.35 %; 8 % are six of them,
 passed by chance once in 500 million times.
 """
+import glob
 import os
 import subprocess
 
@@ -32,12 +33,25 @@ class Program(Target):
         return pprof_reader.parse(self.fetch(page))
 
 
-def built(source, name):
-    """A program of its own, from a text."""
+def built(source, name, *flags):
+    """A program or library of its own, from a text."""
     path = os.path.join(harness.work, name)
-    subprocess.run(['g++', '-g', '-O2', '-x', 'c++', '-o', path, '-'], check=True,
+    subprocess.run(['g++', '-g', '-O2', *flags, '-x', 'c++', '-o', path, '-'], check=True,
                    input=source.encode())
     return path
+
+
+def preloads(*names):
+    """(name, LD_PRELOAD with us before it) of each allocator that is installed."""
+    for name in names:
+        paths = sorted(glob.glob(f'/usr/lib/x86_64-linux-gnu/lib{name}.so.[0-9]'))
+        if paths:
+            yield name, f'{SHIM}:{paths[0]}'
+        else:
+            harness.skip(name, 'it is not installed')
+
+
+ALL = ('jemalloc', 'tcmalloc_minimal', 'mimalloc')
 
 
 def test_blocks_of_no_bytes_are_objects():
@@ -102,7 +116,140 @@ def test_an_operator_new_of_the_program_itself_is_told():
         same('it ends well', t.finish().code, 0)
 
 
+# ---- operator new
+
+def test_operator_new_of_every_allocator_is_counted_once():
+    """Its frame is off the leaf: the site is who called it."""
+    for name, preload in [('libstdc++', SHIM), *preloads(*ALL)]:
+        for way in ('new', 'new_array', 'new_aligned'):
+            with Program(way, preload=preload) as t:
+                near(f'{name}: {way}', t.profile().flat('inuse_space')['site_' + way])
+
+
+def test_what_operator_delete_frees_is_freed():
+    for name, preload in preloads(*ALL):
+        with Program('delete', preload=preload) as t:
+            p = t.profile()
+            for site in ('site_new', 'site_new_array', 'site_new_aligned'):
+                near(f'{name}: allocated at {site}', p.flat('alloc_space')[site])
+                same(f'{name}: in use at {site}', p.flat('inuse_space')[site], 0)
+
+
+def test_operator_new_fails_as_without_us():
+    """Exceptions pass our frame, sampled or not, and handlers are asked as often.  Mimalloc, which
+    is compiled as C, ends the program instead."""
+    for name, preload in [('libstdc++', SHIM), *preloads(*ALL[:2])]:
+        outputs = []
+        for p, rate in ((preload[len(SHIM):].lstrip(':'), 0), (preload, 1), (preload, 4096)):
+            with Program('fail', preload=p, rate=rate) as t:
+                check(f'{name}: it ends', t.wait_for('ready'), t.output())
+                outputs.append(t.output())
+        same(f'{name}: outcome', outputs[1:], outputs[:1] * 2)
+        check(f'{name}: something failed', 'caught 100' in outputs[0], outputs[0])
+
+
+def test_names_are_answered_as_without_us_where_nothing_is_counted():
+    with Program('where', preload='') as bare, Program('where') as t:
+        bare.wait_for('ready')
+        t.wait_for('ready')
+        same('who answers', t.output(), bare.output())
+    for name, preload in preloads('jemalloc'):
+        with Program('where', preload=preload) as t:
+            t.wait_for('ready')
+            same(f'{name}: ours come first', t.output().split()[1::2][:3], ['libpprofshim.so'] * 3)
+
+
+POOL_PLUGIN = r'''
+#include <cstddef>
+#include <new>
+
+static char pool[1 << 20], *at = pool;
+static int calls;
+
+void *operator new(std::size_t n) { calls++; char *p = at; at += (n + 15) & ~15UL; return p; }
+void operator delete(void *p) noexcept { if (p < pool || p > at) __builtin_trap(); }
+void operator delete(void *p, std::size_t) noexcept { operator delete(p); }
+extern "C" int use() { delete new long; delete new int; return calls; }
+'''
+
+PLAIN_PLUGIN = r'''
+extern "C" int use() { int *volatile p = new int(5); int n = *p; delete p; return n; }
+'''
+
+
+def test_plugins_with_operators_of_their_own_keep_them():
+    """In a program without C++: the loader finds each plugin's own operators, or libstdc++'s."""
+    plugins = [built(source, name, '-shared', '-fPIC') for source, name in
+               ((POOL_PLUGIN, 'pool.so'), (PLAIN_PLUGIN, 'plain.so'), (POOL_PLUGIN, 'pool2.so'))]
+    script = 'import ctypes, sys; print([ctypes.CDLL(p).use() for p in sys.argv[1:] * 2])'
+    for order in (plugins, plugins[::-1]):
+        expected = subprocess.run(['/usr/bin/python3', '-c', script, *order], stdout=-1).stdout
+        with Target('/usr/bin/python3', '-c', script, *order) as t:
+            same('what plugins return', t.finish().out.encode(), expected)
+            check('they worked', b'5' in expected, expected)
+
+
+# ---- functions that only some have
+
+def test_own_calls_of_jemalloc():
+    for _, preload in preloads('jemalloc'):
+        with Program('jemalloc', preload=preload) as t:
+            p = t.profile()
+            near('malloc, then sdallocx: allocated', p.flat('alloc_space')['site_malloc'])
+            same('and in use', p.flat('inuse_space')['site_malloc'], 0)
+            same('mallocx, then rallocx: in use', p.flat('inuse_space')['site_mallocx'], 0)
+            near('rallocx', p.flat('inuse_space')['site_rallocx'], 3 * TOTAL)
+            same('nothing is told to be missing', len(p.comments), 1)
+
+
+def test_reallocarray_of_every_allocator():
+    for name, preload in [('libc', SHIM), *preloads(*ALL)]:
+        with Program('grow', preload=preload) as t:
+            p = t.profile()
+            same(f'{name}: what was moved', p.flat('inuse_space')['site_malloc'], 0)
+            cum = p.cum('inuse_space')['site_reallocarray']
+            near(f'{name}: half was freed', cum, 1.5 * TOTAL)
+
+
+def test_functions_without_a_hook_are_told():
+    for name, preload in preloads('tcmalloc_minimal', 'mimalloc'):
+        with Program('malloc', preload=preload) as t:
+            p = t.profile()
+            check(f'{name}: the comment says so', any('besides the standard' in c
+                                                      for c in p.comments), p.comments)
+
+
+# ---- one inside another
+
+NESTED = r'''
+#include <cstdlib>
+#include <cstring>
+
+extern "C" void *malloc(size_t n)
+{
+	void *p = calloc(1, n);
+
+	if (p)
+		memset(p, 0xff, n);
+	return p;
+}
+'''
+
+
+def test_an_allocation_inside_another_is_not_counted():
+    wrapper = built(NESTED, 'nested.so', '-shared', '-fPIC', '-fno-builtin')
+    for rate in (1, 4096):
+        with Program('malloc', preload=f'{SHIM}:{wrapper}', rate=rate) as t:
+            near(f'at rate {rate}', t.profile().cum('inuse_space')['site_malloc'])
+
+
 if __name__ == '__main__':
     harness.run(test_blocks_of_no_bytes_are_objects,
         test_memory_of_the_process_is_told_beside_what_is_in_use,
-        test_an_operator_new_of_the_program_itself_is_told)
+        test_an_operator_new_of_the_program_itself_is_told,
+        test_operator_new_of_every_allocator_is_counted_once,
+        test_what_operator_delete_frees_is_freed, test_operator_new_fails_as_without_us,
+        test_names_are_answered_as_without_us_where_nothing_is_counted,
+        test_plugins_with_operators_of_their_own_keep_them, test_own_calls_of_jemalloc,
+        test_reallocarray_of_every_allocator, test_functions_without_a_hook_are_told,
+        test_an_allocation_inside_another_is_not_counted)
