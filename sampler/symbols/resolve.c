@@ -140,11 +140,32 @@ static bool is_same(const struct symtab_match *a, const struct symtab_match *b)
 	return a->table == b->table && a->name == b->name && a->is_plt == b->is_plt;
 }
 
+static bool is_in_versions(char c)
+{
+	char lower = (char)(c | 0x20);
+
+	return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c && strchr("_.+-", c));
+}
+
+/* The last '@' may begin a version, or stand inside a name: Crystal's *Shape(Int32)@Shape(T)#area.
+ */
+static char *find_version(char *name)
+{
+	char *at = *name ? strrchr(name + 1, '@') : NULL;
+	const char *s = at ? at + 1 : "";
+
+	while (is_in_versions(*s))
+		s++;
+	if (!at || *s || s == at + 1)
+		return NULL;
+	return at > name + 1 && at[-1] == '@' ? at - 1 : at;
+}
+
 /* Reads a symbol's name without its version (@GLIBC_2.34), with room for "@plt". */
 static size_t linkage_name(const struct symtab_match *m, char *to, size_t size)
 {
 	size_t len = symtab_string(m->table, m->name, to, size);
-	char *version = len ? memchr(to + 1, '@', len - 1) : NULL;
+	char *version = len ? find_version(to) : NULL;
 
 	if (version) {
 		*version = '\0';

@@ -9,6 +9,7 @@ Seen to fail against:
   a header looked for at the load address alone: [libchain.so] < [truncated]
   build ids cut at 32 bytes on one side of a comparison, refused on the other: all [long_id]
   four ranges of code for an object, more forgotten without a word
+  names cut at the first @: leaf and mid both *Shape(Int32)
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
 """
 import os
@@ -149,9 +150,21 @@ def started_by_a_link():
     return name and Way('started by a symbolic link', [path('link')])
 
 
+def names_with_at():
+    """As Crystal has them; the symbols are renamed, for want of its compiler."""
+    leaf, mid = '*Shape(Int32)@Shape(T)#leaf<Int32>:Nil', '*Shape(Int32)@Shape(T)#mid:UInt64'
+    name = cc('before')
+    if not name:
+        return None
+    r = subprocess.run(['objcopy', '--redefine-sym', 'leaf=' + leaf, '--redefine-sym', 'mid=' + mid,
+                        name, path('at')])
+    check('objcopy renames', r.returncode == 0)
+    return Way('names with @ that is no version', [path('at')], ['burn', leaf, mid, 'main'])
+
+
 def test_the_chain_is_whole_however_the_file_was_made():
     try_all([w for w in (library_elsewhere(), segments_of_code(), id_of(36), id_of(200),
-                         started_by_the_loader(), renamed_while_it_runs(), started_by_a_link())
+                         started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at())
              if w])
 
 
