@@ -19,8 +19,8 @@ read_key() {
 	key=${ADMIN_KEY:-}
 	if [ -n "${ADMIN_KEY_FILE:-}" ]; then
 		[ -r "$ADMIN_KEY_FILE" ] || fail "the key file $ADMIN_KEY_FILE cannot be read"
-		key=
-		read -r key <"$ADMIN_KEY_FILE" || true
+		# as the library reads it: without a byte order mark, to the end of the line
+		key=$(sed -n '1{s/^\xef\xbb\xbf//;s/\r$//;p}' "$ADMIN_KEY_FILE")
 	fi
 	[ -n "$key" ] || fail "no key; set ADMIN_KEY (or ADMIN_KEY_FILE) to that of the profiled program"
 }

@@ -129,6 +129,16 @@ static bool take_key(struct settings *s, const char *key, size_t len, const char
 	return true;
 }
 
+/* Bytes that an editor of another system puts in front of UTF-8. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
+static size_t mark_length(const char *content, size_t len)
+{
+	size_t n = sizeof(BYTE_ORDER_MARK) - 1;
+
+	return len >= n && memcmp(content, BYTE_ORDER_MARK, n) == 0 ? n : 0;
+}
+
 static size_t first_line(const char *content, size_t len)
 {
 	size_t n = 0;
@@ -142,6 +152,7 @@ static bool read_key_file(struct settings *s, const char *path, struct text *com
 {
 	char content[KEY_BYTES_MAX + 64];
 	long n = sys_read_file(path, content, sizeof(content));
+	size_t mark;
 	bool ok;
 
 	if (n < 0) {
@@ -152,7 +163,9 @@ static bool read_key_file(struct settings *s, const char *path, struct text *com
 		text_str(complaint, ")");
 		return false;
 	}
-	ok = take_key(s, content, first_line(content, (size_t)n), "ADMIN_KEY_FILE", complaint);
+	mark = mark_length(content, (size_t)n);
+	ok = take_key(s, content + mark, first_line(content + mark, (size_t)n - mark),
+		      "ADMIN_KEY_FILE", complaint);
 	memset(content, 0, sizeof(content));
 	__asm__ volatile("" : : "r"(content) : "memory"); /* the key stays in one place */
 	return ok;

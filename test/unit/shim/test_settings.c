@@ -283,6 +283,20 @@ START_TEST(settings__the_first_line_of_the_file_is_the_key)
 }
 END_TEST
 
+/* Against a reader that takes the mark for a part of the key: no client sends it. */
+START_TEST(settings__a_byte_order_mark_is_not_in_the_key)
+{
+	static const char *const refused[] = { "\xef\xbb\xbf", "\xef\xbb\xbf\r\n" };
+
+	ck_assert_msg(read_file_text("\xef\xbb\xbf"
+				     "file key\r\n") == SETTINGS_OK,
+		      "%s", complaint);
+	ck_assert_str_eq(settings.key, "file key");
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++)
+		ck_assert_int_eq(read_file_text(refused[i]), SETTINGS_BAD);
+}
+END_TEST
+
 START_TEST(settings__the_file_wins_over_the_variable)
 {
 	read_file_text("from file\n");
@@ -453,6 +467,7 @@ int main(void)
 	tcase_add_test(t, settings__a_program_without_a_folder_has_a_name_too);
 	tcase_add_test(t, settings__are_shown_as_they_are_set_but_never_the_key);
 	suite_add_tcase(s, t);
+	tcase_add_test(file, settings__a_byte_order_mark_is_not_in_the_key);
 	tcase_add_checked_fixture(file, setup_file, teardown_file);
 	tcase_add_test(file, settings__the_first_line_of_the_file_is_the_key);
 	tcase_add_test(file, settings__the_file_wins_over_the_variable);
