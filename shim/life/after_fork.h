@@ -41,6 +41,7 @@
 	X(roster, cpu)                                                                             \
 	X(threads, roster)                                                                         \
 	X(timers, roster)                                                                          \
+	X(alternate_stacks, roster)                                                                \
 	X(modules, code)                                                                           \
 	X(lib, learn)                                                                              \
 	X(peek, learn)                                                                             \
