@@ -102,11 +102,24 @@ gate_tls() {
 			'dynamic thread-local storage: compile with -ftls-model=initial-exec')" "$bytes bytes, limit $tls_limit"
 }
 
+# Pages of .dynsym that hold code too: lookup_hide() takes the right to execute from them.
+dynsym_and_code() {
+	local name address size flags end=0 code=0
+	while read -r name _ address _ size _ flags _; do
+		case $name:$flags in
+		.dynsym:*) end=$((0x$address + 0x$size)) ;;
+		*:*X*) [ $code != 0 ] || code=$((0x$address)) ;;
+		esac
+	done < <(readelf -SW "$so" | sed -n 's/^ *\[ *[0-9]*\] *\./\./p')
+	[ $code -ge $(((end + 4095) / 4096 * 4096)) ] || echo 'code shares a page with .dynsym'
+}
+
 gate_memory() {
 	local stack
 	stack=$(awk '$1 == "GNU_STACK" { print $7 }' <<<"$segments")
 	gate memory "$([ "$stack" = RW ] || echo "GNU_STACK is ${stack:-missing}, not RW"
 		lacks "$segments" ' RWE ' 'has a segment that is writable and executable'
+		dynsym_and_code
 		lacks "$dynamic" 'TEXTREL' 'has text relocations')" 'stack RW, nothing writable is executable'
 }
 
