@@ -259,31 +259,42 @@ static bool protect(const Elf64_Sym *first, const Elf64_Sym *last, int how)
 	return sys_call3(SYS_mprotect, (long)from, (long)(to - from), how) == 0;
 }
 
-/* Of our own; writable only between two calls of protect().  The first, which says nothing: none.
- */
-static Elf64_Sym *own_symbol(const char *name)
+/* Our own entry in the loader's list; NULL in a namespace of its own (dlmopen), which has another
+ * list. */
+static const struct link_map *own_entry(void)
 {
 	const struct link_map *l = _r_debug.r_map;
-	struct object o;
-	uint32_t i;
 
-	while (l->l_ld != _DYNAMIC)
+	while (l && l->l_ld != _DYNAMIC)
 		l = l->l_next;
-	i = find_in(l, &o, name, NULL);
+	return l;
+}
+
+/* Of our own; writable only between two calls of protect().  Not found: the first, which says
+ * nothing. */
+static Elf64_Sym *own_symbol(const struct link_map *us, const char *name)
+{
+	struct object o;
+	uint32_t i = find_in(us, &o, name, NULL);
+
 	return (Elf64_Sym *)(uintptr_t)&o.symbols[i];
 }
 
 /* A symbol without a value is passed over by every loader. */
 void lookup_hide(const char *const *names, size_t count)
 {
-	Elf64_Sym *first = own_symbol(""), *last = first;
+	const struct link_map *us = own_entry();
+	Elf64_Sym *first, *last;
 
+	if (!us)
+		return; /* nobody is bound to us there */
+	first = last = own_symbol(us, "");
 	for (size_t i = 0; i < count; i++)
-		last = MAX(last, own_symbol(names[i]));
+		last = MAX(last, own_symbol(us, names[i]));
 	if (!protect(first, last, PROT_READ | PROT_WRITE))
 		return;
 	for (size_t i = 0; i < count; i++)
-		own_symbol(names[i])->st_value = 0;
+		own_symbol(us, names[i])->st_value = 0;
 	protect(first, last, PROT_READ);
 }
 
