@@ -8,6 +8,7 @@
 #include "http/handlers.h"
 #include "http/params.h"
 #include "proto/build.h"
+#include "proto/samples.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
@@ -18,6 +19,7 @@
 struct pending_profile {
 	struct cpu_profile *profile;
 	enum symbols_detail detail;
+	bool with_labels;
 };
 
 static const struct http_response profile_head = {
@@ -25,6 +27,25 @@ static const struct http_response profile_head = {
 	.content_type = "application/octet-stream",
 	.filename = "profile",
 };
+
+/* In order of key, as Go writes them. */
+static const struct sample_labels *labels_of(struct arena *a, const struct cpu_labels *threads)
+{
+	struct sample_labels *all = arena_array(a, threads->count, sizeof(*all));
+	struct message_label *label = arena_array(a, threads->count, 2 * sizeof(*label));
+
+	for (uint32_t i = 0; all && label && i < threads->count; i++, label += 2) {
+		const struct cpu_label *t = &threads->list[i];
+
+		all[i].label = label;
+		if (*t->name)
+			label[all[i].count++] =
+				(struct message_label){ .key = "thread", .text = t->name };
+		label[all[i].count++] =
+			(struct message_label){ .key = "tid", .number = t->tid, .number_unit = "" };
+	}
+	return label ? all : NULL;
+}
 
 static int build_cpu_file(struct arena *a, const struct pending_profile *w, struct bytes *file)
 {
@@ -38,6 +59,7 @@ static int build_cpu_file(struct arena *a, const struct pending_profile *w, stru
 		.period = p->period_ns,
 		.time_ns = p->start_epoch_ns,
 		.duration_ns = p->duration_ns,
+		.labels = w->with_labels ? labels_of(a, &p->labels) : NULL,
 	};
 
 	return build_profile(a, &p->stacks, &head, w->detail, file);
@@ -87,6 +109,7 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 	struct http_pending pending = { .arg = w, .due = profile_due, .gone = profile_gone };
 
 	w->detail = p->detail;
+	w->with_labels = p->labels;
 	w->profile = cpu_profile_start(p->hz ? p->hz : routes_config()->default_hz, &why);
 	if (!w->profile) {
 		could_not_start(x, why);

@@ -45,6 +45,12 @@ static const struct number lines_wanted = {
 	.refusal = REFUSAL("lines", "0 (without) or 1 (with)"),
 };
 
+static const struct number labels_wanted = {
+	.name = "labels",
+	.highest = 1,
+	.refusal = REFUSAL("labels", "0 (without) or 1 (with)"),
+};
+
 static const struct number gc_wanted = {
 	.name = "gc",
 	.lowest = INT32_MIN,
@@ -70,7 +76,7 @@ static const char *read_number(const struct http_request *r, const struct number
 
 /* ---- names */
 
-static const char *const known[] = { "seconds", "debug", "hz", "lines", "gc" };
+static const char *const known[] = { "seconds", "debug", "hz", "lines", "labels", "gc" };
 
 /* What else people call them. */
 static const struct {
@@ -167,7 +173,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 		 struct params *p)
 {
 	const bool is_cpu = what == PARAMS_OF_CPU;
-	int64_t gc = 0, lines = 1, hz = 0;
+	int64_t gc = 0, lines = 1, labels = 1, hz = 0;
 	const char *why;
 
 	*p = (struct params){ 0 };
@@ -176,6 +182,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, &debug_form, &p->debug)) ||
 	    (why = read_number(r, &hz_of_cpu, &hz)) ||
 	    (why = read_number(r, &lines_wanted, &lines)) ||
+	    (why = read_number(r, &labels_wanted, &labels)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = check_format(r)))
 		http_error(x, 400, why);
 	else if (!is_cpu && p->seconds && p->debug)
@@ -183,6 +190,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	else
 		why = "";
 	p->hz = (int)hz;
+	p->labels = labels;
 	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
 	return why && !*why;
 }

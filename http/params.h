@@ -23,7 +23,8 @@
 struct params {
 	int64_t seconds; /* 0: not asked for */
 	int64_t debug;
-	int hz; /* 0: not asked for */
+	int hz;	     /* 0: not asked for */
+	bool labels; /* of threads, in a CPU profile */
 	enum symbols_detail detail;
 };
 

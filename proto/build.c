@@ -59,7 +59,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	namer.deadline_ns = sys_now_ns() + LINES_NS;
 	if (place_table_init(&places, a) != 0)
 		return -1;
-	if (sample_table_fill(&samples, a, t, head->sample_type_count, &places) != 0)
+	if (sample_table_fill(&samples, a, t, head->sample_type_count, head->labels, &places) != 0)
 		return -1;
 	if (namer_run(&namer) != 0)
 		return -1;

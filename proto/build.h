@@ -12,6 +12,8 @@
 #include "sampler/symbols/symbols.h"
 #include "sampler/unwind/stacks.h"
 
+struct sample_labels;
+
 /* What a kind of profile says about itself; everything but the stacks. */
 struct profile_head {
 	struct message_value_type sample_type[MESSAGE_VALUES_MAX];
@@ -23,6 +25,7 @@ struct profile_head {
 	int64_t duration_ns;
 	const char *const *comment;
 	size_t comment_count;
+	const struct sample_labels *labels; /* see proto/samples.h; NULL: stacks have none */
 };
 
 /*

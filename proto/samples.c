@@ -11,6 +11,7 @@ _Static_assert(STACK_VALUES_MAX == MESSAGE_VALUES_MAX, "values are copied one fo
 struct filler {
 	struct arena *arena;
 	struct place_table *places;
+	const struct sample_labels *labels;
 	struct sample_table *out;
 	uint32_t *location; /* of the stack at hand */
 	uint32_t *slot;	    /* index of a sample + 1, 0 while free */
@@ -62,23 +63,25 @@ static size_t hash_of(const uint32_t *location, uint32_t count)
 	return h;
 }
 
-static bool is_same(const struct message_sample *s, const uint32_t *location, uint32_t count)
+static bool is_same(const struct message_sample *s, const uint32_t *location, uint32_t count,
+		    const struct message_label *label)
 {
-	return s->location_count == count &&
+	return s->location_count == count && s->label == label &&
 	       memcmp(s->location, location, count * sizeof(*location)) == 0;
 }
 
 /* The slot of the sample with these locations, or the free one where it belongs. */
-static uint32_t *slot_for(const struct filler *f, uint32_t count)
+static uint32_t *slot_for(const struct filler *f, uint32_t count, const struct message_label *label)
 {
-	size_t i = hash_of(f->location, count) & (f->slot_count - 1);
+	size_t i = (hash_of(f->location, count) + (uintptr_t)label / sizeof(*label)) &
+		   (f->slot_count - 1);
 
-	while (f->slot[i] && !is_same(&f->out->sample[f->slot[i] - 1], f->location, count))
+	while (f->slot[i] && !is_same(&f->out->sample[f->slot[i] - 1], f->location, count, label))
 		i = (i + 1) & (f->slot_count - 1);
 	return &f->slot[i];
 }
 
-static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count)
+static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count, struct sample_labels of)
 {
 	uint32_t *location = arena_array(f->arena, count, sizeof(*location));
 
@@ -88,6 +91,8 @@ static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count)
 	f->out->sample[f->out->count] = (struct message_sample){
 		.location = location,
 		.location_count = count,
+		.label = of.label,
+		.label_count = of.count,
 	};
 	*slot = (uint32_t)++f->out->count;
 	return true;
@@ -95,15 +100,18 @@ static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count)
 
 static bool add_stack(struct filler *f, size_t index, const struct stack *s)
 {
+	struct sample_labels of = { NULL, 0 };
 	uint32_t *slot;
 
+	if (f->labels && s->label)
+		of = f->labels[s->label - 1];
 	f->out->of_stack[index] = MESSAGE_NONE;
 	if (!has_value(s, f->values))
 		return true;
 	if (!find_places(f, s))
 		return false;
-	slot = slot_for(f, s->depth);
-	if (!*slot && !new_sample(f, slot, s->depth))
+	slot = slot_for(f, s->depth, of.label);
+	if (!*slot && !new_sample(f, slot, s->depth, of))
 		return false;
 	f->out->of_stack[index] = *slot - 1;
 	for (size_t i = 0; i < f->values; i++)
@@ -112,9 +120,11 @@ static bool add_stack(struct filler *f, size_t index, const struct stack *s)
 }
 
 int sample_table_fill(struct sample_table *t, struct arena *a, const struct stack_table *stacks,
-		      size_t values, struct place_table *places)
+		      size_t values, const struct sample_labels *labels, struct place_table *places)
 {
-	struct filler f = { .arena = a, .places = places, .out = t, .slot_count = 64 };
+	struct filler f = {
+		.arena = a, .labels = labels, .places = places, .out = t, .slot_count = 64
+	};
 
 	*t = (struct sample_table){ 0 };
 	f.values = values;

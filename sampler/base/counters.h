@@ -39,6 +39,10 @@
 	  "stacks of waiting threads that end where the frame pointer could not be found")         \
 	X(STACKS_DROPPED_TABLE_FULL, "stacks_dropped_table_full",                                  \
 	  "samples counted under [other stacks] because a profile held its limit of stacks")       \
+	X(CPU_THREADS_UNLABELLED, "cpu_samples_thread_table_full",                                 \
+	  "samples without the labels thread and tid: beyond the threads of one profile")          \
+	X(STACKS_WITHOUT_LABEL, "stacks_without_label",                                            \
+	  "samples without the labels thread and tid: the table of stacks was half full")          \
 	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
 	  "unwind rules learned and not kept; the next use learns them again")                     \
 	X(MODULES_DROPPED_TABLE_FULL, "modules_dropped_table_full",                                \
@@ -46,7 +50,7 @@
 	X(MODULES_UNREADABLE, "modules_unreadable",                                                \
 	  "loaded objects whose headers were not found; their code has no names")                  \
 	X(MODULES_LONG_BUILD_ID, "modules_long_build_id",                                          \
-	  "loaded objects whose build id has more than 252 bytes; mappings show none")              \
+	  "loaded objects whose build id has more than 252 bytes; mappings show none")             \
 	X(MODULES_MERGED_RANGES, "modules_merged_ranges",                                          \
 	  "loaded objects with more than 16 ranges of code; the last mapping has more than one "   \
 	  "offset")                                                                                \

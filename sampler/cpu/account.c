@@ -21,10 +21,12 @@ void account_begin(struct cpu_profile *p)
 	p->generation = modules_generation();
 }
 
-void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns,
+void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns, int tid,
 		 bool newborn)
 {
-	struct stack *s = stack_table_add(&p->stacks, pc, depth, modules_generation());
+	uint32_t label = tid ? cpu_label_of(&p->labels, &p->stacks.arena, tid) : 0;
+	struct stack *s =
+		stack_table_add_labelled(&p->stacks, pc, depth, modules_generation(), label);
 
 	if (!s)
 		return;
@@ -36,7 +38,7 @@ void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int6
 static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
 {
 	if (ns > 0)
-		account_add(p, &frame, 1, ns, false);
+		account_add(p, &frame, 1, ns, 0, false);
 }
 
 /*

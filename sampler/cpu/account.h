@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/cpu/labels.h"
 #include "sampler/unwind/stacks.h"
 
 /* value[] of the stacks of a CPU profile. */
@@ -22,7 +23,8 @@ enum cpu_value {
 };
 
 struct cpu_profile {
-	struct stack_table stacks;
+	struct stack_table stacks; /* label: a number of `labels` */
+	struct cpu_labels labels;
 	int hz;
 	int64_t period_ns;
 	int64_t start_ns; /* CLOCK_MONOTONIC */
@@ -39,8 +41,9 @@ struct cpu_profile {
 /* The window begins: notes all clocks. */
 void account_begin(struct cpu_profile *p);
 
-/* `ns` of CPU time at one stack; `newborn`: of a thread that was started while sampling ran. */
-void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns,
+/* `ns` of CPU time at one stack of thread `tid` (0: of none); `newborn`: of a thread that was
+ * started while sampling ran. */
+void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns, int tid,
 		 bool newborn);
 
 /* The window is over: adds what is missing, and counts samples.  Sets p->duration_ns. */

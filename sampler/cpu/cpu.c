@@ -121,7 +121,7 @@ static void take_capture(const struct capture *c)
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
-		account_add(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->newborn);
+		account_add(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->tid, c->newborn);
 }
 
 /* Returns when to drain again: the sooner, the fuller the ring was. */
@@ -333,6 +333,7 @@ void cpu_profile_stop(struct cpu_profile *p)
 {
 	drain_ticks();
 	account_end(p);
+	cpu_labels_refresh(&p->labels);
 	if (!unlink_profile(p))
 		return;
 	if (cpu.profiles)

@@ -31,6 +31,7 @@ struct capture {
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
 	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
+	int tid;	   /* of its thread, too: the record may be another's by then */
 	bool newborn;	   /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
 	bool bp_unknown;			     /* CAPTURE_BP() is not that of the thread */

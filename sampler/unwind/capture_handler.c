@@ -76,6 +76,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->thread = t;
 	c->tp = thread_pointer();
 	c->weight_ns = weight_ns;
+	c->tid = t->tid;
 	c->newborn = t->newborn;
 	c->slice_at = at;
 	c->on_known_stack = above != 0;

@@ -69,11 +69,11 @@ static void chain(struct stack_table *t, struct stack *s)
 }
 
 static struct stack *find_stack(const struct stack_table *t, uint64_t hash, const uint64_t *pc,
-				uint32_t depth, uint32_t generation)
+				uint32_t depth, uint32_t generation, uint32_t label)
 {
 	for (struct stack *s = *bucket_of(t, hash); s; s = s->next)
 		if (s->hash == hash && s->depth == depth && s->generation == generation &&
-		    memcmp(s->pc, pc, depth * sizeof(*pc)) == 0)
+		    s->label == label && memcmp(s->pc, pc, depth * sizeof(*pc)) == 0)
 			return s;
 	return NULL;
 }
@@ -174,7 +174,7 @@ static struct stack *listed(struct stack_table *t, struct stack *s)
 COLD static struct stack *other_stacks(struct stack_table *t)
 {
 	counter_add(COUNTER_STACKS_DROPPED_TABLE_FULL, 1);
-	return listed(t, find_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0));
+	return listed(t, find_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0, 0));
 }
 
 void stack_table_init(struct stack_table *t, size_t memory)
@@ -185,19 +185,33 @@ void stack_table_init(struct stack_table *t, size_t memory)
 struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
 			      uint32_t generation)
 {
-	uint64_t hash = stack_hash(pc, depth, generation);
+	return stack_table_add_labelled(t, pc, depth, generation, 0);
+}
+
+/* An odd number: labels that follow each other are far apart. */
+#define LABEL_HASH 0x9e3779b97f4a7c15
+
+struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *pc, uint32_t depth,
+				       uint32_t generation, uint32_t label)
+{
+	uint64_t hash = stack_hash(pc, depth, generation) ^ label * LABEL_HASH >> 20;
 	struct stack *s;
 
 	if (UNLIKELY(!t->bucket) && !make_room(t))
 		return NULL;
-	s = find_stack(t, hash, pc, depth, generation);
+	s = find_stack(t, hash, pc, depth, generation, label);
 	if (LIKELY(s != NULL))
 		return listed(t, s);
+	if (label && t->count >= STACK_TABLE_MAX / 2) {
+		counter_add(COUNTER_STACKS_WITHOUT_LABEL, 1);
+		return stack_table_add_labelled(t, pc, depth, generation, 0);
+	}
 	if (!has_room(t))
 		return other_stacks(t);
 	s = new_stack(t, hash, pc, depth, generation);
 	if (!s)
 		return other_stacks(t);
+	s->label = label;
 	chain(t, s);
 	s->index = (uint32_t)t->count;
 	t->list[t->count++] = s;

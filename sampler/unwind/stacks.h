@@ -86,6 +86,7 @@ struct stack {
 	uint64_t hash;
 	uint32_t generation; /* modules_generation() when it was walked */
 	uint32_t depth;
+	uint32_t label; /* whose it is, by a number of the profile's; 0: nobody's */
 	uint32_t index; /* in the table's list, once it is there */
 	int64_t value[STACK_VALUES_MAX];
 	uint64_t pc[]; /* depth of them */
@@ -110,6 +111,14 @@ void stack_table_init(struct stack_table *t, size_t memory);
  */
 struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
 			      uint32_t generation);
+
+/*
+ * The same for the stacks of one label (0: none).  In a table that is half full a stack
+ * of a label that is not there yet is counted without: so that labels, of which there
+ * may be thousands, do not drive out stacks.
+ */
+struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *pc, uint32_t depth,
+				       uint32_t generation, uint32_t label);
 
 void stack_table_release(struct stack_table *t);
 

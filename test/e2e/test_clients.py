@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import harness
 import pprof_reader
@@ -227,6 +228,53 @@ def test_tracebacks_are_read_whole():
               re.search(r'at /\S+/shown_everywhere\.cc \d+$', out, re.M), out)
 
 
+NAMED = '''
+import ctypes, sys, threading, time
+libc = ctypes.CDLL(None)
+def burn(name, seconds):
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    if name:
+        libc.prctl(15, name.encode(), 0, 0, 0)
+    while name and not stop.is_set():
+        pass
+stop = threading.Event()
+print('ready', flush=True)
+sys.stdin.readline()
+for name in b'late-name', None:
+    threading.Thread(target=burn, args=(name and name.decode(), 0.3)).start()
+sys.stdin.readline()
+stop.set()
+'''
+
+
+def test_cpu_samples_tell_their_thread():
+    """Also one that is named while the profile runs, and one that ends in it."""
+    with Target(sys.executable, '-c', NAMED) as t:
+        if not is_ready(t):
+            return
+        c = t.open('profile?seconds=3&hz=500')
+        t.say()
+        p = pprof_reader.parse(c.answer.read())
+        problems = pprof_reader.check(p, main=None)
+        same('problems', problems[:5], [])
+        by_name, without = {}, []
+        for s, labels in zip(p.samples, p.labels):
+            label = {l[0]: l[1:] for l in labels}
+            if 'tid' in label:
+                name = label.get('thread', ('',))[0]
+                by_name[name] = by_name.get(name, 0) + s.values[1]
+            else:
+                without += p.names_of(s) if hasattr(p, 'names_of') else [s]
+        check('the thread has its last name', by_name.get('late-name', 0) > 0.5e9, by_name)
+        check('one that ended has a name', sum(v for k, v in by_name.items() if k != 'late-name') > 0.1e9, by_name)
+        check('all but what is made up has a thread', len(without) <= 2, without[:5])
+        plain = pprof_reader.parse(t.fetch('profile?seconds=1&labels=0'))
+        same('labels=0', [l for l in plain.labels if l], [])
+        t.say()
+
+
 def test_a_link_has_the_name_that_was_started():
     link = os.path.join(harness.work, 'another-name')
     os.symlink(PROGRAM, link)
@@ -251,4 +299,4 @@ def test_a_link_has_the_name_that_was_started():
 
 run(test_a_heap_of_which_nothing_is_left, test_addresses_of_texts_are_code, test_every_location_has_a_mapping,
     test_counts_of_the_index, test_debug_3_is_tracebacks_as_in_go, test_tracebacks_are_read_whole,
-    test_a_link_has_the_name_that_was_started)
+    test_cpu_samples_tell_their_thread, test_a_link_has_the_name_that_was_started)

@@ -1,0 +1,51 @@
+#include "sampler/cpu/labels.h"
+
+#include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
+#include "sampler/base/text.h"
+#include "sampler/base/utf8.h"
+
+#define SLOTS (2 * CPU_LABELS_MAX)
+
+static void read_name(struct cpu_label *l)
+{
+	char path[64], name[32];
+	struct text t = TEXT_INIT(path);
+	long n;
+
+	text_str(&t, "/proc/self/task/");
+	text_i64(&t, l->tid);
+	text_str(&t, "/comm");
+	n = sys_read_file(path, name, sizeof(name));
+	if (n > 0) /* else the name that it had stays; a newline is behind it */
+		utf8_copy(l->name, sizeof(l->name), name, (size_t)n - 1);
+}
+
+uint32_t cpu_label_of(struct cpu_labels *l, struct arena *a, int tid)
+{
+	uint32_t i = (uint32_t)tid * 0x9e3779b9U >> 19;
+
+	if (!l->list) {
+		l->slot = arena_array(a, SLOTS, sizeof(*l->slot));
+		l->list = l->slot ? arena_array(a, CPU_LABELS_MAX, sizeof(*l->list)) : NULL;
+	}
+	if (!l->list)
+		return 0;
+	for (; l->slot[i]; i = (i + 1) % SLOTS)
+		if (l->list[l->slot[i] - 1].tid == tid)
+			return l->slot[i];
+	if (l->count == CPU_LABELS_MAX) {
+		counter_add(COUNTER_CPU_THREADS_UNLABELLED, 1);
+		return 0;
+	}
+	l->list[l->count].tid = tid;
+	read_name(&l->list[l->count]);
+	l->slot[i] = ++l->count;
+	return l->count;
+}
+
+void cpu_labels_refresh(struct cpu_labels *l)
+{
+	for (uint32_t i = 0; i < l->count; i++)
+		read_name(&l->list[i]);
+}
