@@ -56,6 +56,8 @@
 	  "offset")                                                                                \
 	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
 	  "files of loaded objects that were gone, changed or unreadable")                         \
+	X(SYMBOL_TABLES_REFUSED, "symbol_tables_refused",                                          \
+	  "compressed symbol tables (.gnu_debugdata) that were damaged or too large")              \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
 	X(SYMBOL_LINES_TIMED_OUT, "symbol_lines_timed_out",                                        \
 	  "addresses without a line: time limit reached")                                          \
