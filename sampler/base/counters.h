@@ -109,6 +109,11 @@
 	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
 	X(MUTEX_WAITER_TABLE_FULL, "mutex_waiter_table_full",                                      \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(MUTEX_WAITS_UNSEEN, "mutex_waits_unseen",                                                \
+	  "waits at locks that another process may have given back, or a thread that died with "   \
+	  "them: in block, but nobody was charged with them")                                      \
+	X(LOCKS_MADE_SHARED, "locks_made_shared",                                                  \
+	  "times the program prepared to share locks with other processes")                        \
 	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \
 	  "waits below 0.3 us, an estimate: in block, but no unlock was charged with them")        \
 	X(WAITS_WITHOUT_CLOCK, "waits_without_clock",                                              \
