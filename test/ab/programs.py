@@ -37,14 +37,16 @@ def build(wanted, out, flags):
 
 
 def ended(code):
-    return 'signal %s' % signal.Signals(-code).name if code < 0 else 'status %d' % code
+    names = {s.value: s.name for s in signal.Signals}  # of real-time signals the first and last only
+    return 'signal %s' % names.get(-code, -code) if code < 0 else 'status %d' % code
 
 
 def run_one(side, name, path, environment):
     """How the program ended.  What it started and left behind is killed."""
     work = side.directory(name.replace('/', '_'))
     wrapped = side.wrap(path, os.path.join(work, 'program'))
-    p = subprocess.Popen([wrapped], cwd=work, env=environment, stdin=subprocess.DEVNULL,
+    # Not executed: another thread's child may still have it open for writing.
+    p = subprocess.Popen(['/bin/sh', wrapped], cwd=work, env=environment, stdin=subprocess.DEVNULL,
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                          start_new_session=True)
     until = time.monotonic() + LIMIT
