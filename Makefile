@@ -48,7 +48,8 @@ LINK = -shared -nostartfiles -static-libgcc -pthread -Wl,-soname,libpprofshim.so
 SO    = $(BUILD)/libpprofshim.so
 LIBS  = build# other people's libraries, shared by all values of BUILD
 PB    = $(BUILD)/proto/profile.pb-c
-BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libprotobuf-c.a libiberty.a)
+BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a liblzma.a \
+	libprotobuf-c.a libiberty.a)
 
 # Paths below a build folder, so that each way of compiling can have its own.
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))

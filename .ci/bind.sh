@@ -1,5 +1,5 @@
 #!/bin/sh
-# Copies libunwind, zlib, protobuf-c and libiberty and binds what they import to
+# Copies libunwind, zlib, zstd, xz, protobuf-c and libiberty and binds what they import to
 # us: every function that none of them defines is renamed to pprofshim_lib_NAME,
 # except a short list of pure ones.  sampler/process/linked_libc.c implements those that are
 # really used; any other fails to link.  So nothing in them can reach the
@@ -34,7 +34,14 @@ system_archive() {
 z=$(system_archive libz.a)
 protobuf=$(system_archive libprotobuf-c.a)
 iberty=$(system_archive libiberty.a)
-set -- "$unwind/libunwind-x86_64.a" "$unwind/libunwind.a" "$z" "$protobuf" "$iberty"
+lzma=$(system_archive liblzma.a)
+
+# Without what reads frames from before zstd 1.0: 90 KB that nothing of ours can be in.
+zstd=$out/zstd/libzstd.a
+mkdir -p "${zstd%/*}"
+cp "$(system_archive libzstd.a)" "$zstd"
+ar t "$zstd" | grep '^zstd_v0' | xargs -r ar d "$zstd"
+set -- "$unwind/libunwind-x86_64.a" "$unwind/libunwind.a" "$z" "$zstd" "$lzma" "$protobuf" "$iberty"
 
 # shellcheck disable=SC2086 # one word per name
 printf '%s\n' _GLOBAL_OFFSET_TABLE_ $PURE | sort -u >"$out/keep"

@@ -12,7 +12,7 @@ set -eu
 # the command will do (another Go, another nginx), or package? when tests do
 # without it where the archive has none of that name.
 BUILD='gcc libc6-dev make binutils dpkg-dev xz-utils patch autoconf automake libtool pkg-config=pkg-config
-protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libiberty-dev'
+protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libzstd-dev liblzma-dev libiberty-dev'
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO='curl golang-go=go'
 OTHERS='apache2-bin? dnsmasq-base? memcached? gunicorn? php-cli? luajit? erlang-base? libeatmydata1? libfaketime? libjemalloc2?

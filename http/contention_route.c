@@ -1,6 +1,7 @@
 /* /debug/pprof/block and /debug/pprof/mutex. */
 #include <string.h>
 
+#include "http/contention_comments.h"
 #include "http/snapshot_route.h"
 #include "proto/contention_text.h"
 #include "sampler/base/cc.h"
@@ -29,12 +30,24 @@ static void fill_head(struct profile_head *head)
 	head->period = 1;
 }
 
+static void fill_block_head(struct profile_head *head)
+{
+	fill_head(head);
+	head->comment = block_comments(&head->comment_count);
+}
+
+static void fill_mutex_head(struct profile_head *head)
+{
+	fill_head(head);
+	head->comment = mutex_comments(&head->comment_count);
+}
+
 static const struct snapshot_page block = {
 	.name = "block",
 	.delta_name = "block-delta",
 	.default_sample_type = "",
 	.refusal = block_refusal,
-	.fill_head = fill_head,
+	.fill_head = fill_block_head,
 	.snapshot = block_snapshot,
 	.delta_begins = block_everything_begin,
 	.delta_ends = block_everything_end,
@@ -56,7 +69,7 @@ static const struct snapshot_page mutex = {
 	.delta_name = "mutex-delta",
 	.default_sample_type = "",
 	.refusal = mutex_refusal,
-	.fill_head = fill_head,
+	.fill_head = fill_mutex_head,
 	.snapshot = mutex_snapshot,
 	.delta_begins = mutex_everything_begin,
 	.delta_ends = mutex_everything_end,

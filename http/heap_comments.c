@@ -7,6 +7,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/heap/heap.h"
+#include "sampler/symbols/bindings.h"
 
 static const struct {
 	unsigned what;
@@ -57,15 +58,47 @@ static const char *memory_sentence(int64_t inuse_bytes)
 	return sentence;
 }
 
+#define OBJECTS_NAMED 4
+
+/* NULL: all call the allocator through us. */
+static const char *bindings_sentence(void)
+{
+	static const char *const names[] = { "malloc",	       "calloc",      "realloc",
+					     "free",	       "memalign",    "aligned_alloc",
+					     "posix_memalign", "reallocarray" };
+	static char sentence[OBJECTS_NAMED * MODULE_PATH_MAX + 256];
+	const struct module *m[OBJECTS_NAMED];
+	struct text t = TEXT_INIT(sentence);
+	size_t count;
+
+	count = bindings_past_us(names, ARRAY_SIZE(names), m, OBJECTS_NAMED);
+	for (size_t i = 0; i < MIN(count, OBJECTS_NAMED); i++) {
+		text_str(&t, i ? ", " : "");
+		text_str(&t, m[i]->path);
+	}
+	if (count > OBJECTS_NAMED) {
+		text_str(&t, " and ");
+		text_u64(&t, count - OBJECTS_NAMED);
+		text_str(&t, " more objects");
+	}
+	text_str(&t, ": bound past us (RTLD_DEEPBIND, dlmopen): what they allocate is not here, "
+		     "and what they free may be shown as in use.");
+	return count ? sentence : NULL;
+}
+
 const char *const *heap_comments(int64_t inuse_bytes, size_t *count)
 {
-	static const char *sentences[1 + ARRAY_SIZE(unseen)];
+	static const char *sentences[2 + ARRAY_SIZE(unseen)];
+	const char *past_us;
 	size_t n = 0;
 
 	sentences[n++] = memory_sentence(inuse_bytes);
 	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
 		if (heap_unseen() & unseen[i].what)
 			sentences[n++] = unseen[i].sentence;
+	past_us = heap_unseen() & HEAP_UNSEEN_MALLOC ? NULL : bindings_sentence();
+	if (past_us)
+		sentences[n++] = past_us;
 	*count = n;
 	return sentences;
 }

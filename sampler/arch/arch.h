@@ -167,6 +167,8 @@ ARCH_FUNCTION bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
  * ARCH_ELF_MACHINE    EM_*
  * ARCH_R_RELATIVE     type of a relocation that adds where the object lies, no symbol
  * ARCH_R_IRELATIVE    and of one that calls a function which chooses (IFUNC)
+ * ARCH_R_JUMP_SLOT    of one that writes where a symbol is, for calls,
+ * ARCH_R_GLOB_DAT     and for code that takes its address
  */
 
 #if defined(__x86_64__)
@@ -182,7 +184,7 @@ ARCH_FUNCTION bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 	!defined(ARCH_REG_BP) || !defined(RED_ZONE_BYTES) || !defined(ARCH_RECORD_RETURN) ||       \
 	!defined(ARCH_RECORD_BYTES) || !defined(ARCH_CALLER_SP) || !defined(ARCH_CALLER_BP) ||     \
 	!defined(ARCH_CYCLES_25_US) || !defined(ARCH_ELF_MACHINE) || !defined(ARCH_R_RELATIVE) ||  \
-	!defined(ARCH_R_IRELATIVE)
+	!defined(ARCH_R_IRELATIVE) || !defined(ARCH_R_JUMP_SLOT) || !defined(ARCH_R_GLOB_DAT)
 #error "this processor's header lacks a constant that arch.h asks for"
 #endif
 

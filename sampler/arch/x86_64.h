@@ -182,6 +182,8 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_ELF_MACHINE EM_X86_64
 #define ARCH_R_RELATIVE	 R_X86_64_RELATIVE
 #define ARCH_R_IRELATIVE R_X86_64_IRELATIVE
+#define ARCH_R_JUMP_SLOT R_X86_64_JUMP_SLOT
+#define ARCH_R_GLOB_DAT	 R_X86_64_GLOB_DAT
 
 /* ---- machine code */
 

@@ -56,6 +56,8 @@
 	  "offset")                                                                                \
 	X(SYMBOL_FILES_REFUSED, "symbol_files_refused",                                            \
 	  "files of loaded objects that were gone, changed or unreadable")                         \
+	X(SYMBOL_TABLES_REFUSED, "symbol_tables_refused",                                          \
+	  "compressed symbol tables (.gnu_debugdata) that were damaged or too large")              \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
 	X(SYMBOL_LINES_TIMED_OUT, "symbol_lines_timed_out",                                        \
 	  "addresses without a line: time limit reached")                                          \
@@ -107,6 +109,11 @@
 	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
 	X(MUTEX_WAITER_TABLE_FULL, "mutex_waiter_table_full",                                      \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(MUTEX_WAITS_UNSEEN, "mutex_waits_unseen",                                                \
+	  "waits at locks that another process may have given back, or a thread that died with "   \
+	  "them: in block, but nobody was charged with them")                                      \
+	X(LOCKS_MADE_SHARED, "locks_made_shared",                                                  \
+	  "times the program prepared to share locks with other processes")                        \
 	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \
 	  "waits below 0.3 us, an estimate: in block, but no unlock was charged with them")        \
 	X(WAITS_WITHOUT_CLOCK, "waits_without_clock",                                              \

@@ -65,15 +65,32 @@ static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct
 		record_at_site(&block, 1, waited_ns, odds, leaf, caller);
 }
 
-void wait_end(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller)
+/*
+ * Who has the lock from a thread of another process, or from one that died with it, is
+ * not to be blamed for what the others have waited until now.
+ */
+static void leave_waiters(const struct lock_wait *w, enum wait_outcome outcome, int64_t now_ns)
+{
+	if (outcome == WAIT_GAVE_UP && now_ns)
+		waiters_give_up(w->slot, w->lock, w->start_ns, now_ns);
+	else
+		waiters_remove(w->slot, w->lock, w->start_ns);
+	if (outcome == WAIT_UNSEEN) {
+		waiters_charge(w->lock, now_ns);
+		counter_add(COUNTER_MUTEX_WAITS_UNSEEN, 1);
+	}
+}
+
+void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t leaf,
+	      struct frame_regs caller)
 {
 	int64_t now_ns = monotonic_ns();
 
 	if (w->slot)
-		waiters_remove(w->slot, w->lock, w->start_ns);
+		leave_waiters(w, outcome, now_ns);
 	if (!w->start_ns || !now_ns)
 		counter_add(COUNTER_WAITS_WITHOUT_CLOCK, 1);
-	else if (counts && block_rate())
+	else if (outcome != WAIT_NONE && block_rate())
 		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
 }
 

@@ -62,11 +62,16 @@ void wait_block_begin(struct lock_wait *w, const void *lock);
 /* `lock`: whose unlock is to answer for the wait; NULL: nobody's.  Context: hook. */
 void wait_begin(struct lock_wait *w, const void *lock);
 
-/*
- * It is over.  `leaf` (PSEUDO_CALL) was called by `caller`; `counts` is false
- * when the thread has not waited after all.  Context: hook.
- */
-void wait_end(const struct lock_wait *w, bool counts, uint64_t leaf, struct frame_regs caller);
+enum wait_outcome {
+	WAIT_NONE,    /* the thread has not waited after all */
+	WAIT_ENDED,   /* it has what it waited for */
+	WAIT_GAVE_UP, /* its time was over: it has waited for whoever holds the lock still */
+	WAIT_UNSEEN,  /* it has the lock, and perhaps from somebody whose unlock we do not see */
+};
+
+/* It is over.  `leaf` (PSEUDO_CALL) was called by `caller`.  Context: hook. */
+void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t leaf,
+	      struct frame_regs caller);
 
 /*
  * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has

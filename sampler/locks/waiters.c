@@ -5,7 +5,11 @@
  * unlock no more than one with a single waiter, and no thread ever waits for
  * another one here.
  *
- * A slot without waiters keeps its address and may be given to another lock; who
+ * Who gives up leaves what it has waited as a debt, for the thread that held the lock
+ * all that time.  It is in the same sum, with the other sign.  Sums that become large are
+ * moved to a word of 64 bits beside it (fold()), so none is ever too large.
+ *
+ * A slot without waiters and debts keeps its address and may be given to another lock; who
  * takes it over marks it BUSY meanwhile.  Every change of hands changes the base
  * time, so a thread that read slot and address before and swaps after fails.
  * docs/PROTOCOLS.md, "Waiters", has the states.
@@ -20,17 +24,31 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/debug.h"
 #include "sampler/base/monotonic.h"
+#include "sampler/base/sys.h"
 
-#define SLOTS  1024
-#define WINDOW 8 /* slots that a lock may be in */
+/*
+ * The second part is used when there is no room in the first, so that memory which few
+ * programs need is touched by those alone.
+ */
+#define SLOTS	   1024
+#define MORE_SLOTS 15360
+#define WINDOW	   8 /* slots of each part that a lock may be in */
 
-/* struct state.packed: sum of (start - base) in units of 16 ns, gone, waiters. */
+/* struct state.packed: net sum in units of 16 ns, how many have gone, a debt, waiters. */
 #define COUNT_BITS 16
-#define GONE_BITS  10
+#define OWES	   (1UL << COUNT_BITS) /* more is due than those who wait have waited */
+#define GONE_SHIFT (COUNT_BITS + 1)
+#define GONE_MAX   511U
+#define NET_SHIFT  26
 #define UNIT_NS	   16
 #define BUSY	   0xffffU /* in place of the number of waiters */
-#define GONE_MAX   ((1U << GONE_BITS) - 1)
-#define SUM_MAX	   (UINT64_MAX >> (COUNT_BITS + GONE_BITS)) /* 73 minutes of waiting */
+
+/*
+ * Fold what is older than this, and sums from here on.  One more waiter adds less than
+ * FOLD_NS then, so the 38 bits of the sum (18 minutes to each side) are never used up.
+ */
+#define FOLD_NS	 (10 * NS_PER_SECOND)
+#define FOLD_NET (1L << 36)
 
 struct state {
 	uint64_t base_ns; /* last charge, or first arrival after the slot was empty */
@@ -41,11 +59,13 @@ struct waiters_slot {
 	struct state state;
 	uint64_t base_cycles; /* base_ns by the processor's clock; only a hint */
 	const void *lock;
+	uint64_t owed_ns, owed_waits; /* folded: due beside what the state says */
 } __attribute__((aligned(64)));
 
 uint64_t waiters_filter[WAITERS_FILTER];
 
-static struct waiters_slot slots[SLOTS];
+static struct waiters_slot slots[SLOTS + MORE_SLOTS];
+static bool more_are_used;
 
 /* ---- 16 bytes at once */
 
@@ -67,26 +87,51 @@ static unsigned count_of(struct state s)
 	return s.packed & BUSY;
 }
 
+static bool owes(struct state s)
+{
+	return s.packed & OWES;
+}
+
 static unsigned gone_of(struct state s)
 {
-	return s.packed >> COUNT_BITS & GONE_MAX;
+	return s.packed >> GONE_SHIFT & GONE_MAX;
 }
 
-static uint64_t sum_of(struct state s)
+/*
+ * The sum of what those who wait began after the base, less debts: the more it is, the
+ * less is due.
+ */
+static int64_t net_of(struct state s)
 {
-	return s.packed >> (COUNT_BITS + GONE_BITS);
+	return (int64_t)s.packed >> NET_SHIFT;
 }
 
-static struct state pack(uint64_t base_ns, unsigned count, unsigned gone, uint64_t sum)
+static struct state pack(uint64_t base_ns, unsigned count, uint64_t debt, unsigned gone,
+			 int64_t net)
 {
-	return (struct state){ base_ns, MIN(sum, SUM_MAX) << (COUNT_BITS + GONE_BITS) |
-						MIN(gone, GONE_MAX) << COUNT_BITS | count };
+	return (struct state){ base_ns, (uint64_t)net << NET_SHIFT |
+						(uint64_t)MIN(gone, GONE_MAX) << GONE_SHIFT | debt |
+						count };
+}
+
+/* Nobody waits and nothing is due: the slot is free. */
+static bool is_quiet(struct state s)
+{
+	return count_of(s) == 0 && !owes(s);
 }
 
 /* What a waiter that started then adds to the sum. */
-static uint64_t since_base(struct state s, int64_t start_ns)
+static int64_t since_base(struct state s, int64_t ns)
 {
-	return (uint64_t)start_ns > s.base_ns ? ((uint64_t)start_ns - s.base_ns) / UNIT_NS : 0;
+	return (uint64_t)ns > s.base_ns ? (int64_t)(((uint64_t)ns - s.base_ns) / UNIT_NS) : 0;
+}
+
+static uint64_t due_of(struct state s, int64_t now_ns)
+{
+	__int128 due = (__int128)count_of(s) * ((uint64_t)now_ns - s.base_ns) -
+		       (__int128)net_of(s) * UNIT_NS;
+
+	return due > 0 ? (uint64_t)due : 0;
 }
 
 static void set_base_cycles(struct waiters_slot *slot)
@@ -96,11 +141,16 @@ static void set_base_cycles(struct waiters_slot *slot)
 
 /* ---- slots */
 
+static unsigned window(void)
+{
+	return __atomic_load_n(&more_are_used, __ATOMIC_RELAXED) ? 2 * WINDOW : WINDOW;
+}
+
 static struct waiters_slot *slot_at(const void *lock, unsigned k)
 {
 	uint64_t home = (uint64_t)lock * 0x9e3779b97f4a7c15ULL >> 40;
 
-	return &slots[(home + k) % SLOTS];
+	return k < WINDOW ? &slots[(home + k) % SLOTS] : &slots[SLOTS + (home + k) % MORE_SLOTS];
 }
 
 static bool is_of(const struct waiters_slot *slot, const void *lock)
@@ -108,7 +158,7 @@ static bool is_of(const struct waiters_slot *slot, const void *lock)
 	return __atomic_load_n(&slot->lock, __ATOMIC_ACQUIRE) == lock;
 }
 
-/* The filter counts slots with waiters: what a crowd has in common changes once. */
+/* The filter counts slots that are not quiet: what a crowd has in common changes once. */
 static void first_arrived(struct waiters_slot *slot, const void *lock)
 {
 	set_base_cycles(slot);
@@ -120,37 +170,89 @@ static void last_left(const void *lock)
 	__atomic_fetch_sub(waiters_entry(lock), 1, __ATOMIC_RELAXED);
 }
 
-/* One more at a slot that has this lock already. */
-static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+static bool is_to_fold(struct state s, int64_t now_ns)
+{
+	return (uint64_t)now_ns > s.base_ns + FOLD_NS ||
+	       ((uint64_t)now_ns > s.base_ns && (net_of(s) >= FOLD_NET || net_of(s) <= -FOLD_NET));
+}
+
+/* Takes what is due there, so that the sums begin anew.  False when nothing can be. */
+static bool take_due(struct waiters_slot *slot, const void *lock, int64_t now_ns, struct state *was)
+{
+	struct state seen = peek(&slot->state);
+
+	do {
+		if (!is_of(slot, lock) || is_quiet(seen) || count_of(seen) == BUSY ||
+		    (uint64_t)now_ns <= seen.base_ns)
+			return false;
+	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0, 0, 0)));
+	*was = seen;
+	return true;
+}
+
+/* The slot stays what it is: the caller is one of those who are counted there. */
+static void mark_debt(struct waiters_slot *slot)
 {
 	struct state seen = peek(&slot->state), to;
 
 	do {
-		unsigned n = count_of(seen);
-
-		if (!is_of(slot, lock) || n >= BUSY - 1)
-			return false;
-		to = n ? pack(seen.base_ns, n + 1, gone_of(seen),
-			      sum_of(seen) + since_base(seen, start_ns))
-		       : pack((uint64_t)start_ns, 1, 0, 0);
+		to = (struct state){ seen.base_ns, seen.packed | OWES };
 	} while (!swap(&slot->state, &seen, to));
-	if (count_of(to) == 1)
+}
+
+/* The caller waits there.  An unlock in between finds nothing; the next one finds it. */
+static void leave_folded(struct waiters_slot *slot, struct state was, int64_t now_ns)
+{
+	__atomic_fetch_add(&slot->owed_ns, due_of(was, now_ns), __ATOMIC_RELAXED);
+	__atomic_fetch_add(&slot->owed_waits, gone_of(was), __ATOMIC_RELAXED);
+	mark_debt(slot);
+}
+
+static struct state with_one_more(struct state s, int64_t start_ns)
+{
+	if (is_quiet(s))
+		return pack((uint64_t)start_ns, 1, 0, 0, 0);
+	if (is_to_fold(s, start_ns))
+		return pack((uint64_t)start_ns, count_of(s) + 1, OWES, 0, 0);
+	return pack(s.base_ns, count_of(s) + 1, s.packed & OWES, gone_of(s),
+		    net_of(s) + since_base(s, start_ns));
+}
+
+/* One more at a slot that has this lock already. */
+static bool join(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+{
+	struct state seen = peek(&slot->state);
+
+	do {
+		if (!is_of(slot, lock) || count_of(seen) >= BUSY - 1)
+			return false;
+	} while (!swap(&slot->state, &seen, with_one_more(seen, start_ns)));
+	if (is_quiet(seen))
 		first_arrived(slot, lock);
+	else if (is_to_fold(seen, start_ns))
+		leave_folded(slot, seen, start_ns);
 	return true;
 }
 
-/* The first at a slot that nobody waits at. */
-static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+/* The first at a slot that nobody waits at; a debt that nobody came for gives way to `forced`. */
+static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start_ns, bool forced)
 {
+	const void *old = __atomic_load_n(&slot->lock, __ATOMIC_ACQUIRE);
 	struct state seen = peek(&slot->state), busy;
 
-	if (count_of(seen) != 0)
+	if (count_of(seen) != 0 || (owes(seen) && !forced))
 		return false;
-	busy = pack(seen.base_ns, BUSY, 0, 0);
+	busy = pack(seen.base_ns, BUSY, 0, 0, 0);
 	if (!swap(&slot->state, &seen, busy))
 		return false;
+	if (owes(seen)) {
+		last_left(old);
+		counter_add(COUNTER_MUTEX_WAITER_TABLE_FULL, gone_of(seen) + slot->owed_waits);
+	}
+	slot->owed_ns = 0;
+	slot->owed_waits = 0;
 	__atomic_store_n(&slot->lock, lock, __ATOMIC_RELEASE);
-	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0, 0)))
+	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0, 0, 0)))
 		; /* nobody changes a busy slot: once is enough */
 	first_arrived(slot, lock);
 	return true;
@@ -158,16 +260,24 @@ static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start
 
 static struct waiters_slot *find_slot(const void *lock, int64_t start_ns)
 {
-	for (unsigned k = 0; k < WINDOW; k++) {
+	for (unsigned k = 0; k < window(); k++) {
 		struct waiters_slot *slot = slot_at(lock, k);
 
 		if (is_of(slot, lock) && join(slot, lock, start_ns))
 			return slot;
 	}
-	for (unsigned k = 0; k < WINDOW; k++) {
+	for (unsigned k = 0; k < 2 * WINDOW; k++) {
 		struct waiters_slot *slot = slot_at(lock, k);
 
-		if (take_over(slot, lock, start_ns))
+		if (k == WINDOW)
+			__atomic_store_n(&more_are_used, true, __ATOMIC_RELAXED);
+		if (take_over(slot, lock, start_ns, false))
+			return slot;
+	}
+	for (unsigned k = 0; k < 2 * WINDOW; k++) {
+		struct waiters_slot *slot = slot_at(lock, k);
+
+		if (take_over(slot, lock, start_ns, true))
 			return slot;
 	}
 	return NULL;
@@ -182,24 +292,61 @@ struct waiters_slot *waiters_add(const void *lock, int64_t start_ns)
 	return slot;
 }
 
-void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns)
+/* How one that began then leaves the state: without a trace, or with what it has waited as a debt.
+ */
+static struct state with_one_less(struct state s, int64_t start_ns, int64_t gave_up_ns)
+{
+	bool stays_due = gave_up_ns && since_base(s, gave_up_ns);
+	uint64_t debt = stays_due ? OWES : s.packed & OWES;
+	int64_t net = net_of(s) - since_base(s, stays_due ? gave_up_ns : start_ns);
+
+	ASSERT(count_of(s) != 0 && count_of(s) != BUSY);
+	return pack(s.base_ns, count_of(s) - 1, debt, gone_of(s) + 1, debt ? net : MAX(net, 0));
+}
+
+/* Their number is too large for the state.  The caller is still counted there. */
+static void fold_gone(struct waiters_slot *slot)
 {
 	struct state seen = peek(&slot->state), to;
 
 	do {
-		uint64_t sum = sum_of(seen), mine = since_base(seen, start_ns);
-
-		ASSERT(count_of(seen) != 0 && count_of(seen) != BUSY);
-		to = pack(seen.base_ns, count_of(seen) - 1, gone_of(seen) + 1,
-			  sum > mine ? sum - mine : 0);
+		to = pack(seen.base_ns, count_of(seen), seen.packed & OWES, 0, net_of(seen));
 	} while (!swap(&slot->state, &seen, to));
-	if (count_of(to) == 0)
+	__atomic_fetch_add(&slot->owed_waits, gone_of(seen), __ATOMIC_RELAXED);
+}
+
+static void leave(struct waiters_slot *slot, const void *lock, int64_t start_ns, int64_t gave_up_ns)
+{
+	struct state seen = peek(&slot->state), to;
+
+	if (gone_of(seen) >= GONE_MAX / 2)
+		fold_gone(slot);
+	do {
+		to = with_one_less(seen, start_ns, gave_up_ns);
+	} while (!swap(&slot->state, &seen, to));
+	if (is_quiet(to))
 		last_left(lock);
 }
 
-static bool has_waiters(const struct waiters_slot *slot)
+void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns)
 {
-	return (__atomic_load_n(&slot->state.packed, __ATOMIC_RELAXED) & BUSY) != 0;
+	leave(slot, lock, start_ns, 0);
+}
+
+void waiters_give_up(struct waiters_slot *slot, const void *lock, int64_t start_ns, int64_t now_ns)
+{
+	struct state was;
+
+	if (is_to_fold(peek(&slot->state), now_ns) && take_due(slot, lock, now_ns, &was))
+		leave_folded(slot, was, now_ns);
+	leave(slot, lock, start_ns, now_ns);
+}
+
+/* ---- charges */
+
+static bool has_due(const struct waiters_slot *slot)
+{
+	return __atomic_load_n(&slot->state.packed, __ATOMIC_RELAXED) & (BUSY | OWES);
 }
 
 static bool is_old(const struct waiters_slot *slot)
@@ -211,30 +358,31 @@ static bool is_old(const struct waiters_slot *slot)
 
 bool waiters_worth_charging(const void *lock)
 {
-	for (unsigned k = 0; k < WINDOW; k++) {
+	for (unsigned k = 0; k < window(); k++) {
 		const struct waiters_slot *slot = slot_at(lock, k);
 
-		if (is_of(slot, lock))
-			return has_waiters(slot) && is_old(slot);
+		if (is_of(slot, lock) && has_due(slot))
+			return is_old(slot);
 	}
 	return false;
 }
 
 static struct waiters_due charge(struct waiters_slot *slot, const void *lock, int64_t now_ns)
 {
-	struct state seen = peek(&slot->state);
-	uint64_t due;
+	struct waiters_due due;
+	struct state was;
 
-	do {
-		unsigned n = count_of(seen);
-
-		if (!is_of(slot, lock) || n == 0 || n == BUSY || (uint64_t)now_ns <= seen.base_ns)
-			return (struct waiters_due){ 0 };
-		due = n * ((uint64_t)now_ns - seen.base_ns);
-		due -= MIN(due, sum_of(seen) * UNIT_NS);
-	} while (!swap(&slot->state, &seen, pack((uint64_t)now_ns, count_of(seen), 0, 0)));
-	set_base_cycles(slot);
-	return (struct waiters_due){ (int64_t)due, MAX(gone_of(seen), 1) };
+	if (!take_due(slot, lock, now_ns, &was))
+		return (struct waiters_due){ 0 };
+	due.delay_ns = (int64_t)(due_of(was, now_ns) +
+				 __atomic_exchange_n(&slot->owed_ns, 0, __ATOMIC_RELAXED));
+	due.waits = gone_of(was) + __atomic_exchange_n(&slot->owed_waits, 0, __ATOMIC_RELAXED);
+	due.waits = MAX(due.waits, 1);
+	if (count_of(was) == 0)
+		last_left(lock);
+	else
+		set_base_cycles(slot);
+	return due;
 }
 
 /* Two threads that came first at once may have taken a slot each. */
@@ -242,7 +390,7 @@ struct waiters_due waiters_charge(const void *lock, int64_t now_ns)
 {
 	struct waiters_due all = { 0 };
 
-	for (unsigned k = 0; k < WINDOW; k++) {
+	for (unsigned k = 0; k < window(); k++) {
 		struct waiters_slot *slot = slot_at(lock, k);
 
 		if (is_of(slot, lock)) {
@@ -258,24 +406,35 @@ struct waiters_due waiters_charge(const void *lock, int64_t now_ns)
 void waiters_after_fork(void)
 {
 	memset(waiters_filter, 0, sizeof(waiters_filter));
-	memset(slots, 0, sizeof(slots));
+	memset(slots, 0, SLOTS * sizeof(*slots));
+	if (more_are_used)
+		memset(slots + SLOTS, 0, MORE_SLOTS * sizeof(*slots));
+	more_are_used = false;
+}
+
+static const char *slot_check(const struct waiters_slot *slot)
+{
+	struct state s = peek(&slot->state);
+
+	if (count_of(s) == BUSY)
+		return "waiters: a slot was taken over and never given a lock";
+	if (!is_quiet(s) && !waiters_maybe(slot->lock))
+		return "waiters: something is due, and the filter says that nobody waits";
+	return NULL;
 }
 
 const char *waiters_check(void)
 {
-	uint64_t filter = 0, waited_at = 0;
+	const char *wrong = NULL;
+	uint64_t filter = 0, in_use = 0;
 
-	for (unsigned i = 0; i < SLOTS; i++) {
-		unsigned n = count_of(peek(&slots[i].state));
-
-		if (n == BUSY)
-			return "waiters: a slot was taken over and never given a lock";
-		if (n && !waiters_maybe(slots[i].lock))
-			return "waiters: somebody waits, and the filter says that nobody does";
-		waited_at += n != 0;
+	for (unsigned i = 0; !wrong && i < ARRAY_SIZE(slots); i++) {
+		wrong = slot_check(&slots[i]);
+		in_use += !is_quiet(peek(&slots[i].state));
 	}
 	for (unsigned i = 0; i < WAITERS_FILTER; i++)
 		filter += waiters_filter[i];
-	return filter == waited_at ? NULL
-				   : "waiters: the filter counts other slots than have waiters";
+	if (!wrong && filter != in_use)
+		wrong = "waiters: the filter counts other slots than are in use";
+	return wrong;
 }

@@ -47,8 +47,17 @@ struct waiters_slot;
  */
 struct waiters_slot *waiters_add(const void *lock, int64_t start_ns);
 
-/* It waits no longer.  `slot` and `start_ns` are those of its waiters_add(). */
+/*
+ * It waits no longer: it has the lock.  `slot` and `start_ns` are those of its
+ * waiters_add().
+ */
 void waiters_remove(struct waiters_slot *slot, const void *lock, int64_t start_ns);
+
+/*
+ * It waits no longer, and has no lock: what it waited stays due, for the unlock that
+ * ends the hold it was spent on.
+ */
+void waiters_give_up(struct waiters_slot *slot, const void *lock, int64_t start_ns, int64_t now_ns);
 
 /*
  * In one look, without reading a clock that costs: whether what there is to be

@@ -1,7 +1,7 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
- * The libc of the libraries inside: libunwind, zlib, protobuf-c and libiberty.  When
- * they are linked in, every libc function they import is renamed to pprofshim_lib_NAME
+ * The libc of the libraries inside: libunwind, zlib, zstd, xz, protobuf-c and libiberty.
+ * When they are linked in, every libc function they import is renamed to pprofshim_lib_NAME
  * (.ci/bind.sh), save for a few that only touch the bytes they are given
  * (memcpy, strlen).  linked_libc.c implements those names: memory comes from an
  * arena, files and pipes cannot be opened, the loader is not asked, locks do

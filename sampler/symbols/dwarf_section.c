@@ -1,11 +1,14 @@
 #include "sampler/symbols/dwarf_section.h"
 
 #include <string.h>
-#include <zlib.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/symbols/unpack.h"
 
-#define INFLATE_BLOCK 16384
+#ifndef ELFCOMPRESS_ZSTD
+#define ELFCOMPRESS_ZSTD 2 /* glibc 2.37 */
+#endif
+
 #define SMALL_SECTION (512UL << 10)
 
 static const char *const section_names[DWARF_SECTIONS] = {
@@ -16,61 +19,66 @@ static const char *const section_names[DWARF_SECTIONS] = {
 	[DWARF_RNGLISTS] = ".debug_rnglists",
 };
 
-static voidpf arena_zalloc(voidpf a, uInt items, uInt size)
+/* By its name, or by the one that compressed sections had before they had a flag. */
+static const Elf64_Shdr *find_section(const struct elf *e, enum dwarf_section_id id, bool *is_old)
 {
-	return arena_array(a, items, size);
+	const Elf64_Shdr *h = elf_section(e, section_names[id]);
+	char old[sizeof(".zdebug_str_offsets")] = ".z";
+
+	*is_old = !h;
+	if (!h) {
+		strcpy(old + 2, section_names[id] + 1);
+		h = elf_section(e, old);
+	}
+	return h && h->sh_type != SHT_NOBITS ? h : NULL;
 }
 
-/* The arena is released as a whole. */
-static void arena_zfree(voidpf a, voidpf p)
+/* What a compressed section's head says. */
+struct packed {
+	enum packing packing;
+	uint64_t head; /* bytes of it */
+	uint64_t size; /* unpacked */
+};
+
+/* "ZLIB" and the size, highest byte first. */
+static bool read_old_head(const struct elf *e, const Elf64_Shdr *h, struct packed *p)
 {
-	(void)a;
-	(void)p;
+	uint8_t head[12];
+
+	if (h->sh_size < sizeof(head) || !elf_read(&e->in, h->sh_offset, head, sizeof(head)) ||
+	    memcmp(head, "ZLIB", 4) != 0)
+		return false;
+	*p = (struct packed){ .packing = PACKED_ZLIB, .head = sizeof(head) };
+	for (size_t i = 4; i < sizeof(head); i++)
+		p->size = p->size << 8 | head[i];
+	return true;
 }
 
-/* Feeds a block to zlib.  True while there is more to do. */
-static bool inflate_block(z_stream *z, const struct elf_reader *in, uint64_t *at, uint64_t end,
-			  uint8_t *block)
-{
-	size_t n = elf_read_some(in, *at, block, MIN(end - *at, (uint64_t)INFLATE_BLOCK));
-
-	z->next_in = block;
-	z->avail_in = (uInt)n;
-	*at += n;
-	return n && inflate(z, Z_NO_FLUSH) == Z_OK && z->avail_out;
-}
-
-/* Inflates what lies between two offsets of the file; it must give `size` bytes. */
-static uint8_t *inflate_bytes(struct arena *a, const struct elf_reader *in, uint64_t at,
-			      uint64_t end, size_t size)
-{
-	z_stream z = { .zalloc = arena_zalloc, .zfree = arena_zfree, .opaque = a };
-	uint8_t *block = arena_alloc(a, INFLATE_BLOCK);
-	uint8_t *out = arena_alloc(a, size);
-
-	if (!block || !out || inflateInit(&z) != Z_OK)
-		return NULL;
-	z.next_out = out;
-	z.avail_out = (uInt)size;
-	while (inflate_block(&z, in, &at, end, block))
-		continue;
-	inflateEnd(&z);
-	return z.avail_out == 0 ? out : NULL;
-}
-
-static bool inflate_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
-			    const Elf64_Shdr *h, uint64_t *budget)
+static bool read_head(const struct elf *e, const Elf64_Shdr *h, struct packed *p)
 {
 	Elf64_Chdr c;
 
 	if (h->sh_size < sizeof(c) || !elf_read(&e->in, h->sh_offset, &c, sizeof(c)) ||
-	    c.ch_type != ELFCOMPRESS_ZLIB || c.ch_size > *budget)
+	    (c.ch_type != ELFCOMPRESS_ZLIB && c.ch_type != ELFCOMPRESS_ZSTD))
 		return false;
-	*budget -= c.ch_size;
-	s->size = c.ch_size;
-	s->bytes = inflate_bytes(a, &e->in, h->sh_offset + sizeof(c), h->sh_offset + h->sh_size,
-				 c.ch_size);
-	return s->bytes;
+	p->packing = c.ch_type == ELFCOMPRESS_ZLIB ? PACKED_ZLIB : PACKED_ZSTD;
+	p->head = sizeof(c);
+	p->size = c.ch_size;
+	return true;
+}
+
+static bool unpack_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
+			   const Elf64_Shdr *h, const struct packed *p, uint64_t *budget)
+{
+	uint8_t *bytes = p->size <= *budget ? arena_alloc(a, p->size) : NULL;
+
+	if (!bytes || unpack(p->packing, &e->in, h->sh_offset + p->head, h->sh_offset + h->sh_size,
+			     bytes, p->size) != p->size)
+		return false;
+	*budget -= p->size;
+	s->size = p->size;
+	s->bytes = bytes;
+	return true;
 }
 
 /* Without memory the section stays in the file. */
@@ -85,27 +93,31 @@ static bool load_if_small(struct dwarf_section *s, struct arena *a)
 
 /* A section that is not there is fine here; one that cannot be read is not. */
 static bool open_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
-			 const char *name, uint64_t *budget)
+			 enum dwarf_section_id id, uint64_t *budget)
 {
-	const Elf64_Shdr *h = elf_section(e, name);
+	bool is_old;
+	const Elf64_Shdr *h = find_section(e, id, &is_old);
+	struct packed p;
 
 	memset(s, 0, sizeof(*s));
-	if (!h || h->sh_type == SHT_NOBITS)
+	if (!h)
 		return true;
 	if (!elf_section_is_whole(e, h))
 		return false;
 	s->in = &e->in;
 	s->offset = h->sh_offset;
 	s->size = h->sh_size;
-	return h->sh_flags & SHF_COMPRESSED ? inflate_section(s, a, e, h, budget)
-					    : load_if_small(s, a);
+	if (!is_old && !(h->sh_flags & SHF_COMPRESSED))
+		return load_if_small(s, a);
+	return (is_old ? read_old_head(e, h, &p) : read_head(e, h, &p)) &&
+	       unpack_section(s, a, e, h, &p, budget);
 }
 
-static bool has_debug_info(const struct elf *e)
+bool dwarf_has_info(const struct elf *e)
 {
-	const Elf64_Shdr *h = elf_section(e, section_names[DWARF_INFO]);
+	bool is_old;
 
-	return h && h->sh_type != SHT_NOBITS;
+	return find_section(e, DWARF_INFO, &is_old);
 }
 
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
@@ -113,10 +125,10 @@ enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS
 {
 	uint64_t budget = DWARF_INFLATED_MAX;
 
-	if (!has_debug_info(e))
+	if (!dwarf_has_info(e))
 		return DWARF_NONE;
 	for (int i = 0; i < DWARF_SECTIONS; i++)
-		if (!open_section(&section[i], a, e, section_names[i], &budget))
+		if (!open_section(&section[i], a, e, (enum dwarf_section_id)i, &budget))
 			return DWARF_REFUSED;
 	return DWARF_FOUND;
 }

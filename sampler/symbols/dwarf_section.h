@@ -2,8 +2,8 @@
 /*
  * The debug sections of one object.  Large ones stay in the file and are read
  * piece by piece; small ones are brought into memory at once, which saves
- * thousands of system calls.  Compressed ones are inflated as a whole, if that
- * is not too much.
+ * thousands of system calls.  Compressed ones (zlib, zstd, and .zdebug_* of older
+ * linkers) are unpacked as a whole, if that is not too much.
  *
  * Context: listener.
  */
@@ -39,6 +39,9 @@ struct dwarf_section {
 	uint64_t size;		     /* inflated */
 	const uint8_t *bytes;	     /* all of it in memory; NULL: read the file */
 };
+
+/* Whether there is debug information, in whichever form. */
+bool dwarf_has_info(const struct elf *e);
 
 enum dwarf_found {
 	DWARF_FOUND,

@@ -2,8 +2,15 @@
 
 #include <string.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/symbols/debugfile.h"
+#include "sampler/symbols/dwarf_section.h"
+#include "sampler/symbols/unpack.h"
+
+/* An ELF file of little but symbols packs five times, as a rule; zeros pack any number of times. */
+#define MINI_BYTES_MAX (32UL << 20)
+#define MINI_RATIO     64
 
 static bool open_if_same(struct elf *e, struct arena *a, const struct module *m, const char *path)
 {
@@ -36,7 +43,34 @@ static bool open_file(struct elf *e, struct arena *a, const struct module *m)
 
 static bool describes_itself(const struct elf *e)
 {
-	return elf_section_of_type(e, SHT_SYMTAB) && elf_section(e, ".debug_info");
+	return elf_section_of_type(e, SHT_SYMTAB) && dwarf_has_info(e);
+}
+
+/* Its room is memory that is not touched until bytes come. */
+static bool unpack_mini(struct objects *o, const Elf64_Shdr *s)
+{
+	size_t room = MIN(s->sh_size, MINI_BYTES_MAX / MINI_RATIO) * MINI_RATIO, size = 0;
+	uint8_t *bytes = NULL;
+
+	o->unpacked.limit = MINI_BYTES_MAX + (1UL << 20);
+	if (elf_section_is_whole(&o->file, s))
+		bytes = arena_alloc(&o->unpacked, room);
+	if (bytes)
+		size = unpack(PACKED_XZ, &o->file.in, s->sh_offset, s->sh_offset + s->sh_size,
+			      bytes, room);
+	return size && elf_open_memory(&o->mini, &o->unpacked, (uint64_t)bytes, size);
+}
+
+void objects_open_mini(struct objects *o)
+{
+	const Elf64_Shdr *s = elf_section(&o->file, ".gnu_debugdata");
+
+	if (!s || elf_section_of_type(&o->file, SHT_SYMTAB) ||
+	    (o->has_debug && elf_section_of_type(&o->debug, SHT_SYMTAB)))
+		return;
+	o->has_mini = unpack_mini(o, s);
+	if (!o->has_mini)
+		counter_add(COUNTER_SYMBOL_TABLES_REFUSED, 1);
 }
 
 void objects_open(struct objects *o, struct arena *a, const struct module *m)
@@ -47,10 +81,14 @@ void objects_open(struct objects *o, struct arena *a, const struct module *m)
 		counter_add(COUNTER_SYMBOL_FILES_REFUSED, 1);
 	if (o->has_file && !m->is_vdso && !describes_itself(&o->file))
 		o->has_debug = debugfile_open(&o->debug, a, &o->file, m->path);
+	if (o->has_file)
+		objects_open_mini(o);
 }
 
 void objects_close(struct objects *o)
 {
 	elf_close(&o->file);
 	elf_close(&o->debug);
+	elf_close(&o->mini);
+	arena_release(&o->unpacked);
 }

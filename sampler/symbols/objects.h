@@ -1,6 +1,7 @@
 /* symbols: names and lines of addresses.  May include process and below. */
 /*
- * The files that describe one module: its own, and its separate debug file.
+ * The files that describe one module: its own, its separate debug file, and where
+ * that has no symbol table, the compressed one in .gnu_debugdata (Fedora, RHEL).
  * Context: listener.
  */
 #ifndef SAMPLER_SYMBOLS_OBJECTS_H
@@ -15,8 +16,11 @@
 struct objects {
 	struct elf file; /* the vdso's is its image in memory */
 	struct elf debug;
+	struct elf mini; /* .gnu_debugdata, unpacked: the symbols that are not in .dynsym */
+	struct arena unpacked;
 	bool has_file;
 	bool has_debug;
+	bool has_mini;
 };
 
 /*
@@ -24,6 +28,9 @@ struct objects {
  * counts in symbol_files_refused.  Tables come from `a`.
  */
 void objects_open(struct objects *o, struct arena *a, const struct module *m);
+
+/* Opens .gnu_debugdata of the file; what cannot be unpacked counts in symbol_tables_refused. */
+void objects_open_mini(struct objects *o);
 
 void objects_close(struct objects *o);
 

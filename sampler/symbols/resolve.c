@@ -16,7 +16,7 @@
 #include "sampler/symbols/plt.h"
 #include "sampler/symbols/symtab.h"
 
-#define TABLES 3
+#define TABLES 4
 
 /* One slice of a call. */
 struct batch {
@@ -110,6 +110,8 @@ static void search_files(struct batch *b)
 	add_table_of(b, file, SHT_SYMTAB);
 	if (b->objects->has_debug)
 		add_table_of(b, &b->objects->debug, SHT_SYMTAB);
+	if (b->objects->has_mini)
+		add_table_of(b, &b->objects->mini, SHT_SYMTAB);
 	if (symbol_count(file, SHT_SYMTAB) < symbol_count(file, SHT_DYNSYM))
 		add_table_of(b, file, SHT_DYNSYM);
 }

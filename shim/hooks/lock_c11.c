@@ -1,9 +1,11 @@
 /* mtx_*, as pthread_mutex_*: glibc's are the same with other error numbers. */
 #include "shim/hooks/locks.h"
 
-static bool has_waited(int err)
+static enum wait_outcome outcome_of(int err)
 {
-	return err == thrd_success || err == thrd_timedout;
+	if (err == thrd_timedout)
+		return WAIT_GAVE_UP;
+	return err == thrd_success ? WAIT_ENDED : WAIT_NONE;
 }
 
 static int spin_for_lock(mtx_t *m, struct lock_wait *w)
@@ -32,7 +34,7 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 	}
 	wait_block_begin(&w, m);
 	err = next_lock.mtx_lock(m);
-	wait_end(&w, has_waited(err), PSEUDO_CALL_mtx_lock, CALLER());
+	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_lock, CALLER());
 	return err;
 }
 
@@ -55,7 +57,7 @@ static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *u
 		return next_lock.mtx_timedlock(m, until);
 	wait_begin(&w, m);
 	err = next_lock.mtx_timedlock(m, until);
-	wait_end(&w, has_waited(err), PSEUDO_CALL_mtx_timedlock, CALLER());
+	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_timedlock, CALLER());
 	return err;
 }
 

@@ -28,7 +28,7 @@ static void give_mutex_up(const pthread_mutex_t *m, uint64_t leaf, struct frame_
                                                                                                    \
 		if (!locks_on || locks_stop_if_off())                                              \
 			return next_lock.name arguments;                                           \
-		give_mutex_up(mutex, PSEUDO_CALL_##name, CALLER());                                  \
+		give_mutex_up(mutex, PSEUDO_CALL_##name, CALLER());                                \
 		wait_begin(&w, NULL);                                                              \
 		err = next_lock.name arguments;                                                    \
 		wait_end(&w, err == 0 || err == (timed_out), PSEUDO_CALL_##name, CALLER());        \

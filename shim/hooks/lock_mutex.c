@@ -11,10 +11,21 @@
  */
 #include "shim/hooks/locks.h"
 
-/* The mutex was waited for, whatever came of it. */
-static bool has_waited(int err)
+/* What a wait for the mutex came to. */
+static enum wait_outcome outcome_of(const pthread_mutex_t *m, int err)
 {
-	return err == 0 || err == ETIMEDOUT || err == EOWNERDEAD || err == ENOTRECOVERABLE;
+	switch (err) {
+	case 0:
+		return lock_mutex_is_shared(m) ? WAIT_UNSEEN : WAIT_ENDED;
+	case EOWNERDEAD:
+		return WAIT_UNSEEN;
+	case ETIMEDOUT:
+		return lock_mutex_is_shared(m) ? WAIT_ENDED : WAIT_GAVE_UP;
+	case ENOTRECOVERABLE:
+		return WAIT_ENDED;
+	default:
+		return WAIT_NONE;
+	}
 }
 
 /* What the try-lock said, EBUSY for as long as somebody else has it. */
@@ -44,7 +55,7 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 	}
 	wait_block_begin(&w, m);
 	err = next_lock.pthread_mutex_lock(m);
-	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
 	return err;
 }
 
@@ -67,7 +78,7 @@ static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct t
 		return next_lock.pthread_mutex_timedlock(m, until);
 	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_timedlock(m, until);
-	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
 	return err;
 }
 
@@ -91,7 +102,7 @@ static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t cloc
 		return next_lock.pthread_mutex_clocklock(m, clock, until);
 	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_clocklock(m, clock, until);
-	wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
 	return err;
 }
 

@@ -9,9 +9,13 @@
  */
 #include "shim/hooks/locks.h"
 
-static bool has_waited(int err)
+static enum wait_outcome outcome_of(const pthread_rwlock_t *l, int err)
 {
-	return err == 0 || err == ETIMEDOUT;
+	if (err == ETIMEDOUT)
+		return l->__data.__shared ? WAIT_ENDED : WAIT_GAVE_UP;
+	if (err != 0)
+		return WAIT_NONE;
+	return l->__data.__shared ? WAIT_UNSEEN : WAIT_ENDED;
 }
 
 /*
@@ -64,7 +68,7 @@ static bool is_free(const pthread_rwlock_t *l, unsigned what)
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		wait_begin(&w, l);                                                                 \
 		err = next_lock.pthread_rwlock_##name arguments;                                   \
-		wait_end(&w, has_waited(err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());        \
+		wait_end(&w, outcome_of(l, err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());     \
 		return err;                                                                        \
 	}                                                                                          \
                                                                                                    \

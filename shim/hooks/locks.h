@@ -74,7 +74,11 @@
 	X(cnd_wait, int, (cnd_t * c, mtx_t * m), (c, m), thrd_error)                               \
 	X(cnd_timedwait, int, (cnd_t * c, mtx_t * m, const struct timespec *until), (c, m, until), \
 	  thrd_error)                                                                              \
-	X(thrd_join, int, (thrd_t thread, int *result), (thread, result), thrd_error)
+	X(thrd_join, int, (thrd_t thread, int *result), (thread, result), thrd_error)              \
+	X(pthread_mutexattr_setpshared, int, (pthread_mutexattr_t * attr, int shared),             \
+	  (attr, shared), EINVAL)                                                                  \
+	X(pthread_rwlockattr_setpshared, int, (pthread_rwlockattr_t * attr, int shared),           \
+	  (attr, shared), EINVAL)
 
 /* Not hooked, but called by hooks.  X(name, return type, parameters, answer when there is none) */
 #define LOCK_HELPERS(X)                                                                            \
@@ -138,6 +142,12 @@ int locks_own_tid(void);
 static inline bool lock_is_free(const pthread_mutex_t *m)
 {
 	return __atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) == 0;
+}
+
+/* Other processes may have it.  Context: hook. */
+static inline bool lock_mutex_is_shared(const pthread_mutex_t *m)
+{
+	return m->__data.__kind & 0x80;
 }
 
 /* Unlocking gives the mutex up, and not only one of several levels.  Context: hook, its owner. */

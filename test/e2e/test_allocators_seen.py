@@ -219,6 +219,56 @@ def test_functions_without_a_hook_are_told():
                                                       for c in p.comments), p.comments)
 
 
+# ---- objects that are bound past us
+
+FREES_PLUGIN = r'''
+#include <cstdlib>
+extern "C" void plugin_free(void *p) { free(p); }
+extern "C" int plugin_use() { void *volatile p = malloc(10); free(p); return p != nullptr; }
+'''
+
+POINTER_PLUGIN = r'''
+#include <cstdio>
+#include <cstdlib>
+void (*its_free)(void *) = free;
+extern "C" int plugin_use() { its_free = reinterpret_cast<void (*)(void *)>(puts); return 1; }
+'''
+
+
+def test_objects_that_are_bound_past_us_are_told():
+    """By what they are bound to: in any way that is loaded, and not before they called something."""
+    frees = built(FREES_PLUGIN, 'frees.so', '-shared', '-fPIC')
+    lazy = built(FREES_PLUGIN, 'lazy.so', '-shared', '-fPIC', '-Wl,-z,lazy', '-fcf-protection=none')
+    ibt = built(FREES_PLUGIN, 'ibt.so', '-shared', '-fPIC', '-Wl,-z,lazy', '-fcf-protection=full')
+    data = built(POINTER_PLUGIN, 'data.so', '-shared', '-fPIC')
+    script = ('import ctypes, os, sys\n'
+              'l = ctypes.CDLL(None)\n'
+              'l.dlopen.restype = l.dlmopen.restype = l.dlsym.restype = ctypes.c_void_p\n'
+              'l.dlsym.argtypes = [ctypes.c_void_p, ctypes.c_char_p]\n'
+              'l.dlmopen.argtypes = [ctypes.c_long, ctypes.c_char_p, ctypes.c_int]\n'
+              'path, how, use = sys.argv[1].encode(), sys.argv[2], int(sys.argv[3])\n'
+              'lazy, now, deep = os.RTLD_LAZY, os.RTLD_NOW, os.RTLD_DEEPBIND\n'
+              'h = {"plain": lambda: l.dlopen(path, lazy), "deep": lambda: l.dlopen(path, lazy | deep),\n'
+              '     "now": lambda: l.dlopen(path, now | deep), "apart": lambda: l.dlmopen(-1, path, now)}[how]()\n'
+              'if use: ctypes.CFUNCTYPE(ctypes.c_int)(l.dlsym(h, b"plugin_use"))()\n'
+              'print("ready", flush=True)\n'
+              'sys.stdin.readline()\n')
+    for plugin, how, use, told in ((frees, 'plain', 1, False), (frees, 'now', 0, True),
+                                   (frees, 'apart', 0, True), (lazy, 'deep', 1, True),
+                                   (lazy, 'deep', 0, False), (ibt, 'deep', 0, False),
+                                   (ibt, 'deep', 1, True), (ibt, 'plain', 1, False),
+                                   (data, 'deep', 1, False)):
+        name = os.path.basename(plugin)
+        with Program('-c', script, plugin, how, str(use), program='/usr/bin/python3') as t:
+            comments = t.profile().comments
+            same(f'{name}, {how}, used {use}: told',
+                 any('bound past us' in c and name in c for c in comments), told)
+            check(f'{name}, {how}: nobody else is', sum('libc.so' in c or 'python' in c
+                                                        for c in comments) == 0, comments)
+            t.say()
+            same('it ends well', t.finish().code, 0)
+
+
 # ---- one inside another
 
 NESTED = r'''
@@ -252,4 +302,5 @@ if __name__ == '__main__':
         test_names_are_answered_as_without_us_where_nothing_is_counted,
         test_plugins_with_operators_of_their_own_keep_them, test_own_calls_of_jemalloc,
         test_reallocarray_of_every_allocator, test_functions_without_a_hook_are_told,
+        test_objects_that_are_bound_past_us_are_told,
         test_an_allocation_inside_another_is_not_counted)

@@ -190,6 +190,41 @@ def test_the_holder_is_blamed_and_not_the_victim():
                   0.8 * waited, (values(block, 'hold_shortly'), waited))
 
 
+def blame(scenes, slack=0.10):
+    """Of each scene: who is to blame, and for how much, as the program says itself."""
+    with Locks('lock_blame', env=EXACT) as t:
+        if not check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
+            return
+        for scene in scenes:
+            for place, lost in t.account(scene).items():
+                got = values(t.profile('mutex'), place)[1]
+                check(f'{scene}: {place} is charged with what others lost',
+                      (1 - slack) * lost <= got <= (1 + slack) * lost, (got, lost))
+        return t.profile('mutex')
+
+
+def test_the_holder_is_charged_for_those_who_give_up():
+    blame(['timedlock', 'clocklock', 'mtx_timed', 'timedrdlock', 'timedwrlock'])
+
+
+def test_many_locks_at_once_are_all_charged():
+    blame(['many'])
+
+
+def test_the_mutex_profile_says_what_it_cannot_see():
+    with Locks('lock_blame', env=EXACT) as t:
+        if not check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
+            return
+        check('nothing is missing at first', not t.profile('mutex').comments)
+        lost = t.account('processes')['wait_for_other']
+        p = t.profile('mutex')
+        got = values(p, 'wait_for_other')[1]
+        check('nobody here is blamed for the other process', got < 0.2 * lost, (got, lost))
+        check('the profile says so', any('other processes' in c for c in p.comments) and
+              any('another process' in c for c in p.comments), p.comments)
+        check('block has the wait', 0.9 * lost < values(t.profile('block'), 'wait_for_other')[1])
+
+
 def test_0_is_off():
     for setting, path, other in (('PPROF_BLOCK_RATE', 'block', 'mutex'),
                                  ('PPROF_MUTEX_FRACTION', 'mutex', 'block')):

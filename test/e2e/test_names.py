@@ -11,8 +11,11 @@ Seen to fail against:
   four ranges of code for an object, more forgotten without a word
   names cut at the first @: leaf and mid both *Shape(Int32)
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
+  debug sections packed by zstd or in the older form: names without lines
+  .gnu_debugdata, which was not read: all [mini]
 """
 import os
+import shutil
 import subprocess
 import threading
 
@@ -57,6 +60,12 @@ def share(profiles, chain):
     return of_chain / (sampled(profiles) or 1)
 
 
+def lines_of(profiles, name):
+    """The line numbers that the function of that name has."""
+    return {line.line for p in profiles for l in p.locations for line in l.lines
+            if p.function_by_id[line.function].name.split('.')[0] == name}
+
+
 def common(profiles):
     return [' < '.join(names[:6]) for names, _ in
             sorted(stacks_of(profiles), key=lambda s: -s[1])[:3]]
@@ -65,8 +74,9 @@ def common(profiles):
 class Way:
     """One way of making or starting the program."""
 
-    def __init__(self, what, command, chain=CHAIN, after=None):
+    def __init__(self, what, command, chain=CHAIN, after=None, lines=False):
         self.what, self.command, self.chain, self.after = what, command, chain, after
+        self.lines = lines
         self.profiles = []
         self.thread = threading.Thread(target=self.look)
 
@@ -94,6 +104,8 @@ class Way:
         check('%s: well formed' % self.what, not problems, problems)
         got = share(self.profiles, self.chain)
         check('%s: the chain is whole' % self.what, got > 0.9, (got, common(self.profiles)))
+        if self.lines:
+            check('%s: burn has lines' % self.what, lines_of(self.profiles, 'burn') - {0})
 
 
 def try_all(ways):
@@ -162,9 +174,30 @@ def names_with_at():
     return Way('names with @ that is no version', [path('at')], ['burn', leaf, mid, 'main'])
 
 
+def packed_by(form):
+    name = cc('packed_' + form, '-Wl,--compress-debug-sections=' + form)
+    return name and Way('debug sections packed by ' + form, [name], lines=True)
+
+
+def mini_debuginfo():
+    """Stripped, with .gnu_debugdata: what find-debuginfo of Fedora and RHEL leaves."""
+    name = cc('whole')
+    if not name or not shutil.which('xz'):
+        return skip('mini debuginfo', 'no xz')
+    r = subprocess.run(['sh', '-ec', '''
+        nm whole --format=posix --defined-only | awk '$2 == "T" || $2 == "t" { print $1 }' | sort >keep
+        objcopy --only-keep-debug whole debug
+        objcopy -S --remove-section .comment --keep-symbols=keep debug small
+        xz small
+        objcopy -S --add-section .gnu_debugdata=small.xz whole mini'''], cwd=harness.work)
+    check('a mini debuginfo is made', r.returncode == 0)
+    return Way('mini debuginfo', [path('mini')])
+
+
 def test_the_chain_is_whole_however_the_file_was_made():
     try_all([w for w in (library_elsewhere(), segments_of_code(), id_of(36), id_of(200),
-                         started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at())
+                         started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at(),
+                         mini_debuginfo(), packed_by('zlib-gnu'), packed_by('zstd'))
              if w])
 
 

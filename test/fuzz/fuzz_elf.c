@@ -65,8 +65,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 	if (fd < 0 || write(fd, bytes, size) != (ssize_t)size)
 		abort();
 	o.has_file = elf_open_fd(&o.file, &a, fd);
-	if (o.has_file)
+	if (o.has_file) {
+		objects_open_mini(&o);
 		resolve(&a, &o);
+	}
 	objects_close(&o);
 	arena_release(&a);
 	return 0;

@@ -321,6 +321,8 @@ END_TEST
 START_TEST(test_symbols__compressed_debug_sections_are_read)
 {
 	resolve_split("--compress-debug-sections=zlib");
+	resolve_split("--compress-debug-sections=zlib-gnu");
+	resolve_split("--compress-debug-sections=zstd");
 }
 END_TEST
 
