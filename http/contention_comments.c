@@ -22,6 +22,9 @@ static const struct loss mutex_losses[] = {
 	  " waits are missing: the sandbox has no clock to time them." },
 	{ COUNTER_MUTEX_WAITER_TABLE_FULL,
 	  " waits are in block only: too many locks were waited at at once." },
+	{ COUNTER_MUTEX_RELOCKS_UNSEEN,
+	  " waits for a mutex at the end of a condition's wait are not here or not whole: too many "
+	  "at once." },
 	{ COUNTER_MUTEX_WAITS_UNSEEN,
 	  " waits are in block only: another process may have held the lock, or a thread that died "
 	  "with it." },

@@ -109,6 +109,9 @@
 	  "unlocks whose stack could not be copied for later; they show their leaf only")          \
 	X(MUTEX_WAITER_TABLE_FULL, "mutex_waiter_table_full",                                      \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
+	X(MUTEX_RELOCKS_UNSEEN, "mutex_relocks_unseen",                                            \
+	  "waits for a mutex at the end of a condition's wait that are charged in part or not: "  \
+	  "too many mutexes or threads at once")                                                   \
 	X(MUTEX_WAITS_UNSEEN, "mutex_waits_unseen",                                                \
 	  "waits at locks that another process may have given back, or a thread that died with "   \
 	  "them: in block, but nobody was charged with them")                                      \

@@ -69,6 +69,16 @@ int64_t monotonic_ns(void)
 	return LIKELY(vdso != NULL) ? read_through(vdso, CLOCK_MONOTONIC) : sys_now_ns();
 }
 
+int64_t monotonic_since(clockid_t clock, const struct timespec *then)
+{
+	int64_t now_ns;
+
+	if (UNLIKELY(sandbox_is_noted()) || then->tv_sec < 0 || then->tv_sec > INT32_MAX)
+		return -1;
+	now_ns = vdso ? read_through(vdso, clock) : sys_clock_ns(clock);
+	return MAX(now_ns - (then->tv_sec * NS_PER_SECOND + then->tv_nsec), -1);
+}
+
 int64_t monotonic_coarse_ns(void)
 {
 	return LIKELY(coarse != NULL) ? read_through(coarse, CLOCK_MONOTONIC_COARSE)

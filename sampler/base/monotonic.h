@@ -35,6 +35,12 @@ int64_t monotonic_ns(void);
 int64_t monotonic_coarse_ns(void);
 
 /*
+ * How long ago that time of that clock was, CLOCK_REALTIME or CLOCK_MONOTONIC, as far as it
+ * was not set meanwhile; -1 when it was not yet, or is not known.  Context: hook.
+ */
+int64_t monotonic_since(clockid_t clock, const struct timespec *then);
+
+/*
  * The processor's clock, or what comes near it where it may not be read.  For
  * differences within one thread.  Context: hook.
  */

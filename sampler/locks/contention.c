@@ -7,7 +7,9 @@
 #include "sampler/base/monotonic.h"
 #include "sampler/base/sys.h"
 #include "sampler/locks/chance.h"
+#include "sampler/locks/relocks.h"
 #include "sampler/locks/waiters.h"
+#include "sampler/locks/wakes.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/weight.h"
 
@@ -150,17 +152,35 @@ void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs c
 
 /* ---- unlocks */
 
+/* Notes for those who come back from a condition: one in this time is enough. */
+#define NOTE_CYCLES (40 * ARCH_CYCLES_25_US) /* 1 ms */
+
+static bool wants_note(const struct relock *r)
+{
+	return r && (chance_is_certain(&mutex.chance) ||
+		     relock_is_due(r, NOTE_CYCLES * chance_coarser(&mutex.chance)));
+}
+
 /* Everything counts, or this is worth a look. */
 static bool wants_charge(const void *lock)
 {
-	return chance_is_certain(&mutex.chance) || waiters_worth_charging(lock);
+	return waiters_maybe(lock) &&
+	       (chance_is_certain(&mutex.chance) || waiters_worth_charging(lock));
 }
 
-struct waiters_due unlock_begin(const void *lock)
+struct unlock unlock_begin(const void *lock, struct relock *r)
 {
-	int64_t now_ns = mutex_fraction() && wants_charge(lock) ? monotonic_ns() : 0;
+	bool is_on = mutex_fraction() != 0, charge = is_on && wants_charge(lock);
+	struct unlock u = { 0 };
 
-	return now_ns ? waiters_charge(lock, now_ns) : (struct waiters_due){ 0 };
+	if (!is_on || (!charge && !wants_note(r)))
+		return u;
+	u.now_ns = monotonic_ns();
+	if (charge && u.now_ns)
+		u.due = waiters_charge(lock, u.now_ns);
+	if (u.now_ns && wants_note(r))
+		u.hold = relock_hold_ends(r, u.now_ns);
+	return u;
 }
 
 /* The better of two chances: one in `fraction`, or by length. */
@@ -172,12 +192,57 @@ static struct odds mutex_odds(int64_t delay_ns)
 	return by_length.of / one_in.of < by_length.hits ? by_length : one_in;
 }
 
-void unlock_end(struct waiters_due due, uint64_t leaf, struct frame_regs caller)
+static void charge_relock(struct site *s, uint64_t ns, uint64_t weight)
 {
-	struct odds odds = mutex_odds(due.delay_ns);
+	site_add(s, COUNT, weight);
+	site_add(s, DELAY, ns);
+	counter_add(mutex.samples, 1);
+}
 
-	if (chance_take(&mutex.chance, &odds, monotonic_ns()))
-		record_at_site(&mutex, due.waits, due.delay_ns, odds, leaf, caller);
+static void tell_relocks(const struct unlock *u, uint64_t leaf, struct frame_regs caller)
+{
+	chance_recorded(&mutex.chance, u->now_ns);
+	relock_hold_was(u->hold, u->now_ns, site_at(mutex.sites, leaf, caller), charge_relock);
+}
+
+void unlock_end(const struct unlock *u, uint64_t leaf, struct frame_regs caller)
+{
+	struct odds odds = mutex_odds(u->due.delay_ns);
+
+	if (u->due.delay_ns && chance_take(&mutex.chance, &odds, u->now_ns))
+		record_at_site(&mutex, u->due.waits, u->due.delay_ns, odds, leaf, caller);
+	if (u->hold)
+		tell_relocks(u, leaf, caller);
+}
+
+/* ---- conditions */
+
+void wait_condition_begin(struct lock_wait *w, const void *mutex_at)
+{
+	wait_begin(w, NULL);
+	w->relock = w->start_ns && mutex_fraction() ? relock_note(mutex_at, w->start_ns) : NULL;
+}
+
+void wait_condition_end(const struct lock_wait *w, enum wait_outcome outcome, const void *condition,
+			const void *mutex_at, int64_t late_ns, uint64_t leaf,
+			struct frame_regs caller)
+{
+	int64_t now_ns = w->relock ? monotonic_ns() : 0, from_ns;
+
+	wait_end(w, outcome, leaf, caller);
+	if (!now_ns || outcome == WAIT_NONE)
+		return;
+	from_ns = late_ns >= 0 ? now_ns - late_ns : wakes_since(condition, w->start_ns);
+	if (from_ns > 0 && now_ns > from_ns)
+		relock_done(w->relock, mutex_at, MAX(from_ns, w->start_ns), now_ns, charge_relock);
+}
+
+void condition_wakes(const void *condition, bool all)
+{
+	int64_t now_ns = mutex_fraction() ? monotonic_ns() : 0;
+
+	if (now_ns)
+		wakes_note(condition, all, now_ns);
 }
 
 /* ---- rates */
@@ -248,6 +313,8 @@ void mutex_everything_end(void)
 void contention_after_fork(void)
 {
 	waiters_after_fork();
+	relocks_after_fork();
+	wakes_after_fork();
 	atomic_store(&block.chance.everything, 0);
 	atomic_store(&mutex.chance.everything, 0);
 }

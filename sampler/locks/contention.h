@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/locks/relocks.h"
 #include "sampler/locks/waiters.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/stacks.h"
@@ -31,6 +32,7 @@ struct lock_wait {
 	int64_t start_ns;
 	const void *lock;
 	struct waiters_slot *slot;
+	struct relock *relock; /* a condition's */
 
 	int64_t now_ns;		   /* of the last look */
 	uint64_t coin, coin_sides; /* drawn before the spin: see wait_spin_won() */
@@ -74,14 +76,39 @@ void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t lea
 	      struct frame_regs caller);
 
 /*
- * `lock` is about to be unlocked, and waiters_maybe(lock) said so: what it has
- * cost those who wait; delay_ns 0: nothing to tell.  Context: hook, the thread that
- * holds it.
+ * The same for a wait at a condition, which ends when the thread has its mutex again:
+ * what it waited for that is charged to those who had it.  `late_ns` is how long ago its
+ * time was over, if it was; else -1.
  */
-struct waiters_due unlock_begin(const void *lock);
+void wait_condition_begin(struct lock_wait *w, const void *mutex);
+void wait_condition_end(const struct lock_wait *w, enum wait_outcome outcome, const void *condition,
+			const void *mutex, int64_t late_ns, uint64_t leaf,
+			struct frame_regs caller);
 
-/* It has been.  `lock` itself may be gone by now.  Context: hook. */
-void unlock_end(struct waiters_due due, uint64_t leaf, struct frame_regs caller);
+/* `condition` is about to be signalled, or broadcast to `all`.  Context: hook. */
+void condition_wakes(const void *condition, bool all);
+
+/* What an unlock has to tell, between its begin and end; lives on the stack. */
+struct unlock {
+	struct waiters_due due;
+	struct relock_hold *hold;
+	int64_t now_ns;
+};
+
+/*
+ * `lock` is about to be unlocked, and somebody may wait for it: what it has cost those
+ * who wait.  `r`: relock_find() of it where somebody is seen to wait, or NULL.  Context:
+ * hook, the thread that holds it.
+ */
+struct unlock unlock_begin(const void *lock, struct relock *r);
+
+static inline bool unlock_tells(const struct unlock *u)
+{
+	return u->due.delay_ns || u->hold;
+}
+
+/* It has been, and had something to tell.  `lock` itself may be gone by now.  Context: hook. */
+void unlock_end(const struct unlock *u, uint64_t leaf, struct frame_regs caller);
 
 /*
  * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so

@@ -73,20 +73,17 @@ EXPORT OUR_FRAME int mtx_timedlock(mtx_t *m, const struct timespec *until)
 
 static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
 {
-	struct waiters_due due = { 0 };
-	int err;
+	struct unlock u = lock_mutex_unlock_begin((const pthread_mutex_t *)m);
+	int err = next_lock.mtx_unlock(m);
 
-	if (!locks_stop_if_off() && lock_mutex_releases((const pthread_mutex_t *)m))
-		due = unlock_begin(m);
-	err = next_lock.mtx_unlock(m);
-	if (due.delay_ns && err == thrd_success)
-		unlock_end(due, PSEUDO_CALL_mtx_unlock, CALLER());
+	if (unlock_tells(&u) && err == thrd_success)
+		unlock_end(&u, PSEUDO_CALL_mtx_unlock, CALLER());
 	return err;
 }
 
 EXPORT OUR_FRAME int mtx_unlock(mtx_t *m)
 {
-	if (LIKELY(!waiters_maybe(m)))
+	if (LIKELY(lock_has_no_sleeper((const pthread_mutex_t *)m)))
 		return next_lock.mtx_unlock(m);
 	return blamed_unlock(m);
 }

@@ -133,23 +133,39 @@ bool lock_mutex_releases(const pthread_mutex_t *m)
 	return !is_recursive || m->__data.__count <= 1;
 }
 
+/* Whether somebody sleeps for it; in the first word of each kind of mutex. */
+static bool has_sleeper(const pthread_mutex_t *m)
+{
+	int word = __atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED);
+
+	if (m->__data.__kind & 0x30) /* robust, priority inheritance: as the kernel marks it */
+		return word < 0;
+	return m->__data.__kind & 0x40 ? (word & 3) == 2 : word == 2; /* priority ceiling above */
+}
+
+struct unlock lock_mutex_unlock_begin(const pthread_mutex_t *m)
+{
+	struct relock *r = locks_on && has_sleeper(m) ? relock_find(m) : NULL;
+
+	if ((!r && !waiters_maybe(m)) || locks_stop_if_off() || !lock_mutex_releases(m))
+		return (struct unlock){ 0 };
+	return unlock_begin(m, r);
+}
+
 /* All that is read of the mutex is read before it is given away. */
 static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
 {
-	struct waiters_due due = { 0 };
-	int err;
+	struct unlock u = lock_mutex_unlock_begin(m);
+	int err = next_lock.pthread_mutex_unlock(m);
 
-	if (!locks_stop_if_off() && lock_mutex_releases(m))
-		due = unlock_begin(m);
-	err = next_lock.pthread_mutex_unlock(m);
-	if (due.delay_ns && err == 0)
-		unlock_end(due, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
+	if (unlock_tells(&u) && err == 0)
+		unlock_end(&u, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
 	return err;
 }
 
 EXPORT OUR_FRAME int pthread_mutex_unlock(pthread_mutex_t *m)
 {
-	if (LIKELY(!waiters_maybe(m)))
+	if (LIKELY(lock_has_no_sleeper(m)))
 		return next_lock.pthread_mutex_unlock(m);
 	return blamed_unlock(m);
 }

@@ -96,14 +96,14 @@ static bool releases(const pthread_rwlock_t *l)
 
 static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 {
-	struct waiters_due due = { 0 };
+	struct unlock u = { 0 };
 	int err;
 
 	if (!locks_stop_if_off() && releases(l))
-		due = unlock_begin(l);
+		u = unlock_begin(l, NULL);
 	err = next_lock.pthread_rwlock_unlock(l);
-	if (due.delay_ns && err == 0)
-		unlock_end(due, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
+	if (unlock_tells(&u) && err == 0)
+		unlock_end(&u, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
 	return err;
 }
 

@@ -51,6 +51,8 @@
 	X(pthread_cond_timedwait, int,                                                             \
 	  (pthread_cond_t * c, pthread_mutex_t * m, const struct timespec *until), (c, m, until),  \
 	  EINVAL)                                                                                  \
+	X(pthread_cond_signal, int, (pthread_cond_t * c), (c), EINVAL)                             \
+	X(pthread_cond_broadcast, int, (pthread_cond_t * c), (c), EINVAL)                          \
 	X(pthread_cond_clockwait, int,                                                             \
 	  (pthread_cond_t * c, pthread_mutex_t * m, clockid_t clock,                               \
 	   const struct timespec *until),                                                          \
@@ -71,6 +73,8 @@
 	X(mtx_lock, int, (mtx_t * m), (m), thrd_error)                                             \
 	X(mtx_timedlock, int, (mtx_t * m, const struct timespec *until), (m, until), thrd_error)   \
 	X(mtx_unlock, int, (mtx_t * m), (m), thrd_error)                                           \
+	X(cnd_signal, int, (cnd_t * c), (c), thrd_error)                                           \
+	X(cnd_broadcast, int, (cnd_t * c), (c), thrd_error)                                        \
 	X(cnd_wait, int, (cnd_t * c, mtx_t * m), (c, m), thrd_error)                               \
 	X(cnd_timedwait, int, (cnd_t * c, mtx_t * m, const struct timespec *until), (c, m, until), \
 	  thrd_error)                                                                              \
@@ -150,8 +154,21 @@ static inline bool lock_mutex_is_shared(const pthread_mutex_t *m)
 	return m->__data.__kind & 0x80;
 }
 
+/*
+ * A mutex that is held has 1 in its first word until somebody goes to sleep for it.  (Those
+ * with priority inheritance or ceiling and robust ones have other numbers always.)  Context:
+ * hook, its owner.
+ */
+static inline bool lock_has_no_sleeper(const pthread_mutex_t *m)
+{
+	return __atomic_load_n(&m->__data.__lock, __ATOMIC_RELAXED) == 1;
+}
+
 /* Unlocking gives the mutex up, and not only one of several levels.  Context: hook, its owner. */
 bool lock_mutex_releases(const pthread_mutex_t *m);
+
+/* unlock_begin() if that has anything to do.  Context: hook, its owner. */
+struct unlock lock_mutex_unlock_begin(const pthread_mutex_t *m);
 
 /*
  * A deadline that a timed call would not refuse before it looks at the lock.  All

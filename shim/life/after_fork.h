@@ -45,7 +45,9 @@
 	X(modules, code)                                                                           \
 	X(lib, learn)                                                                              \
 	X(peek, learn)                                                                             \
-	X(waiters, contention)
+	X(waiters, contention)                                                                     \
+	X(relocks, contention)                                                                     \
+	X(wakes, contention)
 
 /*
  * Puts our state in order, if this is a forked child in which nobody has yet.

@@ -190,25 +190,41 @@ def test_the_holder_is_blamed_and_not_the_victim():
                   0.8 * waited, (values(block, 'hold_shortly'), waited))
 
 
-def blame(scenes, slack=0.10):
-    """Of each scene: who is to blame, and for how much, as the program says itself."""
+def blame(*scenes):
+    """
+    Of each scene: who is to blame, and for how much, as the program says itself.  A thread
+    that lost its processor just before it began to wait is charged later: so half is enough.
+    """
     with Locks('lock_blame', env=EXACT) as t:
         if not check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
             return
         for scene in scenes:
-            for place, lost in t.account(scene).items():
+            for place, (inner, outer) in t.account(scene).items():
                 got = values(t.profile('mutex'), place)[1]
                 check(f'{scene}: {place} is charged with what others lost',
-                      (1 - slack) * lost <= got <= (1 + slack) * lost, (got, lost))
-        return t.profile('mutex')
+                      0.5 * inner <= got <= outer, (inner, got, outer))
 
 
 def test_the_holder_is_charged_for_those_who_give_up():
-    blame(['timedlock', 'clocklock', 'mtx_timed', 'timedrdlock', 'timedwrlock'])
+    blame('timedlock', 'clocklock', 'mtx_timed', 'timedrdlock', 'timedwrlock')
 
 
 def test_many_locks_at_once_are_all_charged():
-    blame(['many'])
+    blame('many')
+
+
+def test_who_has_the_mutex_when_a_condition_is_over_is_charged():
+    blame('herd', 'c11_herd', 'signal', 'deadline')
+
+
+def test_nobody_is_charged_for_idle_workers():
+    with Locks('lock_blame', env=EXACT) as t:
+        if check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
+            t.account('idle')
+            total = t.profile('mutex').total('delay')
+            idle = t.profile('block').total('delay')
+            check('idle workers are in block', idle > 8 * 490e6, idle)
+            check('but cost nobody', total < idle / 4, (total, idle))
 
 
 def test_the_mutex_profile_says_what_it_cannot_see():
@@ -216,7 +232,7 @@ def test_the_mutex_profile_says_what_it_cannot_see():
         if not check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
             return
         check('nothing is missing at first', not t.profile('mutex').comments)
-        lost = t.account('processes')['wait_for_other']
+        _, lost = t.account('processes')['wait_for_other']
         p = t.profile('mutex')
         got = values(p, 'wait_for_other')[1]
         check('nobody here is blamed for the other process', got < 0.2 * lost, (got, lost))
