@@ -2,12 +2,18 @@
 
 #include <string.h>
 
+#include "proto/growing_text.h"
+#include "proto/order.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/unwind/stacks.h"
 
-#define FIRST_TEXT_BYTES   (256UL << 10)
-#define LARGEST_TEXT_BYTES (32UL << 20)
+/* What is written, again and again until it fits. */
+struct job {
+	const struct message *message;
+	const struct legacy_form *form;
+	uint32_t *order; /* of the samples, largest first */
+};
 
 static void add_up(const struct message *m, int64_t *sum)
 {
@@ -125,68 +131,41 @@ static void write_maps(struct text *t, const char *title)
 	sys_close(fd);
 }
 
-static void write_all(struct text *t, const struct message *m, const struct legacy_form *form,
-		      const uint32_t *order)
+static void write_all(struct text *t, const void *arg)
 {
+	const struct job *j = arg;
+	const struct message *m = j->message;
 	int64_t sum[MESSAGE_VALUES_MAX];
 
 	add_up(m, sum);
-	form->write_header(t, sum);
+	j->form->write_header(t, sum);
 	for (size_t i = 0; i < m->sample_count; i++) {
-		const struct message_sample *s = &m->sample[order[i]];
+		const struct message_sample *s = &m->sample[j->order[i]];
 
-		form->write_values(t, s->value);
+		j->form->write_values(t, s->value);
 		text_str(t, " @");
 		write_addresses(t, m, s);
 		write_labels(t, s);
 		write_frames(t, m, s);
 	}
-	write_maps(t, form->maps_title);
+	write_maps(t, j->form->maps_title);
 }
 
-/* Largest first: shell sort, which needs no memory and no recursion. */
-static void sort_order(const struct message *m, int by, uint32_t *order)
+static bool is_larger(const void *arg, uint32_t a, uint32_t b)
 {
-	const struct message_sample *s = m->sample;
+	const struct job *j = arg;
+	const struct message_sample *s = j->message->sample;
 
-	for (size_t gap = m->sample_count / 2; gap; gap /= 2) {
-		for (size_t i = gap; i < m->sample_count; i++) {
-			uint32_t moving = order[i];
-			size_t k = i;
-
-			for (; k >= gap && s[order[k - gap]].value[by] < s[moving].value[by];
-			     k -= gap)
-				order[k] = order[k - gap];
-			order[k] = moving;
-		}
-	}
-}
-
-static uint32_t *make_order(struct arena *a, const struct message *m, int by)
-{
-	uint32_t *order = arena_array(a, m->sample_count, sizeof(*order));
-
-	for (uint32_t i = 0; order && i < m->sample_count; i++)
-		order[i] = i;
-	if (order)
-		sort_order(m, by, order);
-	return order;
+	return s[a].value[j->form->order_by] > s[b].value[j->form->order_by];
 }
 
 int legacy_text(struct arena *a, const struct message *m, const struct legacy_form *form,
 		struct bytes *out)
 {
-	uint32_t *order = make_order(a, m, form->order_by);
+	struct job j = { m, form, arena_array(a, m->sample_count, sizeof(*j.order)) };
 
-	for (size_t size = FIRST_TEXT_BYTES; order && size <= LARGEST_TEXT_BYTES; size *= 2) {
-		struct text t = { .at = arena_alloc(a, size), .size = size };
-
-		if (!t.at)
-			return -1;
-		write_all(&t, m, form, order);
-		*out = (struct bytes){ (const uint8_t *)t.at, t.len };
-		if (!t.cut)
-			return 0;
-	}
-	return order ? 0 : -1;
+	if (!j.order)
+		return -1;
+	order_by(j.order, m->sample_count, is_larger, &j);
+	return growing_text(a, write_all, &j, out);
 }
