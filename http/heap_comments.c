@@ -3,10 +3,9 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
-#include "sampler/base/number.h"
-#include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/heap/heap.h"
+#include "sampler/process/usage.h"
 #include "sampler/symbols/bindings.h"
 
 static const struct {
@@ -22,28 +21,11 @@ static const struct {
 	  "what they allocate is not here, and what they free may be shown as in use." },
 };
 
-/* Before Linux 4.5 there is no such line: 0. */
-static uint64_t rss_anon_bytes(void)
-{
-	static const char name[] = "\nRssAnon:";
-	char status[4096];
-	const char *line;
-
-	if (sys_read_file("/proc/self/status", status, sizeof(status)) <= 0)
-		return 0;
-	line = strstr(status, name);
-	if (!line)
-		return 0;
-	line += strlen(name);
-	line += strspn(line, "\t ");
-	return number_take(&line, 10) << 10;
-}
-
 static const char *memory_sentence(int64_t inuse_bytes)
 {
 	static char sentence[320];
 	struct text t = TEXT_INIT(sentence);
-	uint64_t rss = rss_anon_bytes();
+	uint64_t rss = usage_rss_anon();
 
 	text_str(&t, "In use here: ");
 	text_i64(&t, inuse_bytes);

@@ -16,23 +16,24 @@ struct task_entry {
 	char name[];
 };
 
-static void visit_entries(const char *entries, long len, void (*fn)(int tid, void *arg), void *arg)
+/* "." and ".." are none. */
+static void visit_entries(const char *entries, long len, void (*fn)(int number, void *arg),
+			  void *arg)
 {
 	for (long at = 0; at < len;) {
 		const struct task_entry *e = (const struct task_entry *)(entries + at);
 		const char *name = e->name;
-		int tid = (int)number_take(&name, 10);
 
-		if (tid)
-			fn(tid, arg);
+		if (*name != '.')
+			fn((int)number_take(&name, 10), arg);
 		at += e->len;
 	}
 }
 
-bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
+static bool each_number(const char *path, void (*fn)(int number, void *arg), void *arg)
 {
 	char entries[8192] __attribute__((aligned(8)));
-	int fd = sys_open_read("/proc/self/task");
+	int fd = sys_open_read(path);
 	long n;
 
 	if (fd < 0)
@@ -41,6 +42,16 @@ bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
 		visit_entries(entries, n, fn, arg);
 	sys_close(fd);
 	return n == 0;
+}
+
+bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
+{
+	return each_number("/proc/self/task", fn, arg);
+}
+
+bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg)
+{
+	return each_number("/proc/self/fd", fn, arg);
 }
 
 static void count_one(int tid, void *count)

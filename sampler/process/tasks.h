@@ -16,6 +16,9 @@
  */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg);
 
+/* The same for the descriptors that are open in the process's table. */
+bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg);
+
 /* How many there are, ours not counted; 0 without /proc. */
 uint64_t tasks_count(void);
 
