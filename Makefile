@@ -48,6 +48,7 @@ LINK = -shared -nostartfiles -static-libgcc -pthread -Wl,-soname,libpprofshim.so
 SO    = $(BUILD)/libpprofshim.so
 LIBS  = build# other people's libraries, shared by all values of BUILD
 PB    = $(BUILD)/proto/profile.pb-c
+VIEW  = $(BUILD)/view/view_page.c
 BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a liblzma.a \
 	libprotobuf-c.a libiberty.a)
 
@@ -55,7 +56,7 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 UNIT_C   = $(wildcard test/unit/*/test_*.c)
 SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
-CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o
+CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o view_page.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
 HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ))
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
@@ -118,6 +119,10 @@ $(1)/profile.pb-c.o: $(PB).h $(1)/flags Makefile
 	$$(call say,CC)$(2) $$(CPPFLAGS) -D__assert_fail=pprofshim_lib___assert_fail \
 		$$(CODE) $(sanitizer) $$(CFLAGS) -c -o $$@ $(PB).c
 
+$(1)/view_page.o: $(VIEW) $(1)/flags
+	@mkdir -p $$(@D)
+	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS) -c -o $$@ $$<
+
 $(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
 	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 
@@ -154,6 +159,11 @@ $(eval $(call variant,$(BUILD)/fuzz,$(CLANG),$(SANITIZE)=address$(,)undefined$(,
 $(PB).h: proto/profile.proto | need
 	@mkdir -p $(@D)
 	$(call say,PROTO)protoc-c --proto_path=$(<D) --c_out=$(@D) $< 2>$@.log || { cat $@.log >&2; false; }
+
+# The page in the browser, packed.
+$(VIEW): $(wildcard http/view/*) http/view_page.h
+	@mkdir -p $(@D)
+	$(call say,PACK)http/view/pack.sh >$@
 
 # These two do nothing, and change no file, when the result is what it should be.
 $(LIBS)/libunwind/libunwind.a: FORCE | need

@@ -11,6 +11,7 @@ shift
 lists=$(dirname "$0")
 exports=shim/exports.txt
 newest_glibc=2.17 # what a machine must have to start anything with us preloaded
+page_limit=24576 # bytes of the page in the browser
 tls_limit=256	  # bytes taken from every thread's stack
 
 # Never to be imported, whatever imports.txt says: the target's allocator, its
@@ -182,7 +183,20 @@ gate_rooms() {
 	gate rooms "$("$lists/rooms.sh" "${so%/*}" 2>&1)" 'no arrow upward, no circle'
 }
 
+# The page in the browser is small, and all that it needs comes with it.
+gate_page() {
+	local page size
+	page=$(http/view/pack.sh html)
+	size=$(($(wc -c <<<"$page")))
+	gate page "$(
+		[ "$size" -gt 1000 ] && [ "$size" -le $page_limit ] || echo "$size bytes, more than $page_limit"
+		grep -oE '(https?:)?//[A-Za-z0-9.-]+' <<<"$page"
+		grep -oE '(src|href|url\()=?["'"'"']?(data:|[a-z]+:)' <<<"$page"
+	)" "$size bytes, $(gzip -9n <<<"$page" | wc -c) packed"
+}
+
 gate_exports
+gate_page
 gate_needed
 gate_imports
 gate_glibc

@@ -7,12 +7,12 @@
 #include "sampler/base/cc.h"
 #include "sampler/locks/contention.h"
 
-static const char *block_refusal(void)
+const char *block_refusal(void)
 {
 	return block_rate() ? NULL : "block profiling is off: PPROF_BLOCK_RATE is 0";
 }
 
-static const char *mutex_refusal(void)
+const char *mutex_refusal(void)
 {
 	return mutex_fraction() ? NULL : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
 }

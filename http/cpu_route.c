@@ -5,10 +5,12 @@
  */
 #include <string.h>
 
+#include "http/download.h"
 #include "http/handlers.h"
 #include "http/params.h"
 #include "proto/build.h"
 #include "proto/samples.h"
+#include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
@@ -18,15 +20,23 @@
 /* What is needed when the time is up; lives in the exchange's arena. */
 struct pending_profile {
 	struct cpu_profile *profile;
-	enum symbols_detail detail;
-	bool with_labels;
+	struct params query;
+	int value; /* that texts are about */
 };
 
-static const struct http_response profile_head = {
-	.status = 200,
-	.content_type = "application/octet-stream",
-	.filename = "profile",
+static const struct profile_head kind = {
+	.sample_type = { [CPU_VALUE_SAMPLES] = { "samples", "count" },
+			 [CPU_VALUE_NS] = { "cpu", "nanoseconds" } },
+	.sample_type_count = 2,
+	.default_sample_type = "",
+	.period_type = { "cpu", "nanoseconds" },
 };
+
+static struct http_response head_of(struct http_exchange *x, const struct params *p)
+{
+	return p->format == FORMAT_FILE ? download_of(x, "cpu")
+					: (struct http_response){ .status = 200 };
+}
 
 /* In order of key, as Go writes them. */
 static const struct sample_labels *labels_of(struct arena *a, const struct cpu_labels *threads)
@@ -47,22 +57,22 @@ static const struct sample_labels *labels_of(struct arena *a, const struct cpu_l
 	return label ? all : NULL;
 }
 
-static int build_cpu_file(struct arena *a, const struct pending_profile *w, struct bytes *file)
+static int build_answer(struct arena *a, const struct pending_profile *w, struct bytes *out)
 {
 	const struct cpu_profile *p = w->profile;
-	const struct profile_head head = {
-		.sample_type = { [CPU_VALUE_SAMPLES] = { "samples", "count" },
-				 [CPU_VALUE_NS] = { "cpu", "nanoseconds" } },
-		.sample_type_count = 2,
-		.default_sample_type = "",
-		.period_type = { "cpu", "nanoseconds" },
-		.period = p->period_ns,
-		.time_ns = p->start_epoch_ns,
-		.duration_ns = p->duration_ns,
-		.labels = w->with_labels ? labels_of(a, &p->labels) : NULL,
-	};
+	struct profile_head head = kind;
+	struct message m;
 
-	return build_profile(a, &p->stacks, &head, w->detail, file);
+	head.period = p->period_ns;
+	head.time_ns = p->start_epoch_ns;
+	head.duration_ns = p->duration_ns;
+	head.labels = w->query.labels ? labels_of(a, &p->labels) : NULL;
+	if (w->query.format == FORMAT_FILE)
+		return build_profile(a, &p->stacks, &head, w->query.detail, out);
+	if (build_message(a, &p->stacks, &head, w->query.detail, &m) != 0)
+		return -1;
+	trim_cancellable_call(a, &m);
+	return format_write(a, &m, w->query.format, w->value, out);
 }
 
 static void profile_due(struct http_exchange *x, void *arg)
@@ -72,7 +82,7 @@ static void profile_due(struct http_exchange *x, void *arg)
 	int failed;
 
 	cpu_profile_stop(w->profile);
-	failed = build_cpu_file(http_arena(x), w, &file);
+	failed = build_answer(http_arena(x), w, &file);
 	cpu_profile_free(w->profile);
 	if (failed)
 		http_abort(x);
@@ -106,10 +116,11 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 			  struct pending_profile *w)
 {
 	const char *why = "unknown reason";
-	struct http_pending pending = { .arg = w, .due = profile_due, .gone = profile_gone };
+	struct http_pending pending = {
+		.arg = w, .due = profile_due, .gone = profile_gone, .id = p->id
+	};
+	struct http_response head = head_of(x, p);
 
-	w->detail = p->detail;
-	w->with_labels = p->labels;
 	w->profile = cpu_profile_start(p->hz ? p->hz : routes_config()->default_hz, &why);
 	if (!w->profile) {
 		could_not_start(x, why);
@@ -117,23 +128,29 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 	}
 	pending.due_ns =
 		w->profile->start_ns + (p->seconds ? p->seconds : SECONDS_DEFAULT) * NS_PER_SECOND;
-	http_begin(x, &profile_head, &pending);
+	http_begin(x, &head, &pending);
 }
 
 void cpu_route(struct http_exchange *x, const struct http_request *r)
 {
 	struct params p;
 	struct pending_profile *w;
+	struct http_response head;
+	int value;
 
-	if (!params_read(x, r, PARAMS_OF_CPU, &p))
+	if (!params_read(x, r, PARAMS_OF_CPU, &p) || !params_value(x, &p, &kind, &value))
 		return;
 	if (slice_equals(r->method, "HEAD")) {
-		http_begin(x, &profile_head, NULL);
+		head = head_of(x, &p);
+		http_begin(x, &head, NULL);
 		return;
 	}
 	w = arena_alloc(http_arena(x), sizeof(*w));
-	if (w)
-		start_profile(x, &p, w);
-	else
+	if (!w) {
 		could_not_start(x, "out of memory");
+		return;
+	}
+	w->query = p;
+	w->value = value;
+	start_profile(x, &p, w);
 }

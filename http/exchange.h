@@ -35,6 +35,8 @@ struct http_pending {
 	void (*due)(struct http_exchange *x, void *arg);
 	/* Instead of due: the client went away; give everything back. */
 	void (*gone)(void *arg);
+	const char
+		*id; /* for http_hasten(), in the exchange's arena; NULL: it cannot be hastened */
 };
 
 /* What one connection may take. */
@@ -114,6 +116,12 @@ void http_finish(struct http_exchange *x, const void *body, size_t len);
  * Work that takes long is done in slices this way, so that other connections are served in between.
  */
 void http_again(struct http_exchange *x, int64_t due_ns);
+
+/*
+ * Makes the pending answers with this id due now, of all connections of the server.  Returns how
+ * many there are.
+ */
+size_t http_hasten(struct http_exchange *x, const char *id);
 
 /* Ends an answer begun by http_begin() so that the client sees that it is broken. */
 void http_abort(struct http_exchange *x);

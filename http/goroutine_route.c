@@ -5,9 +5,9 @@
  */
 #include <time.h>
 
+#include "http/download.h"
 #include "http/handlers.h"
 #include "http/params.h"
-#include "http/snapshot_route.h"
 #include "http/thread_view.h"
 #include "proto/count_text.h"
 #include "proto/trim.h"
@@ -27,16 +27,19 @@ struct request {
 	int64_t start_ns;
 };
 
-static struct http_response text_response(void)
-{
-	return (struct http_response){ .status = 200 };
-}
+static const struct profile_head kind = {
+	.sample_type = { { "goroutine", "count" } },
+	.sample_type_count = 1,
+	.default_sample_type = "",
+	.period_type = { "goroutine", "count" },
+	.period = 1,
+};
 
-static struct http_response response_of(const struct params *q)
+static struct http_response response_of(struct http_exchange *x, const struct params *q)
 {
-	if (q->debug)
-		return text_response();
-	return snapshot_file(q->seconds ? "goroutine-delta" : "goroutine");
+	if (q->debug || q->format != FORMAT_FILE)
+		return (struct http_response){ .status = 200 };
+	return download_of(x, q->seconds ? "goroutine-delta" : "goroutine");
 }
 
 static void free_dump(struct dump **d)
@@ -58,15 +61,11 @@ static void gone(void *arg)
 
 static struct profile_head head_of(const struct request *r)
 {
-	return (struct profile_head){
-		.sample_type = { { "goroutine", "count" } },
-		.sample_type_count = 1,
-		.default_sample_type = "",
-		.period_type = { "goroutine", "count" },
-		.period = 1,
-		.time_ns = r->now->start_epoch_ns,
-		.duration_ns = r->before ? sys_now_ns() - r->start_ns : 0,
-	};
+	struct profile_head head = kind;
+
+	head.time_ns = r->now->start_epoch_ns;
+	head.duration_ns = r->before ? sys_now_ns() - r->start_ns : 0;
+	return head;
 }
 
 /* The stacks of both in one table, so that equal ones are one sample. */
@@ -106,13 +105,16 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 		      struct thread_view *v, struct bytes *out)
 {
 	const struct thread_list list = { v->entry, v->count };
-	bool with_tids = !r->query.debug && v->count <= TIDS_MAX;
+	bool is_file = !r->query.debug && r->query.format == FORMAT_FILE;
 
 	if (r->query.debug >= DEBUG_TRACEBACKS)
 		return threads_text(a, m, &list, thread_view_preface(v, a, r->now), out);
-	if (threads_to_samples(a, &list, with_tids, m) != 0)
+	if (threads_to_samples(a, &list, is_file && v->count <= TIDS_MAX, m) != 0)
 		return -1;
-	return r->query.debug ? count_text(a, m, "goroutine", out) : build_file(a, m, out);
+	if (r->query.debug)
+		return count_text(a, m, "goroutine", out);
+	return is_file ? build_file(a, m, out)
+		       : format_write(a, m, r->query.format, FORMAT_DEFAULT_VALUE, out);
 }
 
 static int build_answer(struct arena *a, struct request *r, struct bytes *out)
@@ -182,8 +184,8 @@ static void due(struct http_exchange *x, void *arg)
 static void begin_answer(struct http_exchange *x, const struct params *q)
 {
 	struct request *r = arena_alloc(http_arena(x), sizeof(*r));
-	struct http_pending pending = { .arg = r, .due = due, .gone = gone };
-	struct http_response head = response_of(q);
+	struct http_pending pending = { .arg = r, .due = due, .gone = gone, .id = q->id };
+	struct http_response head = response_of(x, q);
 
 	if (r)
 		r->query = *q;
@@ -201,10 +203,11 @@ void goroutine_route(struct http_exchange *x, const struct http_request *r)
 {
 	struct params q;
 	struct http_response head;
+	int value;
 
-	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q))
+	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q) || !params_value(x, &q, &kind, &value))
 		return;
-	head = response_of(&q);
+	head = response_of(x, &q);
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else

@@ -18,10 +18,19 @@ struct route {
 	void (*serve)(struct http_exchange *x, const struct http_request *r);
 	const char *link;	 /* where the index leads; NULL: it is not on the index */
 	uint64_t (*count)(void); /* of what it has collected; NULL: nothing to count */
+
+	/* Of a profile, which the index offers in several ways: */
+	bool is_profile;
+	int seconds;		      /* how long to take it; 0: it is there */
+	const char *text;	      /* the query of its best text; NULL: ?format=text */
+	const char *(*refusal)(void); /* why it is dormant, NULL: it is not; NULL: it never is */
 };
 
-/* pages.c; the index shows these rows in their order */
-void index_page(struct http_exchange *x, const struct route *route, size_t count);
+/* index_page.c; the index shows these rows in their order */
+void index_page(struct http_exchange *x, const struct http_request *r, const struct route *route,
+		size_t count);
+
+/* pages.c */
 void cmdline_route(struct http_exchange *x, const struct http_request *r);
 void shim_route(struct http_exchange *x, const struct http_request *r);
 void trace_route(struct http_exchange *x, const struct http_request *r);
@@ -33,6 +42,8 @@ void cpu_route(struct http_exchange *x, const struct http_request *r);
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
 uint64_t heap_stack_count(void);
+int64_t heap_inuse_bytes(void); /* of the last snapshot of either */
+const char *heap_refusal(void); /* why there is none; NULL: there is one */
 
 /* goroutine_route.c */
 void goroutine_route(struct http_exchange *x, const struct http_request *r);
@@ -45,6 +56,14 @@ void block_route(struct http_exchange *x, const struct http_request *r);
 void mutex_route(struct http_exchange *x, const struct http_request *r);
 uint64_t block_stack_count(void);
 uint64_t mutex_stack_count(void);
+const char *block_refusal(void); /* as heap_refusal() */
+const char *mutex_refusal(void);
+
+/* stop_route.c; for POST only */
+void stop_route(struct http_exchange *x, const struct http_request *r);
+
+/* view_route.c */
+void view_route(struct http_exchange *x, const struct http_request *r);
 
 /* symbol_route.c */
 void symbol_route(struct http_exchange *x, const struct http_request *r);

@@ -18,7 +18,7 @@
 /* In the snapshot taken last. */
 static int64_t inuse_bytes;
 
-static const char *refusal(void)
+const char *heap_refusal(void)
 {
 	return heap_is_on() ? NULL : "heap profiling is off: PPROF_HEAP_RATE is 0";
 }
@@ -50,7 +50,7 @@ static void snapshot(struct stack_table *t)
 #define PAGE(page_name, type)                                                                      \
 	{                                                                                          \
 		.name = page_name, .delta_name = page_name "-delta", .default_sample_type = type,  \
-		.refusal = refusal, .fill_head = fill_head, .snapshot = snapshot,                  \
+		.refusal = heap_refusal, .fill_head = fill_head, .snapshot = snapshot,             \
 		.trim = trim_operator_new, .text = heap_text                                       \
 	}
 
@@ -69,4 +69,9 @@ void allocs_route(struct http_exchange *x, const struct http_request *r)
 uint64_t heap_stack_count(void)
 {
 	return snapshot_count(&heap);
+}
+
+int64_t heap_inuse_bytes(void)
+{
+	return inuse_bytes;
 }

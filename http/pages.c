@@ -1,4 +1,4 @@
-/* The pages that people read: index, command line, state of the shim. */
+/* Small pages: command line, state of the shim, what there is none of. */
 #include <string.h>
 
 #include "http/handlers.h"
@@ -25,62 +25,6 @@ static void page_send(struct http_exchange *x, const struct text *t, const char 
 	};
 
 	http_respond(x, &r);
-}
-
-static void index_head(struct text *t)
-{
-	text_str(t, "<!DOCTYPE html>\n"
-		    "<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-		    "<title>/debug/pprof/</title>\n"
-		    "<style>td, th { padding: 0 1em 0 0; text-align: left }</style>\n"
-		    "</head>\n<body>\n<h1>/debug/pprof/</h1>\n");
-}
-
-static void index_row(struct text *t, const struct route *route)
-{
-	text_str(t, "<tr><td>");
-	text_u64(t, route->count ? route->count() : 0);
-	text_str(t, "</td><td><a href=\"");
-	text_str(t, route->link);
-	text_str(t, "\">");
-	text_str(t, route->name);
-	text_str(t, "</a></td></tr>\n");
-}
-
-static void index_description(struct text *t, const struct route *route)
-{
-	text_str(t, "<li><b>");
-	text_str(t, route->name);
-	text_str(t, "</b>: ");
-	text_str(t, route->description);
-	text_str(t, "</li>\n");
-}
-
-static void index_each(struct text *t, const struct route *route, size_t count,
-		       void (*write)(struct text *, const struct route *))
-{
-	for (size_t i = 0; i < count; i++)
-		if (route[i].link)
-			write(t, &route[i]);
-}
-
-void index_page(struct http_exchange *x, const struct route *route, size_t count)
-{
-	struct text t = page_begin(x);
-
-	if (!t.at) {
-		http_error(x, 500, "Out of memory.");
-		return;
-	}
-	index_head(&t);
-	text_str(&t, "<table>\n<tr><th>Count</th><th>Profile</th></tr>\n");
-	index_each(&t, route, count, index_row);
-	text_str(&t, "</table>\n<h2>What they show</h2>\n<ul>\n");
-	index_each(&t, route, count, index_description);
-	text_str(&t, "</ul>\n<p>pprofshim ");
-	text_str(&t, routes_config()->version);
-	text_str(&t, "</p>\n</body>\n</html>\n");
-	page_send(x, &t, "text/html; charset=utf-8");
 }
 
 void cmdline_route(struct http_exchange *x, const struct http_request *r)

@@ -76,7 +76,8 @@ static const char *read_number(const struct http_request *r, const struct number
 
 /* ---- names */
 
-static const char *const known[] = { "seconds", "debug", "hz", "lines", "labels", "gc" };
+static const char *const known[] = { "seconds", "debug",  "hz",		  "lines", "labels",
+				     "gc",	"format", "sample_index", "id" };
 
 /* What else people call them. */
 static const struct {
@@ -159,14 +160,39 @@ static const char *check_names(const struct http_request *r, struct arena *a)
 
 /* ---- all of it */
 
-/* For people who know it from elsewhere. */
-static const char *check_format(const struct http_request *r)
+static const char *read_format(const struct http_request *r, struct params *p)
 {
-	char format[8];
+	static const char *const names[] = {
+		[FORMAT_FILE] = "pprof", [FORMAT_TEXT] = "text", [FORMAT_COLLAPSED] = "collapsed"
+	};
+	char name[16];
 
-	return http_query(r, "format", format, sizeof(format)) && strcmp(format, "pprof") != 0
-		       ? REFUSAL("format", "pprof; debug=1 asks for text")
-		       : NULL;
+	if (!http_query(r, "format", name, sizeof(name)))
+		return NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strcmp(name, names[i]) != 0)
+			continue;
+		p->format = (enum format)i;
+		return p->debug ? "format and debug params are incompatible" : NULL;
+	}
+	return REFUSAL("format",
+		       "pprof (a file), text (a list and a tree) or collapsed (a line for "
+		       "each stack)");
+}
+
+#define ID_BYTES 64
+
+/* Whoever knows it may end the profile; it is compared and nothing else. */
+static const char *read_id(struct http_exchange *x, const struct http_request *r, struct params *p)
+{
+	char id[ID_BYTES + 1];
+
+	if (!http_query(r, "id", id, sizeof(id)))
+		return NULL;
+	if (strlen(id) == ID_BYTES)
+		return REFUSAL("id", "shorter than 64 bytes");
+	p->id = arena_strndup(http_arena(x), id, strlen(id));
+	return NULL;
 }
 
 bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,
@@ -183,14 +209,40 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, &hz_of_cpu, &hz)) ||
 	    (why = read_number(r, &lines_wanted, &lines)) ||
 	    (why = read_number(r, &labels_wanted, &labels)) ||
-	    (why = read_number(r, &gc_wanted, &gc)) || (why = check_format(r)))
+	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
+	    (why = read_id(x, r, p)))
 		http_error(x, 400, why);
 	else if (!is_cpu && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
 	else
 		why = "";
+	http_query(r, "sample_index", p->value, sizeof(p->value));
+	if (is_cpu && p->debug)
+		p->format = FORMAT_TEXT;
 	p->hz = (int)hz;
 	p->labels = labels;
 	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
 	return why && !*why;
+}
+
+bool params_value(struct http_exchange *x, const struct params *p, const struct profile_head *head,
+		  int *value)
+{
+	struct text t = { .size = 256 };
+
+	*value = format_value(head, p->value);
+	if (*value != MESSAGE_VALUES_MAX)
+		return true;
+	t.at = arena_alloc(http_arena(x), t.size);
+	if (!t.at) {
+		http_error(x, 400, "invalid value for \"sample_index\"");
+		return false;
+	}
+	text_str(&t, REFUSAL("sample_index", "one of"));
+	for (size_t i = 0; i < head->sample_type_count; i++) {
+		text_char(&t, ' ');
+		text_str(&t, head->sample_type[i].type);
+	}
+	http_error(x, 400, t.at);
+	return false;
 }

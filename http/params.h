@@ -6,7 +6,7 @@
  *
  * Where Go takes anything and clients rely on it, so do we: an empty value is no
  * value, of a name that occurs twice the first counts, seconds=0 of a CPU profile is
- * its default, debug=1 of one is not heard, gc is, and does nothing.  Names that
+ * its default, debug=1 of one is ?format=text, gc is heard, and does nothing.  Names that
  * nobody here knows are ignored, since scrapers send all that they were configured
  * with to every page.
  *
@@ -16,6 +16,7 @@
 #define HTTP_PARAMS_H
 
 #include "http/server.h"
+#include "proto/format.h"
 #include "sampler/symbols/symbols.h"
 
 #define PARAMS_SECONDS_MAX 3600
@@ -26,6 +27,10 @@ struct params {
 	int hz;	     /* 0: not asked for */
 	bool labels; /* of threads, in a CPU profile */
 	enum symbols_detail detail;
+	enum format format;
+	char value[24]; /* the sample type that texts are about; "" for the usual one */
+	const char
+		*id; /* by which it can be ended early; NULL: it cannot; in the exchange's arena */
 };
 
 enum params_of {
@@ -36,5 +41,9 @@ enum params_of {
 /* False: the question made no sense, and was answered. */
 bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,
 		 struct params *p);
+
+/* The number of the value that was asked for; false: there is none, and that was answered. */
+bool params_value(struct http_exchange *x, const struct params *p, const struct profile_head *head,
+		  int *value);
 
 #endif

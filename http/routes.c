@@ -4,6 +4,7 @@
 
 #include "http/handlers.h"
 #include "sampler/base/cc.h"
+#include "sampler/cpu/cpu.h"
 #include "sampler/process/tasks.h"
 
 #define PREFIX "/debug/pprof/"
@@ -20,7 +21,9 @@ static const struct route routes[] = {
 			 "for what was allocated during that time.",
 	  .serve = allocs_route,
 	  .link = "allocs?debug=1",
-	  .count = heap_stack_count },
+	  .count = heap_stack_count,
+	  .is_profile = true,
+	  .refusal = heap_refusal },
 	{ .name = "block",
 	  .description =
 		  "Where threads waited: for locks, conditions, semaphores, barriers, ends of "
@@ -28,7 +31,9 @@ static const struct route routes[] = {
 		  "time.",
 	  .serve = block_route,
 	  .link = "block?debug=1",
-	  .count = block_stack_count },
+	  .count = block_stack_count,
+	  .is_profile = true,
+	  .refusal = block_refusal },
 	{ .name = "cmdline",
 	  .description = "The command line of this program, its arguments separated by NUL.",
 	  .serve = cmdline_route,
@@ -39,13 +44,17 @@ static const struct route routes[] = {
 			 "named at the top.",
 	  .serve = goroutine_route,
 	  .link = "goroutine?debug=1",
-	  .count = tasks_count },
+	  .count = tasks_count,
+	  .is_profile = true,
+	  .text = "?debug=2" },
 	{ .name = "heap",
 	  .description = "Memory that is allocated and not freed, sampled by bytes. "
 			 "<code>gc</code> is accepted and does nothing: there is no garbage.",
 	  .serve = heap_route,
 	  .link = "heap?debug=1",
-	  .count = heap_stack_count },
+	  .count = heap_stack_count,
+	  .is_profile = true,
+	  .refusal = heap_refusal },
 	{ .name = "mutex",
 	  .description =
 		  "Who kept others waiting: unlocks of mutexes and read-write locks, with the "
@@ -53,13 +62,18 @@ static const struct route routes[] = {
 		  "that time.",
 	  .serve = mutex_route,
 	  .link = "mutex?debug=1",
-	  .count = mutex_stack_count },
+	  .count = mutex_stack_count,
+	  .is_profile = true,
+	  .refusal = mutex_refusal },
 	{ .name = "profile",
 	  .description = "CPU profile. <code>seconds</code> sets how long it is taken (default 30, "
 			 "at most 3600), <code>hz</code> how often it looks (1 to 1000). "
 			 "Open the file with <code>go tool pprof</code>.",
 	  .serve = cpu_route,
-	  .link = "profile?seconds=5" },
+	  .link = "profile?seconds=5",
+	  .is_profile = true,
+	  .seconds = 5,
+	  .refusal = cpu_refusal },
 	{ .name = "shim",
 	  .description = "State, settings and counters of the profiler itself, "
 			 "with everything it could not measure.",
@@ -75,8 +89,11 @@ static const struct route routes[] = {
 	  .description = "The call of pthread_create that made each thread that is alive.",
 	  .serve = threadcreate_route,
 	  .link = "threadcreate?debug=1",
-	  .count = tasks_count },
+	  .count = tasks_count,
+	  .is_profile = true },
+	{ .name = "stop", .serve = stop_route },
 	{ .name = "trace", .serve = trace_route },
+	{ .name = "view", .serve = view_route },
 };
 
 static bool is_symbol(const struct http_request *r)
@@ -89,16 +106,24 @@ size_t routes_body_limit(const struct http_request *r)
 	return slice_equals(r->method, "POST") && is_symbol(r) ? SYMBOL_BODY_MAX : 0;
 }
 
+/* It changes something, which a link must not do. */
+static bool is_stop(const struct http_request *r)
+{
+	return slice_equals(r->path, PREFIX "stop");
+}
+
 static bool method_allowed(const struct http_request *r)
 {
 	if (slice_equals(r->method, "POST"))
-		return is_symbol(r);
-	return slice_equals(r->method, "GET") || slice_equals(r->method, "HEAD");
+		return is_symbol(r) || is_stop(r);
+	return !is_stop(r) && (slice_equals(r->method, "GET") || slice_equals(r->method, "HEAD"));
 }
 
 static void refuse_method(struct http_exchange *x, const struct http_request *r)
 {
-	const char *allow = is_symbol(r) ? "Allow: GET, HEAD, POST\r\n" : "Allow: GET, HEAD\r\n";
+	const char *allow = is_symbol(r) ? "Allow: GET, HEAD, POST\r\n"
+			    : is_stop(r) ? "Allow: POST\r\n"
+					 : "Allow: GET, HEAD\r\n";
 
 	http_error_extra(x, 405, "This method is not allowed here.", allow);
 }
@@ -204,7 +229,7 @@ static void serve_below(struct http_exchange *x, const struct http_request *r)
 	if (name[0])
 		serve_name(x, r, name);
 	else
-		index_page(x, routes, ARRAY_SIZE(routes));
+		index_page(x, r, routes, ARRAY_SIZE(routes));
 }
 
 /*

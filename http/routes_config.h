@@ -14,6 +14,7 @@
 /* What the routes cannot find out by themselves.  Pointers are borrowed for ever. */
 struct routes_config {
 	const char *version; /* "0.1.0" */
+	const char *program; /* the path that was executed, "" if unknown */
 	const char *cmdline; /* the program's arguments with NUL between them, none at the end */
 	size_t cmdline_len;
 	int default_hz; /* of CPU profiles that do not ask for a rate */

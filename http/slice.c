@@ -36,7 +36,7 @@ bool slice_equals_nocase(struct http_slice s, const char *text)
 
 static bool is_list_gap(char c)
 {
-	return c == ' ' || c == '\t' || c == ',';
+	return c == ' ' || c == '\t' || c == ',' || c == ';';
 }
 
 bool slice_lists(struct http_slice value, const char *token)

@@ -20,7 +20,7 @@ bool slice_equals_nocase(struct http_slice s, const char *text);
 bool slice_starts_nocase(struct http_slice s, const char *text);
 struct http_slice slice_from(struct http_slice s, size_t start);
 
-/* The list element `token` in a value like "close, TE" (case-insensitive). */
+/* The list element `token` in a value like "close, TE" or "gzip;q=1, br" (case-insensitive). */
 bool slice_lists(struct http_slice value, const char *token);
 
 #endif

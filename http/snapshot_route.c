@@ -3,17 +3,24 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/download.h"
 #include "http/params.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
 
+/* How it is to be answered. */
+struct question {
+	struct params params;
+	int value; /* that texts are about */
+};
+
 /* A delta under way; lives in the exchange's arena. */
 struct delta {
 	const struct snapshot_page *page;
 	struct stack_table before;
-	enum symbols_detail detail;
+	struct question q;
 	int64_t start_ns;
 };
 
@@ -26,13 +33,6 @@ static struct profile_head head_of(const struct snapshot_page *page)
 	return head;
 }
 
-struct http_response snapshot_file(const char *name)
-{
-	return (struct http_response){ .status = 200,
-				       .content_type = "application/octet-stream",
-				       .filename = name };
-}
-
 /* ---- a snapshot */
 
 static void take_snapshot(const struct snapshot_page *page, struct stack_table *t)
@@ -41,32 +41,45 @@ static void take_snapshot(const struct snapshot_page *page, struct stack_table *
 	page->snapshot(t);
 }
 
+static bool is_file(const struct params *p)
+{
+	return !p->debug && p->format == FORMAT_FILE;
+}
+
+static struct http_response response_of(struct http_exchange *x, const struct params *p,
+					const char *name)
+{
+	return is_file(p) ? download_of(x, name) : (struct http_response){ .status = 200 };
+}
+
 static int build_answer(struct arena *a, const struct snapshot_page *page,
 			const struct stack_table *t, const struct profile_head *head,
-			enum symbols_detail detail, bool as_text, struct bytes *out)
+			const struct question *q, struct bytes *out)
 {
 	struct message m;
 
-	if (build_message(a, t, head, detail, &m) != 0)
+	if (build_message(a, t, head, q->params.detail, &m) != 0)
 		return -1;
 	if (page->trim)
 		page->trim(a, &m);
-	return as_text ? page->text(a, &m, out) : build_file(a, &m, out);
+	if (q->params.debug)
+		return page->text(a, &m, out);
+	return is_file(&q->params) ? build_file(a, &m, out)
+				   : format_write(a, &m, q->params.format, q->value, out);
 }
 
 static void send_snapshot(struct http_exchange *x, const struct snapshot_page *page,
-			  enum symbols_detail detail, bool as_text)
+			  const struct question *q)
 {
 	struct profile_head head;
-	struct http_response r =
-		as_text ? (struct http_response){ .status = 200 } : snapshot_file(page->name);
+	struct http_response r = response_of(x, &q->params, page->name);
 	struct stack_table t;
 	struct bytes out = { 0 };
 	int failed;
 
 	take_snapshot(page, &t);
 	head = head_of(page);
-	failed = build_answer(http_arena(x), page, &t, &head, detail, as_text, &out);
+	failed = build_answer(http_arena(x), page, &t, &head, q, &out);
 	stack_table_release(&t);
 	if (failed) {
 		http_error(x, 500, "failed to collect profile");
@@ -124,7 +137,7 @@ static void delta_due(struct http_exchange *x, void *arg)
 	head = head_of(d->page);
 	subtract(&now, &d->before);
 	head.duration_ns = sys_now_ns() - d->start_ns;
-	failed = build_answer(http_arena(x), d->page, &now, &head, d->detail, false, &out);
+	failed = build_answer(http_arena(x), d->page, &now, &head, &d->q, &out);
 	stack_table_release(&now);
 	delta_over(d);
 	if (failed)
@@ -133,53 +146,59 @@ static void delta_due(struct http_exchange *x, void *arg)
 		http_finish(x, out.at, out.len);
 }
 
-static void start_delta(struct http_exchange *x, const struct snapshot_page *page, int64_t seconds,
-			enum symbols_detail detail)
+static void start_delta(struct http_exchange *x, const struct snapshot_page *page,
+			const struct question *q)
 {
 	struct delta *d = arena_alloc(http_arena(x), sizeof(*d));
-	struct http_response r = snapshot_file(page->delta_name);
-	struct http_pending pending = { .arg = d, .due = delta_due, .gone = delta_over };
+	struct http_response r = response_of(x, &q->params, page->delta_name);
+	struct http_pending pending = {
+		.arg = d, .due = delta_due, .gone = delta_over, .id = q->params.id
+	};
 
 	if (!d) {
 		http_error(x, 500, "failed to collect profile");
 		return;
 	}
 	d->page = page;
-	d->detail = detail;
+	d->q = *q;
 	take_snapshot(page, &d->before);
 	d->start_ns = sys_now_ns();
 	if (page->delta_begins)
 		page->delta_begins();
-	pending.due_ns = d->start_ns + seconds * NS_PER_SECOND;
+	pending.due_ns = d->start_ns + q->params.seconds * NS_PER_SECOND;
 	http_begin(x, &r, &pending);
 }
 
 /* ---- requests */
 
-static void serve_page(struct http_exchange *x, const struct params *p,
+static void serve_page(struct http_exchange *x, const struct question *q,
 		       const struct snapshot_page *page)
 {
 	const char *refusal = page->refusal();
 
 	if (refusal)
 		http_error(x, 500, refusal);
-	else if (p->seconds)
-		start_delta(x, page, p->seconds, p->detail);
+	else if (q->params.seconds)
+		start_delta(x, page, q);
 	else
-		send_snapshot(x, page, p->detail, p->debug != 0);
+		send_snapshot(x, page, q);
 }
 
 /* HEAD takes no snapshot; its answer is what the file's head would say. */
 void snapshot_route(struct http_exchange *x, const struct http_request *r,
 		    const struct snapshot_page *page)
 {
-	struct http_response head = snapshot_file(page->name);
-	struct params p;
+	struct profile_head types = { 0 };
+	struct http_response head;
+	struct question q;
 
-	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &p))
+	page->fill_head(&types);
+	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q.params) ||
+	    !params_value(x, &q.params, &types, &q.value))
 		return;
+	head = response_of(x, &q.params, page->name);
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else
-		serve_page(x, &p, page);
+		serve_page(x, &q, page);
 }

@@ -36,9 +36,6 @@ struct snapshot_page {
 	int (*text)(struct arena *a, const struct message *m, struct bytes *out);
 };
 
-/* The head of an answer that is a file. */
-struct http_response snapshot_file(const char *name);
-
 /* The number of stacks in it now; 0 when there is no such profile. */
 uint64_t snapshot_count(const struct snapshot_page *page);
 

@@ -30,4 +30,7 @@ int encode_message(struct arena *a, const struct message *m, struct bytes *out);
 /* Compresses into a complete gzip member.  Returns like encode_message(). */
 int encode_gzip(struct arena *a, struct bytes in, struct bytes *out);
 
+/* Unpacks a gzip member of which `len` bytes are expected.  Returns like encode_message(). */
+int encode_gunzip(struct arena *a, struct bytes in, size_t len, struct bytes *out);
+
 #endif

@@ -67,3 +67,20 @@ int encode_gzip(struct arena *a, struct bytes in, struct bytes *out)
 	z.avail_in = (unsigned)in.len;
 	return deflate_all(&z, a, in.len / 2 + 1024, out);
 }
+
+int encode_gunzip(struct arena *a, struct bytes in, size_t len, struct bytes *out)
+{
+	z_stream z = { .zalloc = from_arena, .zfree = keep, .opaque = a };
+	uint8_t *at = arena_alloc(a, len);
+
+	if (!at || inflateInit2(&z, WINDOW_BITS_GZIP) != Z_OK)
+		return -1;
+	z.next_in = (Bytef *)(uintptr_t)in.at;
+	z.avail_in = (unsigned)in.len;
+	z.next_out = at;
+	z.avail_out = (unsigned)len;
+	if (inflate(&z, Z_FINISH) != Z_STREAM_END || z.avail_out)
+		return -1;
+	*out = (struct bytes){ at, len };
+	return 0;
+}

@@ -254,6 +254,7 @@ static void start_profiler(int argc, char **argv)
 	carrier_handle_ticks(tick_is_ours, tick_handle);
 	carrier_init(settings.signal);
 	config = (struct routes_config){ .write_status = write_status,
+					 .program = program_path(),
 					 .cmdline = command_line,
 					 .cmdline_len = join_arguments(argc, argv),
 					 .version = PPROFSHIM_VERSION,

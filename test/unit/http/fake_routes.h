@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "http/routes.h"
 #include "proto/build.h"
@@ -39,8 +40,8 @@ struct http_exchange {
 	bool begun, has_pending, finished, aborted;
 	int again; /* times that a waiter asked for more time */
 	struct http_pending pending;
-	const char *type, *filename;
-	char extra[1024];
+	const char *type, *filename; /* of a file only what it is of: "heap" */
+	char kind[64], extra[1024];
 	const char *body;
 	size_t len;
 };
@@ -52,12 +53,27 @@ struct arena *http_arena(struct http_exchange *e)
 	return &e->arena;
 }
 
+/* prog-PID-KIND-20261129T0710Z.pb.gz */
+static inline const char *kind_of(struct http_exchange *e, const char *filename)
+{
+	int pid, end = 0;
+
+	if (!filename)
+		return NULL;
+	if (sscanf(filename, "prog-%d-%63[a-z-]%*8[0-9]T%*4[0-9]Z.pb.gz%n", &pid, e->kind, &end) !=
+		    2 ||
+	    filename[end] || pid != getpid())
+		return filename;
+	e->kind[strlen(e->kind) - 1] = '\0';
+	return e->kind;
+}
+
 static inline void note_head(struct http_exchange *e, const struct http_response *r)
 {
 	e->answers++;
 	e->status = r->status;
 	e->type = r->content_type ? r->content_type : "text/plain; charset=utf-8";
-	e->filename = r->filename;
+	e->filename = kind_of(e, r->filename);
 	snprintf(e->extra, sizeof(e->extra), "%s", r->extra ? r->extra : "");
 }
 
@@ -106,6 +122,14 @@ void http_again(struct http_exchange *e, int64_t due_ns)
 	e->pending.due_ns = due_ns;
 }
 
+static const char *hastened; /* the id that is waited with; NULL: nobody waits */
+
+size_t http_hasten(struct http_exchange *e, const char *id)
+{
+	(void)e;
+	return hastened && strcmp(id, hastened) == 0;
+}
+
 void http_abort(struct http_exchange *e)
 {
 	e->aborted = true;
@@ -136,6 +160,11 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why)
 					    .start_ns = START_NS,
 					    .start_epoch_ns = 1234 };
 	return &cpu.profile;
+}
+
+const char *cpu_refusal(void)
+{
+	return cpu.why_not;
 }
 
 void cpu_profile_stop(struct cpu_profile *p)
@@ -263,9 +292,11 @@ int build_message(struct arena *a, const struct stack_table *t, const struct pro
 		  enum symbols_detail detail, struct message *out)
 {
 	(void)a, (void)detail;
-	*out = (struct message){ 0 };
+	*out = (struct message){ .sample_type_count = head->sample_type_count,
+				 .default_sample_type = head->default_sample_type };
+	memcpy(out->sample_type, head->sample_type, sizeof(out->sample_type));
 	heap_fake.head = *head;
-	heap_fake.built_bytes = t->list[0]->value[HEAP_VALUE_INUSE_BYTES];
+	heap_fake.built_bytes = t->count ? t->list[0]->value[HEAP_VALUE_INUSE_BYTES] : 0;
 	return 0;
 }
 
@@ -348,7 +379,10 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	(void)a, (void)detail;
 	ck_assert_uint_eq(t->count, 1);
 	dump_fake.head = *head;
-	*out = (struct message){ .sample = &sample,
+	*out = (struct message){ .sample_type = { head->sample_type[0] },
+				 .sample_type_count = 1,
+				 .default_sample_type = "",
+				 .sample = &sample,
 				 .sample_count = 1,
 				 .location = &place,
 				 .location_count = 1,
@@ -438,6 +472,7 @@ static inline void setup(void)
 	static const char cmdline[] = "prog\0-a\0b c";
 	const struct routes_config config = {
 		.version = "1.2.3",
+		.program = "/usr/bin/prog",
 		.cmdline = cmdline,
 		.cmdline_len = sizeof(cmdline) - 1,
 		.default_hz = 100,
@@ -461,16 +496,26 @@ static inline void teardown(void)
 
 static struct http_request request;
 
-/* Asks with a line like "GET /path?query" and a body. */
-static inline void ask_with_body(const char *line, const char *body, size_t len)
+/* Asks with a line like "GET /path?query", whole lines of headers and a body. */
+static inline void ask_all(const char *line, const char *headers, const char *body, size_t len)
 {
 	static char text[16384];
 
-	snprintf(text, sizeof(text), "%s HTTP/1.1\r\n\r\n", line);
+	snprintf(text, sizeof(text), "%s HTTP/1.1\r\n%s\r\n", line, headers);
 	ck_assert_msg(http_parse(text, strlen(text), &request) == PARSE_OK, "%s", line);
 	request.body = (struct http_slice){ body, len };
 	routes_serve(&x, &request);
 	ck_assert_int_eq(x.answers, 1);
+}
+
+static inline void ask_with_body(const char *line, const char *body, size_t len)
+{
+	ask_all(line, "", body, len);
+}
+
+static inline void ask_with(const char *line, const char *headers)
+{
+	ask_all(line, headers, "", 0);
 }
 
 static inline void ask(const char *line)

@@ -80,7 +80,11 @@ static const struct http_response file_head = {
 
 static inline void begin(struct http_exchange *x, int64_t due_ns, const char *end)
 {
-	struct http_pending w = { due_ns, (void *)(uintptr_t)end, on_due, on_gone };
+	struct http_pending w = { .due_ns = due_ns,
+				  .arg = (void *)(uintptr_t)end,
+				  .due = on_due,
+				  .gone = on_gone,
+				  .id = due_ns == INT64_MAX ? "late" : NULL };
 
 	http_begin(x, &file_head, &w);
 	sem_post(&server.began);
@@ -104,6 +108,12 @@ static inline void fake_serve(struct http_exchange *x, const struct http_request
 		respond(x, server.big, BIG_BYTES);
 	else if (strcmp(path, "/wait") == 0)
 		begin(x, INT64_MAX, "");
+	else if (strcmp(path, "/late/finish") == 0)
+		begin(x, INT64_MAX, "finish");
+	else if (strcmp(path, "/hasten") == 0)
+		respond(x, "0123456789", http_hasten(x, "late"));
+	else if (strcmp(path, "/hasten/other") == 0)
+		respond(x, "0123456789", http_hasten(x, "lat"));
 	else if (strcmp(path, "/soon/finish") == 0)
 		begin(x, 0, "finish");
 	else if (strcmp(path, "/slices") == 0)

@@ -66,7 +66,7 @@ START_TEST(test_routes__paths)
 	if (c->location)
 		snprintf(location, sizeof(location), "Location: %s\r\n", c->location);
 	if (c->status < 400)
-		ck_assert_str_eq(x.extra, location);
+		ck_assert_str_eq(strstr(x.extra, "Location: ") ? x.extra : "", location);
 }
 END_TEST
 
@@ -125,8 +125,7 @@ START_TEST(test_index__lists_what_works_with_relative_links)
 	ask("GET /debug/pprof/");
 	ck_assert_str_eq(x.type, "text/html; charset=utf-8");
 	ck_assert(body_has("<title>/debug/pprof/</title>"));
-	ck_assert(
-		body_has("<tr><td>0</td><td><a href=\"profile?seconds=5\">profile</a></td></tr>"));
+	ck_assert(body_has("<tr><td>0</td><td><a href=\"profile?seconds=5\">profile</a></td>"));
 	ck_assert(body_has("<a href=\"cmdline\">cmdline</a>"));
 	ck_assert(body_has("<a href=\"shim\">shim</a>"));
 	ck_assert(body_has("<li><b>symbol</b>: "));
@@ -138,17 +137,123 @@ END_TEST
 START_TEST(test_index__counts_stacks)
 {
 	ask("GET /debug/pprof/");
-	ck_assert(body_has("<tr><td>1</td><td><a href=\"heap?debug=1\">heap</a></td></tr>"));
-	ck_assert(body_has("<tr><td>1</td><td><a href=\"allocs?debug=1\">allocs</a></td></tr>"));
-	ck_assert(body_has("<tr><td>1</td><td><a href=\"block?debug=1\">block</a></td></tr>"));
-	ck_assert(body_has("<tr><td>1</td><td><a href=\"mutex?debug=1\">mutex</a></td></tr>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"heap?debug=1\">heap</a></td>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"allocs?debug=1\">allocs</a></td>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"block?debug=1\">block</a></td>"));
+	ck_assert(body_has("<tr><td>1</td><td><a href=\"mutex?debug=1\">mutex</a></td>"));
 	arena_release(&x.arena);
 	setup();
 	heap_fake.off = contention_fake.off = true;
 	ask("GET /debug/pprof/");
 	heap_fake.off = contention_fake.off = false;
-	ck_assert(body_has("<tr><td>0</td><td><a href=\"heap?debug=1\">heap</a></td></tr>"));
-	ck_assert(body_has("<tr><td>0</td><td><a href=\"mutex?debug=1\">mutex</a></td></tr>"));
+	ck_assert(body_has("<tr><td>0</td><td><a href=\"heap?debug=1\">heap</a></td>"));
+	ck_assert(body_has("<tr><td>0</td><td><a href=\"mutex?debug=1\">mutex</a></td>"));
+	ck_assert(body_has("dormant: heap profiling is off: PPROF_HEAP_RATE is 0"));
+}
+END_TEST
+
+START_TEST(test_index__offers_each_profile_in_several_ways)
+{
+	ask_with("GET /debug/pprof/", "Host: localhost:7000\r\n");
+	ck_assert(body_has("<a href=\"view?profile=heap\">view</a>"));
+	ck_assert(body_has("<a href=\"heap\">download</a>"));
+	ck_assert(body_has("<a href=\"heap?format=text\">text</a>"));
+	ck_assert(body_has("<a href=\"goroutine?debug=2\">text</a>"));
+	ck_assert(body_has("<a href=\"view?profile=profile&amp;seconds=5\">view</a>"));
+	ck_assert(body_has("<a href=\"profile?format=text&amp;seconds=5\">text</a>"));
+	ck_assert(body_has(
+		"<code>curl -u pprof -OJ 'http://localhost:7000/debug/pprof/heap'</code>"));
+	ck_assert(
+		body_has("<code>go tool pprof "
+			 "'http://pprof:KEY@localhost:7000/debug/pprof/profile?seconds=5'</code>"));
+	ck_assert_ptr_nonnull(strstr(x.extra, "Content-Security-Policy: default-src 'none'"));
+	ck_assert(!body_has("<script"));
+}
+END_TEST
+
+START_TEST(test_index__says_what_the_program_is)
+{
+	static const char cmdline[] = "prog\0<b>&\"\0\xff\x1b[1m";
+	struct routes_config config = *routes_config();
+	char process[64];
+
+	config.cmdline = cmdline;
+	config.cmdline_len = sizeof(cmdline) - 1;
+	routes_init(&config);
+	ask("GET /debug/pprof/");
+	snprintf(process, sizeof(process), "Process</th><td>%d on ", getpid());
+	ck_assert(body_has(process));
+	ck_assert(body_has("<code>prog &lt;b>&amp;&quot; \xef\xbf\xbd"));
+	ck_assert(!body_has("\x1b"));
+	ck_assert(body_has(" % of a processor since the start "));
+	ck_assert(body_has(" MiB resident, "));
+	ck_assert(body_has("Threads</th><td>"));
+	ck_assert(body_has("Descriptors</th><td>"));
+	ck_assert(body_has("pprofshim 1.2.3"));
+}
+END_TEST
+
+/* ---- the page with graphs */
+
+START_TEST(test_view__lies_packed)
+{
+	ask("GET /debug/pprof/view?profile=heap");
+	ck_assert_int_eq(x.status, 200);
+	ck_assert_str_eq(x.type, "text/html; charset=utf-8");
+	ck_assert_ptr_nonnull(strstr(x.extra, "Content-Encoding: gzip\r\n"));
+	ck_assert_ptr_nonnull(strstr(x.extra, "; script-src 'sha256-"));
+	ck_assert_ptr_nonnull(strstr(x.extra, "; style-src 'sha256-"));
+	ck_assert_ptr_nonnull(strstr(x.extra, "; connect-src 'self'"));
+	ck_assert_ptr_nonnull(strstr(x.extra, "Referrer-Policy: no-referrer\r\n"));
+	ck_assert_int_eq(memcmp(x.body, "\x1f\x8b", 2), 0);
+}
+END_TEST
+
+START_TEST(test_view__is_unpacked_for_who_takes_no_gzip)
+{
+	ask_with("GET /debug/pprof/view", "Accept-Encoding: identity\r\n");
+	ck_assert_ptr_null(strstr(x.extra, "Content-Encoding"));
+	ck_assert_int_eq(strncmp(x.body, "<!DOCTYPE html>", 15), 0);
+	ck_assert(body_has("</html>\n"));
+	arena_release(&x.arena);
+	setup();
+	ask_with("GET /debug/pprof/view", "Accept-Encoding: br, gzip;q=0.5\r\n");
+	ck_assert_int_eq(memcmp(x.body, "\x1f\x8b", 2), 0);
+}
+END_TEST
+
+/* ---- ending early */
+
+START_TEST(test_stop__ends_what_was_asked_for_with_this_id)
+{
+	ask("GET /debug/pprof/profile?seconds=30&id=a%20b");
+	ck_assert_str_eq(x.pending.id, "a b");
+	x.pending.gone(x.pending.arg);
+	arena_release(&x.arena);
+	setup();
+	hastened = "a b";
+	ask("POST /debug/pprof/stop?id=a%20b");
+	hastened = NULL;
+	ck_assert_int_eq(x.status, 200);
+}
+END_TEST
+
+struct stop_case {
+	const char *line;
+	int status;
+};
+
+static const struct stop_case stop_cases[] = {
+	{ "POST /debug/pprof/stop?id=x", 404 },
+	{ "POST /debug/pprof/stop", 400 },
+	{ "GET /debug/pprof/stop?id=x", 405 },
+	{ "HEAD /debug/pprof/stop?id=x", 405 },
+};
+
+START_TEST(test_stop__is_a_post_of_a_known_id)
+{
+	ask(stop_cases[_i].line);
+	ck_assert_int_eq(x.status, stop_cases[_i].status);
 }
 END_TEST
 
@@ -206,7 +311,6 @@ static const struct parameter_case parameter_cases[] = {
 	{ "?seconds=", 30, 100, SYMBOLS_LINES },
 	{ "?seconds=0", 30, 100, SYMBOLS_LINES },
 	{ "?seconds=3600", 3600, 100, SYMBOLS_LINES },
-	{ "?debug=1", 30, 100, SYMBOLS_LINES },
 	{ "?unknown=1&seconds=2", 2, 100, SYMBOLS_LINES },
 	{ "?hz=250", 30, 250, SYMBOLS_LINES },
 	{ "?lines=0", 30, 100, SYMBOLS_NAMES },
@@ -236,7 +340,13 @@ static const struct refused_case refused_cases[] = {
 		       "goroutine, 2 (tracebacks)" },
 	{ "lines=no", "invalid value for \"lines\" - must be 0 (without) or 1 (with)" },
 	{ "gc=yes", "invalid value for \"gc\" - must be an integer" },
-	{ "format=svg", "invalid value for \"format\" - must be pprof; debug=1 asks for text" },
+	{ "format=svg", "invalid value for \"format\" - must be pprof (a file), text "
+			"(a list and a tree) or collapsed (a line for each stack)" },
+	{ "format=text&debug=1", "format and debug params are incompatible" },
+	{ "sample_index=heap", "invalid value for \"sample_index\" - must be one of samples cpu" },
+	{ "id=0123456789012345678901234567890123456789012345678901234567890123",
+	  "invalid value for \"id\" - must be shorter than 64 bytes" },
+	{ "fromat=text", "unknown parameter - did you mean \"format\"?" },
 	{ "second=3", "unknown parameter - did you mean \"seconds\"?" },
 	{ "Seconds=3", "unknown parameter - did you mean \"seconds\"?" },
 	{ "%73ecs=3", "unknown parameter - did you mean \"seconds\"?" },
@@ -267,7 +377,7 @@ END_TEST
 START_TEST(test_profile__names_of_nobody_are_ignored)
 {
 	ask("GET /debug/pprof/profile?fgprof=1&rate=7&id=4711&timeout=15s&"
-	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1&=&&x&gc=1&debug=1&format=pprof&hz=&seconds="
+	    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa=1&=&&x&gc=1&format=pprof&hz=&seconds="
 	    "2");
 	ck_assert(x.begun && x.has_pending);
 	ck_assert_int_eq(x.pending.due_ns, START_NS + 2 * NS_PER_SECOND);
@@ -294,7 +404,7 @@ START_TEST(test_profile__is_built_when_due)
 {
 	ask("GET /debug/pprof/profile?hz=50");
 	ck_assert_str_eq(x.type, "application/octet-stream");
-	ck_assert_str_eq(x.filename, "profile");
+	ck_assert_str_eq(x.filename, "cpu");
 	ck_assert_int_eq(cpu.stopped, 0);
 	x.pending.due(&x, x.pending.arg);
 	ck_assert(x.finished && !x.aborted);
@@ -360,12 +470,32 @@ START_TEST(test_profile__without_memory_does_not_start)
 }
 END_TEST
 
+static const char *const text_queries[] = { "?debug=1", "?format=text",
+					    "?format=collapsed&seconds=1",
+					    "?format=text&sample_index=samples" };
+
+START_TEST(test_profile__can_be_text)
+{
+	char line[128];
+
+	snprintf(line, sizeof(line), "GET /debug/pprof/profile%s", text_queries[_i]);
+	ask(line);
+	ck_assert_str_eq(x.type, "text/plain; charset=utf-8");
+	ck_assert_ptr_null(x.filename);
+	x.pending.due(&x, x.pending.arg);
+	ck_assert(x.finished && !x.aborted);
+	ck_assert_int_eq(cpu.freed, 1);
+	ck_assert(strstr(line, "collapsed") ||
+		  body_has(strstr(line, "=samples") ? "\nType: samples\n" : "\nType: cpu\n"));
+}
+END_TEST
+
 START_TEST(test_profile__head_request_starts_nothing)
 {
 	ask("HEAD /debug/pprof/profile");
 	ck_assert_int_eq(x.status, 200);
 	ck_assert(x.begun && !x.has_pending);
-	ck_assert_str_eq(x.filename, "profile");
+	ck_assert_str_eq(x.filename, "cpu");
 	ck_assert_int_eq(cpu.started, 0);
 }
 END_TEST
@@ -501,6 +631,12 @@ static void add_page_tests(TCase *t)
 	tcase_add_test(t, test_routes__only_symbol_takes_a_body);
 	tcase_add_test(t, test_index__lists_what_works_with_relative_links);
 	tcase_add_test(t, test_index__counts_stacks);
+	tcase_add_test(t, test_index__offers_each_profile_in_several_ways);
+	tcase_add_test(t, test_index__says_what_the_program_is);
+	tcase_add_test(t, test_view__lies_packed);
+	tcase_add_test(t, test_view__is_unpacked_for_who_takes_no_gzip);
+	tcase_add_test(t, test_stop__ends_what_was_asked_for_with_this_id);
+	ADD_TABLE(t, test_stop__is_a_post_of_a_known_id, stop_cases);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);
 	tcase_add_test(t, test_shim__status_is_optional);
@@ -517,6 +653,7 @@ static void add_profile_tests(TCase *t)
 	tcase_add_test(t, test_profile__ends_when_the_client_goes);
 	tcase_add_test(t, test_profile__says_why_it_cannot_start);
 	tcase_add_test(t, test_profile__without_memory_does_not_start);
+	ADD_TABLE(t, test_profile__can_be_text, text_queries);
 	tcase_add_test(t, test_profile__head_request_starts_nothing);
 }
 

@@ -193,6 +193,23 @@ START_TEST(test_server__head_request_never_waits)
 }
 END_TEST
 
+/* Those of other connections, and only those that wait under this id. */
+START_TEST(test_server__pending_answers_can_be_hastened)
+{
+	int one = dial_and_say(GET("/late/finish")), two = dial_and_say(GET("/late/finish"));
+
+	wait_for(&server.began);
+	wait_for(&server.began);
+	expect_one(GET("/hasten/other"), 200, "");
+	expect_one(GET("/hasten"), 200, "01");
+	expect_body(one, 200, "finished");
+	expect_body(two, 200, "finished");
+	expect_one(GET("/hasten"), 200, "");
+	close(one);
+	close(two);
+}
+END_TEST
+
 START_TEST(test_server__service_without_answer_is_an_error)
 {
 	expect_one(GET("/silent"), 500, "No answer was made.\n");
@@ -360,6 +377,7 @@ static void add_connection_tests(TCase *t)
 	tcase_add_test(t, test_server__half_closed_client_gets_all_answers);
 	tcase_add_test(t, test_server__head_request_gets_no_body);
 	tcase_add_test(t, test_server__head_request_never_waits);
+	tcase_add_test(t, test_server__pending_answers_can_be_hastened);
 	tcase_add_test(t, test_server__service_without_answer_is_an_error);
 }
 
