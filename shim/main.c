@@ -26,9 +26,11 @@
 #include "sampler/process/own_stack.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/started_as.h"
+#include "sampler/symbols/objects.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/code.h"
+#include "sampler/unwind/eh_table.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/stacks.h"
 #include "shim/hooks/allocator.h"
@@ -238,6 +240,7 @@ static void start_profiler(int argc, char **argv)
 	own_stack_set_main(argv);
 	sys_advise_bss();
 	modules_init();
+	eh_table_set_finder(objects_find_eh_frame);
 	started_as_init(program_path());
 	find_called_functions();
 	last_thread_init();

@@ -85,6 +85,24 @@ void objects_open(struct objects *o, struct arena *a, const struct module *m)
 		objects_open_mini(o);
 }
 
+bool objects_find_eh_frame(const struct module *m, uint64_t *start, uint64_t *limit)
+{
+	struct arena a = ARENA_INIT(8UL << 20);
+	const Elf64_Shdr *s = NULL;
+	struct elf e;
+
+	if (open_file(&e, &a, m)) {
+		s = elf_section(&e, ".eh_frame");
+		if (s && s->sh_type == SHT_NOBITS)
+			s = NULL;
+		*start = s ? m->bias + s->sh_addr : 0;
+		*limit = s ? *start + s->sh_size : 0;
+		elf_close(&e);
+	}
+	arena_release(&a);
+	return s;
+}
+
 void objects_close(struct objects *o)
 {
 	elf_close(&o->file);

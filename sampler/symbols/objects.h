@@ -32,6 +32,9 @@ void objects_open(struct objects *o, struct arena *a, const struct module *m);
 /* Opens .gnu_debugdata of the file; what cannot be unpacked counts in symbol_tables_refused. */
 void objects_open_mini(struct objects *o);
 
+/* Where the module's .eh_frame is in memory, by its file. */
+bool objects_find_eh_frame(const struct module *m, uint64_t *start, uint64_t *limit);
+
 void objects_close(struct objects *o);
 
 #endif

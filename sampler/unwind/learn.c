@@ -20,6 +20,7 @@
 #include "sampler/process/linked_libc.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/peek.h"
+#include "sampler/unwind/eh_table.h"
 
 /* libunwind's table search for another process; declared in none of its public headers. */
 int UNW_OBJ(dwarf_search_unwind_table)(unw_addr_space_t as, unw_word_t ip, unw_dyn_info_t *di,
@@ -59,7 +60,7 @@ static bool near(uint64_t addr, uint64_t base)
 #define ENC_UDATA4	   0x03
 #define ENC_DATAREL_SDATA4 0x3b
 
-/* Every linker writes the search table in this one form. */
+/* Every linker writes the search table in this one form, if it writes one. */
 static bool describe_table(const struct module *m, unw_dyn_info_t *di)
 {
 	uint8_t head[12];
@@ -90,7 +91,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 	int err = -UNW_ENOINFO;
 
 	s->module = m; /* first: the search reads its tables */
-	if (m && describe_table(m, &di))
+	if (m && (describe_table(m, &di) || eh_table_describe(m, as, arg, &di)))
 		err = UNW_OBJ(dwarf_search_unwind_table)(as, ip, &di, pi, need, arg);
 	s->found = err >= 0;
 	return err;
@@ -125,8 +126,9 @@ static bool read_module(const struct subject *s, uint64_t addr, unw_word_t *out)
 {
 	const struct module *m = s->module;
 
-	return m && addr + sizeof(*out) > m->image_start && addr < m->image_limit &&
-	       peek_cached(addr, out, sizeof(*out));
+	if (m && addr + sizeof(*out) > m->image_start && addr < m->image_limit)
+		return peek_cached(addr, out, sizeof(*out));
+	return eh_table_read(addr, out);
 }
 
 static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int write, void *arg)
@@ -414,6 +416,7 @@ bool learn_step_captured(uint32_t frames, struct frame_regs *out)
 bool learn_forget(uint64_t start, uint64_t limit)
 {
 	peek_forget();
+	eh_table_forget(start, limit);
 	return rows_forget(start, limit);
 }
 
@@ -421,6 +424,7 @@ void learn_release(void)
 {
 	rows_release();
 	peek_release();
+	eh_table_release();
 }
 
 void learn_after_fork(void)
@@ -430,4 +434,5 @@ void learn_after_fork(void)
 	walked.is_open = false;
 	lib_after_fork();
 	peek_after_fork();
+	eh_table_after_fork();
 }

@@ -13,6 +13,7 @@ Seen to fail against:
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
   debug sections packed by zstd or in the older form: names without lines
   .gnu_debugdata, which was not read: all [mini]
+  unwind data without a table to search it with: burn < [truncated]
 """
 import os
 import shutil
@@ -143,6 +144,35 @@ def id_of(size):
     return name and Way('a build id of %d bytes' % size, [name])
 
 
+def no_table_to_search():
+    name = cc('no_header', '-Wl,--no-eh-frame-hdr')
+    return name and Way('no .eh_frame_hdr', [name])
+
+
+def no_table_in_a_library():
+    lib = cc('libbare.so', '-shared', '-fPIC', '-Wl,--no-eh-frame-hdr', source=LIBRARY)
+    name = lib and cc('uses_bare', lib, '-Wl,-rpath,' + harness.work, source=path('uses_chain.c'))
+    return name and Way('no .eh_frame_hdr in a library', [name], ['burn', 'leaf', 'mid', 'chain'])
+
+
+def table_left_out():
+    """As the linker writes the header when it cannot read all of .eh_frame: without encodings."""
+    name = cc('omitted')
+    if not name:
+        return None
+    r = subprocess.run(['objcopy', '--dump-section', '.eh_frame_hdr=' + path('hdr'), name, path('copy')])
+    with open(path('hdr'), 'rb') as f:
+        head = f.read()
+    with open(name, 'r+b') as f:
+        at = f.read().index(head)
+        f.seek(at + 2)
+        f.write(b'\xff\xff')
+        f.seek(at + 8)
+        f.write(bytes(len(head) - 8))
+    check('a header is emptied', r.returncode == 0)
+    return Way('a header without a table', [name])
+
+
 def started_by_the_loader():
     if not os.path.exists(LOADER):
         return skip('started by the loader', 'no ' + LOADER)
@@ -197,7 +227,8 @@ def mini_debuginfo():
 def test_the_chain_is_whole_however_the_file_was_made():
     try_all([w for w in (library_elsewhere(), segments_of_code(), id_of(36), id_of(200),
                          started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at(),
-                         mini_debuginfo(), packed_by('zlib-gnu'), packed_by('zstd'))
+                         mini_debuginfo(), packed_by('zlib-gnu'), packed_by('zstd'),
+                         no_table_to_search(), no_table_in_a_library(), table_left_out())
              if w])
 
 
