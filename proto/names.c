@@ -11,6 +11,8 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/sort.h"
 #include "sampler/process/maps.h"
+#include "sampler/process/other_code.h"
+#include "sampler/symbols/jit_names.h"
 #include "sampler/unwind/stacks.h"
 
 /* Places of one module in order of address. */
@@ -104,11 +106,22 @@ static const struct maps_range *gone_range(struct arena *a, uint64_t pc)
 	return r;
 }
 
-/* Addresses come in order, so one range follows the other. */
-static int fill_mapped(struct namer *n, size_t place, const struct maps_range *range,
-		       const struct maps_range *last, uint32_t *mapping)
+/*
+ * By the name that its runtime tells, by that of its original, or by what is mapped there.
+ * Addresses come in order, so one range follows the other.
+ */
+static int fill_mapped(struct namer *n, size_t place, struct symbol_frame *told,
+		       const struct maps_range *range, const struct maps_range *last,
+		       uint32_t *mapping)
 {
-	if (fill_plain(n, place, range->name) != 0)
+	struct symbol symbol = { told, 1 };
+	int err = 0;
+
+	if (told->name)
+		err = fill_location(n, place, &symbol);
+	else if (!n->location[place].line)
+		err = fill_plain(n, place, range->name);
+	if (err != 0)
 		return -1;
 	if (range != last && mapping_table_range(&n->mappings, range, mapping) != 0)
 		return -1;
@@ -116,21 +129,71 @@ static int fill_mapped(struct namer *n, size_t place, const struct maps_range *r
 	return 0;
 }
 
+/* The address of the same code in a loaded object, if its file was mapped once more. */
+static const struct module *original_of(uint64_t pc, uint64_t *original)
+{
+	return other_code_at(pc, original) && *original
+		       ? module_find(*original, modules_generation())
+		       : NULL;
+}
+
+/* Names the places [i, i + n), copies of code of `m` that lies `distance` further on. */
+static int name_copies(struct namer *n, const struct run *r, size_t i, size_t count,
+		       const struct module *m, uint64_t distance)
+{
+	struct symbol *symbol = arena_array(n->arena, count, sizeof(*symbol));
+	uint64_t *pc = arena_array(n->arena, count, sizeof(*pc));
+
+	if (!symbol || !pc)
+		return -1;
+	for (size_t k = 0; k < count; k++)
+		pc[k] = r->pc[i + k] + distance;
+	if (symbols_resolve(n->arena, m, pc, count, n->detail, n->deadline_ns, symbol) != 0)
+		return -1;
+	for (size_t k = 0; k < count; k++)
+		if (fill_location(n, r->place[i + k].value, &symbol[k]) != 0)
+			return -1;
+	return 0;
+}
+
+/* Copies lie in runs: all addresses of one are equally far from their originals. */
+static int name_all_copies(struct namer *n, const struct run *r, const struct symbol_frame *told)
+{
+	for (size_t i = 0, count; i < r->count; i += count) {
+		uint64_t original, other;
+		const struct module *m = told[i].name ? NULL : original_of(r->pc[i], &original);
+
+		for (count = 1; m && i + count < r->count && !told[i + count].name &&
+				original_of(r->pc[i + count], &other) == m &&
+				other - r->pc[i + count] == original - r->pc[i];
+		     count++)
+			continue;
+		if (m && name_copies(n, r, i, count, m, original - r->pc[i]) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /* Code that no loaded object owns. */
 static int name_foreign(struct namer *n, const struct run *r)
 {
 	const struct maps_range **range = arena_array(n->arena, r->count, sizeof(*range));
+	struct symbol_frame *told = arena_array(n->arena, r->count, sizeof(*told));
 	const struct maps_range *last = NULL;
 	uint32_t mapping = MESSAGE_NONE;
 
-	if (!range || maps_find(n->arena, r->pc, r->count, range) != 0)
+	if (!range || !told || maps_find(n->arena, r->pc, r->count, range) != 0)
+		return -1;
+	jit_names_find(n->arena, r->pc, r->count, told);
+	if (name_all_copies(n, r, told) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
 		if (!range[i])
 			range[i] = last && r->pc[i] >= last->start && r->pc[i] < last->limit
 					   ? last
 					   : gone_range(n->arena, r->pc[i]);
-		if (!range[i] || fill_mapped(n, r->place[i].value, range[i], last, &mapping) != 0)
+		if (!range[i] ||
+		    fill_mapped(n, r->place[i].value, &told[i], range[i], last, &mapping) != 0)
 			return -1;
 		last = range[i];
 	}

@@ -63,6 +63,9 @@
 	  "addresses without a line: time limit reached")                                          \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
 	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
+	X(JIT_NAMES_REFUSED, "jit_names_refused",                                                  \
+	  "times /tmp/perf-PID.map or a jitdump file was not read, or not to its end: another "    \
+	  "user's, a link, damaged, too large or too slow")                                        \
 	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
 	  "threads beyond what a thread dump holds")                                               \
 	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \

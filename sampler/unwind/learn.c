@@ -19,6 +19,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/process/linked_libc.h"
 #include "sampler/process/modules.h"
+#include "sampler/process/other_code.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/eh_table.h"
 
@@ -312,18 +313,36 @@ bool learn_take_newcomer(void)
 	return met;
 }
 
+/*
+ * The address whose unwind data is that of `pc`: in the loaded object that `pc` is a copy
+ * of, if it is one.  Rows are the same in a copy: they speak of registers only.
+ */
+static uint64_t described_at(uint64_t pc)
+{
+	uint64_t original, start, limit;
+
+	if (!other_code_at(pc, &original) || !original)
+		original = pc;
+	while (other_code_take_change(&start, &limit))
+		rows_forget(start, limit);
+	return original;
+}
+
 static COLD NOINLINE struct row learn_new(uint64_t pc)
 {
 	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
 
-	if (module_find(pc, modules_generation()))
-		run_in_library(probe, &job);
-	else if (modules_have_come()) {
-		/* not stored: with a stored ROW_NONE hooks would follow the frame pointer here
-		 * before the new object is known */
-		met_newcomer = true;
-		return job.row;
+	if (!module_find(pc, modules_generation())) {
+		if (modules_have_come()) {
+			/* not stored: with a stored ROW_NONE hooks would follow the frame pointer
+			 * here before the new object is known */
+			met_newcomer = true;
+			return job.row;
+		}
+		job.subject.pc = described_at(pc);
 	}
+	if (module_find(job.subject.pc, modules_generation()))
+		run_in_library(probe, &job);
 	rows_add(pc, job.row);
 	return job.row;
 }
@@ -425,6 +444,7 @@ void learn_release(void)
 	rows_release();
 	peek_release();
 	eh_table_release();
+	other_code_release();
 }
 
 void learn_after_fork(void)
@@ -435,4 +455,5 @@ void learn_after_fork(void)
 	lib_after_fork();
 	peek_after_fork();
 	eh_table_after_fork();
+	other_code_after_fork();
 }

@@ -5,6 +5,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/process/modules.h"
+#include "sampler/process/other_code.h"
 #include "sampler/unwind/learn.h"
 
 struct walker {
@@ -12,6 +13,7 @@ struct walker {
 	struct walk *out;
 	struct frame_regs regs; /* of the frame to be left */
 	bool bp_known;
+	bool followed_bp;  /* BP is out of a frame record that code without a row had */
 	bool interrupted;  /* its pc is exact: the leaf, or beyond a signal frame */
 	enum walk_end end; /* valid once step_by_row() says no */
 };
@@ -73,6 +75,7 @@ static bool step_row(struct walker *k, struct row row)
 	if (row.bp_saved && !load_captured(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
 	k->bp_known |= row.bp_saved;
+	k->followed_bp &= !row.bp_saved;
 	return enter_caller(k, caller);
 }
 
@@ -97,6 +100,14 @@ static bool is_code(uint64_t return_address)
 	return module_find(return_address - 1, modules_generation()) != NULL;
 }
 
+/* A call from a loaded object without unwind data, such as a JIT's own assembly, in made code. */
+static bool is_other_code(uint64_t return_address)
+{
+	uint64_t original;
+
+	return return_address >= PSEUDO_LIMIT && other_code_at(return_address - 1, &original);
+}
+
 /*
  * Code without unwind data (a JIT, assembly): follow BP while it stays inside
  * the copy and leads to code, or from JIT code to JIT code.
@@ -106,12 +117,16 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 	uint64_t bp = k->regs.bp;
 	struct frame_regs caller = { .sp = bp + ARCH_RECORD_BYTES };
 
+	if (k->followed_bp && bp == 0) /* as the ABI marks the outermost frame record */
+		return stop(k, WALK_COMPLETE);
+	k->followed_bp = true;
 	if (!k->bp_known || bp < k->regs.sp || bp % 8)
 		return stop(k, WALK_NO_RULE);
 	if (!load_captured(k, bp, &caller.bp) ||
 	    !load_captured(k, bp + ARCH_RECORD_RETURN, &caller.pc))
 		return stop(k, WALK_NO_RULE);
-	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT))
+	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT) &&
+	    !is_other_code(caller.pc))
 		return stop(k, WALK_NO_RULE);
 	return enter_caller(k, caller);
 }
