@@ -28,6 +28,8 @@ static const struct loss mutex_losses[] = {
 	{ COUNTER_MUTEX_WAITS_UNSEEN,
 	  " waits are in block only: another process may have held the lock, or a thread that died "
 	  "with it." },
+	{ COUNTER_MUTEX_FUTEX_WAITS_UNKNOWN,
+	  " waits at futexes are in block only: nothing says whether these are locks or events." },
 };
 
 static size_t tell(const struct loss *losses, size_t count, char (*sentence)[SENTENCE_BYTES],

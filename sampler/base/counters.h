@@ -118,6 +118,9 @@
 	X(MUTEX_WAITS_UNSEEN, "mutex_waits_unseen",                                                \
 	  "waits at locks that another process may have given back, or a thread that died with "   \
 	  "them: in block, but nobody was charged with them")                                      \
+	X(MUTEX_FUTEX_WAITS_UNKNOWN, "mutex_futex_waits_unknown",                                  \
+	  "waits at futexes that may be locks, conditions or counts: in block, but nobody was "    \
+	  "charged with them")                                                                     \
 	X(LOCKS_MADE_SHARED, "locks_made_shared",                                                  \
 	  "times the program prepared to share locks with other processes")                        \
 	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \

@@ -51,8 +51,24 @@
 	X(cnd_wait)                                                                                \
 	X(cnd_timedwait)                                                                           \
 	X(thrd_join)                                                                               \
+	X(pthread_once)                                                                            \
+	X(call_once)                                                                               \
+	X(flock)                                                                                   \
+	X(fcntl)                                                                                   \
+	X(lockf)                                                                                   \
+	X(semop)                                                                                   \
+	X(semtimedop)                                                                              \
+	X(msgsnd)                                                                                  \
+	X(msgrcv)                                                                                  \
+	X(mq_receive)                                                                              \
+	X(mq_timedreceive)                                                                         \
+	X(mq_send)                                                                                 \
+	X(mq_timedsend)                                                                            \
 	X(futex_wait)                                                                              \
-	X(futex_lock_pi)
+	X(futex_waitv)                                                                             \
+	X(futex_wake)                                                                              \
+	X(futex_lock_pi)                                                                           \
+	X(futex_unlock_pi)
 
 enum pseudo_frame {
 	PSEUDO_TRUNCATED = 1, /* root of a stack that was cut */

@@ -3,18 +3,13 @@
  * may return twice or on another stack, so nothing of ours may stay behind.
  * A look at a table, then a jump with every register as it came.  Two kinds of call
  * are jumped to a function of ours that makes them: those by which a thread ends or
- * confines itself (confinement.c; libcap comes this way), and the futex operations
- * that wait (futex.c).  As far as the caller can see, the same.
+ * confines itself (confinement.c; libcap comes this way), and futexes while waits are
+ * recorded (futex.c).  As far as the caller can see, the same.
  */
 #include "shim/hooks/stub.h"
 
-#define SYS_FUTEX 202
-
-#define FUTEX_LOCK_PI	  6
-#define FUTEX_WAIT_BITSET 9
-#define FUTEX_CMD_MASK	  0x7f /* in the low byte; the flags are above */
-
-#define LOCKS_BLOCK 1 /* locks.h */
+#define SYS_FUTEX	202
+#define SYS_FUTEX_WAITV 449
 
 	.text
 
@@ -64,21 +59,16 @@ syscall:
 	endbr64
 	cmpq $SYS_FUTEX, %rdi
 	je 2f
+	cmpq $SYS_FUTEX_WAITV, %rdi
+	je 2f
 	cmpq $TAKEN_SYSCALLS, %rdi
 	jae 1f
 	leaq pprofshim_taken_syscalls(%rip), %r11
 	cmpb $0, (%r11, %rdi)
 	jne pprofshim_taken_syscall
 1:	jmpq *next_syscall(%rip)
-2:	testb $LOCKS_BLOCK, locks_on(%rip)
-	je 1b
-	movl %edx, %r11d
-	andl $FUTEX_CMD_MASK, %r11d
-	je pprofshim_futex /* FUTEX_WAIT */
-	cmpl $FUTEX_WAIT_BITSET, %r11d
-	je pprofshim_futex
-	cmpl $FUTEX_LOCK_PI, %r11d
-	je pprofshim_futex
+2:	cmpl $0, locks_on(%rip)
+	jne pprofshim_futex
 	jmpq *next_syscall(%rip)
 	.cfi_endproc
 	.size syscall, . - syscall

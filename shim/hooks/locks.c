@@ -19,6 +19,12 @@ static int locks_no_semaphore(void)
 	return -1;
 }
 
+static int locks_no_call(void)
+{
+	errno = ENOSYS;
+	return -1;
+}
+
 #define X(name, type, parameters, ...) static COLD type first_##name parameters;
 LOCK_FUNCTIONS(X)
 #undef X

@@ -14,11 +14,16 @@
 #define SHIM_HOOKS_LOCKS_H
 
 #include <errno.h>
+#include <mqueue.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdbool.h>
+#include <sys/file.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
 #include <threads.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/locks/contention.h"
@@ -79,6 +84,32 @@
 	X(cnd_timedwait, int, (cnd_t * c, mtx_t * m, const struct timespec *until), (c, m, until), \
 	  thrd_error)                                                                              \
 	X(thrd_join, int, (thrd_t thread, int *result), (thread, result), thrd_error)              \
+	X(pthread_once, int, (pthread_once_t * once, void (*init)(void)), (once, init), EINVAL)    \
+	X(call_once, void, (once_flag * once, void (*init)(void)), (once, init), (void)0)          \
+	X(flock, int, (int fd, int operation), (fd, operation), locks_no_call())                   \
+	X(lockf, int, (int fd, int cmd, off_t len), (fd, cmd, len), locks_no_call())               \
+	X(lockf64, int, (int fd, int cmd, off64_t len), (fd, cmd, len), locks_no_call())           \
+	X(semop, int, (int id, struct sembuf * ops, size_t count), (id, ops, count),               \
+	  locks_no_call())                                                                         \
+	X(semtimedop, int,                                                                         \
+	  (int id, struct sembuf * ops, size_t count, const struct timespec *limit),               \
+	  (id, ops, count, limit), locks_no_call())                                                \
+	X(msgsnd, int, (int id, const void *message, size_t size, int flags),                      \
+	  (id, message, size, flags), locks_no_call())                                             \
+	X(msgrcv, ssize_t, (int id, void *message, size_t size, long type, int flags),             \
+	  (id, message, size, type, flags), locks_no_call())                                       \
+	X(mq_receive, ssize_t, (mqd_t queue, char *message, size_t size, unsigned *priority),      \
+	  (queue, message, size, priority), locks_no_call())                                       \
+	X(mq_timedreceive, ssize_t,                                                                \
+	  (mqd_t queue, char *message, size_t size, unsigned *priority,                            \
+	   const struct timespec *until),                                                          \
+	  (queue, message, size, priority, until), locks_no_call())                                \
+	X(mq_send, int, (mqd_t queue, const char *message, size_t size, unsigned priority),        \
+	  (queue, message, size, priority), locks_no_call())                                       \
+	X(mq_timedsend, int,                                                                       \
+	  (mqd_t queue, const char *message, size_t size, unsigned priority,                       \
+	   const struct timespec *until),                                                          \
+	  (queue, message, size, priority, until), locks_no_call())                                \
 	X(pthread_mutexattr_setpshared, int, (pthread_mutexattr_t * attr, int shared),             \
 	  (attr, shared), EINVAL)                                                                  \
 	X(pthread_rwlockattr_setpshared, int, (pthread_rwlockattr_t * attr, int shared),           \

@@ -127,6 +127,8 @@
 	X(prlimit64, int,                                                                          \
 	  (pid_t, enum __rlimit_resource, const struct rlimit64 *, struct rlimit64 *))             \
 	X(capset, int, (void *, const void *))                                                     \
+	X(fcntl, int, (int, int, ...))                                                             \
+	X(fcntl64, int, (int, int, ...))                                                           \
 	X(prctl, int, (int, ...))                                                                  \
 	X(syscall, long, (long, ...))
 

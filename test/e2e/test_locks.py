@@ -29,8 +29,14 @@ LEAVES = {'timedlock': 'pthread_mutex_timedlock', 'clocklock': 'pthread_mutex_cl
           'sem_timed': 'sem_timedwait', 'sem_clock': 'sem_clockwait',
           'barrier': 'pthread_barrier_wait', 'join': 'pthread_join',
           'join_timed': 'pthread_timedjoin_np', 'join_clock': 'pthread_clockjoin_np',
-          'join_c11': 'thrd_join', 'futex': 'futex_wait', 'futex_bitset': 'futex_wait'}
-UNLOCKS = {'mtx': 'mtx_unlock', 'mtx_timed': 'mtx_unlock'}
+          'join_c11': 'thrd_join', 'futex': 'futex_wait', 'futex_bitset': 'futex_wait',
+          'futex_pi': 'futex_lock_pi', 'futex_pi2': 'futex_lock_pi', 'futex_lock': 'futex_wait',
+          'futex_waitv': 'futex_waitv', 'futex_requeue': 'futex_wait', 'once': 'pthread_once',
+          'once_c11': 'call_once', 'ofd': 'fcntl',
+          **{k: k for k in ('flock', 'fcntl', 'lockf', 'semop', 'semtimedop', 'msgrcv', 'msgsnd',
+                            'mq_receive', 'mq_timedreceive', 'mq_send', 'mq_timedsend')}}
+UNLOCKS = {'mtx': 'mtx_unlock', 'mtx_timed': 'mtx_unlock', 'futex_pi': 'futex_unlock_pi',
+           'futex_pi2': 'futex_unlock_pi', 'futex_lock': 'futex_wake'}
 
 
 class Locks(Target):
@@ -123,7 +129,7 @@ def test_leaves_are_the_calls_as_written():
                 kind = place[len(places):]
                 if place.startswith(places):
                     check(f'{path}: {place} is called by its leaf', any(
-                        s[:2] == [leaf_of(kind), place] for s in stacks),
+                        s[0] == leaf_of(kind) and place in s[1:4] for s in stacks),
                         [s[:3] for s in stacks if place in s])
             check(f'{path}: no frame of ours', not any(
                 'contended' in f or 'watched' in f or 'pprofshim' in f for s in stacks for f in s))
@@ -343,6 +349,7 @@ CXX = """
 #include <chrono>
 #include <condition_variable>
 #include <cstdio>
+#include <latch>
 #include <mutex>
 #include <semaphore>
 #include <shared_mutex>
@@ -358,6 +365,13 @@ __attribute__((noinline)) void wait_condition() {
     std::unique_lock<std::mutex> l(m); cv.wait(l, [] { return flag; }); }
 __attribute__((noinline)) void wait_semaphore() { sem.acquire(); STAY; }
 __attribute__((noinline)) void wait_atomic() { word.wait(0); STAY; }
+std::atomic<int> taken(1); std::latch latch(1);
+__attribute__((noinline)) void wait_taken() { while (taken.exchange(1)) taken.wait(1); STAY; }
+__attribute__((noinline)) void give_taken() { taken = 0; taken.notify_one(); STAY; }
+__attribute__((noinline)) void wait_latch() { latch.wait(); STAY; }
+__attribute__((noinline)) void open_latch() { latch.count_down(); STAY; }
+__attribute__((noinline)) void give_semaphore() { sem.release(); STAY; }
+__attribute__((noinline)) void set_word() { word = 1; word.notify_all(); STAY; }
 __attribute__((noinline)) void hold_mutex() {
     { std::lock_guard<std::mutex> l(m); std::this_thread::sleep_for(100ms); } STAY; }
 template <class F> std::thread go(F f) { return std::thread(f); }
@@ -366,11 +380,12 @@ int main() {
     std::thread holder(hold_mutex);
     std::this_thread::sleep_for(20ms);
     std::thread a(wait_mutex), b(wait_timed), c(wait_shared), e(wait_semaphore), f(wait_atomic);
+    std::thread g(wait_taken), h(wait_latch);
     std::thread d([] { std::this_thread::sleep_for(150ms); wait_condition(); });
     std::this_thread::sleep_for(300ms);
-    tm.unlock(); sm.unlock(); sem.release(); word = 1; word.notify_all();
+    tm.unlock(); sm.unlock(); give_semaphore(); set_word(); give_taken(); open_latch();
     { std::lock_guard<std::mutex> l(m); flag = true; } cv.notify_all();
-    for (std::thread *t : {&a, &b, &c, &d, &e, &f, &holder}) t->join();
+    for (std::thread *t : {&a, &b, &c, &d, &e, &f, &g, &h, &holder}) t->join();
     puts("done"); fflush(stdout); getchar();
 }
 """
@@ -383,6 +398,10 @@ fn ms(n: u64) { thread::sleep(Duration::from_millis(n)); }
 #[inline(never)] fn wait_rwlock(l: &RwLock<u32>) { *l.write().unwrap() += 1; }
 #[inline(never)] fn wait_condvar(p: &(Mutex<bool>, Condvar)) {
     let mut g = p.0.lock().unwrap(); while !*g { g = p.1.wait(g).unwrap(); } }
+#[inline(never)] fn give_mutex<T>(g: T) { drop(g); std::hint::black_box(1); }
+#[inline(never)] fn wake_condvar(p: &(Mutex<bool>, Condvar)) {
+    *p.0.lock().unwrap() = true; p.1.notify_all(); std::hint::black_box(1); }
+#[inline(never)] fn wake_parked(t: &thread::Thread) { t.unpark(); std::hint::black_box(1); }
 #[inline(never)] fn wait_park() { thread::park(); std::hint::black_box(1); }
 fn main() {
     let m = Arc::new(Mutex::new(0)); let l = Arc::new(RwLock::new(0));
@@ -394,7 +413,7 @@ fn main() {
     let c = thread::spawn(move || wait_condvar(&p2));
     let d = thread::spawn(|| wait_park());
     ms(300);
-    drop(g); drop(r); *p.0.lock().unwrap() = true; p.1.notify_all(); d.thread().unpark();
+    give_mutex(g); drop(r); wake_condvar(&p); wake_parked(d.thread());
     for t in [a, b, c, d] { t.join().unwrap(); }
     println!("done");
     let mut s = String::new(); std::io::stdin().read_line(&mut s).unwrap();
@@ -416,7 +435,7 @@ def compiled(name, source, *command):
     return program
 
 
-def waits_of(program, places, mutex_places=()):
+def waits_of(program, places, mutex_places=(), not_in_mutex=()):
     with Locks(program, env=EXACT) as t:
         if not check(f'{program} runs', t.wait_ready() and t.wait_for('done')):
             return
@@ -429,6 +448,8 @@ def waits_of(program, places, mutex_places=()):
         p = t.profile('mutex')
         for place in mutex_places:
             check(f'{place} is blamed', delay_at(p, place) > 30e6, delay_at(p, place))
+        for place in not_in_mutex:
+            check(f'{place} is not blamed', delay_at(p, place) < 30e6, delay_at(p, place))
         t.say()
         t.finish()
 
@@ -438,7 +459,9 @@ def test_waits_of_cxx20_primitives():
     waits_of(program, {'wait_timed': 'pthread_mutex_clocklock',
                        'wait_shared': 'pthread_rwlock_rdlock', 'wait_condition':
                        'pthread_cond_wait', 'wait_semaphore': 'futex_wait|sem_wait',
-                       'wait_atomic': 'futex_wait'}, ['hold_mutex'])
+                       'wait_atomic': 'futex_wait', 'wait_taken': 'futex_wait',
+                       'wait_latch': 'futex_wait'},
+             ['hold_mutex', 'give_taken', 'open_latch'], ['give_semaphore', 'set_word'])
 
 
 def test_waits_of_rust_primitives():
@@ -446,7 +469,8 @@ def test_waits_of_rust_primitives():
         return skip('rustc', 'not installed')
     program = compiled('waits_rust.rs', RUST, 'rustc', '-O', '-g')
     waits_of(program, dict.fromkeys(('wait_mutex', 'wait_rwlock', 'wait_condvar', 'wait_park'),
-                                    'futex_wait'))
+                                    'futex_wait'),
+             ['give_mutex'], ['wake_condvar', 'wake_parked'])
 
 
 # ---- versions of functions
