@@ -146,6 +146,7 @@ void conn_flush(struct http_exchange *x)
 	while (x->part_count) {
 		long sent = net_send(x->fd, x->part, x->part_count);
 
+		refusal_note(&x->shared->sending, "sendmsg", sent);
 		if (is_try_again(sent))
 			return;
 		if (sent < 0) {
@@ -161,6 +162,14 @@ void conn_flush(struct http_exchange *x)
 		x->deadline_ns = INT64_MAX;
 }
 
+static long receive(struct http_exchange *x, void *to, size_t len)
+{
+	long got = net_receive(x->fd, to, len);
+
+	refusal_note(&x->shared->receiving, "recvfrom", got);
+	return got;
+}
+
 static bool took_bytes(struct http_exchange *x, size_t len)
 {
 	if (x->state == CONN_HEAD && x->in_len == 0)
@@ -174,7 +183,7 @@ static bool took_bytes(struct http_exchange *x, size_t len)
 bool conn_read(struct http_exchange *x)
 {
 	size_t room = sizeof(x->in) - x->in_len;
-	long got = room ? net_receive(x->fd, x->in + x->in_len, room) : -EAGAIN;
+	long got = room ? receive(x, x->in + x->in_len, room) : -EAGAIN;
 
 	if (got > 0)
 		return took_bytes(x, (size_t)got);
@@ -187,7 +196,7 @@ bool conn_read(struct http_exchange *x)
 
 void conn_drain(struct http_exchange *x)
 {
-	long got = net_receive(x->fd, x->in, sizeof(x->in));
+	long got = receive(x, x->in, sizeof(x->in));
 
 	if (got <= 0 && !is_try_again(got))
 		conn_close(x);

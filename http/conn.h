@@ -21,6 +21,7 @@
 #include "http/body.h"
 #include "http/exchange.h"
 #include "http/guard.h"
+#include "http/refusal.h"
 
 #define CONN_HEAD_MAX  8192		     /* bytes of a request's head */
 #define CONN_IN_BYTES  (CONN_HEAD_MAX + 512) /* room for a body's bytes behind a full head */
@@ -35,6 +36,7 @@ struct http_shared {
 	uint64_t newcomers;
 	bool is_crowded; /* strangers have all the places that are theirs */
 	int64_t now_ns;	 /* CLOCK_MONOTONIC when the last poll returned */
+	struct refusal receiving, sending;
 };
 
 enum conn_state {

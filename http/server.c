@@ -1,6 +1,7 @@
 #include "http/server.h"
 
 #include <errno.h>
+#include <linux/futex.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -24,8 +25,9 @@
 #define ACCEPTS_A_TURN 64
 #define READS_A_TURN   16 /* of one connection; a large body takes several */
 
-#define ACCEPT_PAUSE_NS NS_PER_SECOND
-#define FAILED_POLL_NS	(100 * NS_PER_MS)
+#define ACCEPT_PAUSE_NS	   NS_PER_SECOND
+#define FAILED_POLL_MIN_NS (100 * NS_PER_MS)
+#define FAILED_POLL_MAX_NS NS_PER_SECOND
 
 const struct http_limits http_limits_default = {
 	.connections = HTTP_CONNECTIONS_MAX,
@@ -40,6 +42,8 @@ struct server {
 	struct http_shared shared;
 	int fd;
 	int64_t accept_ns; /* no newcomers before this: the kernel had no descriptor or memory */
+	int64_t poll_pause_ns;
+	struct refusal accepting, polling, pausing;
 	size_t count;
 	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
@@ -243,6 +247,7 @@ static bool accept_one(struct server *s)
 	struct sockaddr_in peer = { 0 };
 	int fd = net_accept(s->fd, &peer);
 
+	refusal_note(&s->accepting, "accept4", nobody_waits(fd) ? 0 : fd);
 	if (fd >= 0 && is_loopback(&peer))
 		add_conn(s, fd);
 	else if (fd >= 0)
@@ -346,28 +351,61 @@ static int64_t prepare_poll(struct server *s)
 	return wake;
 }
 
-/* A refused poll (the limit on descriptors was lowered under us) must not make us spin. */
-static void poll_once(struct server *s)
+/*
+ * A refused poll (the limit on descriptors was lowered under us) must not make us spin.
+ * Whatever there is to do is tried after a while: no call of ours blocks.
+ */
+static void pause_instead(struct server *s, const volatile int *stop)
+{
+	struct timespec ts = { s->poll_pause_ns / NS_PER_SECOND, s->poll_pause_ns % NS_PER_SECOND };
+	long ended = sys_call4(SYS_futex, (long)stop, FUTEX_WAIT_PRIVATE, 0, (long)&ts);
+
+	refusal_note(&s->pausing, "futex", ended);
+	s->poll_pause_ns = MIN(2 * s->poll_pause_ns, FAILED_POLL_MAX_NS);
+	for (size_t i = 0; i < s->count + 1; i++)
+		s->poll[i].revents = s->poll[i].fd < 0 ? 0 : s->poll[i].events;
+}
+
+static void poll_once(struct server *s, const volatile int *stop)
 {
 	int64_t wake = prepare_poll(s);
 	int ready = net_poll(s->poll, s->count + 2, sys_now_ns(), wake);
 
-	if (ready < 0 && ready != -EINTR)
-		net_poll(NULL, 0, 0, FAILED_POLL_NS);
+	refusal_note(&s->polling, "ppoll", ready);
+	if (ready >= 0)
+		s->poll_pause_ns = FAILED_POLL_MIN_NS;
+	else if (ready != -EINTR)
+		pause_instead(s, stop);
 	s->shared.now_ns = sys_now_ns();
 }
 
-static void serve_until(struct server *s, const volatile int *stop)
+/* The call that the kernel refuses, NULL: none. */
+static const char *refused_call(const struct server *s)
 {
-	for (;;) {
-		poll_once(s);
+	const struct refusal *all[] = { &s->polling, &s->pausing, &s->accepting,
+					&s->shared.receiving, &s->shared.sending };
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (refusal_of(all[i]))
+			return refusal_of(all[i]);
+	return NULL;
+}
+
+static const char *serve_until(struct server *s, const volatile int *stop)
+{
+	const char *refused = NULL;
+
+	while (!refused) {
+		poll_once(s, stop);
 		if (*stop)
-			return;
+			return NULL;
 		handle_all(s);
 		if (s->poll[0].revents)
 			accept_some(s);
 		remove_closed(s);
+		refused = refused_call(s);
 	}
+	return refused;
 }
 
 static void close_all(struct server *s)
@@ -378,21 +416,23 @@ static void close_all(struct server *s)
 	}
 }
 
-int http_serve(int fd, const char *key, const struct http_service *service,
-	       const volatile int *stop)
+const char *http_serve(int fd, const char *key, const struct http_service *service,
+		       const volatile int *stop)
 {
 	const struct http_limits *limits = service->limits ? service->limits : &http_limits_default;
 	struct server *s = sys_map(sizeof(*s));
+	const char *refused;
 
 	if (!s)
-		return -1;
+		return "mmap";
 	s->fd = fd;
+	s->poll_pause_ns = FAILED_POLL_MIN_NS;
 	s->shared.service = service;
 	s->shared.limits = limits;
 	s->shared.now_ns = sys_now_ns();
 	guard_init(&s->shared.guard, key);
-	serve_until(s, stop);
+	refused = serve_until(s, stop);
 	close_all(s);
 	sys_unmap(s, sizeof(*s));
-	return 0;
+	return refused;
 }

@@ -22,10 +22,12 @@ int http_listen(uint16_t port);
 /*
  * Serves connections of `fd` until `*stop` becomes non-zero, which is looked at
  * after every poll: shutdown(fd, SHUT_RDWR) ends a sleeping one.  Waiters are then told that
- * their clients are gone; `fd` stays open.  `key` is the bearer token.  Returns
- * 0, or -1 when there was no memory to begin with.
+ * their clients are gone; `fd` stays open.  `key` is the bearer token.
+ *
+ * Returns NULL, or the name of the system call that the kernel refuses to us, without
+ * which there is no serving.  What it lacks (descriptors, memory) is waited for instead.
  */
-int http_serve(int fd, const char *key, const struct http_service *service,
+const char *http_serve(int fd, const char *key, const struct http_service *service,
 	       const volatile int *stop);
 
 #endif

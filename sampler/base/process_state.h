@@ -8,8 +8,8 @@
  *   FORKED    nobody has looked yet, all of our state is the parent's
  *   ENTERING  one thread is putting our state in order
  *   YOUNG     a child that may yet outlive its parent: the heap is recorded
- *   WORKER    a child beside its parent, or a process whose filter forbids our thread:
- *             nothing is recorded
+ *   WORKER    a child beside its parent, or a process in which our thread cannot be (a filter,
+ *             a call refused): nothing is recorded
  *   PAUSED    ours, but its listener is away and has to be started again
  *   OURS      with all that we do
  *
@@ -38,7 +38,8 @@ enum process_event {
 	PROCESS_PORT_WON,	/* its own listener serves */
 	PROCESS_LISTENER_ENDED, /* for a moment, see listener_pause_begin() in takeover.h */
 	PROCESS_LISTENER_BACK,
-	PROCESS_FILTERED, /* it never comes back: a filter of the program is in its way */
+	PROCESS_FILTERED, /* it never comes back: the program's filter or the kernel is in its way
+			   */
 	PROCESS_EVENTS
 };
 

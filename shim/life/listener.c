@@ -45,6 +45,7 @@ static struct {
 	int64_t until_ns;     /* when to stop trying to have the port */
 	struct listener_succession succession;
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
+	void (*refused)(const char *call);
 	bool no_niceties;
 	int wake_fd; /* -errno: nobody can wake us */
 } listener;
@@ -168,6 +169,7 @@ static void before_poll(void (*reset_all)(void *arg), void *arg)
 static void serve(int fd)
 {
 	struct http_service service = *listener.service;
+	const char *refused;
 
 	listener.wake_fd = wake_open();
 	listener.fd = fd;
@@ -178,9 +180,11 @@ static void serve(int fd)
 	if (listener.succession.on_port)
 		listener.succession.on_port();
 	say(LISTENER_SERVING);
-	http_serve(fd, listener.key, &service, &listener.stop);
+	refused = http_serve(fd, listener.key, &service, &listener.stop);
 	wake_close(listener.wake_fd);
 	port_close(fd);
+	if (refused)
+		listener.refused(refused);
 }
 
 static int have_socket(void)
@@ -293,6 +297,11 @@ bool listener_take_over(const struct listener_succession *succession)
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns))
 {
 	listener.should_go = should_go;
+}
+
+void listener_report_refusal(void (*refused)(const char *call))
+{
+	listener.refused = refused;
 }
 
 void listener_after_fork(void)

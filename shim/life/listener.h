@@ -15,7 +15,8 @@ enum listener_outcome {
 	LISTENER_PENDING, /* it has not said yet */
 	LISTENER_SERVING,
 	LISTENER_PORT_TAKEN, /* it tries again every half second */
-	LISTENER_REFUSED,    /* no descriptor table of its own, or no socket: it is gone */
+	LISTENER_REFUSED, /* no descriptor table of its own, no socket, a call refused: it is gone
+			   */
 	LISTENER_NO_THREAD,
 };
 
@@ -34,6 +35,12 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
  * to when it wants to be asked again.  Context: init, before the start.
  */
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns));
+
+/*
+ * `refused` is called on the listener's thread, as its last act but one, when the kernel
+ * refuses it a call that it cannot do without.  Context: init, before the start.
+ */
+void listener_report_refusal(void (*refused)(const char *call));
 
 /* A listener that comes after another one: this process's own, or an ancestor's. */
 enum listener_wish { LISTENER_WAIT, LISTENER_GO, LISTENER_LEAVE };

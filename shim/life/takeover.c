@@ -13,6 +13,7 @@
 #include "sampler/base/turn.h"
 #include "shim/life/family.h"
 #include "shim/life/listener.h"
+#include "shim/life/tell.h"
 
 /* Longer than any daemon's first process waits for its child to be ready. */
 #define YOUNG_NS (10 * NS_PER_SECOND)
@@ -32,6 +33,8 @@ static struct {
 	bool ancestor_served; /* one had waited as servers do before it forked */
 	bool was_awaited;     /* an end was waited for, in vain */
 	bool paused;	      /* the listener is away, see listener_pause_begin() */
+	bool was_told;	      /* that a call is refused */
+	_Atomic(const char *) refused; /* the call for which our thread gave up */
 	int64_t entered_ns;
 	int64_t await_until_ns;
 	_Atomic int64_t next_try_ns;
@@ -41,11 +44,20 @@ static struct {
 
 bool takeover_has_served;
 
+/* On the listener's thread, which has no stderr: the next wait of the program says it. */
+static void on_refused(const char *call)
+{
+	atomic_store(&takeover.refused, call);
+	process_moves(PROCESS_LISTENER_ENDED);
+	process_moves(PROCESS_FILTERED);
+}
+
 void takeover_init(void (*on_ours)(void))
 {
 	takeover.on_ours = on_ours;
 	takeover.self = takeover.holder = sys_getpid();
 	takeover.pause_ns = FIRST_PAUSE_NS;
+	listener_report_refusal(on_refused);
 	family_init();
 }
 
@@ -116,6 +128,8 @@ static enum takeover_reason decide(bool is_long)
 		return TAKEOVER_FILTERED;
 	if (process_is_borrowed())
 		return TAKEOVER_BORROWED;
+	if (atomic_load(&takeover.refused))
+		return TAKEOVER_REFUSED;
 	if (listener_is_running())
 		return TAKEOVER_SERVES;
 	if (!parent_is_gone())
@@ -181,6 +195,16 @@ static void start(int64_t patience_ns, enum listener_wish (*wish)(void))
 		try_later(TAKEOVER_NO_THREAD);
 }
 
+/* What is refused may be killed for in the next call: hooks make none from here on. */
+static void tell_refused(void)
+{
+	if (!takeover.was_told)
+		tell_user_late("our thread ended, because the kernel refuses it ",
+			       atomic_load(&takeover.refused));
+	takeover.was_told = true;
+	sandbox_note();
+}
+
 /*
  * To ask for the parent costs half an empty epoll_wait.  A child that waits 256 times
  * in its first moments looks each time; one that serves thousands of requests a second
@@ -207,7 +231,9 @@ void takeover_look(bool is_long)
 		reason = decide(is_long);
 		if (reason != TAKEOVER_BORROWED)
 			note(reason);
-		if (reason == TAKEOVER_TAKES_OVER)
+		if (reason == TAKEOVER_REFUSED)
+			tell_refused();
+		else if (reason == TAKEOVER_TAKES_OVER)
 			start(0, NULL);
 		else if (reason == TAKEOVER_PARENT_ENDS)
 			start(PATIENCE_NS, await_parent);

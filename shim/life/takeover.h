@@ -28,6 +28,7 @@
 #define TAKEOVER_REASONS(X)                                                                        \
 	X(NOT_ASKED, "they have not waited yet")                                                   \
 	X(FILTERED, "they installed a system-call filter")                                         \
+	X(REFUSED, "the kernel refuses them a system call")                                        \
 	X(BORROWED, "they share their parent's memory")                                            \
 	X(SERVES, "they have one, or are about to")                                                \
 	X(PARENT_LIVES, "their parent is there")                                                   \

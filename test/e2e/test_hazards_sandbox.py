@@ -14,12 +14,17 @@ Seen to fail against:
                  clock_gettime; one that leaves core files, and that waits for ever where
                  exit_group is refused (ours)
   own calls      a list without getpid
+  refused later  a server that asks again for ever (ours): no sentence; one that waits by ppoll
+                 where ppoll is refused (ours): our thread used a whole processor
 """
 import concurrent.futures
+import contextlib
+import errno
 import glob
 import os
 import re
 import resource
+import socket
 import subprocess
 import time
 
@@ -160,6 +165,58 @@ def test_started_under_a_filter():
     same('core files of the probe', glob.glob(cwd + '/core*'), [])
 
 
+def our_thread(pid):
+    """(its CPU time in seconds, how often it slept) until now, None when there is none."""
+    for task in glob.glob('/proc/%d/task/*' % pid):
+        with contextlib.suppress(OSError):
+            if harness.read(task + '/comm').startswith('pprofshim'):
+                slept = re.search(r'\nvoluntary_ctxt_switches:\s*(\d+)', harness.read(task + '/status'))
+                return int(harness.read(task + '/schedstat').split()[0]) / 1e9, int(slept.group(1))
+    return None
+
+
+def knock(port):
+    """A request; nobody may answer."""
+    with contextlib.suppress(OSError):
+        with socket.create_connection(('127.0.0.1', port), timeout=1.5) as s:
+            s.sendall(b'GET /debug/pprof/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+            s.recv(1)
+
+
+def judge_refused_later(name, error, for_good):
+    what = '%s refused later, %s' % (name, errno.errorcode[error])
+    with Target('hostile_refusal', numbers()[name], error) as t:
+        t.wait_ready()
+        t.say()
+        t.wait_for('refused')
+        began, used = time.monotonic(), our_thread(t.pid)
+        sentence = 'pprofshim: our thread ended, because the kernel refuses it %s;' % name
+        while time.monotonic() - began < (15 if for_good else 2.5):
+            knock(t.port)
+            time.sleep(0.05)  # refused at once, and every request is work
+            if t.output(1):
+                break
+        now = our_thread(t.pid)
+        if for_good:
+            check(what + ': our thread is gone', now is None, now)
+        elif now is not None:
+            check(what + ': no spinning', now[0] - used[0] < 0.1 and now[1] - used[1] < 100, (used, now))
+        t.say()
+        got = t.finish(20)
+    same(what, got.seen()[:2], ('status 0', 'refused\ndone\n'))
+    check(what + ': what is said', got.err.startswith(sentence) and got.err.count('\n') == 1
+          if for_good else not got.err, got.err)
+
+
+def test_refused_later():
+    """By a filter that no hook saw.  What is refused as such ends our thread; what is lacking is waited for."""
+    cases = [(name, error, error in (errno.ENOSYS, errno.EPERM, errno.EACCES))
+             for name in ('accept4', 'ppoll', 'recvfrom', 'sendmsg')
+             for error in (errno.ENOSYS, errno.EPERM, errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.EIO)]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda case: judge_refused_later(*case), cases))
+
+
 def test_own_calls_are_listed():
     """calls.c names every system call of the sources."""
     listed, made = set(numbers()), set()
@@ -176,4 +233,4 @@ def test_own_calls_are_listed():
 if __name__ == '__main__':
     run(test_filters_that_kill, test_allocations_under_a_filter, test_one_call_kills,
         test_harmless_filter, test_questions_about_filters, test_invalid_filter,
-        test_started_under_a_filter, test_own_calls_are_listed)
+        test_started_under_a_filter, test_refused_later, test_own_calls_are_listed)
