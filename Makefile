@@ -71,7 +71,7 @@ FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 CHAT     = $(addprefix $(BUILD)/fixtures/,chat_server chat_load)
 SOURCES  = $(foreach d,shim shim/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
-SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh test/*/*.sh)
+SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh http/*/*.sh test/*/*.sh)
 
 # What the goals of this run need from Debian.  It is installed before anything is
 # built, all of it in one round; a single file of a test needs what tests need.

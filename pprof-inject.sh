@@ -11,7 +11,8 @@ usage: pprof-inject.sh [--port N] [--key-file F] [--hz N] [--only PATTERN] [--] 
 Runs the command with /debug/pprof/ on a loopback port.
 
   --port N         port on 127.0.0.1 (default: PPROF_PORT, else 6060)
-  --key-file F     file that holds the key; without it ADMIN_KEY or ADMIN_KEY_FILE is used
+  --key-file F     file that holds the key; without it ADMIN_KEY or ADMIN_KEY_FILE is used,
+                   and without those a key is made and printed, good for this run
   --hz N           CPU samples per second and thread, 1 to 1000 (default 100)
   --only PATTERN   only programs whose name matches, for commands that start the real one
   --help           this text
@@ -48,11 +49,20 @@ check_settings() {
 		refuse 2 "'$hz' is not a sampling rate; give --hz (or PPROF_HZ) a number from 1 to 1000"
 }
 
+# For a first try without thinking: 128 random bits.
+make_key() {
+	made=$(od -An -v -tx1 -N 16 /dev/urandom | tr -d ' \n')
+	[ ${#made} = 32 ] || refuse 2 "no key, and none could be made from /dev/urandom; set ADMIN_KEY"
+	export ADMIN_KEY="$made"
+}
+
 # A file named in any way wins over ADMIN_KEY, here as in the library.
 check_key() {
 	if [ -z "$key_file" ]; then
-		[ -n "${ADMIN_KEY:-}" ] ||
-			refuse 2 "no key; set ADMIN_KEY, or name a file that holds one with --key-file"
+		[ -n "${ADMIN_KEY-new}" ] ||
+			refuse 2 "no key; ADMIN_KEY is empty: set it, unset it to have a key made, or name a" \
+				"file that holds one with --key-file"
+		[ -n "${ADMIN_KEY:-}" ] || make_key
 		return 0
 	fi
 	if [ ! -f "$key_file" ] || [ ! -r "$key_file" ]; then
@@ -247,20 +257,25 @@ has_capabilities() {
 # The key goes to curl through a pipe: arguments can be seen by everybody.
 tell() {
 	url=http://127.0.0.1:$port/debug/pprof
-	if [ -n "$key_file" ]; then
+	address=$url/
+	if [ -n "${made:-}" ]; then
+		address=http://pprof:$made@127.0.0.1:$port/debug/pprof/
+		header="echo 'Authorization: Bearer $made'" # built in, so that no list of processes has it
+	elif [ -n "$key_file" ]; then
 		header="sed 's/^/Authorization: Bearer /' '$key_file'"
 	else
 		# shellcheck disable=SC2016 # for the reader's shell
 		header='printf "Authorization: Bearer %s\n" "$ADMIN_KEY"'
 	fi
 	cat >&2 <<-END
-		pprof-inject: $url/
+		pprof-inject: $address
 		  $header | curl -fsS -H @- -o cpu.pb.gz '$url/profile?seconds=5'
 		  go tool pprof -top cpu.pb.gz
 	END
 }
 
 key_file=${ADMIN_KEY_FILE:-}
+made=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--port | --key-file | --hz | --only)

@@ -11,6 +11,7 @@
 #include "sampler/base/sort.h"
 #include "sampler/base/text.h"
 #include "sampler/base/utf8.h"
+#include "sampler/process/started_as.h"
 #include "sampler/symbols/demangle.h"
 #include "sampler/symbols/lines.h"
 #include "sampler/symbols/plt.h"
@@ -212,7 +213,7 @@ static const char *basename_of(const char *path)
 /* "[libfoo.so]"; names like "[vdso]" have their brackets already. */
 static bool make_unknown(struct batch *b)
 {
-	const char *base = basename_of(b->m->path);
+	const char *base = basename_of(b->m->is_main ? started_as(b->m->path) : b->m->path);
 	char buf[NAME_MAX_BYTES], clean[NAME_MAX_BYTES];
 	struct text t = TEXT_INIT(buf);
 	bool is_bare = base[0] != '[';
