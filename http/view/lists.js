@@ -40,8 +40,8 @@ function functionsView() {
 }
 
 function sourceView() {
-  const line = (P, at) => P.lines[at] < 0 ? '' : P.where[P.lines[at]][1]
-  const rows = order(table(sides, (P, at) => line(P, at) ? number(line(P, at) + '  ' + names[P.frames[at]]) : -1))
+  for (const { P } of sides) P.keys ||= P.where.map(([f, line]) => line ? number(line + '  ' + names[f]) : -1)
+  const rows = order(table(sides, (P, at) => P.keys[P.lines[at]] ?? -1))
   rowsTo(heads('source'), rows.filter(r => found(names[r.f] || '')).map(r => cells(r, names[r.f] || 'without a known line')))
 }
 
@@ -70,7 +70,7 @@ function stacksView() {
     g.n += value(i)
     g.who.set(who, [...g.who.get(who) || [], l.get('tid')])
   }
-  $.list.replaceChildren(...now.about.map(l => text('pre', l, deadly.test(l) && 'bad')))
+  $.list.replaceChildren()
   for (const [key, { n, who }] of [...all].sort((a, b) => b[1].n - a[1].n).slice(0, most)) {
     const a = text('article', '')
     a.append(text('b', `${n} x ${key.split('\n')[0]}`), text('p', [...who].map(([name, t]) => name + ' ' + t.join(' ')).join('; ').slice(0, 2000)),

@@ -14,7 +14,7 @@ pack() { # LANGUAGE FILE...
 
 # As Content-Security-Policy wants it: base64 of the 32 bytes.
 hash_of() {
-	printf 'sha256-%s' "$(printf "$(printf %s "$1" | sha256sum | cut -c 1-64 | sed 's/../\\x&/g')" | base64)"
+	printf 'sha256-%s' "$(printf %b "$(printf %s "$1" | sha256sum | cut -c 1-64 | sed 's/../\\x&/g')" | base64)"
 }
 
 # Bytes as the elements of an array.

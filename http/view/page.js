@@ -115,9 +115,10 @@ function show() {
     (old ? `; before ${say(old.total)}, change ${say(total - old.total)}` : '') +
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : '')
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
-  const notes = [...now.about.filter(l => deadly.test(l)), ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
+  const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
   if (now.count > 2e5) notes.push(`${now.count} samples are many for a browser; go tool pprof reads them, too.`)
-  if (rows.some(i => sides[0].value(i) < 0)) notes.push('Some values are negative: boxes are as wide as the amount, red more, blue less.')
+  if (other) notes.push('Width is now; red is more than before, blue less.')
+  else if (rows.some(i => sides[0].value(i) < 0)) notes.push('Width is the amount; red is more, blue less than nothing.')
   $.notes.replaceChildren(...notes.map(n => text('li', n, deadly.test(n) && 'bad')))
   views[shown]()
   const q = new URLSearchParams({ profile: now.name, view: shown })

@@ -23,6 +23,7 @@ function decode(b) {
   function varint() {
     let c = b[p++], low = c & 127, high = 0, s = 7
     for (; c > 127 && s < 28; s += 7) low |= ((c = b[p++]) & 127) << s
+    if (c < 128) return low
     for (s = 1; c > 127; s *= 128) high += ((c = b[p++]) & 127) * s
     return high >= 2 ** 35 ? (high - 2 ** 36) * 2 ** 28 + low : high * 2 ** 28 + low
   }
@@ -94,13 +95,17 @@ function decode(b) {
   // Of equal frames without a name only one stays, with their number in the place of a line.
   const frames = [], lines = [], start = new Int32Array(ends.length + 1)
   ends.forEach((end, i) => {
-    for (let k = end; k-- > (i && ends[i - 1]);) for (const at of (places[place[ids[k]]] || { at: [] }).at) {
-      const f = P.where[at][0], last = frames.length - 1
-      if (last >= start[i] && frames[last] == f && unnamed(f)) { lines[last] = Math.min(lines[last], 0) - 1; continue }
-      frames.push(f)
-      lines.push(at)
+    let n = start[i]
+    for (let k = end; k-- > (i && ends[i - 1]);) {
+      const { at } = places[place[ids[k]]]
+      for (let j = 0; j < at.length; j++) {
+        const f = P.where[at[j]][0]
+        if (n > start[i] && frames[n - 1] == f && unnamed(f)) { lines[n - 1] = Math.min(lines[n - 1], 0) - 1; continue }
+        frames[n] = f
+        lines[n++] = at[j]
+      }
     }
-    start[i + 1] = frames.length
+    start[i + 1] = n
   })
   return Object.assign(P, { start, frames: Int32Array.from(frames), lines: Int32Array.from(lines), set, values: Float64Array.from(values), count: set.length })
 }
