@@ -28,6 +28,6 @@ int http_listen(uint16_t port);
  * which there is no serving.  What it lacks (descriptors, memory) is waited for instead.
  */
 const char *http_serve(int fd, const char *key, const struct http_service *service,
-	       const volatile int *stop);
+		       const volatile int *stop);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * sigaltstack: a thread whose alternate stack has no room for a tick gets none
+ * sigaltstack, and sigstack: a thread whose alternate stack has no room for a tick gets none
  * (alternate_stacks.h).  Its timer is stopped before it has that stack, as it is
  * before a thread blocks the signal.
  */
@@ -18,49 +18,74 @@
 
 typedef int (*stack_function)(const stack_t *stack, stack_t *old);
 
-static void note_what_is(int tid)
+/* A stack whose size nobody knows: no tick may come there. */
+static const stack_t unknown = { 0 };
+
+static void note_what_is(int tid, bool is_known)
 {
 	stack_t now;
 
-	if (sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0)
+	if (!is_known)
+		alternate_stack_note(tid, &unknown);
+	else if (sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0)
 		alternate_stack_note(tid, &now);
 }
 
 /* `stack` may be what the kernel will refuse: what is true afterwards, the kernel says. */
-static int set_stack(stack_function fn, const stack_t *stack, stack_t *old)
+static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
 	bool is_sampled = roster_may_tick() && process_is_ours();
-	bool is_small = alternate_stack_is_too_small(stack);
+	bool is_small = !is_known || alternate_stack_is_too_small(stack);
 	int tid = sys_gettid(), err;
 
 	if (is_small) {
-		alternate_stack_note(tid, stack);
+		alternate_stack_note(tid, is_known ? stack : &unknown);
 		if (is_sampled)
 			roster_thread_blocks();
 	}
 	err = fn(stack, old);
 	if (is_small && is_sampled)
 		roster_thread_blocked();
-	note_what_is(tid);
+	note_what_is(tid, is_known || err);
 	if (alternate_stack_has_room(tid))
 		roster_thread_unblocks();
 	return err;
 }
 
 /* A child of vfork has a stack of its own, and our memory. */
-static int change_stack(stack_function fn, const stack_t *stack, stack_t *old)
+static int change_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
 	stack_t copy;
 
 	if (!stack || sandbox_is_noted() || process_is_borrowed() ||
 	    !user_copy(&copy, stack, sizeof(copy)))
 		return fn(stack, old);
-	return set_stack(fn, &copy, old);
+	return set_stack(fn, &copy, old, is_known);
 }
 
 EXPORT int sigaltstack(const stack_t *stack, stack_t *old)
 {
-	return change_stack(real()->sigaltstack, stack, old);
+	return change_stack(real()->sigaltstack, stack, old, true);
+}
+
+/*
+ * The way of 4.2BSD, which has no size.  As libc does it: all of the address is one, as if
+ * the stack grew up, so frames would go down from twice the address.
+ */
+EXPORT int sigstack(struct sigstack *stack, struct sigstack *old)
+{
+	stack_t new, before;
+
+	if (stack)
+		new = (stack_t){ .ss_sp = stack->ss_sp,
+				 .ss_flags = stack->ss_onstack ? SS_ONSTACK : 0,
+				 .ss_size = (size_t)stack->ss_sp };
+	if (change_stack(real()->sigaltstack, stack ? &new : NULL, old ? &before : NULL, false) !=
+	    0)
+		return -1;
+	if (old)
+		*old = (struct sigstack){ before.ss_sp, (before.ss_flags & SS_ONSTACK) != 0 };
+	return 0;
 }
 
 static int raw_sigaltstack(const stack_t *stack, stack_t *old)
@@ -70,5 +95,5 @@ static int raw_sigaltstack(const stack_t *stack, stack_t *old)
 
 long signal_syscall_stack(const stack_t *stack, stack_t *old)
 {
-	return change_stack(raw_sigaltstack, stack, old);
+	return change_stack(raw_sigaltstack, stack, old, true);
 }

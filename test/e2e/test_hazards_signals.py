@@ -18,6 +18,7 @@ Seen to fail against:
                  stacks were cut
   mask, actions  hooks that do not hide the bit added to masks; signals 64 (ours: the bit was kept
                  for 1 to 63), SIGPROF (ours: no SA_RESTORER, no signal's own bit in the mask)
+  bsd            no hooks of sigvec and sigstack (ours): killed by SIGPROF, by SIGSEGV
   by_kill        a handler that drops what is not ours, one that forgets the handler's mask
 """
 import contextlib
@@ -206,6 +207,15 @@ def test_actions_read_back():
     compare('actions read back as they were set, before the first profile', 'read-back', first=False)
 
 
+def test_signals_of_bsd():
+    """sigvec, which old binaries find, and sigstack: ticks have no room on a stack that ends nowhere."""
+    for mode in 'vec', 'stack':
+        expected = plain('hostile_bsd_signals', mode)
+        got, _ = profiled('hostile_bsd_signals', mode, before=a_profile_first)
+        same('signals of BSD, ' + mode, got.seen(), expected.seen())
+        check('signals of BSD, %s: ends well' % mode, expected.code == 0, expected)
+
+
 def test_sigprof_sent_by_kill_does_what_it_would():
     for how in 'default', 'ignored', 'handled', 'untouched':
         compare('SIGPROF by kill, %s' % how, 'send', how)
@@ -273,7 +283,7 @@ if __name__ == '__main__':
         test_raw_reset_of_all_signals, test_exec_of_itself,
         test_fork_and_exec, test_start_and_stop, test_own_itimer, test_own_itimer_is_profiled,
         test_a_thread_in_sigwait_sees_no_tick, test_wait_while_threads_are_dumped,
-        test_mask_round_trip, test_actions_read_back, test_sigprof_sent_by_kill_does_what_it_would,
+        test_mask_round_trip, test_actions_read_back, test_signals_of_bsd, test_sigprof_sent_by_kill_does_what_it_would,
         test_ignored_is_inherited_by_exec,
         test_no_tick_is_pending_however_it_was_blocked, test_vfork_children_set_their_own,
         test_signals_pending_for_the_process_stay_pending, test_one_thread_takes_every_signal,
