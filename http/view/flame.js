@@ -60,13 +60,17 @@ function draw() {
     pen.restore()
   }))
   $.out.hidden = !zoom.up
+  canvas.textContent = boxes.flat().slice(0, 300).map(b => b.less ? '' : title(b.n) + ' ' + share(b.n.v[0])).join('; ')
 }
+
+// "file:line  function" of a place, by number; -1: not known.
+const lineOf = (P, at) => (P.keys ||= P.where.map(([f, line]) => line ? number(line + '  ' + names[f]) : -1))[P.lines[at]] ?? -1
 
 // The lines of a function that have most.
 function placesOf(f) {
-  lineTable ||= table(sides, (P, at) => P == now ? P.lines[at] : -1)
-  const of = lineTable.filter(r => r.f >= 0 && r.sum[0] && now.where[r.f][0] == f && now.where[r.f][1]).sort((a, b) => b.sum[0] - a.sum[0])
-  return of.slice(0, 3).map(r => `\n${now.where[r.f][1]}: ${say(r.sum[0])}`).join('') + (of.length > 3 ? `\nand ${of.length - 3} more lines` : '')
+  lineTable ||= table(sides, lineOf).sort((a, b) => b.sum[0] - a.sum[0])
+  const of = lineTable.filter(r => r.sum[0] && names[r.f]?.endsWith('  ' + names[f]))
+  return of.slice(0, 3).map(r => `\n${names[r.f].split('  ')[0]}: ${say(r.sum[0])}`).join('') + (of[3] ? '\nand other lines' : '')
 }
 function describe({ n, less }) {
   if (less) return less + ' smaller ones'

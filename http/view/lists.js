@@ -40,8 +40,7 @@ function functionsView() {
 }
 
 function sourceView() {
-  for (const { P } of sides) P.keys ||= P.where.map(([f, line]) => line ? number(line + '  ' + names[f]) : -1)
-  const rows = order(table(sides, (P, at) => P.keys[P.lines[at]] ?? -1))
+  const rows = order(table(sides, lineOf))
   rowsTo(heads('source'), rows.filter(r => found(names[r.f] || '')).map(r => cells(r, names[r.f] || 'without a known line')))
 }
 
@@ -103,11 +102,11 @@ async function begin() {
   if (!window.DecompressionStream) throw Error('This browser is too old. Try: curl -u pprof -OJ ' + root + 'heap')
   // The index knows which profiles there are, and which take time.
   const all = [...(await (await ask('')).text()).matchAll(/view\?profile=([\w-]+)(?:&amp;seconds=(\d+))?/g)]
-  const seconds = () => { $.seconds.value = all.find(m => m[1] == $.profile.value)[2] || '' }
+  const chosen = () => { $.seconds.value = least = +all.find(m => m[1] == $.profile.value)[2] || '' }
   options('profile', all.map(m => [m[1], m[1]]), wish.get('profile') || 'profile')
-  seconds()
-  $.profile.onchange = () => { seconds(); take() }
-  $.seconds.value = wish.get('seconds') || $.seconds.value
+  chosen()
+  $.profile.onchange = () => { chosen(); take() }
+  $.seconds.value = wish.get('seconds') || least
   $.search.value = wish.get('search') || ''
   view(views[wish.get('view')] ? wish.get('view') : $.profile.value == 'goroutine' ? 'thread' : 'flame')
   take()

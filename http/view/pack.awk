@@ -8,7 +8,12 @@
 	sub(/[ \t]+$/, "")
 }
 $0 == "" || (LANGUAGE == "js" && /^\/\//) || (LANGUAGE == "css" && /^\/\*.*\*\/$/) { next }
-LANGUAGE == "html" { print; next }
+LANGUAGE == "html" {
+	while (match($0, /="[A-Za-z0-9]+"/)) # no text of ours has a quote
+		$0 = substr($0, 1, RSTART) substr($0, RSTART + 2, RLENGTH - 3) substr($0, RSTART + RLENGTH)
+	print
+	next
+}
 LANGUAGE == "css" {
 	gsub(/ *[{};,] */, "&\001")
 	gsub(/ *\001/, "")
@@ -58,6 +63,9 @@ function literal(i, end,    k, c, in_class) {
 			last = c
 		}
 	}
+	gsub(/const /, "let ", out) # no string has this word
+	gsub(/const\[/, "let[", out)
+	gsub(/const{/, "let{", out)
 	# A line break ends a statement, but not behind these, nor before a closing bracket.
 	if (before != "" && before !~ /[{(\[,;&|?:+=>]$/ && out !~ /^[})\]]/) printf "\n"
 	printf "%s", out

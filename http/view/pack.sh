@@ -26,7 +26,8 @@ common=$(pack css common.css)
 style=$common$(pack css view.css)
 script=$(pack js pprof.js sums.js page.js flame.js lists.js)
 page=$(
-	printf '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+	# The head of the answer tells the character set.
+	printf '<!DOCTYPE html><html lang="en"><meta name="viewport" content="width=device-width">'
 	printf '<title>pprof</title><style>%s</style>\n%s\n<script>%s</script></html>' "$style" "$(pack html view.html)" "$script"
 )
 

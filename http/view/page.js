@@ -4,10 +4,10 @@ const $ = {}, root = location.origin + location.pathname.replace(/[^/]*$/, '')
 for (const e of document.querySelectorAll('[id]')) $[e.id] = e
 const text = (tag, say, look) => { const e = document.createElement(tag); e.textContent = say; if (look) e.className = look; return e }
 const button = (say, act) => { const b = text('button', say, 'f'); b.onclick = act; return b }
-const failed = e => { $.total.textContent = e.message }
+const tell = t => { $.total.textContent = t }, failed = e => tell(e.message)
 const deadly = /DEADLOCK/
 const found = say => !hit || hit.test(say)
-let now, before, kept, shown, sides, hit, focus, sorted = 'own', running, timer
+let now, before, kept, shown, sides, hit, focus, sorted = 'own', running, timer, least
 
 // The key is in no address: the browser adds what the user typed, and addresses with a password in them are refused.
 async function ask(path, options) {
@@ -24,7 +24,7 @@ function amount(v, unit) {
   return v.toFixed(i > 1 ? 2 : 0) + steps[i]
 }
 const say = v => amount(v, now.types[$.type.value][1])
-const share = (v, of = sides[0].total) => of ? (v / of * 100).toFixed(1) + ' %' : ''
+const share = v => sides[0].total ? (v / sides[0].total * 100).toFixed(1) + ' %' : ''
 
 function options(id, list, wanted) {
   const s = $[id], old = wanted ?? (s.length ? s.value : list[0][0])
@@ -37,15 +37,15 @@ function options(id, list, wanted) {
 
 async function take() {
   stopped()
-  const name = $.profile.value, s = +$.seconds.value, id = 'p' + Math.random().toString(36).slice(2)
+  const name = $.profile.value, s = +$.seconds.value || least, id = 'p' + Math.random().toString(36).slice(2)
   const me = running = { id, abort: new AbortController }, began = Date.now()
-  $.total.textContent = 'Taking ' + name
+  tell('Taking ' + name)
   if (s) {
     $.stop.hidden = $.bar.hidden = false
     me.tick = setInterval(() => {
       const t = (Date.now() - began) / 1e3
       $.bar.value = t / s
-      $.total.textContent = `Taking ${name}: ${Math.min(t | 0, s)} of ${s} s`
+      tell(`Taking ${name}: ${Math.min(t | 0, s)} of ${s} s`)
     }, 250)
   }
   try {
@@ -78,7 +78,7 @@ async function open(bytes, file, name) {
   URL.revokeObjectURL($.save.href)
   $.save.href = URL.createObjectURL(new Blob([bytes]))
   $.save.download = file
-  document.title = name + ' of ' + (P.program || 'a program')
+  document.title = name + ' of ' + P.program
   menus()
   show()
 }
@@ -107,13 +107,13 @@ function show() {
   if (other) sides.push(side(other, Math.max(other.types.findIndex(t => t[0] == now.types[type][0]), 0), counts(other == now ? cmp : $.only.value)))
   const word = $.search.value
   try { hit = word ? new RegExp(word, /[A-Z]/.test(word) ? '' : 'i') : null } catch { hit = null }
-  $.search.setAttribute('aria-invalid', !!word && !hit)
+  $.search.ariaInvalid = !!word && !hit
   $.scale.hidden = !other
   const [{ total, rows }, old] = sides, [kind, unit] = now.types[type]
-  $.total.textContent = `${kind}: ${say(total)}` + (unit == 'count' ? '' : ` (${total} ${unit})`) + ` in ${rows.length} stacks` +
+  tell(`${kind}: ${say(total)}` + (unit == 'count' ? '' : ` (${total} ${unit})`) + ` in ${rows.length} stacks` +
     (now.duration ? `, taken in ${amount(now.duration, 'nanoseconds')}` : '') +
     (old ? `; before ${say(old.total)}, change ${say(total - old.total)}` : '') +
-    (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : '')
+    (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
   if (now.count > 2e5) notes.push(`${now.count} samples are many for a browser; go tool pprof reads them, too.`)
@@ -122,15 +122,14 @@ function show() {
   $.notes.replaceChildren(...notes.map(n => text('li', n, deadly.test(n) && 'bad')))
   views[shown]()
   const q = new URLSearchParams({ profile: now.name, view: shown })
-  for (const k of ['seconds', 'only', 'group', 'search']) if ($[k].value) q.set(k, $[k].value)
+  for (const k of ['seconds', 'only', 'group', 'search']) q.set(k, $[k].value)
   q.set('type', kind)
   history.replaceState(null, '', '?' + q)
 }
 
 function view(v) {
   shown = v
-  for (const b of $.views.children) b.setAttribute('aria-pressed', b.value == v)
+  for (const b of $.views.children) b.ariaPressed = b.value == v
   $.graph.hidden = $.pick.hidden = v != 'flame' && v != 'callers'
-  $.list.replaceChildren()
   show()
 }

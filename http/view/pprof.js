@@ -42,7 +42,7 @@ function decode(b) {
   const record = end => { const r = []; each(end, (f, v) => { r[f] = v }); return r }
   const types = [], text = [], comments = [], places = [], place = [], functions = [], mappings = [], sets = new Map
   const ids = [], values = [], ends = [], set = []
-  const P = { time: 0, duration: 0 }
+  const P = { duration: 0 }
   let preferred = 0
   each(b.length, (f, v, next) => {
     if (f == 1) types.push(record(next))
@@ -66,7 +66,6 @@ function decode(b) {
       })
     } else if (f == 5) { const r = record(next); functions[r[1]] = r }
     else if (f == 6) text.push(new TextDecoder().decode(b.subarray(p, next)))
-    else if (f == 9) P.time = v
     else if (f == 10) P.duration = v
     else if (f == 13) numbersTo(comments, v, next)
     else if (f == 14) preferred = v

@@ -69,7 +69,7 @@ ADMIN_KEY='' refuses 'an empty key' 2 'no key; ADMIN_KEY is empty: set it' true
 ok $? "a key is made when there is none, each time another ($(cat err))"
 (
 	unset ADMIN_KEY
-	"$inject" sleep 60 >out 2>err &
+	"$inject" sleep 60 >out 2>err & disown
 	trap "kill $!" EXIT
 	for _ in $(seq 100); do
 		url=$(grep -o 'http://pprof:.*' err) && curl -fsS "$url" >page 2>curl.err && break
