@@ -14,7 +14,11 @@
 /* Most threads that wait are not deep; a copy that turns out too short is made again, larger. */
 static const uint32_t slice_sizes[] = { 8192, 65536, SLICE_BYTES_MAX };
 
-#define CAPTURE_BYTES (sizeof(struct capture) + SLICE_BYTES_MAX)
+/* Copied where a frame that is larger than all of that leads to; farther away is no stack. */
+#define PIECE_BYTES 65536UL
+#define FRAME_MAX   (64UL << 20)
+
+#define CAPTURE_BYTES (sizeof(struct capture) + SLICE_BYTES_MAX + CAPTURE_MORE * PIECE_BYTES)
 
 /* Unknown code may be a library that was loaded a moment ago. */
 #define REFRESH_EVERY_NS (50 * NS_PER_MS)
@@ -73,6 +77,33 @@ static bool larger_helps(const struct blocked *b)
 	return b->walk.end == WALK_SLICE || b->walk.end == WALK_NEEDS_BP;
 }
 
+/* Adds the piece that a walk missed.  False when there is none, or no memory. */
+static bool copy_missing(struct blocked *b, size_t i)
+{
+	struct capture *c = b->capture;
+	uint64_t at = ALIGN_DOWN(b->walk.missing, 8), used = c->slice_len;
+
+	if (!at || at - CAPTURE_SP(c) > FRAME_MAX)
+		return false;
+	for (size_t k = 0; k < i; k++)
+		used += c->more[k].len;
+	c->more[i].at = at;
+	c->more[i].len = ALIGN_DOWN(peek_some(at, c->slice + used, PIECE_BYTES), 8);
+	return c->more[i].len;
+}
+
+/* Frames that are larger than a copy: their ends are copied, one after the other. */
+static enum blocked_result step_over_large_frames(struct blocked *b, const struct task_reader *r)
+{
+	for (size_t i = 0; i < CAPTURE_MORE && copy_missing(b, i); i++) {
+		if (!task_reader_unmoved(r))
+			return BLOCKED_MOVED;
+		if (walk_fresh(b))
+			break;
+	}
+	return BLOCKED_TAKEN;
+}
+
 /* Copies and walks; the second look comes right after the copy that is used. */
 static enum blocked_result take_stack(struct blocked *b, const struct task_reader *r)
 {
@@ -88,7 +119,7 @@ static enum blocked_result take_stack(struct blocked *b, const struct task_reade
 		if (walk_fresh(b) || !larger_helps(b))
 			break;
 	}
-	return BLOCKED_TAKEN;
+	return b->walk.end == WALK_COMPLETE ? BLOCKED_TAKEN : step_over_large_frames(b, r);
 }
 
 static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)

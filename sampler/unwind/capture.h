@@ -13,12 +13,27 @@
 #include "sampler/process/threads.h"
 #include "sampler/unwind/ring.h"
 
-#define SLICE_BYTES	    65536U  /* of stack copied at first */
-#define SLICE_BYTES_MAX	    524288U /* after the listener met a stack that needed more */
-#define FOREIGN_SLICE_BYTES 16384U  /* of a stack that is not known to be the thread's own */
+#define SLICE_BYTES	    65536U	 /* of stack copied at first */
+#define SLICE_BYTES_MAX	    524288U	 /* after the listener met a stack that needed more */
+#define FOREIGN_SLICE_BYTES 16384U	 /* of a stack that is not known to be the thread's own */
+#define FOREIGN_REACH	    (64UL << 20) /* glibc's threads have their root below the thread pointer */
 
 struct site;
 struct site_table;
+
+/*
+ * Of a stack that is deeper than what is copied: what lies at SP, what lies at the root,
+ * and two pieces in between where walks have missed something of late, known by their
+ * distance from the root.  So frames of any size are stepped over.
+ */
+#define CAPTURE_MORE	3
+#define CAPTURE_WINDOWS 2
+#define WINDOW_BYTES	16384U
+
+struct capture_piece {
+	uint64_t at;
+	uint64_t len; /* 0: none */
+};
 
 struct capture {
 	struct thread *thread;	  /* of a tick */
@@ -30,12 +45,14 @@ struct capture {
 	uint64_t reg[ARCH_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;
-	uint64_t slice_at; /* address of slice[0]: SP less the red zone */
-	int tid;	   /* of its thread, too: the record may be another's by then */
-	bool newborn;	   /* of its thread, which may be gone when this is read */
+	uint64_t slice_at;			 /* address of slice[0]: SP less the red zone */
+	struct capture_piece more[CAPTURE_MORE]; /* behind the slice, one after the other */
+	int tid;      /* of its thread, too: the record may be another's by then */
+	bool newborn; /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
-	bool bp_unknown;			     /* CAPTURE_BP() is not that of the thread */
-	uint8_t slice[] __attribute__((aligned(8))); /* slice_len bytes from slice_at upwards */
+	bool bp_unknown; /* CAPTURE_BP() is not that of the thread */
+	uint8_t slice[]
+		__attribute__((aligned(8))); /* slice_len bytes from slice_at upwards, more */
 };
 
 #define CAPTURE_SP(c) ((c)->reg[ARCH_REG_SP])
@@ -56,7 +73,54 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
  */
 struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t bp);
 
-/* Copies `len` bytes from c->slice_at on, and sets c->slice_len.  Context: handler, hook. */
-void capture_copy(struct capture *c, uint32_t len);
+/*
+ * Of a stack at `sp` whose bounds are not known, how much lies above, if its root is
+ * below the thread pointer; 0: that is far away.  Context: handler, hook.
+ */
+static inline uint64_t capture_guess_above(uint64_t sp)
+{
+	uint64_t above = thread_pointer() - sp;
+
+	return above < FOREIGN_REACH ? above : 0;
+}
+
+/* How much of it to copy: where the root may be, as much again from there. */
+static inline uint32_t capture_foreign_wanted(uint64_t above)
+{
+	return above > FOREIGN_SLICE_BYTES ? 2 * FOREIGN_SLICE_BYTES : FOREIGN_SLICE_BYTES;
+}
+
+/* A walk missed what is that far below the root of a known stack.  Context: listener. */
+void capture_note_missed(uint64_t below_root);
+
+/* How much room capture_copy() needs, which is asked for `len` bytes.  Context: handler, hook. */
+uint32_t capture_room(uint32_t len, uint64_t above);
+
+/*
+ * Copies `len` bytes of the stack, of which `above` lie at and above c->slice_at (0: not
+ * known): all from there on, or half from there and half at the root, and what was missed. Context:
+ * handler, hook.
+ */
+void capture_copy(struct capture *c, uint32_t len, uint64_t above);
+
+/* The captured word at `addr`; false when it was not copied. */
+static inline bool capture_load(const struct capture *c, uint64_t addr, uint64_t *out)
+{
+	struct capture_piece piece = { c->slice_at, c->slice_len };
+	const uint8_t *bytes = c->slice;
+
+	for (int i = 0; piece.len; piece = c->more[i++]) {
+		uint64_t at = addr - piece.at;
+
+		if (at < piece.len && piece.len - at >= sizeof(*out)) {
+			__builtin_memcpy(out, bytes + at, sizeof(*out));
+			return true;
+		}
+		if (i == CAPTURE_MORE)
+			break;
+		bytes += piece.len;
+	}
+	return false;
+}
 
 #endif

@@ -25,8 +25,6 @@ static uint32_t slice_wanted(const struct thread *t, uint64_t above)
 {
 	uint64_t limit = atomic_load_explicit(&t->slice_limit, memory_order_relaxed);
 
-	if (!above)
-		return FOREIGN_SLICE_BYTES;
 	return (uint32_t)ALIGN_DOWN(MIN(above, limit), 8);
 }
 
@@ -52,22 +50,82 @@ static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 	return 0;
 }
 
-void capture_copy(struct capture *c, uint32_t len)
+/* Distances from the root; 0: none.  The listener writes one after the other. */
+static atomic_uint_fast64_t missed[CAPTURE_WINDOWS];
+
+void capture_note_missed(uint64_t below_root)
 {
-	if (c->on_known_stack) {
-		arch_copy_words(c->slice, (const void *)c->slice_at, len / 8);
-		c->slice_len = len;
-	} else {
-		c->slice_len = copy_foreign(c->slice, c->slice_at, len);
+	static unsigned next;
+
+	for (unsigned i = 0; i < CAPTURE_WINDOWS; i++)
+		if (atomic_load_explicit(&missed[i], memory_order_relaxed) == below_root)
+			return;
+	atomic_store_explicit(&missed[next++ % CAPTURE_WINDOWS], below_root, memory_order_relaxed);
+}
+
+uint32_t capture_room(uint32_t len, uint64_t above)
+{
+	uint64_t most = len + CAPTURE_WINDOWS * WINDOW_BYTES;
+
+	return (uint32_t)(above > len ? MIN(ALIGN_DOWN(above, 8), most) : len);
+}
+
+/* Adds a piece, if it can be read. */
+static struct capture_piece *add_piece(struct capture *c, struct capture_piece *piece, uint8_t *to,
+				       uint64_t at, uint32_t len)
+{
+	if (c->on_known_stack)
+		arch_copy_words(to, (const void *)at, len / 8);
+	else if (kernel_copy(to, at, len) != len)
+		return piece;
+	*piece = (struct capture_piece){ at, len };
+	return piece + 1;
+}
+
+/* Each lies whole in the hole between the two pieces. */
+static void copy_windows(struct capture *c, uint64_t root, uint64_t above)
+{
+	uint64_t low = c->slice_at + c->slice_len, high = c->more[0].at;
+	uint8_t *to = c->slice + c->slice_len + c->more[0].len;
+	struct capture_piece *piece = &c->more[1];
+
+	for (unsigned i = 0; i < CAPTURE_WINDOWS; i++) {
+		uint64_t below = atomic_load_explicit(&missed[i], memory_order_relaxed);
+
+		if (below < above && root - below >= low && root - below + WINDOW_BYTES <= high) {
+			piece = add_piece(c, piece, to, root - below, WINDOW_BYTES);
+			to = c->slice + c->slice_len + c->more[0].len +
+			     (piece - &c->more[1]) * WINDOW_BYTES;
+		}
 	}
+}
+
+void capture_copy(struct capture *c, uint32_t len, uint64_t above)
+{
+	uint32_t room = capture_room(len, above); /* a little more than `len`: no hole */
+	uint32_t low = above > room + 7 ? ALIGN_DOWN(len / 2, 8) : room;
+	uint32_t high = above > room + 7 ? len - low : 0;
+	uint64_t root = ALIGN_DOWN(c->slice_at + above, 8);
+
+	if (c->on_known_stack) {
+		arch_copy_words(c->slice, (const void *)c->slice_at, low / 8);
+		c->slice_len = low;
+	} else {
+		c->slice_len = copy_foreign(c->slice, c->slice_at, low);
+	}
+	if (high && c->slice_len == low)
+		add_piece(c, &c->more[0], c->slice + low, root - high, high);
+	if (c->more[0].len)
+		copy_windows(c, root, above);
 }
 
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
 	uint64_t at = arch_interrupted_sp(uc) - RED_ZONE_BYTES;
-	uint64_t above = at % 8 ? 0 : known_above(t, at);
-	uint32_t len = slice_wanted(t, above);
-	struct capture *c = ring_reserve(r, sizeof(*c) + len);
+	uint64_t known = at % 8 ? 0 : known_above(t, at);
+	uint64_t above = known ? known : capture_guess_above(at);
+	uint32_t len = known ? slice_wanted(t, known) : capture_foreign_wanted(above);
+	struct capture *c = ring_reserve(r, sizeof(*c) + capture_room(len, above));
 
 	if (!c) {
 		counter_add(COUNTER_CPU_DROPPED_RING_FULL, 1);
@@ -79,9 +137,9 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->tid = t->tid;
 	c->newborn = t->newborn;
 	c->slice_at = at;
-	c->on_known_stack = above != 0;
+	c->on_known_stack = known != 0;
 	arch_copy_registers(c->reg, uc);
-	capture_copy(c, len);
+	capture_copy(c, len, above);
 	ring_commit(c);
 	return true;
 }

@@ -1,7 +1,5 @@
 #include "sampler/unwind/find_bp.h"
 
-#include <string.h>
-
 #include "sampler/process/modules.h"
 #include "sampler/unwind/call_site.h"
 #include "sampler/unwind/learn.h"
@@ -25,16 +23,6 @@ struct found {
 	enum call_fit guess_fit; /* CALL_NONE: the guess leads nowhere */
 };
 
-static bool load_captured(const struct capture *c, uint64_t addr, uint64_t *out)
-{
-	uint64_t at = addr - c->slice_at;
-
-	if (at > c->slice_len || c->slice_len - at < sizeof(*out))
-		return false;
-	memcpy(out, c->slice + at, sizeof(*out));
-	return true;
-}
-
 static bool walk_with_bp(struct search *s, uint64_t bp)
 {
 	s->trials++;
@@ -49,7 +37,7 @@ static enum call_fit fit_at(const struct search *s, uint64_t bp)
 {
 	uint64_t return_address;
 
-	if (!load_captured(s->capture, bp + (uint64_t)s->return_offset, &return_address) ||
+	if (!capture_load(s->capture, bp + (uint64_t)s->return_offset, &return_address) ||
 	    !module_find(return_address - 1, modules_generation()))
 		return CALL_NONE;
 	return call_site_fit(return_address, s->start);

@@ -109,16 +109,6 @@ static int no_dyn_info(unw_addr_space_t as, unw_word_t *list, void *arg)
 	return -UNW_ENOINFO;
 }
 
-static bool read_slice(const struct capture *c, uint64_t addr, unw_word_t *out)
-{
-	uint64_t at = addr - c->slice_at;
-
-	if (at > c->slice_len || c->slice_len - at < sizeof(*out))
-		return false;
-	memcpy(out, c->slice + at, sizeof(*out));
-	return true;
-}
-
 /*
  * From the live process only code and tables are read: they do not move.  What
  * lies on a stack beyond the copy is another stack by now.
@@ -140,8 +130,9 @@ static int access_mem(unw_addr_space_t as, unw_word_t addr, unw_word_t *out, int
 	if (write)
 		return -UNW_EINVAL;
 	if (s->capture)
-		return read_slice(s->capture, addr, out) || read_module(s, addr, out) ? 0
-										      : -UNW_EINVAL;
+		return capture_load(s->capture, addr, out) || read_module(s, addr, out)
+			       ? 0
+			       : -UNW_EINVAL;
 	if (near(addr, PROBE_SP) || near(addr, PROBE_BP) || near(addr, PROBE_OTHER)) {
 		*out = PROBE_WORD;
 		return 0;

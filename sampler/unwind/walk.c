@@ -18,29 +18,25 @@ struct walker {
 	enum walk_end end; /* valid once step_by_row() says no */
 };
 
-static bool load_captured(const struct walker *k, uint64_t addr, uint64_t *out)
-{
-	uint64_t at = addr - k->capture->slice_at;
-
-	if (at > k->capture->slice_len || k->capture->slice_len - at < sizeof(*out))
-		return false;
-	memcpy(out, k->capture->slice + at, sizeof(*out));
-	return true;
-}
-
 static bool stop(struct walker *k, enum walk_end end)
 {
 	k->end = end;
 	return false;
 }
 
-/* Above the copy but plausible: the stack was deeper than what was copied. */
+/* Above the copy, or between its pieces, but plausible: the stack was deeper than what was copied.
+ */
 static bool stop_missing(struct walker *k, uint64_t addr)
 {
-	uint64_t at = addr - k->capture->slice_at;
+	const struct capture *c = k->capture;
+	uint64_t reach = c->more[0].len ? c->more[0].at - c->slice_at : SLICE_BYTES_MAX;
+	uint64_t at = addr - c->slice_at;
 
-	return stop(k, at >= k->capture->slice_len && at < SLICE_BYTES_MAX ? WALK_SLICE
-									   : WALK_BAD_FRAME);
+	k->out->missing = addr;
+	if (at >= c->slice_len && at < reach && c->more[0].len)
+		capture_note_missed(c->more[0].at + c->more[0].len - ALIGN_DOWN(addr, 8) +
+				    WINDOW_BYTES / 4);
+	return stop(k, at >= c->slice_len && at < reach ? WALK_SLICE : WALK_BAD_FRAME);
 }
 
 /* The caller's registers are known; a return address of 0 is the end that some runtimes write. */
@@ -70,9 +66,9 @@ static bool step_row(struct walker *k, struct row row)
 
 	if (cfa <= k->regs.sp || cfa % 8)
 		return stop(k, WALK_BAD_FRAME);
-	if (!load_captured(k, arch_return_slot(cfa), &caller.pc))
+	if (!capture_load(k->capture, arch_return_slot(cfa), &caller.pc))
 		return stop_missing(k, arch_return_slot(cfa));
-	if (row.bp_saved && !load_captured(k, cfa + (uint64_t)row.bp_offset, &caller.bp))
+	if (row.bp_saved && !capture_load(k->capture, cfa + (uint64_t)row.bp_offset, &caller.bp))
 		return stop_missing(k, cfa);
 	k->bp_known |= row.bp_saved;
 	k->followed_bp &= !row.bp_saved;
@@ -85,7 +81,9 @@ static bool step_complex(struct walker *k, bool is_signal)
 	struct frame_regs caller;
 
 	if (!learn_step_captured(k->out->depth, &caller))
-		return stop(k, k->capture->slice_len < SLICE_BYTES ? WALK_BAD_FRAME : WALK_SLICE);
+		return stop(k, k->capture->slice_len < SLICE_BYTES && !k->capture->more[0].len
+				       ? WALK_BAD_FRAME
+				       : WALK_SLICE);
 	if (!is_signal && caller.sp < k->regs.sp) /* equal: the return address is in a register */
 		return stop(k, WALK_BAD_FRAME);
 	if (!enter_caller(k, caller))
@@ -122,8 +120,8 @@ static bool step_frame_pointer(struct walker *k, uint64_t lookup)
 	k->followed_bp = true;
 	if (!k->bp_known || bp < k->regs.sp || bp % 8)
 		return stop(k, WALK_NO_RULE);
-	if (!load_captured(k, bp, &caller.bp) ||
-	    !load_captured(k, bp + ARCH_RECORD_RETURN, &caller.pc))
+	if (!capture_load(k->capture, bp, &caller.bp) ||
+	    !capture_load(k->capture, bp + ARCH_RECORD_RETURN, &caller.pc))
 		return stop(k, WALK_NO_RULE);
 	if (!is_code(caller.pc) && (is_code(lookup + 1) || caller.pc < PSEUDO_LIMIT) &&
 	    !is_other_code(caller.pc))
@@ -208,6 +206,7 @@ void walk_try(const struct capture *c, struct walk *w)
 	learn_start_capture(c);
 	w->depth = 0;
 	w->rooted = false;
+	w->missing = 0;
 	do {
 		lookup = k.interrupted ? k.regs.pc : k.regs.pc - 1;
 		w->pc[w->depth++] = MAX(lookup, (uint64_t)PSEUDO_LIMIT);

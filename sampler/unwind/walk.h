@@ -27,6 +27,7 @@ struct walk {
 	uint64_t pc[STACK_DEPTH_MAX]; /* leaf first; see stacks.h */
 	uint32_t depth;		      /* at least 1 */
 	enum walk_end end;
+	uint64_t missing;  /* the address in the stack that was not copied; 0: none */
 	bool rooted;	   /* it ended at code that says of itself that nobody called it */
 	uint64_t stuck_pc; /* WALK_NEEDS_BP: look-up address of that frame, */
 	uint64_t stuck_sp; /* and its SP */

@@ -13,6 +13,7 @@ Seen to fail against:
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
   debug sections packed by zstd or in the older form: names without lines
   .gnu_debugdata, which was not read: all [mini]
+  frames larger than a copy of the stack: burn < leaf < large < [truncated]
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
   unwind data without a table to search it with: burn < [truncated]
 """
@@ -77,9 +78,11 @@ def common(profiles):
 class Way:
     """One way of making or starting the program."""
 
-    def __init__(self, what, command, chain=CHAIN, after=None, lines=None):
+    def __init__(self, what, command, chain=CHAIN, after=None, lines=None, allocs=None):
         self.what, self.command, self.chain, self.after = what, command, chain, after
         self.lines = lines  # a function that is to have some
+        self.allocs = allocs  # another chain, in the profile of allocations
+        self.allocated = []
         self.profiles = []
         self.thread = threading.Thread(target=self.look)
 
@@ -90,6 +93,8 @@ class Way:
                 if self.after:
                     self.after()
                 self.profile(t)
+                if self.allocs:
+                    self.allocated = [pprof_reader.parse(t.fetch('allocs'))]
 
     def profile(self, t):
         """As often as it takes on a crowded machine until 25 ticks came."""
@@ -110,6 +115,9 @@ class Way:
         check('%s: well formed' % self.what, not problems, problems)
         got = share(self.profiles, self.chain)
         check('%s: the chain is whole' % self.what, got > 0.9, (got, common(self.profiles)))
+        if self.allocs:
+            got = share(self.allocated, self.allocs)
+            check('%s: so it is where it allocates' % self.what, got > 0.9, (got, common(self.allocated)))
         if self.lines:
             check('%s: %s has lines' % (self.what, self.lines),
                   lines_of(self.profiles, self.lines) - {0})
@@ -231,6 +239,38 @@ def mini_debuginfo():
     return Way('mini debuginfo', [path('mini')])
 
 
+LARGE = '''
+#include "%s"
+#include <pthread.h>
+#include <stdlib.h>
+static KEEP void work(void) { char *volatile p = malloc(100000); burn(); free(p); }
+static KEEP void large(void) { volatile char b[FRAME]; b[0] = b[FRAME - 1] = 1; work(); b[0]++; }
+static KEEP void between(void) { large(); NO_TAIL; }
+static KEEP void second(void) { volatile char b[FRAME]; b[0] = b[FRAME - 1] = 1; between(); b[0]++; }
+static KEEP void above(void) { second(); NO_TAIL; }
+static void *run(void *arg) { for (;;) above(); return arg; }
+int main(void)
+{
+    pthread_t t;
+    leaf(); mid();
+    return pthread_create(&t, NULL, run, NULL) || pthread_join(t, NULL);
+}
+'''
+
+
+def frame_of(size):
+    source = path('large.c')
+    with open(source, 'w') as f:
+        f.write(LARGE % (os.path.splitext(SOURCE)[0] + '.h'))
+    name = cc('frame_of_%d' % size, '-pthread', '-DFRAME=%d' % size, source=source)
+    return name and Way('two frames of %d bytes' % size, [name], ['burn', 'work', 'large', 'between', 'second', 'above', 'run'],
+                        allocs=['work', 'large', 'between', 'second', 'above', 'run'])
+
+
+def test_frames_larger_than_a_copy():
+    try_all([w for w in map(frame_of, (20000, 100000, 600000, 3000000)) if w])
+
+
 def made(how, *chain, **more):
     name = harness.fixture('names_made')
     return Way('code that no object has: ' + how, [name, how], list(chain) or CHAIN, **more)
@@ -255,4 +295,5 @@ def test_the_chain_is_whole_however_the_file_was_made():
              if w])
 
 
-run(test_the_chain_is_whole_however_the_file_was_made, test_code_that_no_object_has)
+run(test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
+    test_code_that_no_object_has)

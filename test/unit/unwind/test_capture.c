@@ -97,13 +97,27 @@ START_TEST(capture__known_stack_is_copied_to_its_end)
 }
 END_TEST
 
+/* Half at SP, half at the root; what lies between is told to be missing. */
 START_TEST(capture__known_stack_is_copied_up_to_the_limit)
 {
 	static const uint32_t limits[] = { 4096, 4100, 20000, SLICE_BYTES };
 
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		uint64_t len = ALIGN_DOWN(limits[i], 8U), low = ALIGN_DOWN(len / 2, 8), word;
+		const struct capture *c;
+
 		thread.slice_limit = limits[i];
-		expect_slice(capture_at(100000), 100000, ALIGN_DOWN(limits[i], 8U));
+		c = capture_at(100000);
+		expect_slice(c, 100000, low);
+		ck_assert_uint_eq(c->more[0].at, (uint64_t)stack + STACK_BYTES - (len - low));
+		ck_assert_uint_eq(c->more[0].len, len - low);
+		ck_assert_mem_eq(c->slice + low, stack + STACK_BYTES - (len - low), len - low);
+		ck_assert(capture_load(c, c->slice_at + low - 8, &word));
+		ck_assert(!capture_load(c, c->slice_at + low - 4, &word));
+		ck_assert(!capture_load(c, c->more[0].at - 8, &word));
+		ck_assert(capture_load(c, c->more[0].at, &word));
+		ck_assert_mem_eq(&word, stack + STACK_BYTES - (len - low), 8);
+		ck_assert(!capture_load(c, (uint64_t)stack + STACK_BYTES - 4, &word));
 		ring_pop(&ring);
 	}
 }

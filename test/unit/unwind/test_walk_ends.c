@@ -166,12 +166,12 @@ START_TEST(walk_ends__stack_deeper_than_the_copy_is_cut)
 	uint32_t depth;
 
 	thread.slice_limit = 2048;
-	capture_at_depth(300);
+	capture_at_depth(5000);
 	walk_front();
 	expect_cut(WALK_SLICE, COUNTER_STACKS_CUT_SLICE, before);
 	depth = walked.depth;
 	thread.slice_limit = 4096;
-	capture_at_depth(300);
+	capture_at_depth(5000);
 	walk_front();
 	ck_assert_uint_gt(walked.depth, depth);
 }
