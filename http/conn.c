@@ -117,11 +117,35 @@ static void next_request(struct http_exchange *x)
  * Shuts our side and waits for the client's.  Closing at once, with bytes of the
  * client unread, would reset the connection and could destroy the answer on its way.
  */
-static void linger(struct http_exchange *x)
+static void shut(struct http_exchange *x)
 {
 	net_end_sending(x->fd);
-	conn_set_state(x, CONN_LINGERING);
+	x->shut = true;
 	conn_allow(x, x->shared->limits->linger_ns);
+}
+
+/*
+ * Who closes first has the port in TIME_WAIT for a minute, where a program that binds it
+ * without SO_REUSEADDR is refused.  So the client may go first; it knows where the answer
+ * ends, unless it is too old to.
+ */
+static void linger(struct http_exchange *x)
+{
+	conn_set_state(x, CONN_LINGERING);
+	if (x->minor_version == 0)
+		shut(x);
+	else
+		conn_allow(x, x->shared->limits->client_first_ns);
+}
+
+void conn_expired(struct http_exchange *x)
+{
+	if (x->state == CONN_LINGERING && !x->shut) {
+		shut(x);
+		return;
+	}
+	x->reset |= conn_is_idle(x); /* nothing is on its way that a reset could destroy */
+	conn_close(x);
 }
 
 static void end_answer(struct http_exchange *x)

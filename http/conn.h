@@ -45,7 +45,7 @@ enum conn_state {
 	CONN_SERVING,	/* inside service->serve() or a pending answer's due() */
 	CONN_WAITING,	/* begun; the rest comes when the pending answer is due */
 	CONN_SENDING,	/* the answer is complete and on its way */
-	CONN_LINGERING, /* our side is shut; reads until the client's is too */
+	CONN_LINGERING, /* has its last answer; reads until the client closes */
 	CONN_CLOSED,
 };
 
@@ -63,7 +63,8 @@ struct http_exchange {
 	bool used;	     /* has had an answer */
 	bool ready;	     /* `in` holds bytes that were not looked at */
 	bool head_only;	     /* the request is a HEAD */
-	bool reset;	     /* closes by RST, because the answer is broken */
+	bool shut;	     /* our side, while lingering */
+	bool reset;	     /* closes by RST: the answer is broken, or there is none on its way */
 	int minor_version;   /* of the request */
 	struct arena arena;
 	struct body body;
@@ -100,6 +101,9 @@ void conn_flush(struct http_exchange *x);
  * yet, no room, or the connection broke and is closed now.
  */
 bool conn_read(struct http_exchange *x);
+
+/* The time is over that an idle or lingering one had: goes on to close it. */
+void conn_expired(struct http_exchange *x);
 
 /* Reads and drops what a client still sends after its last answer. */
 void conn_drain(struct http_exchange *x);

@@ -46,7 +46,8 @@ struct http_limits {
 	int64_t head_ns;    /* from a request's first byte, or the connection, to its empty line */
 	int64_t idle_ns;    /* between two requests */
 	int64_t stall_ns;   /* a body or an answer without any progress */
-	int64_t linger_ns;  /* after the last answer, until the client closes too */
+	int64_t client_first_ns; /* after the last answer, until we close before the client */
+	int64_t linger_ns;	 /* after the last answer, until the client closes too */
 };
 
 #define HTTP_CONNECTIONS_MAX 512

@@ -280,7 +280,7 @@ static void too_slow(struct http_exchange *x)
 void request_expired(struct http_exchange *x)
 {
 	if (x->state == CONN_LINGERING || conn_is_idle(x))
-		conn_close(x);
+		conn_expired(x);
 	else
 		too_slow(x);
 }

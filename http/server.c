@@ -35,6 +35,7 @@ const struct http_limits http_limits_default = {
 	.head_ns = 10 * NS_PER_SECOND,
 	.idle_ns = 60 * NS_PER_SECOND,
 	.stall_ns = 30 * NS_PER_SECOND,
+	.client_first_ns = 100 * NS_PER_MS,
 	.linger_ns = 2 * NS_PER_SECOND,
 };
 
@@ -146,7 +147,7 @@ static bool evict(struct server *s, enum standing least)
 		counter_add(standing == STRANGER ? COUNTER_HTTP_STRANGERS_EVICTED
 						 : COUNTER_HTTP_IDLE_EVICTED,
 			    1);
-	s->conn[first]->reset = standing == STRANGER;
+	s->conn[first]->reset = standing == STRANGER || standing == IDLE;
 	conn_close(s->conn[first]);
 	if (s->used)
 		conn_free(s->used);

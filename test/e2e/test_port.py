@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The port belongs to the program when the program wants it, and one true sentence tells where we are.
 
-Seen to fail against a library without the hook of bind: "refused: Address already in use"."""
+Seen to fail against a library without the hook of bind: "refused: Address already in use"; busy: one that
+closes first after an answer (ours): the same."""
+import http.client
 import os
 import re
 import socket
@@ -177,6 +179,33 @@ print('listening', flush=True); sys.stdin.read()
         same('nothing is written into its file', harness.read(path + '2') + t.output(1), '')
 
 
+def ask(port, *lines):
+    """One request as any client makes it that knows where an answer ends; then it closes."""
+    with socket.create_connection(('127.0.0.1', port), timeout=20) as s:
+        s.sendall('\r\n'.join(lines + ('Host: 127.0.0.1', '', '')).encode())
+        answer = http.client.HTTPResponse(s)
+        answer.begin()
+        answer.read()
+        return answer.status
+
+
+def test_no_answer_keeps_the_port_busy():
+    """A connection that we close first has the port for a minute: bind without SO_REUSEADDR fails."""
+    key = 'Authorization: Bearer ' + harness.KEY
+    with Target('port_taker', 'v4') as t:
+        t.wait_ready()
+        for line, more, expected in (('GET /debug/pprof/shim HTTP/1.1', [key, 'Connection: close'], 200),
+                                     ('GET /debug/pprof/heap HTTP/1.1', [key, 'Connection: close'], 200),
+                                     ('GET /debug/pprof/shim HTTP/1.1', [key], 200),
+                                     ('GET /debug/pprof/shim HTTP/1.1', [], 401),
+                                     ('GET /debug/pprof/nothing HTTP/1.1', [key, 'Connection: close'], 404),
+                                     ('nonsense', [], 400)):
+            same(f'{line}, {more and more[-1]}: the answer', ask(t.port, line, *more), expected)
+        t.say()
+        poll(lambda: 'errno' in t.output() or t.p.poll() is not None)
+        same('the program has the port', t.output(), 'listening, errno 77\n')
+
+
 def test_the_sentence_of_a_taken_port():
     port = harness.free_port()
     holder = socket.socket()
@@ -195,4 +224,4 @@ def test_the_sentence_of_a_taken_port():
 
 run(test_every_way_to_bind, test_what_is_no_wish_for_our_port, test_a_port_that_another_process_has,
     test_profiles_under_way_go_on, test_a_daemon_that_moved_is_found_there,
-    test_stderr_that_became_another_file, test_the_sentence_of_a_taken_port)
+    test_stderr_that_became_another_file, test_no_answer_keeps_the_port_busy, test_the_sentence_of_a_taken_port)
