@@ -14,6 +14,9 @@
 
 #define PREFACE_BYTES (64UL << 10)
 
+/* Of one lock that are looked at; more are not named. */
+#define READERS_MAX 64
+
 int thread_view_init(struct thread_view *v, struct arena *a, uint32_t threads)
 {
 	v->entry = arena_array(a, threads, sizeof(*v->entry));
@@ -40,8 +43,11 @@ static bool is_libc(const struct message *m, const struct message_location *l)
 static bool refine(struct wait_reason *w, const struct message *m, const struct message_location *l,
 		   int *left)
 {
-	if (!is_libc(m, l))
+	if (!is_libc(m, l)) {
+		if (l->line_count)
+			wait_reason_refine_cxx(w, m->function[l->line[0].function].name);
 		return false;
+	}
 	for (uint32_t k = 0; k < l->line_count; k++) {
 		if (wait_reason_refine(w, m->function[l->line[k].function].name) || --*left == 0)
 			return false;
@@ -158,7 +164,8 @@ static bool exists(int tid)
 
 static bool has_owner(const struct wait_reason *w)
 {
-	return w->kind == WAIT_MUTEX || w->kind == WAIT_RWLOCK || w->kind == WAIT_JOIN;
+	return w->kind == WAIT_MUTEX || w->kind == WAIT_RWLOCK || w->kind == WAIT_JOIN ||
+	       w->kind == WAIT_ONCE || w->kind == WAIT_LIBC;
 }
 
 /* A number there that is no thread's is an owner that is gone, unless it cannot be one at all. */
@@ -173,6 +180,7 @@ static void find_owner(struct thread_view *v, uint32_t i)
 	e->lock = o.lock;
 	e->is_shared = o.is_shared;
 	e->hopeless = o.hopeless;
+	e->readers = o.readers;
 	if (o.tid <= 0)
 		return;
 	e->owner = o.tid;
@@ -184,6 +192,52 @@ static uint32_t next_of(const struct thread_view *v, uint32_t i)
 {
 	return v->entry[i].owner && !v->wait[i].timed ? find_tid(v, v->entry[i].owner)
 						      : DEADLOCK_NONE;
+}
+
+/* Whether the way from `i` comes to `to`. */
+static bool leads_to(const struct thread_view *v, const uint32_t *next, uint32_t i, uint32_t to)
+{
+	for (uint32_t steps = 0; i < v->count && i != to && steps < v->count; steps++)
+		i = next[i];
+	return i == to;
+}
+
+/* Who waits for readers waits for them all: the one that itself waits for this thread is told. */
+static void find_reader(struct thread_view *v, uint32_t i, uint32_t *next)
+{
+	int tid[READERS_MAX];
+	struct lock_owner o = lock_owner_read(&v->wait[i], &v->thread[i]->call);
+	uint32_t n = lock_owner_readers(&o, tid, READERS_MAX);
+
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t reader = find_tid(v, tid[k]);
+
+		if (n > 1 && !(reader < v->count && leads_to(v, next, reader, i)))
+			continue;
+		v->entry[i].owner = tid[k];
+		v->entry[i].owner_is_gone = reader == DEADLOCK_NONE && !exists(tid[k]);
+		next[i] = v->wait[i].timed ? DEADLOCK_NONE : reader;
+		return;
+	}
+}
+
+static void find_next(struct thread_view *v, uint32_t *next)
+{
+	for (uint32_t i = 0; i < v->count; i++)
+		next[i] = next_of(v, i);
+	for (uint32_t i = 0; i < v->count; i++)
+		if (v->entry[i].readers && !v->entry[i].owner)
+			find_reader(v, i, next);
+}
+
+static bool holds(const struct lock_owner *o, int owner)
+{
+	int tid[READERS_MAX];
+	uint32_t n = o->tid == owner ? 0 : lock_owner_readers(o, tid, READERS_MAX);
+
+	while (n > 0 && tid[n - 1] != owner)
+		n--;
+	return o->tid == owner || n > 0;
 }
 
 /*
@@ -199,7 +253,7 @@ static bool still_waits(const struct thread_view *v, uint32_t i, int dir)
 	struct task_call call = task_reader_open(&r, dir, t->tid);
 
 	task_reader_close(&r);
-	return now.tid == v->entry[i].owner && task_call_is_same(&call, &t->call);
+	return holds(&now, v->entry[i].owner) && task_call_is_same(&call, &t->call);
 }
 
 static bool is_confirmed(const struct thread_view *v, uint32_t first, const uint32_t *next, int dir)
@@ -227,15 +281,24 @@ static void write_name(struct text *t, const struct thread_entry *e)
 	text_char(t, ')');
 }
 
+static const struct {
+	const char *before, *after; /* the lock's address, and its owner's name */
+} lock_words[] = {
+	[WAIT_MUTEX] = { "waits for mutex 0x", " held by thread " },
+	[WAIT_RWLOCK] = { "waits for rwlock 0x", " held by thread " },
+	[WAIT_ONCE] = { "waits for pthread_once 0x", " run by thread " },
+	[WAIT_LIBC] = { "waits for lock 0x", " of libc held by thread " },
+};
+
 static void write_lock(struct text *t, const struct thread_view *v, uint32_t i)
 {
 	if (v->wait[i].kind == WAIT_JOIN) {
 		text_str(t, "waits for the end of thread ");
 		return;
 	}
-	text_str(t, v->wait[i].kind == WAIT_MUTEX ? "waits for mutex 0x" : "waits for rwlock 0x");
+	text_str(t, lock_words[v->wait[i].kind].before);
 	text_hex(t, v->entry[i].lock);
-	text_str(t, " held by thread ");
+	text_str(t, lock_words[v->wait[i].kind].after);
 }
 
 static void write_circle(struct text *t, const struct thread_view *v, uint32_t first,
@@ -346,15 +409,14 @@ static void write_unseen(struct text *t, const struct dump *d)
 	write_count(t, d->unlisted, " threads left out: there are more than a dump holds");
 }
 
-static void write_deadlocks(struct text *t, const struct thread_view *v, struct arena *a)
+static void write_deadlocks(struct text *t, struct thread_view *v, struct arena *a)
 {
 	uint32_t *next = arena_array(a, v->count, sizeof(*next));
 	uint32_t *circle = arena_array(a, v->count, sizeof(*circle));
 	int dir = sys_open_read("/proc/self/task");
 
-	for (uint32_t i = 0; next && i < v->count; i++)
-		next[i] = next_of(v, i);
 	if (next && circle && dir >= 0) {
+		find_next(v, next);
 		write_circles(t, v, next, circle, dir);
 		write_gone(t, v, dir);
 		write_hopeless(t, v);

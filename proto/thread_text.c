@@ -37,6 +37,11 @@ static void write_holder(struct text *t, const struct thread_entry *e)
 		text_str(t, " 0x");
 		text_hex(t, e->lock);
 	}
+	if (!e->owner && e->readers) {
+		text_str(t, " held by ");
+		text_u64(t, e->readers);
+		text_str(t, e->readers == 1 ? " reader" : " readers");
+	}
 	if (!e->owner)
 		return;
 	text_str(t, e->lock ? " held by " : " of ");

@@ -26,6 +26,7 @@ struct thread_entry {
 	bool is_shared;	    /* the lock is, with other processes */
 	bool hopeless;	    /* libc sleeps for ever, because the lock was refused as a deadlock */
 	const struct message_location *creator; /* the call that created it; NULL: not known */
+	uint32_t readers; /* how many hold it for reading, where no owner is known */
 };
 
 struct thread_list {

@@ -253,7 +253,8 @@ static void start_profiler(int argc, char **argv)
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0));
+	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0) |
+		      (settings.rwlock_readers ? LOCKS_READERS : 0));
 	carrier_handle_ticks(tick_is_ours, tick_handle);
 	carrier_init(settings.signal);
 	config = (struct routes_config){ .write_status = write_status,

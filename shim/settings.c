@@ -202,7 +202,7 @@ static bool is_meant(char *const *environment, const char *program)
 static bool read_numbers(struct settings *s, char *const *environment, struct text *complaint)
 {
 	long port = 6060, hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
-	long block_rate = BLOCK_RATE_DEFAULT, mutex_fraction = MUTEX_FRACTION_DEFAULT;
+	long block_rate = BLOCK_RATE_DEFAULT, mutex_fraction = MUTEX_FRACTION_DEFAULT, readers = 0;
 
 	if (!read_number(environment, "PPROF_PORT", 1, 65535, "a port number, 1 to 65535", &port,
 			 complaint) ||
@@ -213,11 +213,14 @@ static bool read_numbers(struct settings *s, char *const *environment, struct te
 	    !read_number(environment, "PPROF_BLOCK_RATE", 0, BLOCK_RATE_MAX,
 			 "nanoseconds, 0 (off) to 100 s", &block_rate, complaint) ||
 	    !read_number(environment, "PPROF_MUTEX_FRACTION", 0, MUTEX_FRACTION_MAX,
-			 "a number, 0 (off) to a million", &mutex_fraction, complaint))
+			 "a number, 0 (off) to a million", &mutex_fraction, complaint) ||
+	    !read_number(environment, "PPROF_RWLOCK_READERS", 0, 1, "0 (off) or 1", &readers,
+			 complaint))
 		return false;
 	s->heap_rate = (uint64_t)heap_rate;
 	s->block_rate = (uint64_t)block_rate;
 	s->mutex_fraction = (uint64_t)mutex_fraction;
+	s->rwlock_readers = readers != 0;
 	s->port = (uint16_t)port;
 	s->hz = (int)hz;
 	return true;
@@ -259,6 +262,8 @@ void settings_write(const struct settings *s, struct text *t)
 	text_u64(t, s->block_rate);
 	text_str(t, "\nPPROF_MUTEX_FRACTION=");
 	text_u64(t, s->mutex_fraction);
+	text_str(t, "\nPPROF_RWLOCK_READERS=");
+	text_u64(t, s->rwlock_readers);
 	text_str(t, "\nPPROF_SIGNAL=");
 	write_signal(s->signal, t);
 	text_str(t, "\nkey from ");

@@ -21,6 +21,7 @@ struct settings {
 	uint64_t heap_rate;	     /* PPROF_HEAP_RATE: bytes per sample, 0: off */
 	uint64_t block_rate;	     /* PPROF_BLOCK_RATE: ns, 0: off */
 	uint64_t mutex_fraction;     /* PPROF_MUTEX_FRACTION: one in so many, 0: off */
+	bool rwlock_readers;	     /* PPROF_RWLOCK_READERS: they are recorded */
 	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE */
 	const char *key_from;	     /* which of the two, for the shim page */
 };

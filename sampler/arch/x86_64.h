@@ -56,6 +56,14 @@ static inline void arch_return_to_nowhere(void)
 
 /* ---- registers */
 
+/*
+ * glibc's record of a thread begins with its control block, which has its own address at
+ * these places; the thread's id is in there since version 2.4.
+ */
+#define ARCH_THREAD_SELF  0
+#define ARCH_THREAD_SELF2 16
+#define ARCH_THREAD_ID	  720
+
 /* The control block's first word is its address.  gcc has a builtin for it since version 11. */
 static inline unsigned long thread_pointer(void)
 {

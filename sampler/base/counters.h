@@ -121,6 +121,8 @@
 	X(MUTEX_FUTEX_WAITS_UNKNOWN, "mutex_futex_waits_unknown",                                  \
 	  "waits at futexes that may be locks, conditions or counts: in block, but nobody was "    \
 	  "charged with them")                                                                     \
+	X(READERS_UNRECORDED, "readers_unrecorded",                                                \
+	  "readers of read-write locks that goroutine cannot name: too many at once")              \
 	X(LOCKS_MADE_SHARED, "locks_made_shared",                                                  \
 	  "times the program prepared to share locks with other processes")                        \
 	X(MUTEX_WAITS_BRIEF, "mutex_waits_brief",                                                  \

@@ -7,6 +7,7 @@
 #include "sampler/base/monotonic.h"
 #include "sampler/base/sys.h"
 #include "sampler/locks/chance.h"
+#include "sampler/locks/readers.h"
 #include "sampler/locks/relocks.h"
 #include "sampler/locks/waiters.h"
 #include "sampler/locks/wakes.h"
@@ -315,6 +316,7 @@ void contention_after_fork(void)
 	waiters_after_fork();
 	relocks_after_fork();
 	wakes_after_fork();
+	readers_after_fork();
 	atomic_store(&block.chance.everything, 0);
 	atomic_store(&mutex.chance.everything, 0);
 }

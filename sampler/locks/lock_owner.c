@@ -6,6 +6,8 @@
 
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
+#include "sampler/locks/once.h"
+#include "sampler/locks/readers.h"
 #include "sampler/process/peek.h"
 
 /* glibc's locks; part of its ABI, as programs have them in their data. */
@@ -58,16 +60,33 @@ static struct lock_owner of_mutex(const struct task_call *call)
 		return (struct lock_owner){ .hopeless = true };
 	if (tid == 0 && !is_plain_wait(call))
 		tid = word_at(lock) & FUTEX_TID_MASK;
-	return (struct lock_owner){ lock, word_at(lock) ? plausible(tid) : 0, is_shared, false };
+	return (struct lock_owner){ .lock = lock,
+				    .tid = word_at(lock) ? plausible(tid) : 0,
+				    .is_shared = is_shared };
 }
+
+/* The lock's first word: readers are counted from bit 3 on; in bit 0 a writer has it. */
+#define RWLOCK_WRITE_PHASE  1U
+#define RWLOCK_READER_SHIFT 3
 
 static struct lock_owner of_rwlock(const struct task_call *call)
 {
 	uint64_t word = call->arg[0];
 	uint64_t lock = word - (word % RWLOCK_ALIGNMENT ? RWLOCK_WRITERS : RWLOCK_PHASE);
+	unsigned state = (unsigned)word_at(lock);
 
-	return (struct lock_owner){ .lock = lock,
-				    .tid = plausible(word_at(lock + RWLOCK_CURRENT)) };
+	return (struct lock_owner){
+		.lock = lock,
+		.tid = plausible(word_at(lock + RWLOCK_CURRENT)),
+		.readers = state & RWLOCK_WRITE_PHASE ? 0 : state >> RWLOCK_READER_SHIFT,
+	};
+}
+
+uint32_t lock_owner_readers(const struct lock_owner *o, int *tid, uint32_t max)
+{
+	uint32_t n = o->readers && !o->tid ? readers_of((const void *)o->lock, tid, max) : 0;
+
+	return n == o->readers && n <= max ? n : 0;
 }
 
 /* The futex word is the tid of the thread; the kernel clears it when that ends. */
@@ -76,6 +95,41 @@ static struct lock_owner of_join(const struct task_call *call)
 	int tid = word_at(call->arg[0]);
 
 	return (struct lock_owner){ .tid = tid == (int)call->arg[2] ? plausible(tid) : 0 };
+}
+
+/* Begun, and not done. */
+static struct lock_owner of_once(const struct task_call *call)
+{
+	uint64_t control = call->arg[0];
+	bool is_under_way = (word_at(control) & 3) == 1;
+
+	return (struct lock_owner){ .lock = control,
+				    .tid = is_under_way
+						   ? plausible(once_runner((const void *)control))
+						   : 0 };
+}
+
+static uint64_t pointer_at(uint64_t addr)
+{
+	uint64_t pointer;
+
+	return peek(addr, &pointer, sizeof(pointer)) ? pointer : 0;
+}
+
+/* struct _IO_lock_t: the word, how often it was taken, whose it is. */
+#define STREAM_OWNER 8
+
+/* Other locks of libc have something else there, which is no thread's record. */
+static struct lock_owner of_libc(const struct task_call *call)
+{
+	uint64_t owner = pointer_at(call->arg[0] + STREAM_OWNER);
+	bool is_record = owner && pointer_at(owner + ARCH_THREAD_SELF) == owner &&
+			 pointer_at(owner + ARCH_THREAD_SELF2) == owner;
+
+	return (struct lock_owner){ .lock = call->arg[0],
+				    .tid = is_record && word_at(call->arg[0])
+						   ? plausible(word_at(owner + ARCH_THREAD_ID))
+						   : 0 };
 }
 
 struct lock_owner lock_owner_read(const struct wait_reason *w, const struct task_call *call)
@@ -87,6 +141,10 @@ struct lock_owner lock_owner_read(const struct wait_reason *w, const struct task
 		return of_rwlock(call);
 	case WAIT_JOIN:
 		return of_join(call);
+	case WAIT_ONCE:
+		return of_once(call);
+	case WAIT_LIBC:
+		return of_libc(call);
 	default:
 		return (struct lock_owner){ 0 };
 	}

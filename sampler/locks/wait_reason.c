@@ -125,7 +125,7 @@ struct named_function {
 /* Exported names and those that debug symbols have, of glibc 2.17 and later. */
 static const struct named_function functions[] = {
 	{ "pthread_mutex_", WAIT_MUTEX, "mutex wait" },
-	{ "lll_lock_wait_private", WAIT_OTHER, "libc lock wait" },
+	{ "lll_lock_wait_private", WAIT_LIBC, "libc lock wait" },
 	{ "mtx_lock", WAIT_MUTEX, "mutex wait" },
 	{ "mtx_timedlock", WAIT_MUTEX, "mutex wait" },
 	{ "pthread_rwlock_", WAIT_RWLOCK, "rwlock wait" },
@@ -142,6 +142,7 @@ static const struct named_function functions[] = {
 	{ "pthread_clockjoin", WAIT_JOIN, "join" },
 	{ "thrd_join", WAIT_JOIN, "join" },
 	{ "pthread_once", WAIT_ONCE, "once wait" },
+	{ "call_once", WAIT_ONCE, "once wait" },
 };
 
 static const char *bare(const char *name)
@@ -163,6 +164,14 @@ bool wait_reason_refine(struct wait_reason *w, const char *function)
 		return true;
 	}
 	return false;
+}
+
+bool wait_reason_refine_cxx(struct wait_reason *w, const char *function)
+{
+	if (strcmp(function, "__cxa_guard_acquire") != 0)
+		return false;
+	w->reason = "static initialization wait";
+	return true;
 }
 
 /* ---- the kernel's functions */

@@ -23,6 +23,7 @@ enum wait_kind {
 	WAIT_BARRIER,
 	WAIT_JOIN,
 	WAIT_ONCE,
+	WAIT_LIBC, /* one of libc's own locks: of a stream, or of malloc */
 };
 
 struct wait_reason {
@@ -39,6 +40,9 @@ struct wait_reason wait_reason_of_call(const struct task_call *call);
  * name says nothing, and then the next one may.
  */
 bool wait_reason_refine(struct wait_reason *w, const char *function);
+
+/* The same by one of the names that the C++ run time has, in whichever library. */
+bool wait_reason_refine_cxx(struct wait_reason *w, const char *function);
 
 /* By the kernel function it sleeps in, where the call is not told; NULL if that says nothing. */
 const char *wait_reason_of_wchan(const char *wchan);

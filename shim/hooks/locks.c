@@ -9,7 +9,7 @@
 
 unsigned locks_on; /* for none, before the constructor has read the settings */
 
-unsigned locks_rwlock_unknown;
+unsigned locks_rwlock_unknown, locks_rwlock_ask;
 
 static unsigned on_outside_children; /* what locks_on is while process_is_ours() */
 
@@ -87,6 +87,9 @@ void locks_turn_on(unsigned what)
 {
 	find_all();
 	locks_rwlock_unknown = is_rwlock_known() ? 0 : ~0U;
+	if (locks_rwlock_unknown)
+		what &= ~LOCKS_READERS;
+	locks_rwlock_ask = what & LOCKS_READERS ? ~0U : locks_rwlock_unknown;
 	on_outside_children = can_be_tried() ? what : 0;
 	set_on(on_outside_children);
 }

@@ -89,10 +89,10 @@
 	X(flock, int, (int fd, int operation), (fd, operation), locks_no_call())                   \
 	X(lockf, int, (int fd, int cmd, off_t len), (fd, cmd, len), locks_no_call())               \
 	X(lockf64, int, (int fd, int cmd, off64_t len), (fd, cmd, len), locks_no_call())           \
-	X(semop, int, (int id, struct sembuf * ops, size_t count), (id, ops, count),               \
+	X(semop, int, (int id, struct sembuf *ops, size_t count), (id, ops, count),                \
 	  locks_no_call())                                                                         \
 	X(semtimedop, int,                                                                         \
-	  (int id, struct sembuf * ops, size_t count, const struct timespec *limit),               \
+	  (int id, struct sembuf *ops, size_t count, const struct timespec *limit),                \
 	  (id, ops, count, limit), locks_no_call())                                                \
 	X(msgsnd, int, (int id, const void *message, size_t size, int flags),                      \
 	  (id, message, size, flags), locks_no_call())                                             \
@@ -138,8 +138,9 @@ extern struct lock_functions next_lock __attribute__((visibility("hidden")));
  * Which profiles the lock hooks record for: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: none.
  * Read by syscall() in shim/arch too.
  */
-#define LOCKS_BLOCK 1U
-#define LOCKS_MUTEX 2U
+#define LOCKS_BLOCK   1U
+#define LOCKS_MUTEX   2U
+#define LOCKS_READERS 4U /* who holds rwlocks for reading, for goroutine */
 extern unsigned locks_on __attribute__((visibility("hidden")));
 
 /* Are waits that are no lock's (conditions, semaphores, joins) recorded?  Context: hook. */
@@ -150,6 +151,9 @@ static inline bool block_is_on(void)
 
 /* All bits are set if this libc is older than the rwlocks that we know; else 0. */
 extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
+
+/* The same, or if every reader is recorded (LOCKS_READERS): all are to be looked at. */
+extern unsigned locks_rwlock_ask __attribute__((visibility("hidden")));
 
 /* The lock hooks record for these profiles from now on.  Context: init. */
 void locks_turn_on(unsigned what);

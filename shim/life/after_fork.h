@@ -46,6 +46,7 @@
 	X(lib, learn)                                                                              \
 	X(peek, learn)                                                                             \
 	X(waiters, contention)                                                                     \
+	X(readers, contention)                                                                     \
 	X(relocks, contention)                                                                     \
 	X(wakes, contention)
 

@@ -322,31 +322,56 @@ DEADLOCKS = {  # mode: (lines at the top, threads named in each)
             r'which does not exist any more$',
     'fork': r'# DEADLOCK: thread \d+ \(waiter\) waits for mutex 0x[0-9a-f]+ held by thread \d+, '
             r'which does not exist \(in this pid namespace\)$',
+    'once': r'# DEADLOCK: thread (\d+) \(once-\d\) waits for pthread_once 0x[0-9a-f]+ run by thread '
+            r'(\d+) \(once-\d\), which waits for pthread_once 0x[0-9a-f]+ run by thread \1 ',
+    'files': r'# DEADLOCK: thread (\d+) \(files-\d\) waits for lock 0x[0-9a-f]+ of libc held by thread '
+             r'(\d+) \(files-\d\), which waits for lock 0x[0-9a-f]+ of libc held by thread \1 ',
+    'reader': r'# DEADLOCK: thread (\d+) \((?:reader|writer)\) waits for (?:mutex|rwlock) '
+              r'0x[0-9a-f]+ held by thread \d+ \((?:reader|writer)\), which waits for '
+              r'(?:mutex|rwlock) 0x[0-9a-f]+ held by thread \1 ',
+    'upgrade': r'# DEADLOCK: thread (\d+) \(upgrader\) waits for rwlock 0x[0-9a-f]+ held by '
+               r'thread \1 \(upgrader\)$',
     'slow': None,
     'timed': None,
 }
+DEADLOCKS['crowd'] = DEADLOCKS['reader']
 
 
 def test_deadlocks_are_named():
     for mode, line in DEADLOCKS.items():
-        with Target('deadlock', mode) as t:
+        with Target('deadlock', mode, env={'PPROF_RWLOCK_READERS': '1'}) as t:
             check(f'{mode} is ready', t.wait_ready() and t.wait_for('ready'))
             top = []
 
             def told():
                 threads, top[:] = tracebacks(t)
-                stuck = [th for th in threads.values() if th.state.startswith(('mutex', 'rwlock'))]
+                stuck = [th for th in threads.values() if th.state.startswith(
+                    ('mutex', 'rwlock', 'once', 'libc'))]
                 return top if line else stuck
 
             poll(told, 20, 0.1)
             told()
             if line:
-                check(f'{mode}: one line at the top', len(top) == 1, top)
-                check(f'{mode}: it names who waits for whom', top and re.match(line, top[0]), top)
+                # Who come at the same time are both refused by the kernel: 26 of 1000 do.
+                most = 2 if mode == 'pi' else 1
+                check(f'{mode}: one line at the top', 1 <= len(top) <= most, top)
+                check(f'{mode}: it names who waits for whom',
+                      top and all(re.match(line, x) for x in top), top)
             else:
                 same(f'{mode}: nothing is made up', top, [])
             t.say()
             t.finish()
+
+
+def test_readers_are_counted_where_they_are_not_recorded():
+    with Target('deadlock', 'crowd') as t:
+        check('crowd is ready', t.wait_ready() and t.wait_for('ready'))
+        held = ' held by 3 readers'
+        check('the writer waits for three readers', poll(lambda: any(
+            held in th.state for th in tracebacks(t)[0].values()), 20, 0.1))
+        same('nothing is made up', tracebacks(t)[1], [])
+        t.say()
+        t.finish()
 
 
 def test_go_tool_pprof_reads_both_forms():

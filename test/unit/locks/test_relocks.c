@@ -4,6 +4,8 @@
 
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/locks/once.h"
+#include "sampler/locks/readers.h"
 #include "sampler/locks/relocks.h"
 #include "sampler/locks/wakes.h"
 #include "sampler/unwind/weight.h"
@@ -181,6 +183,57 @@ START_TEST(conditions_do_not_answer_for_each_other)
 }
 END_TEST
 
+/* ---- readers */
+
+START_TEST(readers_are_those_who_have_it_now)
+{
+	int tid[4];
+
+	readers_add(MUTEX(1), 11);
+	readers_add(MUTEX(1), 12);
+	readers_add(MUTEX(2), 11);
+	readers_add(MUTEX(1), 11);
+	ck_assert_uint_eq(readers_of(MUTEX(1), tid, 4), 3);
+	readers_remove(MUTEX(1), 11);
+	readers_remove(MUTEX(1), 13);
+	ck_assert_uint_eq(readers_of(MUTEX(1), tid, 4), 2);
+	ck_assert_int_eq(tid[0] + tid[1], 23);
+	ck_assert_uint_eq(readers_of(MUTEX(2), tid, 4), 1);
+	ck_assert_int_eq(tid[0], 11);
+	ck_assert_uint_eq(readers_of(MUTEX(1), tid, 1), 2);
+	readers_after_fork();
+	ck_assert_uint_eq(readers_of(MUTEX(1), tid, 4), 0);
+}
+END_TEST
+
+START_TEST(more_readers_than_there_is_room_for_are_counted)
+{
+	uint64_t kept;
+
+	for (int i = 1; i <= 20000; i++)
+		readers_add(MUTEX(1), i);
+	kept = 20000 - counter_get(COUNTER_READERS_UNRECORDED);
+	ck_assert_uint_gt(kept, 4096);
+	ck_assert_uint_eq(readers_of(MUTEX(1), NULL, 0), kept);
+	for (int i = 1; i <= 20000; i++)
+		readers_remove(MUTEX(1), i);
+	ck_assert_uint_eq(readers_of(MUTEX(1), NULL, 0), 0);
+}
+END_TEST
+
+START_TEST(who_runs_it_once_is_known_until_it_is_done)
+{
+	ck_assert_int_eq(once_runner(MUTEX(1)), 0);
+	once_begins(MUTEX(1), 11);
+	ck_assert_int_eq(once_runner(MUTEX(1)), 11);
+	ck_assert_int_eq(once_runner(MUTEX(2)), 0);
+	once_ends(MUTEX(2));
+	ck_assert_int_eq(once_runner(MUTEX(1)), 11);
+	once_ends(MUTEX(1));
+	ck_assert_int_eq(once_runner(MUTEX(1)), 0);
+}
+END_TEST
+
 /* ---- threads */
 
 #define THREADS 4
@@ -248,6 +301,9 @@ int main(void)
 	tcase_add_test(t, a_child_forgets_all);
 	tcase_add_test(t, the_first_broadcast_since_then_or_the_last_signal);
 	tcase_add_test(t, conditions_do_not_answer_for_each_other);
+	tcase_add_test(t, readers_are_those_who_have_it_now);
+	tcase_add_test(t, more_readers_than_there_is_room_for_are_counted);
+	tcase_add_test(t, who_runs_it_once_is_known_until_it_is_done);
 	tcase_add_test(t, nothing_is_charged_twice_and_what_is_lost_is_counted);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

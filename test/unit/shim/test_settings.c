@@ -82,6 +82,7 @@ START_TEST(settings__every_good_value_is_taken)
 	expect_ok("PPROF_MUTEX_FRACTION=0");
 	ck_assert_uint_eq(settings.mutex_fraction, 0);
 	expect_ok("PPROF_MUTEX_FRACTION=1000000");
+	expect_ok("PPROF_RWLOCK_READERS=1");
 	ck_assert_uint_eq(settings.mutex_fraction, 1000000);
 }
 END_TEST
@@ -124,6 +125,8 @@ static const char *const bad[] = {
 	"PPROF_MUTEX_FRACTION=-1",
 	"PPROF_MUTEX_FRACTION=1/10",
 	"PPROF_MUTEX_FRACTION=1000001",
+	"PPROF_RWLOCK_READERS=2",
+	"PPROF_RWLOCK_READERS=yes",
 	"PPROF_SIGNAL=KILL",
 	"PPROF_SIGNAL=SIGSEGV",
 	"PPROF_SIGNAL=prof",
