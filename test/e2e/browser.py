@@ -176,6 +176,10 @@ class Page:
         for kind in 'mouseMoved', 'mousePressed', 'mouseReleased':
             self.command('Input.dispatchMouseEvent', type=kind, x=x, y=y, button='left', clickCount=1)
 
+    def choose_file(self, selector, path):
+        element = self.command('Runtime.evaluate', expression='document.querySelector(%s)' % json.dumps(selector))
+        self.command('DOM.setFileInputFiles', objectId=element['result']['objectId'], files=[path])
+
     def shot(self, path, whole=False):
         with open(path, 'wb') as f:
             f.write(base64.b64decode(self.command('Page.captureScreenshot', captureBeyondViewport=whole)['data']))

@@ -5,12 +5,16 @@ FETCH_CLIENTS=1 is set; what panicparse accepts is checked by its rules in any c
 
 Seen to fail against: the text of a heap under Go's header (older tools divide by zero), made-up addresses in
 texts (<unknown>, __abi_tag), locations without mapping, tracebacks with paths of C++ (panicparse stops)."""
+import functools
+import http.server
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 
+import browser
 import harness
 import pprof_reader
 from harness import Target, check, poll, run, same, skip
@@ -161,7 +165,7 @@ func main() {
 '''
 
 
-def go_program(name, package, source=None):
+def go_program(name, package, source=None, made=None):
     """The path of a program that Go's proxy has; None (and a sentence) without."""
     if shutil.which(name):
         return shutil.which(name)
@@ -182,7 +186,7 @@ def go_program(name, package, source=None):
             return skip(name, 'it could not be built in time')
         if r.returncode:
             return skip(name, 'it could not be built: ' + r.stderr.strip()[-200:])
-    return os.path.join(folder, name)
+    return os.path.join(folder, made or name)
 
 
 def frames_of(text):
@@ -226,6 +230,130 @@ def test_tracebacks_are_read_whole():
         same('gostackparse: frames', len(re.findall(r' at \S+ \d+$', out, re.M)), calls)
         check('gostackparse: files end where they do',
               re.search(r'at /\S+/shown_everywhere\.cc \d+$', out, re.M), out)
+
+
+# ---- forms for scripts, and readers of files
+
+def collapsed(text):
+    """Each stack (names, root first) and its value."""
+    return [(line.rpartition(' ')[0].split(';'), int(line.rpartition(' ')[2])) for line in text.splitlines()]
+
+
+def test_forms_for_scripts_have_what_the_file_has():
+    with shown() as t:
+        if not is_ready(t):
+            return
+        for page, kinds in (('heap', ('alloc_space', 'inuse_space', 'inuse_objects')), ('allocs', ('alloc_space',)),
+                            ('threadcreate', ('threadcreate',)), ('goroutine', ('goroutine',))):
+            p = pprof_reader.parse(t.fetch(page))
+            for kind in kinds:
+                ask = f'{page}?sample_index={kind}&format='
+                stacks = collapsed(text_of(t, ask + 'collapsed'))
+                same(f'{page}, {kind}: collapsed, total', sum(v for _, v in stacks), p.total(kind))
+                leaves = {}
+                for names, v in stacks:
+                    leaves[names[-1]] = leaves.get(names[-1], 0) + v
+                same(f'{page}, {kind}: collapsed, leaves', leaves, {n: v for n, v in p.flat(kind).items() if v})
+                text = text_of(t, ask + 'text')
+                total = re.search(r'^Total: \S+(?: \((\d+) \w+\))?', text, re.M)
+                check(f'{page}, {kind}: text, total', total and int(total.group(1)) == p.total(kind), text[:300])
+                check(f'{page}, {kind}: text, list and tree',
+                      all(text.count('  %s\n' % n) >= 2 for n, v in p.flat(kind).items() if v * 20 > p.total(kind)), text)
+        usual = collapsed(text_of(t, 'allocs?format=collapsed'))
+        same('what is usual', sum(v for _, v in usual), pprof_reader.parse(t.fetch('allocs')).total('alloc_space'))
+        cpu = text_of(t, 'profile?seconds=1&debug=1')
+        check('CPU as text', cpu.startswith('Program: ') and '\nType: cpu\n' in cpu, cpu[:200])
+
+
+def files_of(t):
+    """Every profile as a file."""
+    for page in 'heap', 'allocs', 'block', 'mutex', 'goroutine', 'threadcreate', 'profile?seconds=1':
+        path = os.path.join(harness.work, page.split('?')[0] + '.pb.gz')
+        with open(path, 'wb') as f:
+            f.write(t.fetch(page))
+        yield path, pprof_reader.load(path)
+
+
+def test_pprof_old_and_new_complains_of_nothing():
+    pprof = 'github.com/google/pprof@'
+    tools = [[p] for p in (go_program('pprof-2021', pprof + 'v0.0.0-20210407192527-94a9f03dee38', made='pprof'),
+                           go_program('pprof-new', pprof + 'latest', made='pprof')) if p]
+    tools += [['go', 'tool', 'pprof']] if shutil.which('go') else []
+    with shown() as t:
+        if not is_ready(t):
+            return
+        for path, p in files_of(t):
+            for tool in tools:
+                out = said(*tool, '-raw', path)
+                samples = re.findall(r'^ +(-?\d[-\d ]*):', out.partition('Samples:')[2].partition('Locations')[0], re.M)
+                same(f'{tool}: totals of {path}', [sum(int(s.split()[i]) for s in samples) if samples else 0
+                                                  for i in range(len(p.sample_types))],
+                     [p.total(kind.type) for kind in p.sample_types])
+                top = said(*tool, '-top', path)
+                check(f'{tool}: a word about {path}', not re.search('not available|unknown|warning|FAILED', top, re.I), top)
+
+
+FLAMESHOW = '''
+import sys
+from flamegraph_textual.parsers import parse
+for path in sys.argv[1:]:
+    p = parse(open(path, 'rb').read(), path)
+    print(*p.root_stack.values)
+'''
+
+
+def test_flameshow_reads_everything():
+    if not os.environ.get('FETCH_CLIENTS'):
+        skip('flameshow', 'FETCH_CLIENTS=1 fetches it with pip')
+        return
+    home = os.path.join(harness.work, 'flameshow')
+    python = os.path.join(home, 'bin/python')
+    for command in [sys.executable, '-m', 'venv', home], [python, '-m', 'pip', '-q', 'install', 'flameshow==1.1.5']:
+        r = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if r.returncode:
+            skip('flameshow', 'it could not be installed: ' + r.stderr.strip()[-200:])
+            return
+    with shown() as t:
+        if not is_ready(t):
+            return
+        for path, p in files_of(t):
+            same(f'flameshow: totals of {path}', said(python, '-c', FLAMESHOW, path).split(),
+                 [str(p.total(kind.type)) for kind in p.sample_types])
+        path = saved(text_of(t, 'heap?format=collapsed'), 'heap.collapsed')
+        same('flameshow: collapsed', said(python, '-c', FLAMESHOW, path).strip(),
+             str(pprof_reader.parse(t.fetch('heap')).total('inuse_space')))
+
+
+def test_speedscope_imports_everything():
+    if not os.environ.get('FETCH_CLIENTS') or not browser.there() or not shutil.which('npm'):
+        skip('speedscope', 'with npm and Chromium, FETCH_CLIENTS=1 fetches it')
+        return
+    r = subprocess.run(['sh', '-c', 'npm pack speedscope@1.25.0 && tar xzf speedscope-*.tgz'], cwd=harness.work,
+                       capture_output=True, text=True, timeout=300)
+    if r.returncode:
+        skip('speedscope', 'it could not be fetched: ' + r.stderr.strip()[-200:])
+        return
+    pages = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(
+        Quiet, directory=os.path.join(harness.work, 'package/dist/release')))
+    threading.Thread(target=pages.serve_forever, daemon=True).start()
+    with shown() as t, browser.Browser() as b:
+        if not is_ready(t):
+            return
+        paths = [path for path, _ in files_of(t)]
+        paths.append(saved(text_of(t, 'heap?format=collapsed'), 'heap.collapsed'))
+        for path in paths:
+            page = b.page()
+            page.open('http://127.0.0.1:%d/index.html' % pages.server_port)
+            page.until("document.querySelector('input[type=file]')")
+            page.choose_file('input[type=file]', path)
+            check(f'speedscope: {path}', page.until("document.title.startsWith(%r)" % os.path.basename(path)),
+                  page.value('document.body.innerText'))
+    pages.shutdown()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *unused):
+        pass
 
 
 NAMED = '''
@@ -295,8 +423,16 @@ def test_a_link_has_the_name_that_was_started():
         if is_ready(t):
             p = pprof_reader.parse(t.fetch('heap'))
             same('without a link', p.mappings[0].file, os.path.realpath(PROGRAM))
+    bare, link = (os.path.join(harness.work, name) for name in ('bare-file', 'bare-link'))
+    subprocess.run(['strip', '-o', bare, PROGRAM], check=True)
+    os.symlink(bare, link)
+    with shown(link) as t:
+        if is_ready(t):
+            names = set(pprof_reader.parse(t.fetch('heap')).cum())
+            check('and so are frames without names', '[bare-link]' in names and '[bare-file]' not in names, names)
 
 
 run(test_a_heap_of_which_nothing_is_left, test_addresses_of_texts_are_code, test_every_location_has_a_mapping,
     test_counts_of_the_index, test_debug_3_is_tracebacks_as_in_go, test_tracebacks_are_read_whole,
-    test_cpu_samples_tell_their_thread, test_a_link_has_the_name_that_was_started)
+    test_forms_for_scripts_have_what_the_file_has, test_pprof_old_and_new_complains_of_nothing,
+    test_flameshow_reads_everything, test_speedscope_imports_everything, test_cpu_samples_tell_their_thread, test_a_link_has_the_name_that_was_started)

@@ -220,6 +220,125 @@ def test_comparison_search_and_live(t, b):
     v.page.value("$.live.checked = false, $.live.onchange()")
 
 
+# ---- profiles that others made, with what ours has not, or not yet
+
+def varint(n):
+    n &= (1 << 64) - 1
+    out = bytearray()
+    while n > 127:
+        out.append(n & 127 | 128)
+        n >>= 7
+    return bytes(out) + bytes([n])
+
+
+def whole(field, n):
+    return varint(field << 3) + varint(n)
+
+
+def part(field, data):
+    return varint(field << 3 | 2) + varint(len(data)) + data
+
+
+def made_profile(types, samples, default='', comments=(), gzipped=True):
+    """samples: (names leaf first, values, labels).  Locations come before samples here, and have large ids."""
+    strings, ids, head, tail = [''], {}, b'', b''
+
+    def number(text):
+        if text not in strings:
+            strings.append(text)
+        return strings.index(text)
+    for kind, unit in types:
+        head += part(1, whole(1, number(kind)) + whole(2, number(unit)))
+    for stack, values, labels in samples:
+        for name in stack:
+            if name not in ids:
+                ids[name] = i = 1000000 + 7 * len(ids)
+                line = part(4, whole(1, i) + whole(2, 12)) if name[:2] != '0x' else b''
+                head += part(4, whole(1, i) + whole(3, int(name, 16) if not line else 0x5000 + i) + line)
+                head += part(5, whole(1, i) + whole(2, number(name)) + whole(4, number('/src/a.c')))
+        body = b''.join(whole(1, ids[n]) for n in stack)  # not packed
+        body += part(2, b''.join(varint(v) for v in values))
+        for key, value in labels.items():
+            body += part(3, whole(1, number(key)) + (whole(2, number(value)) if isinstance(value, str) else
+                                                      whole(3, value)))
+        tail += part(2, body)
+    tail += b''.join(whole(13, number(c)) for c in comments) + whole(14, number(default))
+    data = head + tail + b''.join(part(6, s.encode()) for s in strings)
+    return gzip.compress(data) if gzipped else data
+
+
+def opened(v, name, data):
+    path = os.path.join(harness.work, name)
+    with open(path, 'wb') as f:
+        f.write(data)
+    v.page.choose_file('#file', path)
+    return v.page.until("now && now.name == %s" % json.dumps(name), 10)
+
+
+CPU = [('samples', 'count'), ('wall', 'nanoseconds')]
+
+
+@in_browser
+def test_files_of_others(t, b):
+    v = View(b, t, '?profile=heap&view=flame')
+    v.shown()
+    threads = made_profile(CPU, [
+        (['work', 'main'], [2, 300], {'thread': 'a', 'pid': 7, 'comm': 'nginx'}),
+        (['work', 'main'], [1, 50], {'thread': 'b', 'pid': 8, 'comm': 'nginx'}),
+        (['poll', 'main'], [9, 9000], {'thread': 'b', 'pid': 8, 'comm': 'nginx', 'idle': 'true', 'state': 'waiting'}),
+    ], comments=['a comment <b>'], gzipped=False)
+    check('opened, not gzipped', opened(v, 'wall.pb', threads))
+    same('what is idle is hidden at first', v.value('[$.only.value, sides[0].total]'), ['!idle=true', 350])
+    check('comments are told', v.value("$.notes.innerText").startswith('a comment <b>'))
+    v.choose('only', '')
+    same('and can be shown', v.value('sides[0].total'), 9350)
+    v.choose('only', 'pid=8')
+    same('one process', v.value('sides[0].total'), 9050)
+    v.choose('only', '')
+    v.choose('group', 'pid')
+    same('apart', v.value("boxes[1].map(b => [names[b.n.f], b.n.v[0]])"), [['pid: 8', 9050], ['pid: 7', 300]])
+    v.choose('group', '')
+    v.choose('type', 0)
+    same('another type', v.value('sides[0].total'), 12)
+    v.choose('type', 1)
+    v.view('thread')
+    same('by thread', v.value("[...document.querySelectorAll('#list tbody tr')].map(r => r.innerText.split('\\t').pop())"),
+         ['b', 'a'])
+    v.view('flame')
+    # Two processes side by side: keep one, open the other.
+    v.page.click('#keep')
+    other = made_profile(CPU, [(['work', 'main'], [1, 4], {}), (['new', 'main'], [1, 2], {})], default='samples')
+    check('another', opened(v, 'other.pb.gz', other))
+    same('its type stays, since both have it', v.value('$.type.selectedOptions[0].text'), 'wall')
+    v.choose('before', 'kept')
+    same('totals of two processes', v.value('sides.map(s => s.total)'), [6, 9350])
+    check('gone', 'poll under main' in v.value('$.list.innerText'), v.value('$.list.innerText'))
+    v.choose('before', '')
+    big = (1 << 53) - 1
+    odd = made_profile([('delta', 'bytes')], [
+        (['[x.so]'] * 20 + ['f', '[x.so]', '0x77', 'main'], [-5], {}),
+        (['f', '0x77', 'main'], [-(1 << 40)], {}),
+        (['g', 'main'], [1 << 40], {}),
+        (['h', 'g', 'g', 'main'], [big // 2], {}),
+    ])
+    check('opened, negative and large', opened(v, 'odd.pb.gz', odd))
+    same('sum', v.value('sides[0].total'), big // 2 - 5)
+    same('text has it', str(big // 2 - 5) in v.value('$.total.textContent'), True)
+    check('it is said', 'Width is the amount' in v.value('$.notes.innerText'))
+    rows = {n: (own, cum) for n, own, cum in v.value(ROWS)}
+    same('recursion counts once', rows['g'], (1 << 40, (1 << 40) + big // 2))
+    same('code without a name', rows['0x77'], (0, -5 - (1 << 40)))
+    same('frames without names in a row', v.value("(n => [names[n.f], n.run, tree.open(n).length])"
+         "(tree.open(tree.open(tree.open(tree.open(tree.open(tree.top)[0]).find(k => names[k.f] == '0x77'))"
+         ".find(k => names[k.f] == '[x.so]'))[0])[0])"), ['[x.so]', 20, 0])
+    same('complaints', v.page.said, [])
+    with open(os.path.join(harness.work, 'no.pb'), 'wb') as f:
+        f.write(odd[:200])
+    v.page.choose_file('#file', f.name)
+    check('a broken file is told', v.page.until("!/in \\d+ stacks/.test($.total.textContent)", 10), v.said())
+    check('and what was there stays', v.value("now.name == 'odd.pb.gz'"))
+
+
 @in_browser
 def test_a_profile_can_be_stopped(t, b):
     v = View(b, t, '?profile=profile&seconds=600')
@@ -319,4 +438,4 @@ def test_the_page_is_small_and_complete():
 run(test_the_page_is_small_and_complete, test_downloads_have_telling_names,
     test_numbers_are_those_of_an_independent_reader, test_each_view_shows_something_and_nothing_of_it_is_obeyed,
     test_a_thread_dump_shows_deadlocks_first, test_comparison_search_and_live, test_a_profile_can_be_stopped,
-    test_the_key_and_the_origin, test_keyboard_dark_and_narrow)
+    test_files_of_others,     test_the_key_and_the_origin, test_keyboard_dark_and_narrow)
