@@ -37,8 +37,10 @@ static void write_plain(struct text *t, const char *bytes, size_t len)
 
 static void write_bytes(struct text *t, uint64_t bytes)
 {
-	text_u64(t, bytes >> 20);
-	text_str(t, " MiB");
+	bool is_small = bytes < 10UL << 20;
+
+	text_u64(t, bytes >> (is_small ? 10 : 20));
+	text_str(t, is_small ? " KiB" : " MiB");
 }
 
 static void write_time(struct text *t, int64_t ns)
@@ -86,17 +88,16 @@ static void write_command(struct text *t)
 	text_str(t, len < routes_config()->cmdline_len ? "...</code>" : "</code>");
 }
 
-static void write_host(struct text *t)
+static void write_place(struct text *t)
 {
 	char name[256];
 	long n = sys_read_file("/proc/sys/kernel/hostname", name, sizeof(name));
 
 	fact(t, "Process");
 	text_i64(t, sys_getpid());
-	if (n > 1) {
-		text_str(t, " on ");
+	fact(t, "Host");
+	if (n > 1)
 		write_plain(t, name, (size_t)n - 1);
-	}
 }
 
 static void write_share(struct text *t, int64_t cpu_ns, int64_t of_ns)
@@ -121,9 +122,7 @@ static void write_cpu(struct text *t, const struct usage *u)
 		text_str(t, " (since this page was asked for), ");
 	}
 	write_share(t, u->cpu_ns, u->age_ns);
-	text_str(t, " since the start ");
-	write_time(t, u->age_ns);
-	text_str(t, " ago");
+	text_str(t, " since the start");
 	last.pid = sys_getpid();
 	last.age_ns = u->age_ns;
 	last.cpu_ns = u->cpu_ns;
@@ -151,8 +150,12 @@ static void write_facts(struct text *t)
 
 	usage_read(&u);
 	text_str(t, "<table>\n");
+	fact(t, "Program");
+	write_plain(t, routes_config()->program, strlen(routes_config()->program));
 	write_command(t);
-	write_host(t);
+	write_place(t);
+	fact(t, "Uptime");
+	write_time(t, u.age_ns);
 	write_cpu(t, &u);
 	write_memory(t, &u);
 	fact(t, "Threads");
@@ -214,7 +217,7 @@ static void write_address(struct text *t, const struct route *route, const char 
 /* curl asks for the key; go tool pprof cannot. */
 static void write_commands(struct text *t, const struct route *route, struct http_slice host)
 {
-	text_str(t, "<td><code>curl -u pprof -OJ");
+	text_str(t, "<td class=\"wide\"><code>curl -u pprof -OJ");
 	write_address(t, route, "", host);
 	text_str(t, "<br><code>go tool pprof");
 	write_address(t, route, "pprof:KEY@", host);
@@ -262,7 +265,7 @@ static void write_page(struct text *t, const struct route *route, size_t count,
 	text_str(t, "</style>\n</head>\n<body>\n<h1>/debug/pprof/</h1>\n");
 	write_facts(t);
 	text_str(t, "<h2>Profiles</h2>\n<table>\n<tr><th>Count</th><th>Profile</th>"
-		    "<th colspan=\"3\">Look at it</th><th>From a shell</th></tr>\n");
+		    "<th colspan=\"3\">Look at it</th><th class=\"wide\">From a shell</th></tr>\n");
 	text_bytes(t, rows->at, rows->len);
 	text_str(t, "</table>\n<h2>What they show</h2>\n<ul>\n");
 	for (size_t i = 0; i < count; i++)

@@ -181,12 +181,15 @@ START_TEST(test_index__says_what_the_program_is)
 	config.cmdline_len = sizeof(cmdline) - 1;
 	routes_init(&config);
 	ask("GET /debug/pprof/");
-	snprintf(process, sizeof(process), "Process</th><td>%d on ", getpid());
+	snprintf(process, sizeof(process), "Process</th><td>%d<tr>", getpid());
 	ck_assert(body_has(process));
 	ck_assert(body_has("<code>prog &lt;b>&amp;&quot; \xef\xbf\xbd"));
 	ck_assert(!body_has("\x1b"));
-	ck_assert(body_has(" % of a processor since the start "));
-	ck_assert(body_has(" MiB resident, "));
+	ck_assert(body_has("Program</th><td>/usr/bin/prog<tr>"));
+	ck_assert(body_has("Host</th><td>"));
+	ck_assert(body_has("Uptime</th><td>"));
+	ck_assert(body_has(" % of a processor since the start"));
+	ck_assert(body_has("iB resident, "));
 	ck_assert(body_has("Threads</th><td>"));
 	ck_assert(body_has("Descriptors</th><td>"));
 	ck_assert(body_has("pprofshim 1.2.3"));
