@@ -40,7 +40,7 @@ static void fill_stacks(struct stack_table *t)
 		memcpy(pc[i], parent, sizeof(pc[i]));
 		for (uint32_t k = 0; k < (i ? own : DEPTH); k++)
 			pc[i][k] = pool.pc[random_below(pool.count)];
-		s = stack_table_add(t, pc[i], DEPTH, modules_generation());
+		s = stack_table_add(t, pc[i], DEPTH);
 		if (s) {
 			s->value[CPU_VALUE_SAMPLES]++;
 			s->value[CPU_VALUE_NS] += 10 * NS_PER_MS;

@@ -20,6 +20,7 @@
 #include "sampler/cpu/tick.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/capture.h"
+#include "sampler/unwind/code.h"
 #include "sampler/unwind/stacks.h"
 #include "sampler/unwind/walk.h"
 
@@ -70,7 +71,7 @@ static void consume(void *unused)
 	(void)unused;
 	while ((c = ring_front(&at.ring))) {
 		walk_capture(c, &at.walk);
-		stack_table_add(&at.stacks, at.walk.pc, at.walk.depth, modules_generation());
+		stack_table_add(&at.stacks, at.walk.pc, at.walk.depth);
 		ring_pop(&at.ring);
 	}
 }
@@ -269,7 +270,7 @@ int main(int argc, char **argv)
 	at.info.si_code = SI_TIMER;
 	stack_table_init(&at.stacks, 24UL << 20);
 	modules_init();
-	modules_refresh();
+	code_refresh();
 	if (argc == 5) {
 		count_instructions(argv[2], atoi(argv[3]), atoi(argv[4]));
 		return 0;

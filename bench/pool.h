@@ -12,6 +12,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/capture.h"
+#include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 
 #define POOL_MAX 10000
@@ -36,7 +37,7 @@ static inline void load_libraries(void)
 	if (plugin && !dlopen(plugin, RTLD_NOW))
 		fprintf(stderr, "bench: %s\n", dlerror());
 	modules_init();
-	modules_refresh();
+	code_refresh();
 }
 
 static inline uint64_t random_pc_of(const struct module *m)

@@ -50,7 +50,7 @@ static void add_batch(void *unused)
 {
 	(void)unused;
 	for (int i = 0; i < STACKS; i++)
-		stack_table_add(&table, walk.pc, walk.depth, modules_generation());
+		stack_table_add(&table, walk.pc, walk.depth);
 }
 
 static void sample_batch(void *unused)
@@ -58,7 +58,7 @@ static void sample_batch(void *unused)
 	(void)unused;
 	for (int i = 0; i < STACKS; i++) {
 		walk_capture(at.capture[i % at.count], &walk);
-		stack_table_add(&table, walk.pc, walk.depth, modules_generation());
+		stack_table_add(&table, walk.pc, walk.depth);
 	}
 }
 
@@ -117,7 +117,7 @@ static void count_instructions(const char *what, int depth, int calls)
 	for (int i = 0; i < calls; i++) {
 		walk_capture(at.capture[i % at.count], &walk);
 		if (add)
-			stack_table_add(&table, walk.pc, walk.depth, modules_generation());
+			stack_table_add(&table, walk.pc, walk.depth);
 	}
 }
 

@@ -79,7 +79,7 @@ static bool join_stacks(struct request *r)
 		if (t->stack == DUMP_NO_STACK)
 			continue;
 		old = r->before->stacks.list[t->stack];
-		s = stack_table_add(&r->now->stacks, old->pc, old->depth, old->generation);
+		s = stack_table_add(&r->now->stacks, old->frame, old->depth);
 		if (!s)
 			return false;
 		s->value[0]++;

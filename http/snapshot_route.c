@@ -109,7 +109,7 @@ static void subtract(struct stack_table *from, const struct stack_table *what)
 {
 	for (size_t i = 0; i < what->count; i++) {
 		const struct stack *old = what->list[i];
-		struct stack *s = stack_table_add(from, old->pc, old->depth, old->generation);
+		struct stack *s = stack_table_add(from, old->frame, old->depth);
 
 		for (int k = 0; s && k < STACK_VALUES_MAX; k++)
 			s->value[k] -= old->value[k];

@@ -13,6 +13,7 @@
 #include "sampler/base/sort.h"
 #include "sampler/process/modules.h"
 #include "sampler/symbols/symbols.h"
+#include "sampler/unwind/code.h"
 
 static const char intro[] = "num_symbols: 1\n"; /* any number above 0 says: names are to be had */
 
@@ -110,7 +111,7 @@ static size_t run_end(const struct lookup *l, size_t start, const struct module 
 {
 	size_t end = start + 1;
 
-	while (end < l->pc_count && module_find(l->pc[end], modules_generation()) == m)
+	while (end < l->pc_count && module_find(l->pc[end]) == m)
 		end++;
 	return end;
 }
@@ -123,7 +124,7 @@ static int resolve_all(struct lookup *l)
 	if (!l->symbol)
 		return -1;
 	for (size_t i = 0; i < l->pc_count; i = end) {
-		const struct module *m = module_find(l->pc[i], modules_generation());
+		const struct module *m = module_find(l->pc[i]);
 
 		end = run_end(l, i, m);
 		if (m && symbols_resolve(l->arena, m, l->pc + i, end - i, SYMBOLS_NAMES, INT64_MAX,
@@ -162,7 +163,7 @@ static int look_up(struct lookup *l, struct http_slice question)
 	read_addresses(l, question);
 	if (l->asked_count == 0)
 		return 0;
-	modules_refresh();
+	code_refresh();
 	if (sort_addresses(l) || resolve_all(l))
 		return -1;
 	return name_asked(l);

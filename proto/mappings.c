@@ -38,16 +38,28 @@ static const char *build_id_text(struct arena *a, const struct module *m)
 	return arena_strndup(a, buf, hex.len);
 }
 
-static bool is_range(const struct message_mapping *m, const struct module_range *r,
-		     const char *file)
+/* A module that went, and another of its file's name that came in its place, are two. */
+static bool has_build_id(const struct message_mapping *known, const struct module *m)
 {
-	return m->start == r->start && m->limit == r->limit && strcmp(m->file, file) == 0;
+	size_t len = strlen(known->build_id);
+
+	for (size_t i = 0; i < m->build_id_len && 2 * i < len; i++)
+		if (known->build_id[2 * i] != "0123456789abcdef"[m->build_id[i] >> 4] ||
+		    known->build_id[2 * i + 1] != "0123456789abcdef"[m->build_id[i] & 15])
+			return false;
+	return len == 2U * m->build_id_len;
 }
 
-static uint32_t find(const struct mapping_table *t, const struct module_range *r, const char *file)
+static bool is_same(const struct message_mapping *a, const struct message_mapping *b)
+{
+	return a->start == b->start && a->limit == b->limit && strcmp(a->file, b->file) == 0;
+}
+
+static uint32_t find(const struct mapping_table *t, const struct message_mapping *new,
+		     const struct module *m)
 {
 	for (size_t i = t->count; i-- > 0;)
-		if (is_range(&t->mapping[i], r, file))
+		if (is_same(&t->mapping[i], new) && has_build_id(&t->mapping[i], m))
 			return (uint32_t)i;
 	return MESSAGE_NONE;
 }
@@ -62,7 +74,7 @@ static int add_module_range(struct mapping_table *t, const struct module *m,
 		.file = m->is_main ? started_as(m->path) : m->path,
 	};
 
-	*index = find(t, r, new.file);
+	*index = find(t, &new, m);
 	if (*index != MESSAGE_NONE)
 		return 0;
 	new.build_id = build_id_text(t->arena, m);
@@ -70,14 +82,6 @@ static int add_module_range(struct mapping_table *t, const struct module *m,
 		return -1;
 	*index = append(t, new);
 	return *index == MESSAGE_NONE ? -1 : 0;
-}
-
-static const struct module *main_module(void)
-{
-	for (size_t i = 0; i < modules_count(); i++)
-		if (module_at(i)->is_main)
-			return module_at(i);
-	return NULL;
 }
 
 static const struct module_range *largest_range(const struct module *m)
@@ -92,7 +96,7 @@ static const struct module_range *largest_range(const struct module *m)
 
 int mapping_table_init(struct mapping_table *t, struct arena *a)
 {
-	const struct module *m = main_module();
+	const struct module *m = module_main();
 	uint32_t index;
 
 	*t = (struct mapping_table){ .arena = a, .room = FIRST_MAPPINGS };

@@ -64,7 +64,7 @@ static int fill_plain(struct namer *n, size_t place, const char *name)
 /* A call stands at the code that was called, in the module which has that now. */
 static int fill_call(struct namer *n, struct message_location *l, uint64_t address)
 {
-	const struct module *m = address ? module_find(address, modules_generation()) : NULL;
+	const struct module *m = address ? module_find(address) : NULL;
 
 	if (!m)
 		return 0;
@@ -93,7 +93,10 @@ static int name_pseudo(struct namer *n, const struct run *r)
 	return 0;
 }
 
-/* The page of an address where nothing is mapped any more. */
+/*
+ * The page of an address where nothing is mapped any more, or an object that has come since:
+ * when the stack was taken, no object was there.
+ */
 static const struct maps_range *gone_range(struct arena *a, uint64_t pc)
 {
 	struct maps_range *r = arena_alloc(a, sizeof(*r));
@@ -133,7 +136,7 @@ static int fill_mapped(struct namer *n, size_t place, struct symbol_frame *told,
 static const struct module *original_of(uint64_t pc, uint64_t *original)
 {
 	return other_code_at(pc, original) && *original
-		       ? module_find(*original, modules_generation())
+		       ? module_find(*original)
 		       : NULL;
 }
 
@@ -188,7 +191,9 @@ static int name_foreign(struct namer *n, const struct run *r)
 	if (name_all_copies(n, r, told) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
-		if (!range[i])
+		if (module_find(r->pc[i]))
+			range[i] = gone_range(n->arena, r->pc[i]);
+		else if (!range[i])
 			range[i] = last && r->pc[i] >= last->start && r->pc[i] < last->limit
 					   ? last
 					   : gone_range(n->arena, r->pc[i]);
@@ -235,44 +240,47 @@ static int name_in_module(struct namer *n, const struct module *m, const struct 
 	return 0;
 }
 
-/*
- * Gathers all places of the module of place `first`; there are none before it.
- * Those that have a line already belong to other modules.
- */
-static size_t gather(const struct namer *n, size_t first, struct sort_pair *pair)
+/* All places in order of module; those of none come first. */
+static struct sort_pair *by_module(const struct namer *n)
 {
-	const struct place *place = n->places->place;
-	size_t count = 0;
+	size_t count = n->places->count;
+	struct sort_pair *pair = arena_array(n->arena, count, sizeof(*pair));
 
-	for (size_t i = first; i < n->places->count; i++)
-		if (place[i].module == place[first].module)
-			pair[count++] = (struct sort_pair){ place[i].pc, i };
-	sort_pairs(pair, count);
-	return count;
+	for (size_t i = 0; pair && i < count; i++)
+		pair[i] = (struct sort_pair){ (uintptr_t)n->places->place[i].module, i };
+	if (pair)
+		sort_pairs(pair, count);
+	return pair;
 }
 
-static int name_module_of(struct namer *n, size_t first, struct run *r)
+/* The places of one module in order of address. */
+static void gather(const struct namer *n, struct run *r, const struct sort_pair *first)
 {
-	const struct module *m = n->places->place[first].module;
-
-	r->count = gather(n, first, r->place);
+	for (size_t i = 0; i < r->count; i++)
+		r->place[i] =
+			(struct sort_pair){ n->places->place[first[i].value].pc, first[i].value };
+	sort_pairs(r->place, r->count);
 	for (size_t i = 0; i < r->count; i++)
 		r->pc[i] = r->place[i].key;
-	return m ? name_in_module(n, m, r) : name_without_module(n, r);
 }
 
 static int name_all(struct namer *n)
 {
 	size_t count = n->places->count;
+	struct sort_pair *order = by_module(n);
 	struct run r = { .place = arena_array(n->arena, count, sizeof(*r.place)),
 			 .pc = arena_array(n->arena, count, sizeof(*r.pc)) };
+	int failed = !order || !r.place || !r.pc ? -1 : 0;
 
-	if (!r.place || !r.pc)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		if (!n->location[i].line && name_module_of(n, i, &r) != 0)
-			return -1;
-	return 0;
+	for (size_t i = 0; !failed && i < count; i += r.count) {
+		const struct module *m = n->places->place[order[i].value].module;
+
+		for (r.count = 1; i + r.count < count && order[i + r.count].key == order[i].key;)
+			r.count++;
+		gather(n, &r, order + i);
+		failed = m ? name_in_module(n, m, &r) : name_without_module(n, &r);
+	}
+	return failed;
 }
 
 int namer_run(struct namer *n)

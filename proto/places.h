@@ -1,8 +1,7 @@
 /* proto: profiles as files and as text.  May include threads and below. */
 /*
- * The distinct addresses of a profile, each with the module that held it when
- * its stack was captured.  The index of a place is the index of its location
- * in the message.
+ * The distinct frames of a profile, each with the module that it names.  The index of a
+ * place is the index of its location in the message.
  *
  * Context: listener.
  */
@@ -16,9 +15,9 @@
 #include "sampler/process/modules.h"
 
 struct place {
-	uint64_t pc;
+	uint64_t frame;
+	uint64_t pc;		     /* where it is or was: readers of the profile see this */
 	const struct module *module; /* NULL: pseudo frame, or code of no loaded object */
-	uint32_t generation;	     /* of the stack that asked last */
 };
 
 struct place_table {
@@ -33,7 +32,7 @@ struct place_table {
 /* Returns 0, or -1 when memory ran out. */
 int place_table_init(struct place_table *t, struct arena *a);
 
-/* The place of `pc`, added if it is new; MESSAGE_NONE when memory ran out. */
-uint32_t place_table_add(struct place_table *t, uint64_t pc, uint32_t generation);
+/* The place of a frame, added if it is new; MESSAGE_NONE when memory ran out. */
+uint32_t place_table_add(struct place_table *t, uint64_t frame);
 
 #endif

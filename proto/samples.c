@@ -45,7 +45,7 @@ static bool make_room(struct filler *f, const struct stack_table *stacks)
 static bool find_places(struct filler *f, const struct stack *s)
 {
 	for (uint32_t i = 0; i < s->depth; i++) {
-		f->location[i] = place_table_add(f->places, s->pc[i], s->generation);
+		f->location[i] = place_table_add(f->places, s->frame[i]);
 		if (f->location[i] == MESSAGE_NONE)
 			return false;
 	}

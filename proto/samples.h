@@ -1,8 +1,6 @@
 /* proto: profiles as files and as text.  May include threads and below. */
 /*
- * The samples of a profile: stacks of places, each once.  The same code may
- * have been captured under several generations of the module table; clients
- * that subtract one scrape from the next want it as one sample.
+ * The samples of a profile: stacks of places, each once.
  *
  * Context: listener.
  */

@@ -39,6 +39,9 @@
 	  "stacks of waiting threads that end where the frame pointer could not be found")         \
 	X(STACKS_DROPPED_TABLE_FULL, "stacks_dropped_table_full",                                  \
 	  "samples counted under [other stacks] because a profile held its limit of stacks")       \
+	X(CPU_STACKS_GONE, "cpu_stacks_gone",                                                      \
+	  "samples counted under [unknown stack]: they went through an object that was unloaded "  \
+	  "before they could be followed")                                                         \
 	X(CPU_THREADS_UNLABELLED, "cpu_samples_thread_table_full",                                 \
 	  "samples without the labels thread and tid: beyond the threads of one profile")          \
 	X(STACKS_WITHOUT_LABEL, "stacks_without_label",                                            \

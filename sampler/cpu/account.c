@@ -7,7 +7,6 @@
 #include "sampler/base/sys.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
-#include "sampler/process/modules.h"
 #include "sampler/unwind/stacks.h"
 
 void account_begin(struct cpu_profile *p)
@@ -18,15 +17,13 @@ void account_begin(struct cpu_profile *p)
 	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	p->lost_ns = tick_lost_ns();
 	p->newborn_ns = roster_newborn_ns();
-	p->generation = modules_generation();
 }
 
-void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns, int tid,
+void account_add(struct cpu_profile *p, const uint64_t *frame, uint32_t depth, int64_t ns, int tid,
 		 bool newborn)
 {
 	uint32_t label = tid ? cpu_label_of(&p->labels, &p->stacks.arena, tid) : 0;
-	struct stack *s =
-		stack_table_add_labelled(&p->stacks, pc, depth, modules_generation(), label);
+	struct stack *s = stack_table_add_labelled(&p->stacks, frame, depth, label);
 
 	if (!s)
 		return;

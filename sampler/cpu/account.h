@@ -30,7 +30,6 @@ struct cpu_profile {
 	int64_t start_ns; /* CLOCK_MONOTONIC */
 	int64_t start_epoch_ns;
 	int64_t duration_ns; /* filled in by cpu_profile_stop(), see account.c */
-	uint32_t generation; /* of the module table when it began */
 	struct cpu_profile *next;
 	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
 	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
@@ -43,7 +42,7 @@ void account_begin(struct cpu_profile *p);
 
 /* `ns` of CPU time at one stack of thread `tid` (0: of none); `newborn`: of a thread that was
  * started while sampling ran. */
-void account_add(struct cpu_profile *p, const uint64_t *pc, uint32_t depth, int64_t ns, int tid,
+void account_add(struct cpu_profile *p, const uint64_t *frame, uint32_t depth, int64_t ns, int tid,
 		 bool newborn);
 
 /* The window is over: adds what is missing, and counts samples.  Sets p->duration_ns. */

@@ -26,20 +26,17 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
-#include "sampler/cpu/unload.h"
-#include "sampler/process/modules.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
+#include "sampler/unwind/retrace.h"
 #include "sampler/unwind/ring.h"
-#include "sampler/unwind/walk.h"
 
 /* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
-#define RING_BYTES	 (8UL << 20)
-#define PROFILE_BYTES	 (24UL << 20)
-#define DRAIN_EVERY_NS	 (50 * NS_PER_MS)
-#define DRAIN_SOON_NS	 (10 * NS_PER_MS)
-#define SCAN_EVERY_NS	 (250 * NS_PER_MS)
-#define REFRESH_EVERY_NS (50 * NS_PER_MS)
+#define RING_BYTES     (8UL << 20)
+#define PROFILE_BYTES  (24UL << 20)
+#define DRAIN_EVERY_NS (50 * NS_PER_MS)
+#define DRAIN_SOON_NS  (10 * NS_PER_MS)
+#define SCAN_EVERY_NS  (250 * NS_PER_MS)
 /* How soon memory is given back after the last profile; a scraper's next one often follows at once.
  */
 #define LINGER_NS (2 * NS_PER_SECOND)
@@ -87,22 +84,6 @@ static void learn_from_walk(struct thread *t, const struct capture *c, const str
 		atomic_store_explicit(&t->slice_limit, limit * 2, memory_order_relaxed);
 }
 
-/* Unknown code may be a library that was loaded a moment ago, and in a moment is gone. */
-static bool modules_may_be_stale(void)
-{
-	int64_t refreshed = code_refreshed_ns();
-
-	return cpu.walk.end == WALK_NO_RULE &&
-	       (refreshed < unload_asked_ns() || sys_now_ns() - refreshed > REFRESH_EVERY_NS);
-}
-
-static void walk_tick(const struct capture *c)
-{
-	walk_capture(c, &cpu.walk);
-	if ((learn_take_newcomer() || modules_may_be_stale()) && code_refresh())
-		walk_capture(c, &cpu.walk);
-}
-
 /* A tick that comes after its dump is over is nobody's. */
 static void give_to_dump(const struct thread *t)
 {
@@ -113,7 +94,8 @@ static void give_to_dump(const struct thread *t)
 
 static void take_capture(const struct capture *c)
 {
-	walk_tick(c);
+	if (!retrace(c, &cpu.walk))
+		counter_add(COUNTER_CPU_STACKS_GONE, 1);
 	if (c->thread->dump_id) {
 		give_to_dump(c->thread);
 		return;

@@ -13,28 +13,26 @@
 
 #define PATIENCE_NS (2 * NS_PER_MS)
 
-static atomic_uint begun;	 /* passes */
-static uint32_t ended;		 /* passes; futex word */
-static atomic_int waiting;	 /* hooks */
-static _Atomic int64_t asked_ns; /* by the last of them */
+static uint32_t passes;	   /* one up when one begins, and when it ends; futex word */
+static atomic_int waiting; /* hooks */
 
-static uint32_t passes_ended(void)
+static uint32_t passes_now(void)
 {
-	return __atomic_load_n(&ended, __ATOMIC_SEQ_CST);
+	return __atomic_load_n(&passes, __ATOMIC_SEQ_CST);
 }
 
-/* False when the time is over before this pass is. */
-static bool wait_for(uint32_t pass, int64_t until_ns)
+/* False when the time is over before so many have begun and ended. */
+static bool wait_for(uint32_t wanted, int64_t until_ns)
 {
-	uint32_t now = passes_ended();
+	uint32_t now = passes_now();
 
-	for (; (int32_t)(now - pass) < 0; now = passes_ended()) {
+	for (; (int32_t)(now - wanted) < 0; now = passes_now()) {
 		int64_t left = until_ns - sys_now_ns();
 		struct timespec ts = { 0, left };
 
 		if (left <= 0)
 			return false;
-		sys_futex(&ended, FUTEX_WAIT_PRIVATE, now, &ts);
+		sys_futex(&passes, FUTEX_WAIT_PRIVATE, now, &ts);
 	}
 	return true;
 }
@@ -42,12 +40,11 @@ static bool wait_for(uint32_t pass, int64_t until_ns)
 /* The running pass may already be past our stack; wait for the one after it. */
 static void wait_for_a_pass(void)
 {
-	int64_t now = sys_now_ns();
-	uint32_t pass = atomic_load(&begun) + 1;
+	uint32_t now = passes_now();
+	uint32_t wanted = now + 2 + now % 2; /* odd: one is running */
 
-	atomic_store(&asked_ns, now);
 	atomic_fetch_add(&waiting, 1);
-	if (wake() && !wait_for(pass, now + PATIENCE_NS))
+	if (wake() && !wait_for(wanted, sys_now_ns() + PATIENCE_NS))
 		counter_add(COUNTER_DLCLOSE_WAITS_TIMED_OUT, 1);
 	atomic_fetch_sub(&waiting, 1);
 }
@@ -60,23 +57,18 @@ void unload_wait(void)
 
 void unload_pass_begin(void)
 {
-	atomic_fetch_add(&begun, 1);
+	__atomic_fetch_add(&passes, 1, __ATOMIC_SEQ_CST);
 }
 
 void unload_pass_end(void)
 {
-	__atomic_store_n(&ended, atomic_load(&begun), __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&passes, 1, __ATOMIC_SEQ_CST);
 	if (atomic_load(&waiting))
-		sys_futex(&ended, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
-}
-
-int64_t unload_asked_ns(void)
-{
-	return atomic_load(&asked_ns);
+		sys_futex(&passes, FUTEX_WAKE_PRIVATE, INT_MAX, NULL);
 }
 
 void unload_after_fork(void)
 {
 	atomic_store(&waiting, 0);
-	atomic_store(&asked_ns, 0);
+	passes += passes % 2; /* none is running */
 }

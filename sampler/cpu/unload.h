@@ -17,13 +17,6 @@ void unload_wait(void);
 void unload_pass_begin(void);
 void unload_pass_end(void);
 
-/*
- * CLOCK_MONOTONIC ns of when somebody last began to wait: what was loaded before
- * then must be known, or what was captured in it will never be.  0: nobody has.
- * Context: listener.
- */
-int64_t unload_asked_ns(void);
-
 /* Who waited is not there.  Context: child. */
 void unload_after_fork(void);
 

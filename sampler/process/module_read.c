@@ -15,6 +15,14 @@
 #define PHDR_BLOCK     64 /* read at once; hardly an object has more */
 #define NOTE_BYTES_MAX 4096
 
+void module_image_init(struct module_image *im, uint64_t bias)
+{
+	im->m = (struct module){
+		.bias = bias, .path = im->path, .build_id = im->build_id, .range = im->range
+	};
+	im->path[0] = '\0';
+}
+
 /* Calls `take` for each segment.  False when the headers are unreadable. */
 static bool for_each_segment(struct module *m, void (*take)(struct module *, const Elf64_Phdr *))
 {

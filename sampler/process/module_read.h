@@ -12,6 +12,17 @@
 
 #include "sampler/process/module.h"
 
+/* A module with room for all that its pointers lead to. */
+struct module_image {
+	struct module m;
+	struct module_range range[MODULE_RANGES_MAX];
+	uint8_t build_id[BUILD_ID_MAX];
+	char path[MODULE_PATH_MAX];
+};
+
+/* Nothing is known but the bias. */
+void module_image_init(struct module_image *im, uint64_t bias);
+
 /*
  * Finds phdr and phdr_count of `m`, which has bias, where the loader says that its
  * dynamic section is `dynamic`.  The ELF header is at the bias, or, in an object whose

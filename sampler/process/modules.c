@@ -1,66 +1,77 @@
 /*
  * Who calls this: unwind/code.c refreshes (listener); whoever names or walks an address
- * asks module_find(); hooks read the generation only.
+ * asks module_find(), whoever keeps a stack makes frames of its addresses.
  *
- * The one structure is `table`: modules are added at its end and never moved; one that
- * the loader no longer lists gets `died`, and the index holds those that are alive.
+ * The one structure is `table`: a record for each module of this life, found by number or
+ * by identity.  What is loaded now is in `now`, which the kernel takes from a forked child.
  *
- * The one order that matters: a whole look at the loader's list is read into a `refresh`
- * of its own, and taken over only if the list was at rest before and after.  A
- * child that is forked meanwhile finds `changing` and starts with an empty table.
+ * The one order that matters: a look at the loader's list is read into a `refresh` of its
+ * own, and taken over only if the list was at rest before and after.  Of the table
+ * itself, a record is whole before its number is given, and never changes but in where
+ * it is loaded; so a child that is forked at any moment has a table it can go on with.
  */
 #include "sampler/process/modules.h"
 
 #include <elf.h>
 #include <fcntl.h>
-#include <link.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 
 #include "sampler/base/arena.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/permanent.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/process/loader_list.h"
 #include "sampler/process/mapped_file.h"
 #include "sampler/process/module_read.h"
 #include "sampler/process/peek.h"
 
-/* 4096 modules of 1.8 KiB, and their index. */
-#define TABLE_BYTES (16UL << 20)
-#define NOT_FOUND   SIZE_MAX
+/* Some 280 bytes each: 16 MiB hold all that have a number. */
+#define RECORDS_BYTES (16UL << 20)
+#define REFRESH_BYTES (8UL << 20)
+#define HASH_CHAINS   4096
+#define NUMBERS	      (MODULES_MAX + 1) /* from 1 */
 
-/* glibc's limit. */
-#define NAMESPACES_MAX 16
-
-/* The loader's public record, with the namespaces of glibc 2.35 (r_version 2) behind it. */
-struct loader_list {
-	struct r_debug base;
-	uint64_t next;
+struct record {
+	struct module m;
+	struct record *next; /* in its hash chain */
+	uint64_t hash;
+	uint32_t seen;	   /* the last look that met it, believed or not */
+	bool is_inherited; /* in a child: it was loaded in the parent, and was not met yet */
 };
 
-/* One executable range of a module that is loaded now; sorted by start. */
+/* One executable range of a module that is loaded now. */
 struct index_entry {
 	uint64_t start, limit;
 	const struct module *module;
 };
 
+/* What is loaded now; the index is sorted by start. */
+struct now {
+	size_t loaded_count, index_count;
+	uint64_t movable_start, movable_limit; /* around all that is not fixed */
+	struct record *loaded[MODULES_LOADED_MAX];
+	struct index_entry index[MODULES_LOADED_MAX * MODULE_RANGES_MAX];
+};
+
 static struct {
-	struct arena arena;
-	struct module **module;
-	struct index_entry *index;
-	size_t count, index_count;
-	atomic_uint generation;	       /* written by the listener, read by hooks too */
-	atomic_bool changing;	       /* a child that is forked now has half a table */
-	bool believed;		       /* the last refresh found the loader's list at rest */
-	uint64_t last[NAMESPACES_MAX]; /* the loader's record of the last object in each */
-	size_t namespace_count;
+	struct permanent memory;
+	struct record **record; /* by number */
+	struct record *chain[HASH_CHAINS];
+	uint32_t count; /* of records; also the last number */
+	struct now *now;
+	bool has_looked; /* in this process */
+	uint32_t look;
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
-} table = { .arena = { .limit = TABLE_BYTES, .kept = true } };
+} table = { .memory = { .limit = RECORDS_BYTES } };
+
+_Atomic uint64_t *modules_bias;
 
 /* Whether the kernel started the loader, and the loader the program: there is no interpreter then.
  */
@@ -100,54 +111,221 @@ void modules_init(void)
 	table.main_phdr_count = (uint32_t)getauxval(AT_PHNUM);
 	table.vdso_ehdr = getauxval(AT_SYSINFO_EHDR);
 	read_main_path();
+	loader_list_init();
+}
+
+/* ---- records */
+
+static uint64_t hash_bytes(uint64_t h, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ at[i]) * 0x100000001b3; /* FNV-1a */
+	return h;
+}
+
+static uint64_t hash_of(const struct module *m)
+{
+	uint64_t h = hash_bytes(0xcbf29ce484222325, m->path, strlen(m->path));
+
+	h = hash_bytes(h, &m->file, sizeof(m->file));
+	return hash_bytes(h, m->build_id, m->build_id_len);
+}
+
+/* What is the same wherever a file is loaded. */
+static bool same_layout(const struct module *a, const struct module *b)
+{
+	return a->range_count == b->range_count && a->phdr_count == b->phdr_count &&
+	       a->image_limit - a->bias == b->image_limit - b->bias &&
+	       a->eh_frame_hdr - a->bias == b->eh_frame_hdr - b->bias;
+}
+
+static bool same_build_id(const struct module *a, const struct module *b)
+{
+	return a->build_id_len == b->build_id_len &&
+	       memcmp(a->build_id, b->build_id, a->build_id_len) == 0;
+}
+
+static bool same_file(const struct module *a, const struct module *b)
+{
+	return strcmp(a->path, b->path) == 0 && same_build_id(a, b) &&
+	       a->file.size == b->file.size && a->file.changed_ns == b->file.changed_ns;
+}
+
+static bool same_module(const struct module *a, const struct module *b)
+{
+	return a->is_fixed == b->is_fixed && same_file(a, b) && same_layout(a, b);
+}
+
+/* One that is not loaded: the same file may be loaded twice (dlmopen), and is two modules then. */
+static struct record *find_record(const struct module *m, uint64_t hash)
+{
+	struct record *r = table.chain[hash % HASH_CHAINS];
+
+	while (r && (r->hash != hash || r->m.is_loaded || !same_module(&r->m, m)))
+		r = r->next;
+	return r;
+}
+
+static size_t bytes_behind(const struct module *m)
+{
+	return m->range_count * sizeof(*m->range) + m->build_id_len + strlen(m->path) + 1;
+}
+
+/* Lays what the pointers of `from` lead to behind `to`. */
+static void copy_module(struct module *to, const struct module *from, void *behind)
+{
+	char *at = behind;
+
+	*to = *from;
+	to->range = memcpy(at, from->range, from->range_count * sizeof(*from->range));
+	at += from->range_count * sizeof(*from->range);
+	to->build_id = memcpy(at, from->build_id, from->build_id_len);
+	at += from->build_id_len;
+	to->path = memcpy(at, from->path, strlen(from->path) + 1);
 }
 
 static bool allocate_table(void)
 {
-	if (!table.module)
-		table.module = arena_array(&table.arena, MODULE_MAX, sizeof(*table.module));
-	if (!table.index)
-		table.index = arena_array(&table.arena, (size_t)MODULE_MAX * MODULE_RANGES_MAX,
-					  sizeof(*table.index));
-	return table.module && table.index;
+	if (!table.record)
+		table.record = sys_map_kept(NUMBERS * sizeof(struct record *));
+	if (!modules_bias)
+		modules_bias = sys_map_kept(NUMBERS * sizeof(*modules_bias));
+	if (!table.now)
+		table.now = sys_map(sizeof(*table.now));
+	return table.record && modules_bias && table.now;
 }
 
-/* Is this still the object that we read before?  Its build id is read again: an address may be
- * reused. */
-static bool same_image(const struct module *m)
+/* A child that is forked in here loses the new one, or finds it by number only. */
+static struct record *new_record(const struct module *m, uint64_t hash)
 {
-	struct module now = { .bias = m->bias, .phdr = m->phdr, .phdr_count = m->phdr_count };
+	struct record **chain = &table.chain[hash % HASH_CHAINS];
+	struct record *r = NULL;
 
-	return module_read_segments(&now) && now.build_id_len == m->build_id_len &&
-	       memcmp(now.build_id, m->build_id, m->build_id_len) == 0 &&
-	       now.image_limit == m->image_limit && now.eh_frame_hdr == m->eh_frame_hdr;
-}
-
-static bool is_alive(const struct module *m)
-{
-	return m->died == UINT32_MAX;
-}
-
-/* Newest first: a loader record may have been reused before the old one was seen to go. */
-static size_t find_loaded(uint64_t link_map, uint64_t bias)
-{
-	for (size_t i = table.count; i-- > 0;) {
-		const struct module *m = table.module[i];
-
-		if (is_alive(m) && m->link_map == link_map && m->bias == bias)
-			return i;
+	if (table.count < MODULES_MAX)
+		r = permanent_alloc(&table.memory, sizeof(*r) + bytes_behind(m));
+	if (!r) {
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+		return NULL;
 	}
-	return NOT_FOUND;
+	copy_module(&r->m, m, r + 1);
+	r->m.number = table.count + 1;
+	r->hash = hash;
+	r->next = *chain;
+	table.record[r->m.number] = r;
+	atomic_signal_fence(memory_order_seq_cst); /* in the order in which it is written */
+	table.count++;
+	atomic_signal_fence(memory_order_seq_cst);
+	*chain = r;
+	module_count_losses(m);
+	return r;
 }
 
-static void read_path(struct module *m, uint64_t name)
+/* Where it is loaded now: the record's own path, id and number stay. */
+static void settle(struct record *r, const struct module *m, uint32_t came)
 {
-	if (m->is_vdso)
-		memcpy(m->path, "[vdso]", sizeof("[vdso]"));
-	else if (m->is_main)
-		memcpy(m->path, table.main_path, sizeof(m->path));
-	else if (!peek_string(name, m->path, sizeof(m->path)))
-		m->path[0] = '\0';
+	struct module new = *m;
+
+	new.path = r->m.path;
+	new.build_id = r->m.build_id;
+	new.range = r->m.range;
+	new.number = r->m.number;
+	new.came = came;
+	memcpy(new.range, m->range, m->range_count * sizeof(*m->range));
+	r->m = new; /* at once: a child that is forked now finds no pointer that is not the record's
+		     */
+	atomic_store_explicit(&modules_bias[new.number], m->bias, memory_order_relaxed);
+}
+
+/* ---- one look at the loader's list */
+
+/* What was not loaded before, in its own memory. */
+struct newcomer {
+	struct newcomer *next;
+	struct module m;
+};
+
+struct refresh {
+	struct arena arena;
+	struct newcomer *first, **end;
+	size_t count;  /* of all that were met */
+	size_t cursor; /* among the loaded: they are mostly met in their order */
+};
+
+static void read_path(struct module_image *im, uint64_t name)
+{
+	if (im->m.is_vdso)
+		memcpy(im->path, "[vdso]", sizeof("[vdso]"));
+	else if (im->m.is_main)
+		memcpy(im->path, table.main_path, sizeof(im->path));
+	else if (!peek_string(name, im->path, sizeof(im->path)))
+		im->path[0] = '\0';
+}
+
+/* The kernel says so of what is mapped when its name is gone, or leads to another file. */
+static bool is_deleted(const struct module *m)
+{
+	static const char mark[] = " (deleted)";
+	struct mapped_file f;
+	size_t len;
+
+	if (!m->range_count || !mapped_file_at(m->range[0].start, &f))
+		return false;
+	len = strlen(f.path);
+	return len >= strlen(mark) && strcmp(f.path + len - strlen(mark), mark) == 0;
+}
+
+/* A file without a build id is known by its size and time. */
+static void read_file_time(struct module *m)
+{
+	struct stat st;
+
+	if (m->build_id_len || m->path[0] != '/')
+		return;
+	if (is_deleted(m)) {
+		m->file.size = MODULE_FILE_GONE;
+	} else if (sys_call4(SYS_newfstatat, AT_FDCWD, (long)m->path, (long)&st, 0) == 0) {
+		m->file.size = (uint64_t)st.st_size;
+		m->file.changed_ns = st.st_mtim.tv_sec * NS_PER_SECOND + st.st_mtim.tv_nsec;
+	}
+}
+
+/* Another object may have taken its place, and the loader's memory for its record. */
+static bool is_what_it_was(const struct module *m, const struct loader_object *o)
+{
+	struct module_image now;
+
+	module_image_init(&now, m->bias);
+	now.m.is_main = m->is_main;
+	now.m.is_vdso = m->is_vdso;
+	now.m.phdr = m->phdr;
+	now.m.phdr_count = m->phdr_count;
+	if (m->is_fixed || m->range_count == 0)
+		return true;
+	if (!module_read_segments(&now.m))
+		return false;
+	read_path(&now, (uint64_t)o->record.l_name);
+	read_file_time(&now.m);
+	if (now.m.file.size == MODULE_FILE_GONE || now.m.file.size == 0)
+		now.m.file = m->file; /* the one that is loaded was replaced on disk */
+	return same_file(&now.m, m) && same_layout(&now.m, m);
+}
+
+/* The record of what is loaded there, if that is what it was at the last look. */
+static struct record *find_loaded(struct refresh *k, const struct loader_object *o)
+{
+	size_t count = table.now->loaded_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct record *r = table.now->loaded[(k->cursor + i) % count];
+
+		if (r->m.link_map != o->link_map || r->m.bias != o->record.l_addr)
+			continue;
+		k->cursor += i + 1;
+		return is_what_it_was(&r->m, o) ? r : NULL;
+	}
+	return NULL;
 }
 
 /* The executable's are where the kernel said. */
@@ -160,223 +338,173 @@ static bool locate_headers(struct module *m, uint64_t dynamic)
 	return true;
 }
 
-static struct module *read_module(uint64_t at, const struct link_map *l, bool is_main)
+static void read_module(struct module_image *im, const struct loader_object *o)
 {
-	struct module *m;
-
-	if (table.count == MODULE_MAX) {
-		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
-		return NULL;
-	}
-	m = arena_alloc(&table.arena, sizeof(*m));
-	if (!m)
-		return NULL;
-	m->bias = l->l_addr;
-	m->link_map = at;
-	m->is_main = is_main;
-	m->is_vdso = table.vdso_ehdr && l->l_addr == table.vdso_ehdr;
-	m->born = table.generation;
-	m->died = UINT32_MAX;
-	if (!locate_headers(m, (uint64_t)l->l_ld) || !module_read_segments(m))
-		m->range_count = 0; /* kept, so that it is not read again each time */
-	module_count_losses(m);
-	read_path(m, (uint64_t)l->l_name);
-	return m;
+	module_image_init(im, o->record.l_addr);
+	im->m.link_map = o->link_map;
+	im->m.is_main = o->is_main;
+	im->m.is_fixed = o->is_fixed;
+	im->m.is_vdso = table.vdso_ehdr && o->record.l_addr == table.vdso_ehdr;
+	if (!locate_headers(&im->m, (uint64_t)o->record.l_ld) || !module_read_segments(&im->m))
+		im->m.range_count = 0; /* kept, so that it is not read again each time */
+	read_path(im, (uint64_t)o->record.l_name);
+	read_file_time(&im->m);
 }
 
-/* What one look at the loader's list found. */
-struct refresh {
-	bool seen[MODULE_MAX];
-	struct module *added[MODULE_MAX];
-	size_t added_count;
-	uint64_t last[NAMESPACES_MAX];
-	size_t namespace_count;
-	bool incomplete; /* the list changed or vanished under us */
-};
-
-static void note_module(struct refresh *r, uint64_t at, const struct link_map *l, bool is_main)
+static void note_newcomer(struct refresh *k, const struct loader_object *o)
 {
-	size_t i = find_loaded(at, l->l_addr);
-	struct module *m = i == NOT_FOUND ? NULL : table.module[i];
+	struct module_image im;
+	struct newcomer *n;
 
-	if (m && (m->range_count == 0 || same_image(m))) {
-		r->seen[i] = true;
+	read_module(&im, o);
+	n = arena_alloc(&k->arena, sizeof(*n) + bytes_behind(&im.m));
+	if (!n) {
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
 		return;
 	}
-	m = read_module(at, l, is_main);
-	if (m && r->added_count < MODULE_MAX)
-		r->added[r->added_count++] = m;
+	copy_module(&n->m, &im.m, n + 1);
+	*k->end = n;
+	k->end = &n->next;
 }
 
-static void note_last(struct refresh *r, uint64_t last)
+static bool note_object(const struct loader_object *o, void *arg)
 {
-	if (last && r->namespace_count < NAMESPACES_MAX)
-		r->last[r->namespace_count++] = last;
-}
+	struct refresh *k = arg;
+	struct record *r;
 
-static void read_list(struct refresh *r, uint64_t first, bool is_first_namespace)
-{
-	uint64_t at = first, last = 0;
-
-	for (size_t i = 0; at && i < MODULE_MAX; i++) {
-		struct link_map l;
-
-		if (!peek(at, &l, sizeof(l))) {
-			r->incomplete = true;
-			return;
-		}
-		note_module(r, at, &l, is_first_namespace && at == first);
-		last = at;
-		at = (uint64_t)l.l_next;
+	if (k->count++ == MODULES_LOADED_MAX) {
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+		return false;
 	}
-	note_last(r, last);
+	r = find_loaded(k, o);
+	if (r)
+		r->seen = table.look;
+	else
+		note_newcomer(k, o);
+	return true;
 }
 
-/* The loader's state now; anything but consistent if it cannot be read. */
-static int peek_state(uint64_t list)
+/* ---- what a look changes */
+
+static void drop_from_index(void)
 {
-	struct r_debug d = { .r_state = RT_ADD };
+	struct now *now = table.now;
+	size_t kept = 0;
 
-	peek(list, &d, sizeof(d));
-	return d.r_state;
-}
-
-static void read_namespaces(struct refresh *r)
-{
-	uint64_t at = (uint64_t)&_r_debug;
-	bool is_first = true;
-
-	while (at) {
-		struct loader_list list = { .next = 0 };
-
-		if (!peek(at, &list, sizeof(list)) && !peek(at, &list.base, sizeof(list.base)))
-			break;
-		r->incomplete |= list.base.r_state != RT_CONSISTENT;
-		read_list(r, (uint64_t)list.base.r_map, is_first);
-		r->incomplete |= peek_state(at) != RT_CONSISTENT;
-		at = list.base.r_version >= 2 ? list.next : 0;
-		is_first = false;
+	for (size_t i = 0; i < now->index_count; i++) {
+		if (now->index[i].module->is_loaded)
+			now->index[kept++] = now->index[i];
 	}
-}
-
-static bool mark_missing_as_gone(const struct refresh *r)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < table.count; i++)
-		any |= is_alive(table.module[i]) && !r->seen[i];
-	if (any)
-		table.generation++;
-	for (size_t i = 0; any && i < table.count; i++) {
-		if (is_alive(table.module[i]) && !r->seen[i])
-			table.module[i]->died = table.generation;
-	}
-	return any;
+	now->index_count = kept;
 }
 
 static void insert_range(const struct module *m, const struct module_range *range)
 {
-	size_t i = table.index_count++;
+	struct now *now = table.now;
+	size_t i = now->index_count++;
 
-	for (; i > 0 && table.index[i - 1].start > range->start; i--)
-		table.index[i] = table.index[i - 1];
-	table.index[i] = (struct index_entry){ range->start, range->limit, m };
-}
-
-static void rebuild_index(void)
-{
-	table.index_count = 0;
-	for (size_t i = 0; i < table.count; i++) {
-		const struct module *m = table.module[i];
-
-		for (uint32_t k = 0; is_alive(m) && k < m->range_count; k++)
-			insert_range(m, &m->range[k]);
-	}
-}
-
-static void add_module(struct module *m)
-{
-	if (table.count == MODULE_MAX) {
-		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+	for (; i > 0 && now->index[i - 1].start > range->start; i--)
+		now->index[i] = now->index[i - 1];
+	now->index[i] = (struct index_entry){ range->start, range->limit, m };
+	if (m->is_fixed)
 		return;
+	now->movable_start = MIN(now->movable_start, range->start);
+	now->movable_limit = MAX(now->movable_limit, range->limit);
+}
+
+static bool remove_missing(void (*changed)(const struct module *m))
+{
+	struct now *now = table.now;
+	size_t kept = 0, before = now->loaded_count;
+
+	for (size_t i = 0; i < before; i++) {
+		struct record *r = now->loaded[i];
+
+		if (r->seen == table.look) {
+			now->loaded[kept++] = r;
+			continue;
+		}
+		r->m.is_loaded = false;
+		changed(&r->m);
 	}
-	m->born = table.generation;
-	table.module[table.count++] = m;
+	now->loaded_count = kept;
+	if (kept != before)
+		drop_from_index();
+	return kept != before;
 }
 
-/* A list that was being changed while we read it is not believed; the next refresh sees it at rest.
- */
-static bool take_over(const struct refresh *r)
+static bool add_newcomer(const struct module *m, uint32_t number,
+			 void (*changed)(const struct module *m))
 {
-	bool went;
-
-	table.believed = !r->incomplete;
-	if (r->incomplete)
-		return false;
-	memcpy(table.last, r->last, sizeof(table.last));
-	table.namespace_count = r->namespace_count;
-	went = mark_missing_as_gone(r);
-	for (size_t i = 0; i < r->added_count; i++)
-		add_module(r->added[i]);
-	if (went || r->added_count)
-		rebuild_index();
-	return went || r->added_count;
-}
-
-/* What it works with is large, and not there when the target forks in between. */
-static bool refresh(void)
-{
-	struct refresh *r = allocate_table() ? sys_map(sizeof(*r)) : NULL;
-	bool changed;
+	uint64_t hash = hash_of(m);
+	struct record *r = find_record(m, hash);
+	bool is_new;
 
 	if (!r)
+		r = new_record(m, hash);
+	if (!r || table.now->loaded_count == MODULES_LOADED_MAX)
 		return false;
-	read_namespaces(r);
-	changed = take_over(r);
-	sys_unmap(r, sizeof(*r));
-	return changed;
+	is_new = !r->is_inherited || r->m.bias != m->bias;
+	settle(r, m, is_new ? number : r->m.came);
+	r->m.is_loaded = true;
+	r->is_inherited = false;
+	r->seen = table.look;
+	table.now->loaded[table.now->loaded_count++] = r;
+	for (uint32_t i = 0; i < r->m.range_count; i++)
+		insert_range(&r->m, &r->m.range[i]);
+	if (is_new)
+		changed(&r->m);
+	return true;
 }
 
-/* seq_cst: a child that is forked while the table changes must find `changing` set. */
-bool modules_refresh(void)
+/* In a child the records say what was loaded in the parent. */
+static void begin_anew(void)
 {
-	bool changed;
+	for (uint32_t i = 1; i <= table.count; i++) {
+		table.record[i]->is_inherited = table.record[i]->m.is_loaded;
+		table.record[i]->m.is_loaded = false;
+	}
+	table.now->movable_start = UINT64_MAX;
+}
 
-	atomic_store(&table.changing, true);
-	table.believed = false;
-	changed = refresh();
-	atomic_store(&table.changing, false);
-	return changed;
+static void drop_inherited(void (*changed)(const struct module *m))
+{
+	for (uint32_t i = 1; i <= table.count; i++) {
+		if (table.record[i]->is_inherited)
+			changed(&table.record[i]->m);
+		table.record[i]->is_inherited = false;
+	}
+}
+
+enum modules_look modules_refresh(uint32_t number, void (*changed)(const struct module *m))
+{
+	struct refresh k = { .arena = ARENA_INIT(REFRESH_BYTES), .end = &k.first };
+	bool had_memory = table.now, any, at_rest;
+
+	if (!allocate_table())
+		return MODULES_NOT_AT_REST;
+	if (!had_memory)
+		begin_anew();
+	table.look++;
+	at_rest = loader_list_each(note_object, &k);
+	any = at_rest && remove_missing(changed);
+	for (const struct newcomer *n = k.first; at_rest && n; n = n->next)
+		any |= add_newcomer(&n->m, number, changed);
+	arena_release(&k.arena);
+	if (!at_rest)
+		return MODULES_NOT_AT_REST;
+	if (!table.has_looked)
+		drop_inherited(changed);
+	table.has_looked = true;
+	return any ? MODULES_CHANGED : MODULES_AS_BEFORE;
 }
 
 bool modules_have_come(void)
 {
-	for (size_t i = 0; i < table.namespace_count; i++) {
-		uint64_t next = 0;
-
-		peek(table.last[i] + offsetof(struct link_map, l_next), &next, sizeof(next));
-		if (next)
-			return true;
-	}
-	return false;
+	return loader_list_has_grown();
 }
 
-void modules_renew(size_t first)
-{
-	table.generation++;
-	for (size_t i = first; i < table.count; i++)
-		table.module[i]->born = table.generation;
-}
-
-bool modules_are_current(void)
-{
-	return table.believed;
-}
-
-uint32_t modules_generation(void)
-{
-	return table.generation;
-}
+/* ---- questions */
 
 size_t modules_count(void)
 {
@@ -385,62 +513,65 @@ size_t modules_count(void)
 
 const struct module *module_at(size_t index)
 {
-	return table.module[index];
+	return &table.record[index + 1]->m;
 }
 
-static const struct module *find_now(uint64_t pc)
+const struct module *module_main(void)
 {
-	size_t lo = 0, hi = table.index_count;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (table.index[mid].start <= pc)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo && pc < table.index[lo - 1].limit ? table.index[lo - 1].module : NULL;
-}
-
-static bool covers(const struct module *m, uint64_t pc, uint32_t generation)
-{
-	if (generation < m->born || generation >= m->died)
-		return false;
-	for (uint32_t i = 0; i < m->range_count; i++) {
-		if (pc >= m->range[i].start && pc < m->range[i].limit)
-			return true;
-	}
-	return false;
-}
-
-const struct module *module_find(uint64_t pc, uint32_t generation)
-{
-	if (generation == table.generation)
-		return find_now(pc);
-	for (size_t i = 0; i < table.count; i++) {
-		if (covers(table.module[i], pc, generation))
-			return table.module[i];
+	for (size_t i = 0; table.now && i < table.now->loaded_count; i++) {
+		if (table.now->loaded[i]->m.is_main)
+			return &table.now->loaded[i]->m;
 	}
 	return NULL;
 }
 
-static void forget(void)
+const struct module *module_find(uint64_t pc)
 {
-	table.module = NULL;
-	table.index = NULL;
-	table.count = 0;
-	table.index_count = 0;
-	table.namespace_count = 0;
+	const struct now *now = table.now;
+	size_t lo = 0, hi = now ? now->index_count : 0;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (now->index[mid].start <= pc)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo && pc < now->index[lo - 1].limit ? now->index[lo - 1].module : NULL;
 }
 
-/* The memory of half a table is left where it is: what of it is mapped is not known. */
-bool modules_after_fork(void)
+uint64_t modules_frame(uint64_t pc)
 {
-	if (!atomic_load(&table.changing))
-		return true;
-	table.arena = (struct arena){ .limit = TABLE_BYTES, .kept = true };
-	forget();
-	atomic_store(&table.changing, false);
-	return false;
+	const struct now *now = table.now;
+	const struct module *m = NULL;
+
+	if (now && pc >= now->movable_start && pc < now->movable_limit)
+		m = module_find(pc);
+	return m && !m->is_fixed ? frame_in_module(m->number, m->bias, pc) : frame_of_address(pc);
+}
+
+const struct module *frame_module(uint64_t frame)
+{
+	uint32_t number = frame_number(frame);
+	const struct module *m;
+
+	if (number)
+		return number <= table.count ? &table.record[number]->m : NULL;
+	m = module_find(frame);
+	return m && m->is_fixed ? m : NULL;
+}
+
+uint64_t frame_address(uint64_t frame)
+{
+	const struct module *m = frame_number(frame) ? frame_module(frame) : NULL;
+
+	return m ? m->bias + (frame & ((1UL << FRAME_SHIFT) - 1)) : frame;
+}
+
+void modules_after_fork(void)
+{
+	table.now = NULL;
+	table.has_looked = false;
+	loader_list_after_fork();
 }

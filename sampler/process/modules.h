@@ -1,68 +1,77 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
- * The table of loaded objects (executable, libraries, vdso), read from the
- * dynamic loader's own list (r_debug) by fault-proof copies.  No loader
- * function is called and no loader lock is taken, so a target that sits inside
- * dlopen or forks at the wrong moment cannot meet us there (H01).
- *
- * A module that leaves the list stays in the table, marked with the generation in
- * which it was gone (`died`), so that stacks from before keep their names: those of
- * the profiles that are always on are kept for ever, and so is the table.
+ * The table of loaded objects (executable, libraries, vdso), by what they are: path, build
+ * id (without one: size and time of the file) and layout.  Each has a number for as long as
+ * the process lives, so that a frame (frame.h) which names it keeps its meaning after it
+ * went; one that is loaded again, wherever, is the same module again.
  *
  * Context: listener only, unless a function says otherwise.
  */
 #ifndef SAMPLER_PROCESS_MODULES_H
 #define SAMPLER_PROCESS_MODULES_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sampler/process/frame.h"
 #include "sampler/process/module.h"
 
-#define MODULE_MAX 4096 /* loaded objects; more are counted and left out */
+#define MODULES_MAX 65534 /* in a life: what fits into a frame */
 
 /*
  * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)
- * and where the kernel put its program headers and the vdso (auxiliary vector).
- * Context: init.
+ * and where the kernel put its program headers and the vdso (auxiliary vector); and
+ * which objects are there now.  Context: init.
  */
 void modules_init(void);
 
 /*
- * Reads the loader's list again.  Returns true when a module appeared or went.
- * The generation moves only when one went.
+ * Reads the loader's list.  One that was being changed meanwhile is not believed, and
+ * nothing of it is taken over: the next look finds it at rest.  `number` is kept with
+ * those that came.  Calls `changed` for each
+ * module that went, then for each that came; what it was or is told is where that lies.
  */
-bool modules_refresh(void);
+enum modules_look { MODULES_AS_BEFORE, MODULES_CHANGED, MODULES_NOT_AT_REST };
+enum modules_look modules_refresh(uint32_t number, void (*changed)(const struct module *m));
 
-/*
- * Objects were loaded since the last refresh: the loader puts them behind the last
- * one of their namespace.  Reads one word for each namespace.
- */
+/* The loader's list is longer than at the last look that was believed. */
 bool modules_have_come(void);
 
-/*
- * A new generation, in which the modules from `first` on begin: addresses in them
- * that were met before are of something that came and went unseen.
- */
-void modules_renew(size_t first);
-
-/* Whether the last refresh saw all there is; false if the list was being changed meanwhile. */
-bool modules_are_current(void);
-
-/* Context: any role. */
-uint32_t modules_generation(void);
-
+/* All modules of this life; those that are not loaded now are marked so. */
 size_t modules_count(void);
 const struct module *module_at(size_t index);
 
-/* The module that holds executable code at `pc` in this generation, or NULL. */
-const struct module *module_find(uint64_t pc, uint32_t generation);
+/* The executable, or NULL. */
+const struct module *module_main(void);
+
+/* The module that holds executable code at `pc` now, or NULL. */
+const struct module *module_find(uint64_t pc);
+
+/* The frame for `pc`, as things are loaded now. */
+uint64_t modules_frame(uint64_t pc);
+
+/* The module of a frame, loaded or not; NULL: a pseudo frame, or code of no object. */
+const struct module *frame_module(uint64_t frame);
+
+/* Where a frame is, or was when its module was last loaded. */
+uint64_t frame_address(uint64_t frame);
 
 /*
- * Keeps the table, unless a child was forked while it was being changed: then it
- * is empty, of the same generation.  Returns whether it was kept.  Context: child.
+ * The bias of module `number`, for who stands in its code.  Context: hook.
  */
-bool modules_after_fork(void);
+extern _Atomic uint64_t *modules_bias __attribute__((visibility("hidden")));
+
+static inline uint64_t modules_bias_of(uint32_t number)
+{
+	return atomic_load_explicit(&modules_bias[number], memory_order_relaxed);
+}
+
+/*
+ * The modules keep their numbers; what is loaded is read anew at the next refresh, and
+ * until then module_find() finds none.  Context: child.
+ */
+void modules_after_fork(void);
 
 #endif

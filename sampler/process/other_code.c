@@ -64,7 +64,7 @@ static bool find_original(const struct maps_line *line, struct range *out)
 	for (size_t i = 0; i < modules_count(); i++) {
 		const struct module *m = module_at(i);
 
-		if (m->died == UINT32_MAX && !m->is_vdso && is_copy_of(m, line, out))
+		if (m->is_loaded && !m->is_vdso && is_copy_of(m, line, out))
 			return true;
 	}
 	return false;
@@ -101,7 +101,7 @@ static void take_line(struct list *l, const struct maps_line *line)
 {
 	struct range copy;
 
-	if (module_find(line->start, modules_generation()))
+	if (module_find(line->start))
 		return;
 	note_jitdump(l, line->path);
 	if (line->path[0] == '/' && find_original(line, &copy)) {

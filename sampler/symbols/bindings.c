@@ -78,9 +78,9 @@ static bool points_past_us(const struct module *m, uint64_t slot)
 
 	if (!peek_cached(slot, &at, sizeof(at)))
 		return false;
-	target = module_find(at, modules_generation());
+	target = module_find(at);
 	return target && target != m && !target->is_main &&
-	       target != module_find((uint64_t)bindings_past_us, modules_generation());
+	       target != module_find((uint64_t)bindings_past_us);
 }
 
 /* One table of relocations, but its `skipped` first. */
@@ -107,7 +107,7 @@ static bool is_bound_past_us(const struct module *m, const char *const *names, s
 	struct dynamic d;
 	struct wanted w;
 
-	if (m->is_vdso || m->died != UINT32_MAX || !dynamic_read(&d, m))
+	if (m->is_vdso || !m->is_loaded || !dynamic_read(&d, m))
 		return false;
 	find_wanted(&w, &d, names, name_count);
 	return w.count > 0 &&

@@ -1,9 +1,11 @@
 #include "sampler/symbols/objects.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sys.h"
 #include "sampler/symbols/debugfile.h"
 #include "sampler/symbols/dwarf_section.h"
 #include "sampler/symbols/unpack.h"
@@ -12,11 +14,23 @@
 #define MINI_BYTES_MAX (32UL << 20)
 #define MINI_RATIO     64
 
+/* Program headers say little of a file without a build id that was built again. */
+static bool is_unchanged(const struct elf *e, const struct module *m)
+{
+	struct stat st;
+
+	if (m->build_id_len || m->file.size == 0)
+		return true;
+	return sys_call3(SYS_fstat, e->in.fd, (long)&st, 0) == 0 &&
+	       (uint64_t)st.st_size == m->file.size &&
+	       st.st_mtim.tv_sec * NS_PER_SECOND + st.st_mtim.tv_nsec == m->file.changed_ns;
+}
+
 static bool open_if_same(struct elf *e, struct arena *a, const struct module *m, const char *path)
 {
 	if (!elf_open(e, a, path))
 		return false;
-	if (elf_is_module(e, m))
+	if (elf_is_module(e, m) && is_unchanged(e, m))
 		return true;
 	elf_close(e);
 	return false;

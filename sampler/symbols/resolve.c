@@ -120,7 +120,7 @@ static void search_files(struct batch *b)
 /* Of a module that is gone, the addresses may hold another by now. */
 static void search_memory(struct batch *b)
 {
-	if (b->m->died == UINT32_MAX)
+	if (b->m->is_loaded)
 		add_table(b, symtab_open_memory(&b->table[b->table_count], &b->memory, b->m));
 }
 

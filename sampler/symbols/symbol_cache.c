@@ -9,18 +9,11 @@
 
 #include "sampler/base/cc.h"
 
-#define FIRST_ROOM  512 /* slots; a power of two */
-#define MODULES_MAX 128
-#define KEY_SHIFT   48 /* addresses of user space are shorter */
+#define FIRST_ROOM 512 /* slots; a power of two */
 
 struct slot {
 	uint64_t key; /* 0: free */
 	struct symbol symbol;
-};
-
-struct build_id {
-	uint8_t bytes[BUILD_ID_MAX];
-	uint8_t len;
 };
 
 static struct {
@@ -28,10 +21,8 @@ static struct {
 	struct intern strings;
 	struct slot *slot;
 	size_t room, count;
-	struct build_id *module;
-	size_t modules, last; /* the module that was asked about last: the next one too, mostly */
-	bool was_asked;	      /* since symbol_cache_do_due() looked last */
-	int64_t asked_ns;     /* when it found so */
+	bool was_asked;	  /* since symbol_cache_do_due() looked last */
+	int64_t asked_ns; /* when it found so */
 } cache;
 
 static void release(void)
@@ -48,47 +39,15 @@ static bool open_cache(void)
 	cache.strings = (struct intern)INTERN_INIT(&cache.arena, &cache.arena);
 	cache.room = FIRST_ROOM;
 	cache.slot = arena_array(&cache.arena, cache.room, sizeof(*cache.slot));
-	cache.module = arena_array(&cache.arena, MODULES_MAX, sizeof(*cache.module));
-	return cache.slot && cache.module;
+	return cache.slot;
 }
 
-static bool is_of(const struct build_id *id, const struct module *m)
-{
-	return id->len == m->build_id_len && memcmp(id->bytes, m->build_id, id->len) == 0;
-}
-
-/* Its place in the table, `modules` if it has none. */
-static size_t find_module(const struct module *m)
-{
-	size_t i = cache.last;
-
-	if (i < cache.modules && is_of(&cache.module[i], m))
-		return i;
-	for (i = 0; i < cache.modules && !is_of(&cache.module[i], m);)
-		i++;
-	return cache.last = i;
-}
-
-/* 0 if the module is not known. */
+/* 0: nothing is kept of this module. */
 static uint64_t key_of(const struct module *m, uint64_t addr)
 {
-	size_t i = m->build_id_len ? find_module(m) : cache.modules;
-
-	return i < cache.modules ? (uint64_t)(i + 1) << KEY_SHIFT | addr : 0;
-}
-
-/* The same, and makes the module known if there is room. */
-static uint64_t new_key_of(const struct module *m, uint64_t addr)
-{
-	uint64_t key = key_of(m, addr);
-	struct build_id *id;
-
-	if (key || !m->build_id_len || cache.modules == MODULES_MAX)
-		return key;
-	id = &cache.module[cache.modules++];
-	memcpy(id->bytes, m->build_id, m->build_id_len);
-	id->len = m->build_id_len;
-	return (uint64_t)cache.modules << KEY_SHIFT | addr;
+	return m->build_id_len && addr >> FRAME_SHIFT == 0
+		       ? (uint64_t)m->number << FRAME_SHIFT | addr
+		       : 0;
 }
 
 /* The slot of a key, or the free one where it belongs. */
@@ -148,7 +107,7 @@ bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
 		       struct intern *strings, struct symbol *out)
 {
 	uint64_t key = key_of(m, addr);
-	const struct slot *s = key ? slot_for(key) : NULL;
+	const struct slot *s = key && cache.slot ? slot_for(key) : NULL;
 
 	cache.was_asked = true;
 	return s && s->key && copy(out, &s->symbol, a, strings);
@@ -156,13 +115,10 @@ bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
 
 static bool add_symbol(const struct module *m, uint64_t addr, const struct symbol *found)
 {
-	uint64_t key;
+	uint64_t key = key_of(m, addr);
 	struct slot *s;
 
 	if (!open_cache() || (cache.count * 2 >= cache.room && !grow()))
-		return false;
-	key = new_key_of(m, addr);
-	if (!key)
 		return false;
 	s = slot_for(key);
 	if (s->key)
@@ -177,7 +133,7 @@ static bool add_symbol(const struct module *m, uint64_t addr, const struct symbo
 
 void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol *s)
 {
-	if (m->build_id_len && addr >> KEY_SHIFT == 0 && !add_symbol(m, addr, s))
+	if (key_of(m, addr) && !add_symbol(m, addr, s))
 		release();
 }
 

@@ -245,10 +245,9 @@ static size_t find_noted(const struct list *l, int tid)
 	return best;
 }
 
-static void count_stack(const struct list *l, const uint64_t *pc, uint32_t depth,
-			uint32_t generation)
+static void count_stack(const struct list *l, const uint64_t *frame, uint32_t depth)
 {
-	struct stack *s = stack_table_add(l->out, pc, depth, generation);
+	struct stack *s = stack_table_add(l->out, frame, depth);
 
 	if (s)
 		s->value[0]++;
@@ -256,13 +255,13 @@ static void count_stack(const struct list *l, const uint64_t *pc, uint32_t depth
 
 static void count_pseudo(const struct list *l, uint64_t frame)
 {
-	count_stack(l, &frame, 1, 0);
+	count_stack(l, &frame, 1);
 }
 
 static void count_site(const struct list *l, const struct site *s)
 {
 	if (s->depth)
-		count_stack(l, s->pc, s->depth, s->generation);
+		count_stack(l, s->frame, s->depth);
 	else
 		count_pseudo(l, PSEUDO_UNKNOWN);
 }

@@ -6,8 +6,8 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/process/peek.h"
-#include "sampler/unwind/code.h"
 #include "sampler/unwind/find_bp.h"
+#include "sampler/unwind/retrace.h"
 
 #define LOOKS_MAX 4
 
@@ -19,9 +19,6 @@ static const uint32_t slice_sizes[] = { 8192, 65536, SLICE_BYTES_MAX };
 #define FRAME_MAX   (64UL << 20)
 
 #define CAPTURE_BYTES (sizeof(struct capture) + SLICE_BYTES_MAX + CAPTURE_MORE * PIECE_BYTES)
-
-/* Unknown code may be a library that was loaded a moment ago. */
-#define REFRESH_EVERY_NS (50 * NS_PER_MS)
 
 bool blocked_init(struct blocked *b)
 {
@@ -65,11 +62,7 @@ static bool walk(struct blocked *b)
 /* The same copy may be walked again once the module table is up to date. */
 static bool walk_fresh(struct blocked *b)
 {
-	if (walk(b))
-		return true;
-	if (b->walk.end != WALK_NO_RULE || sys_now_ns() - code_refreshed_ns() < REFRESH_EVERY_NS)
-		return false;
-	return code_refresh() && walk(b);
+	return walk(b) || (retrace_is_due(&b->walk) && walk(b));
 }
 
 static bool larger_helps(const struct blocked *b)

@@ -117,10 +117,10 @@ static bool list_threads(struct work *w)
 
 /* ---- one thread */
 
-static void finish(struct work *w, struct dump_thread *t, enum dump_how how, const uint64_t *pc,
+static void finish(struct work *w, struct dump_thread *t, enum dump_how how, const uint64_t *frame,
 		   uint32_t depth)
 {
-	struct stack *s = stack_table_add(&w->dump.stacks, pc, depth, modules_generation());
+	struct stack *s = stack_table_add(&w->dump.stacks, frame, depth);
 
 	if (!s)
 		return;
@@ -228,7 +228,7 @@ static void note_creator(int tid, uint32_t order, const struct site *site, void 
 	if (!t || !site->depth ||
 	    (t->creator != NO_STACK && (int32_t)(order - t->creator_order) < 0))
 		return;
-	s = stack_table_add(&w->dump.stacks, site->pc, 1, site->generation);
+	s = stack_table_add(&w->dump.stacks, site->frame, 1);
 	if (!s)
 		return;
 	s->value[0]++; /* or it would be left out of the profile */

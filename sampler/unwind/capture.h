@@ -11,6 +11,7 @@
 
 #include "sampler/arch/arch.h"
 #include "sampler/process/threads.h"
+#include "sampler/unwind/code_stamp.h"
 #include "sampler/unwind/ring.h"
 
 #define SLICE_BYTES	    65536U	 /* of stack copied at first */
@@ -40,8 +41,8 @@ struct capture {
 	struct site *site;	  /* of what a hook records: whose stack this is */
 	struct site_table *sites; /* and where it belongs */
 	uint64_t site_leaf;	  /* pseudo frame to put before the stack; 0: none */
-	unsigned unloads;	  /* code_unloads() before the stack was copied */
-	uint64_t tp;		  /* thread pointer: identifies the thread's own stack */
+	struct code_stamp stamp;
+	uint64_t tp; /* thread pointer: identifies the thread's own stack */
 	uint64_t reg[ARCH_REGS];
 	int64_t weight_ns; /* CPU time this capture stands for */
 	uint32_t slice_len;

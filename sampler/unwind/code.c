@@ -1,123 +1,151 @@
 /*
  * Who calls this: the dlclose hook announces an unload (code_unload_begin, _end);
- * the listener refreshes before it walks; every hook that walks asks code_is_fresh().
+ * the listener refreshes before it walks; every hook that walks asks code_is_fresh() before
+ * it uses a row of a module that may go.
  *
- * The one structure is `code`: three numbers that hooks and listener share.  The one
- * order that matters: an unload raises `unloading`, then `unloads`, and the listener
- * stores into `caught_up` the value that `unloads` had before it read the loader's
- * list.  docs/PROTOCOLS.md, "Loaded code", has the states.
+ * The one structure is `code_shared`.  The one order that matters: `closes` is raised before
+ * an unload and after it, and the listener stores into `caught_up` the value that it had
+ * before the look at the loader's list, if no unload was under way then.
+ * docs/PROTOCOLS.md, "Loaded code", has the states.
  */
 #include "sampler/unwind/code.h"
 
-#include <link.h>
-#include <stdatomic.h>
 #include <stddef.h>
+#include <time.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/learn.h"
 
+#define ONE_BEGUN 1UL
+#define ONE_ENDED (1UL << 32)
+
+static uint32_t begun(uint64_t closes)
+{
+	return (uint32_t)closes;
+}
+
+static uint32_t ended(uint64_t closes)
+{
+	return (uint32_t)(closes >> 32);
+}
+
+static bool is_none_under_way(uint64_t closes)
+{
+	return begun(closes) == ended(closes);
+}
+
+/* The listener's own. */
 static struct {
-	atomic_uint unloading; /* hooks: threads that are at it */
-	atomic_uint unloads;   /* hooks */
-	atomic_uint caught_up; /* value of `unloads` before the last refresh */
-	size_t modules_known;  /* entries of the module table whose addresses are fresh */
-	uint32_t generation;
-	int64_t refreshed_ns;
-} code;
+	uint64_t closes; /* before the last look that was believed */
+	uint32_t look;	 /* `looks` when that began */
+} seen;
 
-/* Whether rows had been learned there. */
-static bool forget_ranges(const struct module *m)
+/* Of what was there before, and of what is there now. */
+static void forget_rows(const struct module *m)
 {
-	bool any = false;
-
 	for (uint32_t i = 0; i < m->range_count; i++)
-		any |= learn_forget(m->range[i].start, m->range[i].limit);
-	return any;
+		learn_forget(m->range[i].start, m->range[i].limit);
 }
 
-/* Drops the unwind rows in the address ranges of modules that were loaded or unloaded. */
-static void forget_changes(void)
+/* How often, and how long after each other, a list is read that is being changed. */
+#define LOOKS_MAX     8
+#define LOOK_PAUSE_NS 100000
+
+/* seq_cst: who takes a stamp from now on may be too late for this look. */
+static enum modules_look look(uint64_t *closes, uint32_t *number)
 {
-	bool went = code.generation != modules_generation(), was_met = false;
+	enum modules_look found;
 
-	for (size_t i = 0; i < modules_count(); i++) {
-		const struct module *m = module_at(i);
-
-		if (went && m->died > code.generation && m->died != UINT32_MAX)
-			forget_ranges(m);
-		else if (i >= code.modules_known)
-			was_met |= forget_ranges(m);
-	}
-	if (was_met)
-		modules_renew(code.modules_known);
-	code.modules_known = modules_count();
-	code.generation = modules_generation();
-}
-
-/* While the loader is at work its list may still show an object that is being unloaded. */
-static bool loader_is_at_rest(void)
-{
-	return __atomic_load_n(&_r_debug.r_state, __ATOMIC_ACQUIRE) == RT_CONSISTENT;
+	*closes = atomic_load(&code_shared.closes);
+	*number = atomic_fetch_add(&code_shared.looks, 1) + 1;
+	found = modules_refresh(*number + 1, forget_rows);
+	atomic_fetch_add(&code_shared.looks, 1);
+	return found;
 }
 
 bool code_refresh(void)
 {
-	unsigned unloads = atomic_load_explicit(&code.unloads, memory_order_acquire);
-	bool at_rest = loader_is_at_rest();
-	bool changed = modules_refresh();
+	static const struct timespec pause = { .tv_nsec = LOOK_PAUSE_NS };
+	uint64_t closes;
+	uint32_t number;
+	enum modules_look found = look(&closes, &number);
 
-	code.refreshed_ns = sys_now_ns();
-	if (changed)
-		forget_changes();
+	for (int i = 1; i < LOOKS_MAX && found == MODULES_NOT_AT_REST; i++) {
+		sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&pause, 0);
+		found = look(&closes, &number);
+	}
+	if (found == MODULES_NOT_AT_REST)
+		return false;
+	seen.closes = closes;
+	seen.look = number;
 	/* release: who sees that we caught up does not see the old rows */
-	if (at_rest && modules_are_current() && loader_is_at_rest())
-		atomic_store_explicit(&code.caught_up, unloads, memory_order_release);
-	return changed;
+	if (is_none_under_way(closes))
+		atomic_store_explicit(&code_shared.caught_up, closes, memory_order_release);
+	return found == MODULES_CHANGED;
 }
 
-int64_t code_refreshed_ns(void)
+static bool nothing_went_since(void)
 {
-	return code.refreshed_ns;
-}
-
-void code_after_fork(void)
-{
-	if (!modules_after_fork())
-		code.modules_known = 0;
-	if (atomic_exchange(&code.unloading, 0))
-		atomic_fetch_add(&code.unloads, 1);
-}
-
-void code_unload_begin(void)
-{
-	atomic_fetch_add_explicit(&code.unloading, 1, memory_order_seq_cst);
-}
-
-/*
- * Raise `unloads` before lowering `unloading`: code_is_fresh() must be false at every
- * moment until the listener has caught up.
- */
-void code_unload_end(void)
-{
-	atomic_fetch_add_explicit(&code.unloads, 1, memory_order_seq_cst);
-	atomic_fetch_sub_explicit(&code.unloading, 1, memory_order_seq_cst);
-}
-
-unsigned code_unloads(void)
-{
-	return atomic_load_explicit(&code.unloads, memory_order_acquire);
-}
-
-bool code_is_fresh(void)
-{
-	return atomic_load_explicit(&code.unloading, memory_order_acquire) == 0 &&
-	       atomic_load_explicit(&code.caught_up, memory_order_acquire) ==
-		       atomic_load_explicit(&code.unloads, memory_order_acquire);
+	return is_none_under_way(seen.closes) && atomic_load(&code_shared.closes) == seen.closes;
 }
 
 void code_catch_up(void)
 {
-	if (!code_is_fresh())
+	if (!nothing_went_since())
 		code_refresh();
+}
+
+bool code_has_looked_since(const struct code_stamp *s)
+{
+	return nothing_went_since() || (int32_t)(seen.look - s->looks) > 0;
+}
+
+static bool came_after(const struct module *m, const struct code_stamp *s)
+{
+	return (int32_t)(m->came - s->looks) > 0;
+}
+
+/*
+ * A module that the table had when it was fresh was there when the stamp was taken.  One
+ * that came later, or was there when the table was behind, may stand where another one
+ * was that no look has met.
+ */
+bool code_may_have_gone(const struct code_stamp *s, uint64_t frame)
+{
+	bool is_same = s->closes == seen.closes;
+	const struct module *m;
+
+	if (frame < FRAME_PSEUDO_LIMIT || (is_same && is_none_under_way(s->closes)))
+		return false;
+	m = frame_module(frame);
+	if (!m)
+		return !is_same;
+	if (m->is_fixed || ((is_same || s->was_fresh) && !came_after(m, s)))
+		return false;
+	return true;
+}
+
+void code_after_fork(void)
+{
+	uint64_t closes = atomic_load_explicit(&code_shared.closes, memory_order_relaxed);
+
+	modules_after_fork();
+	seen.closes = UINT64_MAX;					 /* to be looked at again */
+	atomic_store(&code_shared.looks, (code_shared.looks + 1) & ~1U); /* none is under way */
+	if (!is_none_under_way(closes))
+		atomic_store_explicit(&code_shared.closes,
+				      begun(closes) * ONE_ENDED | begun(closes),
+				      memory_order_relaxed);
+}
+
+void code_unload_begin(void)
+{
+	atomic_fetch_add_explicit(&code_shared.closes, ONE_BEGUN, memory_order_seq_cst);
+}
+
+void code_unload_end(void)
+{
+	atomic_fetch_add_explicit(&code_shared.closes, ONE_ENDED, memory_order_seq_cst);
 }

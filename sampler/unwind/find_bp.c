@@ -38,7 +38,7 @@ static enum call_fit fit_at(const struct search *s, uint64_t bp)
 	uint64_t return_address;
 
 	if (!capture_load(s->capture, bp + (uint64_t)s->return_offset, &return_address) ||
-	    !module_find(return_address - 1, modules_generation()))
+	    !module_find(return_address - 1))
 		return CALL_NONE;
 	return call_site_fit(return_address, s->start);
 }

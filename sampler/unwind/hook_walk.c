@@ -1,7 +1,9 @@
 #include "sampler/unwind/hook_walk.h"
 
+#include "sampler/base/cc.h"
+#include "sampler/process/modules.h"
 #include "sampler/process/own_stack.h"
-#include "sampler/unwind/code.h"
+#include "sampler/unwind/code_stamp.h"
 #include "sampler/unwind/rows.h"
 #include "sampler/unwind/stacks.h"
 #include "sampler/unwind/walk.h"
@@ -58,10 +60,8 @@ static enum step step_frame_pointer(const struct own_stack *own, struct frame_re
  * for the listener at every such allocation would cost more than the few frames
  * beyond are worth.
  */
-static enum step step_by_known_row(const struct own_stack *own, struct frame_regs *r)
+static enum step step_by_row(const struct own_stack *own, struct row row, struct frame_regs *r)
 {
-	struct row row = rows_find(r->pc - 1);
-
 	switch ((enum row_kind)row.kind) {
 	case ROW_SP:
 	case ROW_BP:
@@ -79,10 +79,30 @@ static enum step step_by_known_row(const struct own_stack *own, struct frame_reg
 	return STEP_CUT;
 }
 
-static void note(struct hook_walk *w, uint64_t pc)
+static void note(struct hook_walk *w, uint64_t frame)
 {
-	if (!walk_is_our_frame(pc))
-		w->pc[w->depth++] = pc;
+	if (!walk_is_our_frame(frame))
+		w->frame[w->depth++] = frame;
+}
+
+/*
+ * Notes the frame and steps over it.  While something may have been unloaded that the
+ * listener has not seen to be gone, the row of a module that may go can be of what was
+ * there before.
+ */
+static enum step step(struct hook_walk *w, const struct own_stack *own, struct frame_regs *r)
+{
+	uint64_t pc = r->pc - 1;
+	uint32_t number = 0;
+	struct row row = rows_find_in(pc, &number);
+
+	if (UNLIKELY(number)) {
+		if (!code_is_fresh())
+			return STEP_UNKNOWN;
+		pc = frame_in_module(number, modules_bias_of(number), pc);
+	}
+	note(w, pc);
+	return step_by_row(own, row, r);
 }
 
 /* Room for the mark of a cut stack is always left. */
@@ -92,16 +112,14 @@ bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w)
 	enum step s = STEP_ON;
 
 	w->depth = 0;
-	if (caller.sp < own.lo || caller.sp >= own.hi || !code_is_fresh())
+	if (caller.sp < own.lo || caller.sp >= own.hi)
 		return false;
 	own.lo = caller.sp;
 	if (leaf)
-		w->pc[w->depth++] = leaf;
-	while (s == STEP_ON && w->depth + 1 < SITE_DEPTH_MAX) {
-		note(w, caller.pc - 1);
-		s = step_by_known_row(&own, &caller);
-	}
+		w->frame[w->depth++] = leaf;
+	while (s == STEP_ON && w->depth + 1 < SITE_DEPTH_MAX)
+		s = step(w, &own, &caller);
 	if (s != STEP_END && s != STEP_UNKNOWN)
-		w->pc[w->depth++] = PSEUDO_TRUNCATED;
+		w->frame[w->depth++] = PSEUDO_TRUNCATED;
 	return s != STEP_UNKNOWN;
 }

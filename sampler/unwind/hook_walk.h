@@ -18,7 +18,7 @@
 #include "sampler/unwind/sites.h"
 
 struct hook_walk {
-	uint64_t pc[SITE_DEPTH_MAX]; /* look-up addresses, leaf first */
+	uint64_t frame[SITE_DEPTH_MAX]; /* process/frame.h; leaf first */
 	uint32_t depth;
 };
 

@@ -87,7 +87,7 @@ static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *p
 			  void *arg)
 {
 	struct subject *s = arg;
-	const struct module *m = module_find(ip, modules_generation());
+	const struct module *m = module_find(ip);
 	unw_dyn_info_t di;
 	int err = -UNW_ENOINFO;
 
@@ -294,16 +294,6 @@ static void run_in_library(void (*fn)(void *), struct job *job)
 	lib_memory_use(before);
 }
 
-static bool met_newcomer;
-
-bool learn_take_newcomer(void)
-{
-	bool met = met_newcomer;
-
-	met_newcomer = false;
-	return met;
-}
-
 /*
  * The address whose unwind data is that of `pc`: in the loaded object that `pc` is a copy
  * of, if it is one.  Rows are the same in a copy: they speak of registers only.
@@ -323,18 +313,16 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 {
 	struct job job = { .subject = { .pc = pc }, .row = { .kind = ROW_NONE } };
 
-	if (!module_find(pc, modules_generation())) {
-		if (modules_have_come()) {
+	if (!module_find(pc)) {
+		if (modules_have_come())
 			/* not stored: with a stored ROW_NONE hooks would follow the frame pointer
 			 * here before the new object is known */
-			met_newcomer = true;
 			return job.row;
-		}
 		job.subject.pc = described_at(pc);
 	}
-	if (module_find(job.subject.pc, modules_generation()))
+	if (module_find(job.subject.pc))
 		run_in_library(probe, &job);
-	rows_add(pc, job.row);
+	rows_add_in(pc, frame_number(modules_frame(pc)), job.row);
 	return job.row;
 }
 
@@ -360,7 +348,7 @@ uint64_t learn_function_start(uint64_t pc)
 {
 	struct job job = { .subject = { .pc = pc } };
 
-	if (module_find(pc, modules_generation()))
+	if (module_find(pc))
 		run_in_library(find_start, &job);
 	return job.regs.pc;
 }

@@ -22,12 +22,6 @@
 /* The row for look-up address `pc`, found or learned; never ROW_UNKNOWN. */
 struct row learn_row(uint64_t pc);
 
-/*
- * Has learn_row(), since the last call of this, answered ROW_NONE for code that may be of
- * an object loaded since the last code_refresh()?  Asking takes the answer back.
- */
-bool learn_take_newcomer(void);
-
 /* Where the function that holds `pc` begins, by its unwind data; 0 if that is not known. */
 uint64_t learn_function_start(uint64_t pc);
 

@@ -8,14 +8,18 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/process/frame.h"
 
-/* Keys of no code: an empty slot ends a search, a forgotten one does not. */
+/*
+ * A key is the address, and above it (FRAME_SHIFT) the number of its module if that may be
+ * unloaded.  Keys of no code: an empty slot ends a search, a forgotten one does not.
+ */
 #define EMPTY	   0
 #define FORGOTTEN  1
 #define PROBES_MAX 32
 
 struct slot {
-	atomic_uint_fast64_t pc;
+	atomic_uint_fast64_t key;
 	atomic_uint_fast64_t row; /* packed */
 };
 
@@ -71,20 +75,30 @@ static struct slot *slot_at(struct table *t, uint64_t pc, uint64_t probe)
 
 static uint64_t key_of(const struct slot *s)
 {
-	return atomic_load_explicit(&s->pc, memory_order_acquire);
+	return atomic_load_explicit(&s->key, memory_order_acquire);
 }
 
 /* acquire on both sides of the row: pairs with the releases in put_row(). */
-static struct row read_slot(const struct slot *s, uint64_t pc)
+static struct row read_slot(const struct slot *s, uint64_t key)
 {
 	uint64_t packed = atomic_load_explicit(&s->row, memory_order_acquire);
 
-	if (key_of(s) != pc)
+	if (key_of(s) != key)
 		return (struct row){ .kind = ROW_UNKNOWN };
 	return unpack(packed);
 }
 
-struct row rows_find(uint64_t pc)
+static bool is_key_of(uint64_t key, uint64_t pc)
+{
+	return (key ^ pc) << (64 - FRAME_SHIFT) == 0;
+}
+
+static uint64_t address_of(uint64_t key)
+{
+	return key & ((1UL << FRAME_SHIFT) - 1);
+}
+
+struct row rows_find_in(uint64_t pc, uint32_t *number)
 {
 	struct table *t = table_now();
 
@@ -92,12 +106,23 @@ struct row rows_find(uint64_t pc)
 		const struct slot *s = slot_at(t, pc, i);
 		uint64_t key = key_of(s);
 
-		if (key == pc)
-			return read_slot(s, pc);
+		if (LIKELY(key == pc))
+			return read_slot(s, key);
 		if (key == EMPTY)
 			break;
+		if (is_key_of(key, pc)) {
+			*number = (uint32_t)(key >> FRAME_SHIFT);
+			return read_slot(s, key);
+		}
 	}
 	return (struct row){ .kind = ROW_UNKNOWN };
+}
+
+struct row rows_find(uint64_t pc)
+{
+	uint32_t unused;
+
+	return rows_find_in(pc, &unused);
 }
 
 /* The slot that holds `pc`, else the first one free for it, else NULL. */
@@ -109,10 +134,10 @@ static struct slot *slot_for(struct table *t, uint64_t pc)
 		struct slot *s = slot_at(t, pc, i);
 		uint64_t key = key_of(s);
 
-		if (key == pc)
-			return s;
 		if (key <= FORGOTTEN && !spare)
 			spare = s;
+		else if (is_key_of(key, pc))
+			return s;
 		if (key == EMPTY)
 			break;
 	}
@@ -120,12 +145,12 @@ static struct slot *slot_for(struct table *t, uint64_t pc)
 }
 
 /* The key goes first and comes last, so that no reader pairs it with another's row. */
-static void put_row(struct slot *s, uint64_t pc, uint64_t packed)
+static void put_row(struct slot *s, uint64_t key, uint64_t packed)
 {
 	used += key_of(s) <= FORGOTTEN;
-	atomic_store_explicit(&s->pc, FORGOTTEN, memory_order_release);
+	atomic_store_explicit(&s->key, FORGOTTEN, memory_order_release);
 	atomic_store_explicit(&s->row, packed, memory_order_release);
-	atomic_store_explicit(&s->pc, pc, memory_order_release);
+	atomic_store_explicit(&s->key, key, memory_order_release);
 }
 
 static size_t table_bytes(uint64_t slots)
@@ -160,11 +185,11 @@ static void copy_rows(struct table *to, struct table *from)
 {
 	used = 0;
 	for (uint64_t i = 0; i <= from->mask; i++) {
-		uint64_t pc = key_of(&from->slot[i]);
-		struct slot *s = pc > FORGOTTEN ? slot_for(to, pc) : NULL;
+		uint64_t key = key_of(&from->slot[i]);
+		struct slot *s = key > FORGOTTEN ? slot_for(to, address_of(key)) : NULL;
 
 		if (s)
-			put_row(s, pc,
+			put_row(s, key,
 				atomic_load_explicit(&from->slot[i].row, memory_order_relaxed));
 	}
 }
@@ -193,17 +218,22 @@ static struct table *writable_table(void)
 	return table_now();
 }
 
-void rows_add(uint64_t pc, struct row row)
+void rows_add_in(uint64_t pc, uint32_t number, struct row row)
 {
 	struct table *t = writable_table();
 	struct slot *s = t ? slot_for(t, pc) : NULL;
 
-	if (pc <= FORGOTTEN)
-		return; /* a call through NULL: no code, and the keys of unused slots */
+	if (pc <= FORGOTTEN || pc >> FRAME_SHIFT)
+		return; /* a call through NULL, or into nowhere: no code, and no key */
 	if (s)
-		put_row(s, pc, pack(row));
+		put_row(s, (uint64_t)number << FRAME_SHIFT | pc, pack(row));
 	else
 		counter_add(COUNTER_ROWS_DROPPED_TABLE_FULL, 1);
+}
+
+void rows_add(uint64_t pc, struct row row)
+{
+	rows_add_in(pc, 0, row);
 }
 
 bool rows_forget(uint64_t start, uint64_t limit)
@@ -212,10 +242,10 @@ bool rows_forget(uint64_t start, uint64_t limit)
 	bool any = false;
 
 	for (uint64_t i = 0; t && i <= t->mask; i++) {
-		uint64_t pc = key_of(&t->slot[i]);
+		uint64_t key = key_of(&t->slot[i]), pc = address_of(key);
 
-		if (pc > FORGOTTEN && pc >= start && pc < limit) {
-			atomic_store_explicit(&t->slot[i].pc, FORGOTTEN, memory_order_release);
+		if (key > FORGOTTEN && pc >= start && pc < limit) {
+			atomic_store_explicit(&t->slot[i].key, FORGOTTEN, memory_order_release);
 			used--;
 			any = true;
 		}
@@ -245,11 +275,11 @@ const char *rows_check(void)
 	uint32_t n = 0;
 
 	for (uint64_t i = 0; t && i <= t->mask; i++) {
-		uint64_t pc = key_of(&t->slot[i]);
+		uint64_t key = key_of(&t->slot[i]);
 
-		if (pc <= FORGOTTEN)
+		if (key <= FORGOTTEN)
 			continue;
-		if (slot_for(t, pc) != &t->slot[i])
+		if (slot_for(t, address_of(key)) != &t->slot[i])
 			return "rows: an address is there twice, or where no search finds it";
 		n++;
 	}

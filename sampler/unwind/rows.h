@@ -37,13 +37,19 @@ struct row {
 	int64_t bp_offset : 29;
 };
 
-/* The row for `pc`, or one of kind ROW_UNKNOWN.  Context: listener, hook.  Lock-free. */
+/*
+ * The row for `pc`, or one of kind ROW_UNKNOWN.  Sets *number to that of the module that
+ * holds the address and may be unloaded; of other code it is left as it is.  Context:
+ * listener, hook.  Lock-free.
+ */
+struct row rows_find_in(uint64_t pc, uint32_t *number);
 struct row rows_find(uint64_t pc);
 
 /*
- * Adds or replaces a row.  A full table drops it (rows_dropped_table_full).
- * Context: listener.
+ * Adds or replaces a row; `number` is that of the module if it may be unloaded, else 0.  A
+ * full table drops it (rows_dropped_table_full).  Context: listener.
  */
+void rows_add_in(uint64_t pc, uint32_t number, struct row row);
 void rows_add(uint64_t pc, struct row row);
 
 /* Forgets every row of [start, limit): its module went.  Context: listener. */

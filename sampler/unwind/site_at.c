@@ -11,6 +11,7 @@
 #include "sampler/unwind/capture.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/hook_walk.h"
+#include "sampler/unwind/retrace.h"
 #include "sampler/unwind/ring.h"
 #include "sampler/unwind/walk.h"
 
@@ -61,7 +62,6 @@ static struct ring *ring_to_use(void)
 static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 		      struct frame_regs caller)
 {
-	unsigned unloads = code_unloads(); /* before the copy */
 	struct ring *r = ring_to_use();
 	bool is_alone = r && ring_used(r) == 0;
 	struct capture *c = r ? capture_call(r, caller.pc - 1, caller.sp, caller.bp) : NULL;
@@ -70,7 +70,6 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 		c->sites = t;
 		c->site = site;
 		c->site_leaf = leaf;
-		c->unloads = unloads;
 		ring_commit(c);
 	}
 	if (!c || !is_alone)
@@ -79,26 +78,40 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 }
 
 /*
+ * The stack cannot be known.  Its first frame can, if that is of code which is never
+ * unloaded, or of which there is a row.
+ */
+static struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
+{
+	uint32_t number = 0;
+	bool is_known = rows_find_in(pc, &number).kind != ROW_UNKNOWN;
+	uint64_t frame = number ? frame_in_module(number, modules_bias_of(number), pc) : pc;
+	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED };
+	int skip = leaf ? 0 : 1;
+
+	(void)is_known;
+	return site_of(t, frames + skip, (uint32_t)(ARRAY_SIZE(frames) - skip));
+}
+
+/*
  * The stack is not known yet: a record of its own, and a copy of the stack for
  * the listener, who learns the addresses.  So this happens once for each.
  */
 static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct frame_regs caller)
 {
-	const uint64_t pc[] = { leaf, caller.pc - 1, PSEUDO_TRUNCATED };
-	int skip = leaf ? 0 : 1;
 	struct site *site = site_unresolved(t);
 
 	if (site && hand_over(t, site, leaf, caller))
 		return site;
 	counter_add(t->unknown, 1);
-	return site_of(t, pc + skip, (uint32_t)(ARRAY_SIZE(pc) - skip), modules_generation());
+	return caller_only(t, leaf, caller.pc - 1);
 }
 
 static struct site *site_by_walk(struct site_table *t, uint64_t leaf, struct frame_regs caller,
 				 struct hook_walk *w)
 {
 	if (hook_walk(leaf, caller, w))
-		return site_of(t, w->pc, w->depth, modules_generation());
+		return site_of(t, w->frame, w->depth);
 	return unresolved_site(t, leaf, caller);
 }
 
@@ -185,50 +198,13 @@ static uint32_t limited(struct walk *w)
 	return SITE_DEPTH_MAX;
 }
 
-/*
- * Does the module table hold all code there is?  If the loader was at work during the
- * last refresh, an object may come and go before the next one, and the object that is
- * then found at its address would lend it a wrong name.
- */
-static bool knows_all_code(void)
-{
-	return code_is_fresh() && modules_are_current();
-}
-
-static bool has_foreign_code(const struct walk *w)
-{
-	for (uint32_t i = 0; i < w->depth; i++) {
-		if (w->pc[i] >= PSEUDO_LIMIT && !module_find(w->pc[i], modules_generation()))
-			return true;
-	}
-	return false;
-}
-
-/* Code loaded since the last refresh is unknown: refresh, and walk once more. */
-static void walk_known(const struct capture *c)
-{
-	if (!knows_all_code())
-		code_refresh();
-	walk_capture(c, &way.walk);
-	if (has_foreign_code(&way.walk) && code_refresh())
-		walk_capture(c, &way.walk);
-}
-
 static struct site *site_of_capture(const struct capture *c)
 {
-	static const uint64_t unknown = PSEUDO_UNKNOWN;
-	uint32_t depth;
-
-	walk_known(c);
+	if (!retrace(c, &way.walk))
+		counter_add(c->sites->unknown, 1);
 	if (c->site_leaf)
 		put_leaf(&way.walk, c->site_leaf);
-	depth = limited(&way.walk);
-	/* A module was unloaded after this capture, so its addresses may now name other code. */
-	if (c->unloads != code_unloads() || !knows_all_code()) {
-		counter_add(c->sites->unknown, 1);
-		return site_of(c->sites, &unknown, 1, 0);
-	}
-	return site_of(c->sites, way.walk.pc, depth, modules_generation());
+	return site_of(c->sites, way.walk.pc, limited(&way.walk));
 }
 
 static void drain_hook_ring(struct lazy_ring *r)
@@ -286,9 +262,9 @@ static void add_site(struct site *s, void *arg)
 	if (site_get(s, 0) == 0)
 		return;
 	if (named->depth)
-		to = stack_table_add(snapshot->out, named->pc, named->depth, named->generation);
+		to = stack_table_add(snapshot->out, named->frame, named->depth);
 	else
-		to = stack_table_add(snapshot->out, &unknown, 1, 0);
+		to = stack_table_add(snapshot->out, &unknown, 1);
 	if (to)
 		snapshot->values(s, to->value);
 }

@@ -13,23 +13,20 @@
  */
 #define UNRESOLVED_MAX 65536
 
-static bool is_same(const struct site *s, uint64_t hash, const uint64_t *pc, uint32_t depth,
-		    uint32_t generation)
+static bool is_same(const struct site *s, uint64_t hash, const uint64_t *frame, uint32_t depth)
 {
-	return s->hash == hash && s->depth == depth && s->generation == generation &&
-	       memcmp(s->pc, pc, depth * sizeof(*pc)) == 0;
+	return s->hash == hash && s->depth == depth &&
+	       memcmp(s->frame, frame, depth * sizeof(*frame)) == 0;
 }
 
-static struct site *new_site(struct site_table *t, const uint64_t *pc, uint32_t depth,
-			     uint32_t generation)
+static struct site *new_site(struct site_table *t, const uint64_t *frame, uint32_t depth)
 {
-	struct site *s = permanent_alloc(&t->memory, sizeof(*s) + depth * sizeof(*pc));
+	struct site *s = permanent_alloc(&t->memory, sizeof(*s) + depth * sizeof(*frame));
 
 	if (!s)
 		return NULL;
-	s->generation = generation;
 	s->depth = depth;
-	memcpy(s->pc, pc, depth * sizeof(*pc));
+	memcpy(s->frame, frame, depth * sizeof(*frame));
 	return s;
 }
 
@@ -44,27 +41,26 @@ static void push(struct site *_Atomic *list, struct site *s)
 						      memory_order_relaxed));
 }
 
-static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const uint64_t *pc,
-			      uint32_t depth, uint32_t generation)
+static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const uint64_t *frame,
+			      uint32_t depth)
 {
 	struct site *s = atomic_load_explicit(list, memory_order_acquire);
 
-	while (s && !is_same(s, hash, pc, depth, generation))
+	while (s && !is_same(s, hash, frame, depth))
 		s = atomic_load_explicit(&s->next, memory_order_acquire);
 	return s;
 }
 
 /* Two threads may add the same stack at once; reports merge the twins. */
-static struct site *find_or_add(struct site_table *t, const uint64_t *pc, uint32_t depth,
-				uint32_t generation)
+static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uint32_t depth)
 {
-	uint64_t hash = stack_hash(pc, depth, generation);
+	uint64_t hash = stack_hash(frame, depth);
 	struct site *_Atomic *list = &t->bucket[hash % SITE_BUCKETS];
-	struct site *s = find_site(list, hash, pc, depth, generation);
+	struct site *s = find_site(list, hash, frame, depth);
 
 	if (s)
 		return s;
-	s = new_site(t, pc, depth, generation);
+	s = new_site(t, frame, depth);
 	if (!s)
 		return NULL;
 	s->hash = hash;
@@ -82,16 +78,16 @@ static struct site *rest_of(struct site_table *t)
 		return s;
 	s = (struct site *)t->rest_room;
 	s->depth = 1;
-	memcpy(s->pc, &other, sizeof(other));
+	memcpy(s->frame, &other, sizeof(other));
 	/* of two threads that come here at once one puts it into a bucket */
 	if (!atomic_exchange_explicit(&t->rest, s, memory_order_acq_rel))
 		push(&t->bucket[0], s);
 	return s;
 }
 
-struct site *site_of(struct site_table *t, const uint64_t *pc, uint32_t depth, uint32_t generation)
+struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth)
 {
-	struct site *s = find_or_add(t, pc, depth, generation);
+	struct site *s = find_or_add(t, frame, depth);
 
 	if (s)
 		return s;

@@ -29,10 +29,9 @@ struct site {
 	 */
 	struct site *_Atomic resolved;
 	uint64_t hash;
-	uint32_t generation; /* modules_generation() when its stack was walked */
 	uint32_t depth;
 	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
-	uint64_t pc[];				     /* look-up addresses, leaf first */
+	uint64_t frame[];			     /* process/frame.h; leaf first */
 };
 
 #define SITE_BUCKETS 16384
@@ -64,7 +63,7 @@ struct site_table {
  * Finds or adds the record of a stack.  At the limit of memory the one record
  * [other stacks] stands in.  Never NULL.  Context: hook, listener.
  */
-struct site *site_of(struct site_table *t, const uint64_t *pc, uint32_t depth, uint32_t generation);
+struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth);
 
 /* A record for something whose stack is not known yet, or NULL.  Context: hook. */
 struct site *site_unresolved(struct site_table *t);

@@ -68,34 +68,33 @@ static void chain(struct stack_table *t, struct stack *s)
 	*bucket = s;
 }
 
-static struct stack *find_stack(const struct stack_table *t, uint64_t hash, const uint64_t *pc,
-				uint32_t depth, uint32_t generation, uint32_t label)
+static struct stack *find_stack(const struct stack_table *t, uint64_t hash, const uint64_t *frame,
+				uint32_t depth, uint32_t label)
 {
 	for (struct stack *s = *bucket_of(t, hash); s; s = s->next)
-		if (s->hash == hash && s->depth == depth && s->generation == generation &&
-		    s->label == label && memcmp(s->pc, pc, depth * sizeof(*pc)) == 0)
+		if (s->hash == hash && s->depth == depth && s->label == label &&
+		    memcmp(s->frame, frame, depth * sizeof(*frame)) == 0)
 			return s;
 	return NULL;
 }
 
-static struct stack *new_stack(struct stack_table *t, uint64_t hash, const uint64_t *pc,
-			       uint32_t depth, uint32_t generation)
+static struct stack *new_stack(struct stack_table *t, uint64_t hash, const uint64_t *frame,
+			       uint32_t depth)
 {
-	struct stack *s = arena_alloc(&t->arena, sizeof(*s) + depth * sizeof(*pc));
+	struct stack *s = arena_alloc(&t->arena, sizeof(*s) + depth * sizeof(*frame));
 
 	if (!s)
 		return NULL;
 	s->hash = hash;
-	s->generation = generation;
 	s->depth = depth;
-	memcpy(s->pc, pc, depth * sizeof(*pc));
+	memcpy(s->frame, frame, depth * sizeof(*frame));
 	return s;
 }
 
 /* Makes [other stacks] and lays it into the slot that holds it in reserve. */
 static bool reserve_other(struct stack_table *t)
 {
-	struct stack *s = new_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0);
+	struct stack *s = new_stack(t, stack_hash(other_pc, 1), other_pc, 1);
 
 	if (!s)
 		return false;
@@ -174,7 +173,7 @@ static struct stack *listed(struct stack_table *t, struct stack *s)
 COLD static struct stack *other_stacks(struct stack_table *t)
 {
 	counter_add(COUNTER_STACKS_DROPPED_TABLE_FULL, 1);
-	return listed(t, find_stack(t, stack_hash(other_pc, 1, 0), other_pc, 1, 0, 0));
+	return listed(t, find_stack(t, stack_hash(other_pc, 1), other_pc, 1, 0));
 }
 
 void stack_table_init(struct stack_table *t, size_t memory)
@@ -182,33 +181,32 @@ void stack_table_init(struct stack_table *t, size_t memory)
 	*t = (struct stack_table){ .arena = ARENA_INIT(memory) };
 }
 
-struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
-			      uint32_t generation)
+struct stack *stack_table_add(struct stack_table *t, const uint64_t *frame, uint32_t depth)
 {
-	return stack_table_add_labelled(t, pc, depth, generation, 0);
+	return stack_table_add_labelled(t, frame, depth, 0);
 }
 
 /* An odd number: labels that follow each other are far apart. */
 #define LABEL_HASH 0x9e3779b97f4a7c15
 
-struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *pc, uint32_t depth,
-				       uint32_t generation, uint32_t label)
+struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *frame, uint32_t depth,
+				       uint32_t label)
 {
-	uint64_t hash = stack_hash(pc, depth, generation) ^ label * LABEL_HASH >> 20;
+	uint64_t hash = stack_hash(frame, depth) ^ label * LABEL_HASH >> 20;
 	struct stack *s;
 
 	if (UNLIKELY(!t->bucket) && !make_room(t))
 		return NULL;
-	s = find_stack(t, hash, pc, depth, generation, label);
+	s = find_stack(t, hash, frame, depth, label);
 	if (LIKELY(s != NULL))
 		return listed(t, s);
 	if (label && t->count >= STACK_TABLE_MAX / 2) {
 		counter_add(COUNTER_STACKS_WITHOUT_LABEL, 1);
-		return stack_table_add_labelled(t, pc, depth, generation, 0);
+		return stack_table_add_labelled(t, frame, depth, 0);
 	}
 	if (!has_room(t))
 		return other_stacks(t);
-	s = new_stack(t, hash, pc, depth, generation);
+	s = new_stack(t, hash, frame, depth);
 	if (!s)
 		return other_stacks(t);
 	s->label = label;

@@ -3,9 +3,8 @@
  * A table of distinct stacks with their values: what one profile collects.
  * One writer, no lock; memory comes from the arena inside and goes with it.
  *
- * Frames are kept as look-up addresses, leaf first: a leaf as it was
- * interrupted, callers as return address - 1.  Addresses below PSEUDO_LIMIT
- * are pseudo frames, for what is no code.
+ * Frames are kept as process/frame.h says, leaf first.  Those below PSEUDO_LIMIT are
+ * pseudo frames, for what is no code.
  *
  * Context: listener.
  */
@@ -16,11 +15,12 @@
 #include <stdint.h>
 
 #include "sampler/base/arena.h"
+#include "sampler/process/frame.h"
 
 #define STACK_DEPTH_MAX	 512   /* frames kept; Pyroscope cuts at 1000, at the wrong end */
 #define STACK_TABLE_MAX	 15000 /* stacks a profile; Pyroscope rejects more than 16000 samples */
 #define STACK_VALUES_MAX 4
-#define PSEUDO_LIMIT	 4096 /* nothing is ever mapped there (vm.mmap_min_addr) */
+#define PSEUDO_LIMIT	 FRAME_PSEUDO_LIMIT
 
 /* Leaves that name what was called, as its caller wrote it. */
 #define PSEUDO_CALLS(X)                                                                            \
@@ -100,12 +100,11 @@ uint64_t pseudo_frame_address(uint64_t id);
 struct stack {
 	struct stack *next; /* in its hash bucket */
 	uint64_t hash;
-	uint32_t generation; /* modules_generation() when it was walked */
 	uint32_t depth;
 	uint32_t label; /* whose it is, by a number of the profile's; 0: nobody's */
 	uint32_t index; /* in the table's list, once it is there */
 	int64_t value[STACK_VALUES_MAX];
-	uint64_t pc[]; /* depth of them */
+	uint64_t frame[]; /* depth of them */
 };
 
 struct stack_table {
@@ -125,26 +124,25 @@ void stack_table_init(struct stack_table *t, size_t memory);
  * stack [other stacks] is returned instead and counted, so that totals stay
  * true.  NULL only when there is no memory even for that.
  */
-struct stack *stack_table_add(struct stack_table *t, const uint64_t *pc, uint32_t depth,
-			      uint32_t generation);
+struct stack *stack_table_add(struct stack_table *t, const uint64_t *frame, uint32_t depth);
 
 /*
  * The same for the stacks of one label (0: none).  In a table that is half full a stack
  * of a label that is not there yet is counted without: so that labels, of which there
  * may be thousands, do not drive out stacks.
  */
-struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *pc, uint32_t depth,
-				       uint32_t generation, uint32_t label);
+struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *frame, uint32_t depth,
+				       uint32_t label);
 
 void stack_table_release(struct stack_table *t);
 
 /* One multiplication a frame; the shift brings high bits down to where buckets are chosen. */
-static inline uint64_t stack_hash(const uint64_t *pc, uint32_t depth, uint32_t generation)
+static inline uint64_t stack_hash(const uint64_t *frame, uint32_t depth)
 {
-	uint64_t h = ((uint64_t)generation << 32 | depth) * 0x9e3779b97f4a7c15;
+	uint64_t h = depth * 0x9e3779b97f4a7c15;
 
 	for (uint32_t i = 0; i < depth; i++) {
-		h = (h ^ pc[i]) * 0x9e3779b97f4a7c15;
+		h = (h ^ frame[i]) * 0x9e3779b97f4a7c15;
 		h ^= h >> 29;
 	}
 	return h;

@@ -95,7 +95,7 @@ static bool step_complex(struct walker *k, bool is_signal)
 
 static bool is_code(uint64_t return_address)
 {
-	return module_find(return_address - 1, modules_generation()) != NULL;
+	return module_find(return_address - 1) != NULL;
 }
 
 /* A call from a loaded object without unwind data, such as a JIT's own assembly, in made code. */
@@ -166,14 +166,17 @@ bool walk_is_our_frame(uint64_t pc)
 	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
 }
 
-/* A user looks for the program's frames, not for those that we put between them. */
-static void trim_our_frames(struct walk *w)
+/*
+ * From addresses to frames.  A user looks for the program's, not for those that we put
+ * between them.
+ */
+static void make_frames(struct walk *w)
 {
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < w->depth; i++) {
 		if (!walk_is_our_frame(w->pc[i]))
-			w->pc[kept++] = w->pc[i];
+			w->pc[kept++] = modules_frame(w->pc[i]);
 	}
 	w->depth = kept;
 }
@@ -213,7 +216,7 @@ void walk_try(const struct capture *c, struct walk *w)
 		k.end = WALK_DEPTH;
 	} while (w->depth < STACK_DEPTH_MAX && step_by_row(&k, lookup));
 	w->end = k.end;
-	trim_our_frames(w);
+	make_frames(w);
 }
 
 void walk_capture(const struct capture *c, struct walk *w)

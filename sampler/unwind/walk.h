@@ -24,7 +24,7 @@ enum walk_end {
 };
 
 struct walk {
-	uint64_t pc[STACK_DEPTH_MAX]; /* leaf first; see stacks.h */
+	uint64_t pc[STACK_DEPTH_MAX]; /* frames, leaf first; see stacks.h */
 	uint32_t depth;		      /* at least 1 */
 	enum walk_end end;
 	uint64_t missing;  /* the address in the stack that was not copied; 0: none */

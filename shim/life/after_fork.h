@@ -43,6 +43,8 @@
 	X(timers, roster)                                                                          \
 	X(alternate_stacks, roster)                                                                \
 	X(modules, code)                                                                           \
+	X(loader_list, modules)                                                                    \
+	X(other_code, learn)                                                                       \
 	X(lib, learn)                                                                              \
 	X(peek, learn)                                                                             \
 	X(waiters, contention)                                                                     \

@@ -25,6 +25,7 @@
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
 #include "sampler/process/modules.h"
+#include "sampler/unwind/code.h"
 #include "sampler/symbols/bindings.h"
 #include "sampler/symbols/symbols.h"
 #include "sampler/threads/births.h"
@@ -217,7 +218,7 @@ unsigned heap_unseen(void)
 void heap_snapshot(struct stack_table *t)
 {
 	static const uint64_t pc = 0x1010;
-	struct stack *s = stack_table_add(t, &pc, 1, 3);
+	struct stack *s = stack_table_add(t, &pc, 1);
 
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * heap_fake.snapshots++;
 }
@@ -262,7 +263,7 @@ void mutex_everything_end(void)
 void block_snapshot(struct stack_table *t)
 {
 	static const uint64_t pc = 0x1010;
-	struct stack *s = stack_table_add(t, &pc, 1, 3);
+	struct stack *s = stack_table_add(t, &pc, 1);
 
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * contention_fake.snapshots++;
 }
@@ -348,7 +349,7 @@ struct dump *dump_start(bool with_times)
 		return NULL;
 	*d = (struct dump){ .count = 2, .thread = dump_fake.thread[dump_fake.started++ % 2] };
 	stack_table_init(&d->stacks, 1 << 20);
-	stack_table_add(&d->stacks, &pc, 1, 3)->value[0] = 2;
+	stack_table_add(&d->stacks, &pc, 1)->value[0] = 2;
 	/* thread 7 stays; 8 was followed by 9 */
 	d->thread[0] = (struct dump_thread){ .tid = 7, .how = DUMP_RAN };
 	d->thread[1] = (struct dump_thread){ .tid = 7 + dump_fake.started, .how = DUMP_RAN };
@@ -397,7 +398,7 @@ void births_snapshot(struct stack_table *t)
 {
 	static const uint64_t pc = 0x1010;
 
-	stack_table_add(t, &pc, 1, 3)->value[0] = 3 + births_snapshots++;
+	stack_table_add(t, &pc, 1)->value[0] = 3 + births_snapshots++;
 }
 
 /* ---- fake modules: 0x1000..0x1fff is module 0, 0x3000..0x3fff is module 1 */
@@ -415,20 +416,14 @@ size_t bindings_past_us(const char *const *names, size_t name_count, const struc
 	return 0;
 }
 
-bool modules_refresh(void)
+bool code_refresh(void)
 {
 	table.refreshed++;
 	return false;
 }
 
-uint32_t modules_generation(void)
+const struct module *module_find(uint64_t pc)
 {
-	return 3;
-}
-
-const struct module *module_find(uint64_t pc, uint32_t generation)
-{
-	ck_assert_uint_eq(generation, 3);
 	if (pc >> 12 == 1)
 		return &table.module[0];
 	return pc >> 12 == 3 ? &table.module[1] : NULL;
@@ -454,7 +449,7 @@ int symbols_resolve(struct arena *a, const struct module *m, const uint64_t *pc,
 	table.batches++;
 	for (size_t i = 0; i < count; i++) {
 		ck_assert(i == 0 || pc[i - 1] < pc[i]);
-		ck_assert_ptr_eq(module_find(pc[i], 3), m);
+		ck_assert_ptr_eq(module_find(pc[i]), m);
 		name_symbol(a, pc[i], &out[i]);
 	}
 	return table.fails ? -1 : 0;

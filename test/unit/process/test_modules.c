@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,15 +19,32 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/process/modules.h"
 
+static int went, came;
+
+static void count_change(const struct module *m)
+{
+	if (m->is_loaded)
+		came++;
+	else
+		went++;
+}
+
+/* Returns whether anything changed. */
+static bool refresh(void)
+{
+	went = came = 0;
+	return modules_refresh(2, count_change) == MODULES_CHANGED;
+}
+
 static void setup(void)
 {
 	modules_init();
-	ck_assert(modules_refresh());
+	ck_assert(refresh());
 }
 
 static const struct module *find_now(const void *pc)
 {
-	return module_find((uint64_t)pc, modules_generation());
+	return module_find((uint64_t)pc);
 }
 
 static const struct module *find_path(const char *path)
@@ -91,7 +109,7 @@ START_TEST(modules__the_vdso_is_one)
 	ck_assert(m->is_vdso);
 	ck_assert_uint_eq(m->bias, vdso);
 	ck_assert_uint_gt(m->eh_frame_hdr, vdso);
-	ck_assert_ptr_eq(module_find(vdso + 0x500, modules_generation()), m);
+	ck_assert_ptr_eq(module_find(vdso + 0x500), m);
 }
 END_TEST
 
@@ -105,10 +123,10 @@ static int compare_with_table(struct dl_phdr_info *info, size_t size, void *arg)
 
 		if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_X))
 			continue;
-		m = module_find(start, modules_generation());
+		m = module_find(start);
 		ck_assert_msg(m != NULL, "%s", info->dlpi_name);
 		ck_assert_uint_eq(m->bias, info->dlpi_addr);
-		ck_assert_ptr_eq(module_find(start + ph->p_memsz - 1, modules_generation()), m);
+		ck_assert_ptr_eq(module_find(start + ph->p_memsz - 1), m);
 		ck_assert(m->is_main || m->is_vdso || strcmp(m->path, info->dlpi_name) == 0);
 		++*(size_t *)arg;
 	}
@@ -137,10 +155,10 @@ START_TEST(modules__ranges_hold_code_and_nothing_else)
 			ck_assert_uint_lt(r->start, r->limit);
 			ck_assert_uint_ge(r->start, ALIGN_DOWN(m->image_start, PAGE_BYTES));
 			ck_assert_uint_le(r->limit, ALIGN_UP(m->image_limit, PAGE_BYTES));
-			ck_assert_ptr_eq(module_find(r->start, modules_generation()), m);
-			ck_assert_ptr_eq(module_find(r->limit - 1, modules_generation()), m);
-			ck_assert_ptr_ne(module_find(r->limit, modules_generation()), m);
-			ck_assert_ptr_ne(module_find(r->start - 1, modules_generation()), m);
+			ck_assert_ptr_eq(module_find(r->start), m);
+			ck_assert_ptr_eq(module_find(r->limit - 1), m);
+			ck_assert_ptr_ne(module_find(r->limit), m);
+			ck_assert_ptr_ne(module_find(r->start - 1), m);
 		}
 	}
 }
@@ -160,12 +178,24 @@ END_TEST
 
 START_TEST(modules__nothing_new_is_nothing_to_tell)
 {
-	uint32_t generation = modules_generation();
 	size_t count = modules_count();
 
-	ck_assert(!modules_refresh());
-	ck_assert_uint_eq(modules_generation(), generation);
+	ck_assert(!refresh());
+	ck_assert_int_eq(went + came, 0);
 	ck_assert_uint_eq(modules_count(), count);
+}
+END_TEST
+
+START_TEST(modules__what_is_never_unloaded_is_kept_by_address)
+{
+	ck_assert(module_at(0)->is_fixed);
+	ck_assert_uint_eq(modules_frame((uint64_t)setup), (uint64_t)setup);
+	ck_assert_ptr_eq(frame_module((uint64_t)setup), module_at(0));
+	ck_assert_uint_eq(frame_address((uint64_t)setup), (uint64_t)setup);
+	ck_assert_uint_eq(modules_frame(5), 5);
+	ck_assert_uint_eq(modules_frame(0xffffffffff600000), 0xffffffffff600000);
+	ck_assert_uint_eq(modules_frame(0x8123456789abcdef), 0xffff456789abcdef);
+	ck_assert_ptr_null(frame_module(0xffff456789abcdef));
 }
 END_TEST
 
@@ -215,19 +245,25 @@ static void *open_plugin(uint64_t *pc)
 	return object;
 }
 
-START_TEST(modules__a_plugin_appears_without_a_new_generation)
+START_TEST(modules__a_plugin_appears)
 {
-	uint32_t generation = modules_generation();
 	const struct module *m;
 	uint64_t pc;
 
 	open_plugin(&pc);
-	ck_assert_ptr_null(module_find(pc, generation));
-	ck_assert(modules_refresh());
-	ck_assert_uint_eq(modules_generation(), generation);
-	m = module_find(pc, generation);
+	ck_assert_ptr_null(module_find(pc));
+	ck_assert(refresh());
+	ck_assert_int_eq(came, 1);
+	ck_assert_int_eq(went, 0);
+	m = module_find(pc);
 	ck_assert_ptr_nonnull(m);
+	ck_assert(!m->is_fixed && m->is_loaded);
 	ck_assert_str_eq(m->path, plugin_path);
+	ck_assert_uint_eq(frame_number(modules_frame(pc)), m->number);
+	ck_assert_uint_eq(frame_address(modules_frame(pc)), pc);
+	ck_assert_uint_eq(frame_in_module(m->number, modules_bias_of(m->number), pc),
+			  modules_frame(pc));
+	ck_assert_ptr_null(frame_module(pc)); /* kept as an address it was code of no object */
 	expect_build_id_of_readelf(m);
 }
 END_TEST
@@ -239,47 +275,58 @@ START_TEST(modules__a_new_object_is_noticed_by_one_read)
 	ck_assert(!modules_have_come());
 	open_plugin(&pc);
 	ck_assert(modules_have_come());
-	modules_refresh();
+	refresh();
 	ck_assert(!modules_have_come());
 }
 END_TEST
 
-START_TEST(modules__a_plugin_that_went_is_found_in_its_own_generation_only)
+START_TEST(modules__a_frame_names_what_went)
 {
-	uint32_t before = modules_generation();
 	const struct module *m;
+	uint64_t pc, frame;
 	void *object;
-	uint64_t pc;
 
 	object = open_plugin(&pc);
-	modules_refresh();
-	m = module_find(pc, before);
+	refresh();
+	m = module_find(pc);
+	frame = modules_frame(pc);
 	ck_assert_int_eq(dlclose(object), 0);
-	ck_assert_ptr_eq(module_find(pc, before), m);
-	ck_assert(modules_refresh());
-	ck_assert_uint_eq(modules_generation(), before + 1);
-	ck_assert_ptr_null(module_find(pc, before + 1));
-	ck_assert_ptr_eq(module_find(pc, before), m);
+	ck_assert_ptr_eq(module_find(pc), m);
+	ck_assert(refresh());
+	ck_assert_int_eq(went, 1);
+	ck_assert_ptr_null(module_find(pc));
+	ck_assert_uint_eq(modules_frame(pc), pc);
+	ck_assert_ptr_eq(frame_module(frame), m);
+	ck_assert_uint_eq(frame_address(frame), pc);
 	ck_assert_str_eq(m->path, plugin_path);
-	ck_assert_uint_eq(m->died, before + 1);
+	ck_assert(!m->is_loaded);
 }
 END_TEST
 
-START_TEST(modules__what_stays_is_found_in_every_generation)
+/* Something takes its old place, so that it comes to lie elsewhere. */
+START_TEST(modules__what_comes_again_is_the_same_module_wherever_it_lies)
 {
-	uint32_t before = modules_generation();
-	void *object;
-	uint64_t pc;
+	size_t count = modules_count();
+	uint64_t pc, pc_again, frame = 0;
+	int elsewhere = 0;
 
 	for (int i = 0; i < 10; i++) {
-		object = open_plugin(&pc);
-		modules_refresh();
+		void *object = open_plugin(&pc_again);
+
+		refresh();
+		elsewhere += i && pc_again != pc;
+		pc = pc_again;
+		ck_assert(!frame || frame == modules_frame(pc));
+		frame = modules_frame(pc);
+		ck_assert_uint_eq(frame_address(frame), pc);
 		dlclose(object);
-		modules_refresh();
+		refresh();
+		mmap((void *)(pc & ~4095UL), 4096, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	}
-	ck_assert_uint_eq(modules_generation(), before + 10);
-	for (uint32_t g = before; g <= before + 10; g++)
-		ck_assert_ptr_eq(module_find((uint64_t)setup, g), module_at(0));
+	ck_assert_int_gt(elsewhere, 0);
+	ck_assert_uint_eq(modules_count(), count + 1);
+	ck_assert_ptr_eq(frame_module((uint64_t)setup), module_at(0));
 }
 END_TEST
 
@@ -295,23 +342,90 @@ static void replace_plugin(void)
 START_TEST(modules__another_object_at_the_same_address_is_another_module)
 {
 	const struct module *old, *new;
-	uint32_t before = modules_generation();
-	uint64_t pc, pc_again;
+	uint64_t pc, pc_again, frame;
 	void *object;
 
 	object = open_plugin(&pc);
-	modules_refresh();
-	old = module_find(pc, before);
+	refresh();
+	old = module_find(pc);
+	frame = modules_frame(pc);
 	dlclose(object);
 	replace_plugin();
 	open_plugin(&pc_again);
-	modules_refresh();
-	new = module_find(pc_again, modules_generation());
+	refresh();
+	ck_assert_int_eq(went, 1);
+	ck_assert_int_eq(came, 1);
+	new = module_find(pc_again);
 	ck_assert_ptr_nonnull(new);
 	ck_assert_ptr_ne(new, old);
 	ck_assert_str_eq(new->path, plugin_path);
-	ck_assert_ptr_eq(module_find(pc, before), old);
-	ck_assert_uint_eq(modules_generation(), before + 1);
+	ck_assert_ptr_eq(frame_module(frame), old);
+}
+END_TEST
+
+static void write_plugin(const char *source, const char *flags)
+{
+	char command[4096];
+
+	snprintf(command, sizeof(command),
+		 "echo '%s' | ${CC:-gcc} -xc -shared -fPIC %s -o '%s.new' - && mv '%s.new' '%s'",
+		 source, flags, plugin_path, plugin_path, plugin_path);
+	ck_assert_int_eq(system(command), 0);
+}
+
+/* The same path and layout: all that differs is when the file was written. */
+START_TEST(modules__without_a_build_id_the_time_of_the_file_tells)
+{
+	static const char no_id[] = "-Wl,--build-id=none";
+	const struct module *m[3];
+	uint64_t pc;
+
+	for (int i = 0; i < 3; i++) {
+		void *object;
+
+		if (i < 2)
+			write_plugin(i ? "int plugin(void) { return 3; }"
+				       : "int plugin(void) { return 2; }",
+				     no_id);
+		object = open_plugin(&pc);
+		refresh();
+		m[i] = module_find(pc);
+		ck_assert_uint_eq(m[i]->build_id_len, 0);
+		dlclose(object);
+		refresh();
+	}
+	ck_assert_ptr_ne(m[0], m[1]);
+	ck_assert_ptr_eq(m[1], m[2]);
+}
+END_TEST
+
+/* Each name is a module of its own; 250 bytes for each are what it costs. */
+START_TEST(modules__thousands_that_come_and_go_have_a_number_each)
+{
+	uint64_t frame[300], pc;
+	char copy[sizeof(plugin_path) + 16], command[256];
+	size_t before = sys_mapped_bytes();
+
+	for (size_t i = 0; i < ARRAY_SIZE(frame); i++) {
+		void *object;
+
+		snprintf(copy, sizeof(copy), "%s.%zu", plugin_path, i);
+		ck_assert_int_eq(link(plugin_path, copy), 0);
+		object = dlopen(copy, RTLD_NOW);
+		ck_assert_ptr_nonnull(object);
+		pc = (uint64_t)dlsym(object, "plugin");
+		refresh();
+		frame[i] = modules_frame(pc);
+		dlclose(object);
+	}
+	refresh();
+	for (size_t i = 0; i < ARRAY_SIZE(frame); i++) {
+		snprintf(copy, sizeof(copy), "%s.%zu", plugin_path, i);
+		ck_assert_str_eq(frame_module(frame[i])->path, copy);
+	}
+	ck_assert_uint_lt(sys_mapped_bytes() - before, ARRAY_SIZE(frame) * 400 + (256 << 10));
+	snprintf(command, sizeof(command), "rm -f '%s'.*", plugin_path);
+	ck_assert_int_eq(system(command), 0);
 }
 END_TEST
 
@@ -321,7 +435,7 @@ START_TEST(modules__other_namespaces_are_looked_at_too)
 	const struct module *m;
 
 	ck_assert_msg(object != NULL, "%s", dlerror());
-	ck_assert(modules_refresh());
+	ck_assert(refresh());
 	m = find_now(dlsym(object, "plugin"));
 	ck_assert_ptr_nonnull(m);
 	ck_assert_str_eq(m->path, plugin_path);
@@ -334,7 +448,7 @@ static const struct module *load_plugin(void)
 	uint64_t pc;
 
 	open_plugin(&pc);
-	modules_refresh();
+	refresh();
 	ck_assert_ptr_nonnull(find_now((void *)pc));
 	return find_now((void *)pc);
 }
@@ -423,18 +537,35 @@ START_TEST(modules__code_of_every_segment_is_found)
 }
 END_TEST
 
-/* A child forked at rest has the table, and one that was forked in a refresh reads all again. */
-START_TEST(modules__a_forked_child_has_the_table)
+/* ---- a child */
+
+/* 0: it has the table, and all that was loaded is loaded at the same place. */
+static int status_of_child(size_t count)
+{
+	modules_after_fork();
+	if (module_find((uint64_t)setup))
+		return 1;
+	refresh();
+	if (modules_count() != count || find_now(setup) != module_at(0))
+		return 2;
+	return went + came ? 3 : 0; /* rows of code that stayed are kept */
+}
+
+static void expect_table_in_child(void)
 {
 	size_t count = modules_count();
 	int status = -1;
 	pid_t pid = fork();
 
 	if (pid == 0)
-		_exit(!modules_after_fork() || modules_count() != count ||
-		      find_now(setup) != module_at(0) || modules_refresh());
+		_exit(status_of_child(count));
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
+}
+
+START_TEST(modules__a_forked_child_has_the_table)
+{
+	expect_table_in_child();
 }
 END_TEST
 
@@ -443,43 +574,61 @@ static atomic_bool refreshing;
 static void *refresh_always(void *unused)
 {
 	while (atomic_load(&refreshing))
-		modules_refresh();
+		modules_refresh(2, count_change);
 	return unused;
 }
 
-static int status_of_child(uint32_t generation, size_t count)
+START_TEST(modules__a_child_forked_in_a_refresh_has_the_table)
 {
-	bool kept = modules_after_fork();
-
-	if (kept != (modules_count() == count))
-		return 2;
-	if (modules_refresh() == kept || modules_count() != count)
-		return 3;
-	if (modules_generation() != generation || find_now(setup) != module_at(0))
-		return 4;
-	return kept ? 0 : 1;
-}
-
-START_TEST(modules__a_child_forked_in_a_refresh_reads_all_again)
-{
-	int seen[2] = { 0 };
 	pthread_t thread;
 
 	atomic_store(&refreshing, true);
 	pthread_create(&thread, NULL, refresh_always, NULL);
-	for (int i = 0; i < 2000 && !(seen[0] && seen[1] && i > 50); i++) {
+	for (int i = 0; i < 300; i++)
+		expect_table_in_child();
+	atomic_store(&refreshing, false);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
+static atomic_bool loading;
+
+static void *load_always(void *unused)
+{
+	while (atomic_load(&loading)) {
+		uint64_t pc;
+
+		dlclose(open_plugin(&pc));
+	}
+	return unused;
+}
+
+/* The child may have one record more, of what came just then; what stays it finds as before. */
+START_TEST(modules__a_child_forked_while_a_plugin_comes_finds_what_stays)
+{
+	pthread_t loader, listener;
+
+	atomic_store(&loading, true);
+	atomic_store(&refreshing, true);
+	pthread_create(&loader, NULL, load_always, NULL);
+	pthread_create(&listener, NULL, refresh_always, NULL);
+	for (int i = 0; i < 300; i++) {
 		int status = -1;
 		pid_t pid = fork();
 
-		if (pid == 0)
-			_exit(status_of_child(modules_generation(), modules_count()));
+		if (pid == 0) {
+			modules_after_fork();
+			for (int k = 0; k < 10 && !module_find((uint64_t)setup); k++)
+				refresh();
+			_exit(find_now(setup) != module_at(0));
+		}
 		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		ck_assert(WIFEXITED(status) && WEXITSTATUS(status) < 2);
-		seen[WEXITSTATUS(status)]++;
+		ck_assert_int_eq(status, 0);
 	}
+	atomic_store(&loading, false);
 	atomic_store(&refreshing, false);
-	pthread_join(thread, NULL);
-	ck_assert_int_gt(seen[1], 0);
+	pthread_join(loader, NULL);
+	pthread_join(listener, NULL);
 }
 END_TEST
 
@@ -500,13 +649,17 @@ int main(void)
 	tcase_add_test(t, modules__data_stack_and_nowhere_belong_to_none);
 	tcase_add_test(t, modules__nothing_new_is_nothing_to_tell);
 	tcase_add_test(t, modules__a_forked_child_has_the_table);
-	tcase_add_test(t, modules__a_child_forked_in_a_refresh_reads_all_again);
+	tcase_add_test(t, modules__a_child_forked_in_a_refresh_has_the_table);
+	tcase_add_test(t, modules__what_is_never_unloaded_is_kept_by_address);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(plugin, setup_plugin, teardown_plugin);
-	tcase_add_test(plugin, modules__a_plugin_appears_without_a_new_generation);
+	tcase_add_test(plugin, modules__a_plugin_appears);
 	tcase_add_test(plugin, modules__a_new_object_is_noticed_by_one_read);
-	tcase_add_test(plugin, modules__a_plugin_that_went_is_found_in_its_own_generation_only);
-	tcase_add_test(plugin, modules__what_stays_is_found_in_every_generation);
+	tcase_add_test(plugin, modules__a_frame_names_what_went);
+	tcase_add_test(plugin, modules__what_comes_again_is_the_same_module_wherever_it_lies);
+	tcase_add_test(plugin, modules__without_a_build_id_the_time_of_the_file_tells);
+	tcase_add_test(plugin, modules__thousands_that_come_and_go_have_a_number_each);
+	tcase_add_test(plugin, modules__a_child_forked_while_a_plugin_comes_finds_what_stays);
 	tcase_add_test(plugin, modules__another_object_at_the_same_address_is_another_module);
 	tcase_add_test(plugin, modules__other_namespaces_are_looked_at_too);
 	tcase_add_test(plugin, modules__the_first_segment_may_be_anywhere);

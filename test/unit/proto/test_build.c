@@ -26,9 +26,11 @@
 #define OLD	   0x7f1000000000 /* where one library went and another came */
 #define FOREIGN	   0x10000	  /* nothing is mapped there */
 
-enum { IN_MAIN, IN_LIB, IN_GONE, IN_CAME, IN_AGAIN, MODULES };
+enum { IN_MAIN, IN_LIB, IN_GONE, IN_CAME, MODULES };
 
 static struct module world[MODULES];
+static struct module_range ranges[MODULES][MODULE_RANGES_MAX];
+static uint8_t build_ids[MODULES][2];
 static size_t world_count = MODULES;
 static bool lines_known, symbols_refused;
 
@@ -41,15 +43,19 @@ static void add_module(int i, const char *path, uint8_t build_id)
 {
 	struct module *m = &world[i];
 
-	*m = (struct module){ .died = UINT32_MAX, .is_main = i == IN_MAIN };
-	strcpy(m->path, path);
-	if (build_id) {
-		m->build_id[m->build_id_len++] = build_id;
-		m->build_id[m->build_id_len++] = 0x0f;
-	}
+	*m = (struct module){ .path = path,
+			      .number = (uint32_t)i + 1,
+			      .is_main = i == IN_MAIN,
+			      .is_fixed = i <= IN_LIB,
+			      .is_loaded = i != IN_GONE,
+			      .range = ranges[i],
+			      .build_id = build_ids[i],
+			      .build_id_len = 2 };
+	m->build_id[0] = build_id;
+	m->build_id[1] = 0x0f;
 }
 
-/* Generation 1: main, lib, gone.  2: came instead of gone.  3: gone again, at its old place. */
+/* main and lib stay; came is where gone was. */
 static void setup(void)
 {
 	add_module(IN_MAIN, "/bin/server", 0xab);
@@ -57,15 +63,12 @@ static void setup(void)
 	add_range(&world[IN_MAIN], MAIN_LARGE, 0x80000, 0x1000);
 	add_module(IN_LIB, "/lib/lib.so", 0x01);
 	add_range(&world[IN_LIB], LIB, 0x10000000, 0x2000);
-	add_module(IN_GONE, "/lib/gone.so", 0x02);
-	add_range(&world[IN_GONE], OLD, 0x1000, 0);
-	add_module(IN_CAME, "/lib/came.so", 0x03);
+	add_module(IN_GONE, "/lib/plugin.so", 0x02);
+	world[IN_GONE].bias = OLD;
+	add_range(&world[IN_GONE], OLD, 0x2000, 0);
+	add_module(IN_CAME, "/lib/plugin.so", 0x03);
+	world[IN_CAME].bias = OLD;
 	add_range(&world[IN_CAME], OLD, 0x2000, 0);
-	world[IN_AGAIN] = world[IN_GONE];
-	world[IN_GONE].died = 2;
-	world[IN_CAME].born = 2;
-	world[IN_CAME].died = 3;
-	world[IN_AGAIN].born = 3;
 	world_count = MODULES;
 	lines_known = symbols_refused = false;
 }
@@ -80,6 +83,11 @@ const struct module *module_at(size_t i)
 	return &world[i];
 }
 
+const struct module *module_main(void)
+{
+	return world_count ? &world[IN_MAIN] : NULL;
+}
+
 static bool holds(const struct module *m, uint64_t pc)
 {
 	for (uint32_t i = 0; i < m->range_count; i++)
@@ -88,18 +96,32 @@ static bool holds(const struct module *m, uint64_t pc)
 	return false;
 }
 
-uint32_t modules_generation(void)
-{
-	return 3;
-}
-
-const struct module *module_find(uint64_t pc, uint32_t generation)
+const struct module *module_find(uint64_t pc)
 {
 	for (size_t i = 0; i < world_count; i++)
-		if (world[i].born <= generation && generation < world[i].died &&
-		    holds(&world[i], pc))
+		if (world[i].is_loaded && holds(&world[i], pc))
 			return &world[i];
 	return NULL;
+}
+
+const struct module *frame_module(uint64_t frame)
+{
+	const struct module *m = module_find(frame);
+
+	if (frame_number(frame))
+		return &world[frame_number(frame) - 1];
+	return m && m->is_fixed ? m : NULL;
+}
+
+uint64_t frame_address(uint64_t frame)
+{
+	return frame_number(frame) ? OLD + (frame & 0xffff) : frame;
+}
+
+/* The frame at this address of a module that came or went. */
+static uint64_t in(int i, uint64_t pc)
+{
+	return frame_in_module(world[i].number, OLD, pc);
 }
 
 /*
@@ -175,18 +197,18 @@ static void finish(void)
 	arena_release(&arena);
 }
 
-static void add(const uint64_t *pc, uint32_t depth, uint32_t generation, int64_t samples)
+static void add(const uint64_t *frame, uint32_t depth, int64_t samples)
 {
-	struct stack *s = stack_table_add(&table, pc, depth, generation);
+	struct stack *s = stack_table_add(&table, frame, depth);
 
 	ck_assert_ptr_nonnull(s);
 	s->value[0] += samples;
 	s->value[1] += samples * 10000000;
 }
 
-static void add_one(uint64_t pc, uint32_t generation)
+static void add_one(uint64_t frame)
 {
-	add(&pc, 1, generation, 1);
+	add(&frame, 1, 1);
 }
 
 static struct decoded built(enum symbols_detail detail)
@@ -258,7 +280,7 @@ START_TEST(a_stack_becomes_a_sample_of_named_locations)
 	const uint64_t pc[] = { LIB + 0x210, MAIN_LARGE + 0x320 };
 	struct decoded d;
 
-	add(pc, 2, 1, 3);
+	add(pc, 2, 3);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.sample_count, 1);
 	ck_assert_uint_eq(d.sample[0].location_count, 2);
@@ -276,8 +298,8 @@ START_TEST(stacks_of_zeros_are_left_out_with_their_addresses)
 	const uint64_t pc[] = { LIB + 0x210 };
 	struct decoded d;
 
-	add_one(MAIN_LARGE, 1);
-	add(pc, 1, 1, 0);
+	add_one(MAIN_LARGE);
+	add(pc, 1, 0);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.sample_count, 1);
 	ck_assert_uint_eq(d.location_count, 1);
@@ -290,7 +312,7 @@ START_TEST(values_beyond_the_sample_types_do_not_count)
 	struct decoded d;
 	const uint64_t pc[] = { LIB };
 
-	stack_table_add(&table, pc, 1, 1)->value[2] = 1;
+	stack_table_add(&table, pc, 1)->value[2] = 1;
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.sample_count, 0);
 }
@@ -301,7 +323,7 @@ START_TEST(negative_values_are_kept)
 	struct decoded d;
 	const uint64_t pc[] = { LIB };
 
-	add(pc, 1, 1, -2);
+	add(pc, 1, -2);
 	d = built(SYMBOLS_LINES);
 	ck_assert_int_eq(d.sample[0].value[0], -2);
 }
@@ -312,7 +334,7 @@ START_TEST(a_stack_without_frames_is_a_sample)
 	struct decoded d;
 	const uint64_t pc[] = { 0 };
 
-	add(pc, 0, 1, 1);
+	add(pc, 0, 1);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.sample_count, 1);
 	ck_assert_uint_eq(d.sample[0].location_count, 0);
@@ -324,8 +346,8 @@ START_TEST(an_address_is_one_location_in_all_stacks)
 	const uint64_t one[] = { LIB + 1, MAIN_LARGE }, two[] = { LIB + 2, MAIN_LARGE };
 	struct decoded d;
 
-	add(one, 2, 1, 1);
-	add(two, 2, 1, 1);
+	add(one, 2, 1);
+	add(two, 2, 1);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.location_count, 3);
 	ck_assert_uint_eq(d.sample[0].location[1], d.sample[1].location[1]);
@@ -338,15 +360,15 @@ START_TEST(main_comes_first_and_the_rest_in_order_of_address)
 	static const uint64_t starts[] = { MAIN_LARGE, MAIN_SMALL, LIB, OLD };
 	struct decoded d;
 
-	add_one(OLD, 2);
-	add_one(LIB + 5, 1);
-	add_one(MAIN_SMALL + 5, 1);
+	add_one(in(IN_CAME, OLD));
+	add_one(LIB + 5);
+	add_one(MAIN_SMALL + 5);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.mapping_count, 4);
 	for (size_t i = 0; i < 4; i++)
 		ck_assert_uint_eq(d.mapping[i].start, starts[i]);
 	ASSERT_FILE(mapping_at(&d, LIB + 5), "/lib/lib.so");
-	ASSERT_FILE(mapping_at(&d, OLD), "/lib/came.so");
+	ASSERT_FILE(mapping_at(&d, OLD), "/lib/plugin.so");
 	ck_assert_uint_eq(mapping_at(&d, MAIN_SMALL + 5)->offset, 0x200000);
 	ck_assert_str_eq(decoded_string(&d, mapping_at(&d, LIB + 5)->build_id), "010f");
 }
@@ -358,7 +380,7 @@ START_TEST(main_comes_first_even_above_everything_else)
 
 	world[IN_MAIN].range_count = 0;
 	add_range(&world[IN_MAIN], 0x7fff00000000, 0x1000, 0);
-	add_one(LIB, 1);
+	add_one(LIB);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.mapping_count, 2);
 	ASSERT_FILE(&d.mapping[0], "/bin/server");
@@ -370,7 +392,7 @@ START_TEST(without_any_module_all_is_unknown)
 	struct decoded d;
 
 	world_count = 0;
-	add_one(FOREIGN, 1);
+	add_one(FOREIGN);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.mapping_count, 1);
 	ASSERT_NAME(FOREIGN, "[unknown]");
@@ -382,7 +404,7 @@ START_TEST(flags_say_what_every_line_has)
 {
 	struct decoded d;
 
-	add_one(LIB + 0x10, 1);
+	add_one(LIB + 0x10);
 	d = built(SYMBOLS_LINES);
 	ck_assert(!d.mapping[0].has_functions);
 	ck_assert(d.mapping[1].has_functions);
@@ -407,7 +429,7 @@ START_TEST(inlined_calls_are_lines_of_one_location_innermost_first)
 	struct decoded d;
 
 	lines_known = true;
-	add_one(LIB + 0x110, 1);
+	add_one(LIB + 0x110);
 	d = built(SYMBOLS_LINES);
 	l = at(&d, LIB + 0x110);
 	ck_assert_uint_eq(l->line_count, 2);
@@ -428,10 +450,10 @@ START_TEST(pseudo_frames_have_names_and_different_addresses_and_a_mapping_of_the
 	const struct decoded_mapping *m;
 	struct decoded d;
 
-	add(cut, 2, 1, 1);
+	add(cut, 2, 1);
 	for (uint64_t id = 1; id < PSEUDO_COUNT; id++)
-		add_one(id, (uint32_t)id % 3 + 1);
-	add_one(PSEUDO_LOST, 1);
+		add_one(id);
+	add_one(PSEUDO_LOST);
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.location_count, PSEUDO_COUNT);
 	ck_assert_uint_eq(d.mapping_count, 3);
@@ -451,8 +473,8 @@ START_TEST(a_call_is_where_the_function_is_that_was_called)
 
 	pseudo_frame_set_address(PSEUDO_CALL_sem_wait, LIB + 0x4400);
 	pseudo_frame_set_address(PSEUDO_CALL_sem_timedwait, FOREIGN); /* no module has it now */
-	add_one(PSEUDO_CALL_sem_wait, 1);
-	add_one(PSEUDO_CALL_sem_timedwait, 1);
+	add_one(PSEUDO_CALL_sem_wait);
+	add_one(PSEUDO_CALL_sem_timedwait);
 	d = built(SYMBOLS_LINES);
 	pseudo_frame_set_address(PSEUDO_CALL_sem_wait, 0);
 	pseudo_frame_set_address(PSEUDO_CALL_sem_timedwait, 0);
@@ -467,9 +489,9 @@ START_TEST(what_is_mapped_no_more_has_a_mapping_for_each_page)
 {
 	struct decoded d;
 
-	add_one(FOREIGN + 1, 1);
-	add_one(FOREIGN + 2, 1);
-	add_one(FOREIGN + 0x2000, 1);
+	add_one(FOREIGN + 1);
+	add_one(FOREIGN + 2);
+	add_one(FOREIGN + 0x2000);
 	d = built(SYMBOLS_LINES);
 	ASSERT_NAME(FOREIGN + 1, "[unknown]");
 	ck_assert_uint_eq(at(&d, FOREIGN + 1)->mapping, at(&d, FOREIGN + 2)->mapping);
@@ -482,34 +504,38 @@ START_TEST(what_is_mapped_no_more_has_a_mapping_for_each_page)
 }
 END_TEST
 
-START_TEST(an_address_means_what_it_meant_in_its_generation)
+/* The same path, another build id. */
+START_TEST(what_went_is_itself_beside_what_came_to_its_place)
 {
 	struct decoded d;
 
-	add_one(OLD + 0x10, 1);
-	add_one(OLD + 0x10, 2);
+	add_one(in(IN_GONE, OLD + 0x10));
+	add_one(in(IN_CAME, OLD + 0x10));
+	add_one(in(IN_CAME, OLD + 0x20));
 	d = built(SYMBOLS_LINES);
-	ck_assert_uint_eq(d.sample_count, 2);
-	ck_assert_uint_eq(d.location_count, 2);
+	ck_assert_uint_eq(d.sample_count, 3);
+	ck_assert_uint_eq(d.location_count, 3);
+	ck_assert_uint_eq(d.mapping_count, 3);
 	ck_assert_uint_ne(d.location[0].mapping, d.location[1].mapping);
+	ck_assert_uint_eq(d.location[1].mapping, d.location[2].mapping);
+	ck_assert_uint_eq(d.location[0].address, OLD + 0x10);
+	ck_assert_str_eq(decoded_string(&d, d.mapping[1].build_id), "020f");
+	ck_assert_str_eq(decoded_string(&d, d.mapping[2].build_id), "030f");
 }
 END_TEST
 
-START_TEST(the_same_code_in_several_generations_is_one_sample)
+/* Code that was made at run time, where a plugin lies now. */
+START_TEST(an_address_is_not_taken_for_a_plugin_that_came_there)
 {
-	const uint64_t pc[] = { OLD + 0x10, LIB };
 	struct decoded d;
 
-	add(pc, 2, 1, 1);
-	add(pc, 2, 3, 5);
-	add(pc + 1, 1, 1, 1);
-	add(pc + 1, 1, 2, 1);
+	add_one(OLD + 0x10);
+	add_one(in(IN_CAME, OLD + 0x10));
 	d = built(SYMBOLS_LINES);
 	ck_assert_uint_eq(d.sample_count, 2);
-	ck_assert_uint_eq(d.location_count, 2);
-	ck_assert_int_eq(d.sample[0].value[0], 6);
-	ck_assert_int_eq(d.sample[1].value[0], 2);
-	ck_assert_uint_eq(d.mapping_count, 3);
+	ck_assert_uint_ne(d.location[0].mapping, d.location[1].mapping);
+	ASSERT_FILE(&d.mapping[d.location[0].mapping - 1], "[unmapped]");
+	ASSERT_FILE(&d.mapping[d.location[1].mapping - 1], "/lib/plugin.so");
 }
 END_TEST
 
@@ -529,8 +555,8 @@ START_TEST(code_without_a_file_is_anon)
 	uint64_t code = map_code(-1, 2, 0);
 	struct decoded d;
 
-	add_one(code + 0x10, 1);
-	add_one(code + PAGE_BYTES, 1);
+	add_one(code + 0x10);
+	add_one(code + PAGE_BYTES);
 	d = built(SYMBOLS_LINES);
 	ASSERT_NAME(code + 0x10, "[anon]");
 	ASSERT_FILE(mapping_at(&d, code + 0x10), "[anon]");
@@ -550,7 +576,7 @@ START_TEST(code_in_a_memory_file_is_jit)
 
 	ck_assert_int_eq(ftruncate(fd, PAGE_BYTES), 0);
 	code = map_code(fd, 1, 0);
-	add_one(code, 1);
+	add_one(code);
 	d = built(SYMBOLS_LINES);
 	ASSERT_NAME(code, "[jit]");
 	ASSERT_FILE(mapping_at(&d, code), "[jit]");
@@ -568,7 +594,7 @@ START_TEST(code_in_a_file_that_is_no_module_has_its_name)
 	ck_assert_int_eq(ftruncate(fd, 2 * PAGE_BYTES), 0);
 	code = map_code(fd, 1, PAGE_BYTES);
 	ck_assert_int_eq(unlink(path), 0);
-	add_one(code, 1);
+	add_one(code);
 	d = built(SYMBOLS_LINES);
 	snprintf(expected, sizeof(expected), "[%s]", path + 5);
 	ASSERT_NAME(code, expected);
@@ -584,9 +610,9 @@ START_TEST(memory_that_is_not_executable_and_none_at_all_are_unknown)
 	static int variable;
 	struct decoded d;
 
-	add_one((uint64_t)&variable, 1);
-	add_one(FOREIGN, 1);
-	add_one(UINT64_MAX, 1);
+	add_one((uint64_t)&variable);
+	add_one(FOREIGN);
+	add_one(UINT64_MAX);
 	d = built(SYMBOLS_LINES);
 	ASSERT_NAME((uint64_t)&variable, "[unknown]");
 	ASSERT_NAME(FOREIGN, "[unknown]");
@@ -611,7 +637,7 @@ static void add_server_stacks(size_t count, uint32_t depth)
 			pc[k] = LIB + ((path * 31 + k * 65537) % 50000) * 0x90 + 0x10;
 		}
 		pc[0] += seed >> 29;
-		add(pc, depth, 1, 1);
+		add(pc, depth, 1);
 	}
 }
 
@@ -621,7 +647,7 @@ START_TEST(whatever_the_memory_it_ends_cleanly)
 
 	lines_known = true;
 	add_server_stacks(1000, 40);
-	add_one(map_code(-1, 1, 0), 1);
+	add_one(map_code(-1, 1, 0));
 	for (size_t limit = 0; done != 0; limit += MAX(16384UL, limit / 16)) {
 		struct arena small = ARENA_INIT(limit);
 		struct bytes out;
@@ -641,7 +667,7 @@ START_TEST(symbols_without_memory_end_the_build)
 	struct bytes out;
 
 	symbols_refused = true;
-	add_one(LIB, 1);
+	add_one(LIB);
 	ck_assert_int_eq(build_profile(&arena, &table, &head, SYMBOLS_LINES, &out), -1);
 }
 END_TEST
@@ -685,8 +711,8 @@ static void add_tests(TCase *tc)
 		       pseudo_frames_have_names_and_different_addresses_and_a_mapping_of_their_own);
 	tcase_add_test(tc, a_call_is_where_the_function_is_that_was_called);
 	tcase_add_test(tc, what_is_mapped_no_more_has_a_mapping_for_each_page);
-	tcase_add_test(tc, an_address_means_what_it_meant_in_its_generation);
-	tcase_add_test(tc, the_same_code_in_several_generations_is_one_sample);
+	tcase_add_test(tc, what_went_is_itself_beside_what_came_to_its_place);
+	tcase_add_test(tc, an_address_is_not_taken_for_a_plugin_that_came_there);
 	tcase_add_test(tc, code_without_a_file_is_anon);
 	tcase_add_test(tc, code_in_a_memory_file_is_jit);
 	tcase_add_test(tc, code_in_a_file_that_is_no_module_has_its_name);

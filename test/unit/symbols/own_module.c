@@ -35,14 +35,14 @@ static int take_module(struct dl_phdr_info *info, size_t size, void *opaque)
 	w->m->bias = info->dlpi_addr;
 	w->m->phdr = (uint64_t)info->dlpi_phdr;
 	w->m->phdr_count = info->dlpi_phnum;
-	w->m->died = UINT32_MAX;
+	w->m->is_loaded = true;
 	for (int i = 0; i < info->dlpi_phnum; i++)
 		take_segment(w->m, &info->dlpi_phdr[i]);
 	w->m->is_main = info->dlpi_name[0] == '\0';
 	w->m->is_vdso = w->m->ehdr == getauxval(AT_SYSINFO_EHDR);
-	strcpy(w->m->path, w->m->is_vdso   ? "[vdso]"
-			   : w->m->is_main ? "/somewhere/own_module"
-					   : info->dlpi_name);
+	w->m->path = w->m->is_vdso   ? "[vdso]"
+		     : w->m->is_main ? "/somewhere/own_module"
+				     : info->dlpi_name;
 	return w->pc >= w->m->image_start && w->pc < w->m->image_limit;
 }
 

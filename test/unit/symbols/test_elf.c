@@ -149,7 +149,8 @@ END_TEST
 
 START_TEST(test_elf__the_executable_is_its_module_by_build_id_or_headers)
 {
-	struct module m = { 0 };
+	uint8_t id[BUILD_ID_MAX];
+	struct module m = { .build_id = id };
 	struct elf e;
 
 	dl_iterate_phdr(main_object, &m);

@@ -37,8 +37,10 @@ static void run(const char *command)
 
 static void read_build_id(struct module *m)
 {
+	static uint8_t id[BUILD_ID_MAX];
 	struct elf e;
 
+	m->build_id = id;
 	ck_assert(elf_open(&e, &arena, "/proc/self/exe"));
 	m->build_id_len = (uint8_t)elf_build_id(&e, m->build_id);
 	elf_close(&e);
@@ -46,6 +48,7 @@ static void read_build_id(struct module *m)
 
 static void setup(void)
 {
+	static char path[256];
 	char command[256];
 
 	arena = (struct arena)ARENA_INIT(64 << 20);
@@ -58,7 +61,9 @@ static void setup(void)
 	run(command);
 	copy = module_of((void *)known_function);
 	copy.is_main = false;
-	snprintf(copy.path, sizeof(copy.path), "%s/split", folder);
+	snprintf(path, sizeof(path), "%s/split", folder);
+	copy.path = path;
+	copy.number = 7;
 	read_build_id(&copy);
 	ck_assert_msg(copy.build_id_len, "the linker gives build ids");
 }
@@ -164,6 +169,7 @@ START_TEST(test_symbol_cache__another_build_is_another_module)
 
 	ck_assert(has_line(&s));
 	copy.build_id[0] ^= 1;
+	copy.number++;
 	s = look_up_known(); /* the file is not the module's any more */
 	ck_assert(!has_line(&s));
 }

@@ -200,7 +200,7 @@ START_TEST(test_symbols__without_a_file_the_table_in_memory_serves)
 	uint64_t before = counter_get(COUNTER_SYMBOL_FILES_REFUSED);
 	struct symbol s;
 
-	strcpy(m.path, "/no/such/libc.so.6");
+	m.path = "/no/such/libc.so.6";
 	s = look_up_in(&m, (uint64_t)qsort + 1, SYMBOLS_LINES);
 	ck_assert_str_eq(s.frame[0].name, "qsort");
 	ck_assert_str_eq(s.frame[0].file, "");
@@ -213,7 +213,7 @@ START_TEST(test_symbols__another_file_in_its_place_is_not_believed)
 	struct module m = module_of((void *)qsort);
 	struct symbol s;
 
-	strcpy(m.path, "/proc/self/exe");
+	m.path = "/proc/self/exe";
 	s = look_up_in(&m, (uint64_t)qsort + 1, SYMBOLS_NAMES);
 	ck_assert_str_eq(s.frame[0].name, "qsort");
 }
@@ -225,8 +225,8 @@ START_TEST(test_symbols__what_has_no_name_is_shown_as_its_module)
 	uint64_t before = counter_get(COUNTER_SYMBOL_NAMES_UNKNOWN);
 	struct symbol s;
 
-	strcpy(m.path, "/no/such/lib\xff.so");
-	m.died = 3;
+	m.path = "/no/such/lib\xff.so";
+	m.is_loaded = false;
 	s = look_up_in(&m, (uint64_t)qsort + 1, SYMBOLS_LINES);
 	ck_assert_str_eq(s.frame[0].name, "[lib\xef\xbf\xbd.so]");
 	ck_assert_str_eq(s.frame[0].system_name, s.frame[0].name);
@@ -293,7 +293,7 @@ static bool split_self(const char *options)
 
 static void resolve_split(const char *options)
 {
-	char path[] = "/tmp/test_symbols_XXXXXX";
+	char path[] = "/tmp/test_symbols_XXXXXX", file[sizeof(path) + 8];
 	unsigned head, line;
 	uint64_t pc = physical_function(&head, &line);
 	struct module m = module_of((void *)pc);
@@ -303,7 +303,8 @@ static void resolve_split(const char *options)
 	ck_assert_ptr_nonnull(mkdtemp(path));
 	ck_assert_int_eq(chdir(path), 0);
 	is_split = split_self(options);
-	snprintf(m.path, sizeof(m.path), "%s/split", path);
+	snprintf(file, sizeof(file), "%s/split", path);
+	m.path = file;
 	m.is_main = false;
 	s = look_up_in(&m, pc, SYMBOLS_LINES);
 	ck_assert_int_eq(system("rm -f whole split split.debug"), 0);
@@ -425,7 +426,7 @@ static void resolve_with(const struct copy *c, const uint8_t *bytes, size_t size
 {
 	int fd = memfd_create("damaged", MFD_CLOEXEC);
 	struct objects o = { 0 };
-	struct module m = { .path = "/damaged", .died = 0 };
+	struct module m = { .path = "/damaged" };
 	struct resolve_request r = { .m = &m,
 				     .objects = &o,
 				     .addr = c->addr,

@@ -15,7 +15,7 @@ SITE_TABLE(sites, 1UL << 20, COUNTER_THREADCREATE_STACK_TABLE_FULL, COUNTER_THRE
 
 static struct site *site(uint64_t pc)
 {
-	return site_of(&sites, &pc, 1, modules_generation());
+	return site_of(&sites, &pc, 1);
 }
 
 static uint32_t noted_count;
@@ -109,7 +109,7 @@ static int64_t value_of(const struct stack_table *t, uint64_t pc)
 	int64_t sum = 0;
 
 	for (size_t i = 0; i < t->count; i++)
-		sum += t->list[i]->pc[0] == pc ? t->list[i]->value[0] : 0;
+		sum += t->list[i]->frame[0] == pc ? t->list[i]->value[0] : 0;
 	return sum;
 }
 

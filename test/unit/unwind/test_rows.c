@@ -94,14 +94,41 @@ START_TEST(rows__every_row_comes_back_as_it_was_added)
 }
 END_TEST
 
-START_TEST(rows__the_highest_addresses_are_keys_too)
+START_TEST(rows__all_addresses_of_user_space_are_keys)
 {
-	static const uint64_t pcs[] = { 4096, 0x7fffffffffff, 0xffffffffff600000, UINT64_MAX };
+	static const uint64_t pcs[] = { 4096, 0x7fffffffffff, 0xffffffffffff };
+	static const uint64_t none[] = { 0xffffffffff600000, 1UL << 48, UINT64_MAX };
 
-	for (size_t i = 0; i < ARRAY_SIZE(pcs); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(pcs); i++) {
 		rows_add(pcs[i], row_for(pcs[i]));
-	for (size_t i = 0; i < ARRAY_SIZE(pcs); i++)
+		rows_add(none[i], row_for(none[i]));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pcs); i++) {
 		ck_assert(is_known(pcs[i]));
+		ck_assert(!is_known(none[i]));
+	}
+}
+END_TEST
+
+START_TEST(rows__of_what_may_be_unloaded_tell_the_module)
+{
+	static const uint32_t numbers[] = { 0, 1, 7, 65534 };
+	uint32_t number;
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		rows_add_in(pc_number(i), numbers[i], row_for(pc_number(i)));
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		number = 0;
+		ck_assert(equal(rows_find_in(pc_number(i), &number), row_for(pc_number(i))));
+		ck_assert_uint_eq(number, numbers[i]);
+	}
+	rows_add_in(pc_number(1), 9, row_for(pc_number(1)));
+	rows_find_in(pc_number(1), &number);
+	ck_assert_uint_eq(number, 9);
+	ck_assert_uint_eq(rows_count(), ARRAY_SIZE(numbers));
+	rows_forget(pc_number(1), pc_number(2));
+	ck_assert_int_eq(rows_find(pc_number(1)).kind, ROW_UNKNOWN);
+	ck_assert_int_ne(rows_find(pc_number(2)).kind, ROW_UNKNOWN);
 }
 END_TEST
 
@@ -259,7 +286,8 @@ int main(void)
 	tcase_add_checked_fixture(t, NULL, teardown);
 	tcase_add_test(t, rows__an_empty_table_knows_nothing);
 	tcase_add_test(t, rows__every_row_comes_back_as_it_was_added);
-	tcase_add_test(t, rows__the_highest_addresses_are_keys_too);
+	tcase_add_test(t, rows__all_addresses_of_user_space_are_keys);
+	tcase_add_test(t, rows__of_what_may_be_unloaded_tell_the_module);
 	tcase_add_test(t, rows__a_call_through_null_takes_no_row);
 	tcase_add_test(t, rows__adding_again_replaces);
 	tcase_add_test(t, rows__forgotten_row_is_not_found);

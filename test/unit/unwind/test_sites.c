@@ -19,7 +19,7 @@ static struct site *numbered(uint64_t i, uint32_t depth)
 	for (uint32_t k = 0; k < depth; k++)
 		pc[k] = 0x400000 + k * 64;
 	pc[depth / 2] += i << 20;
-	return site_of(&table, pc, depth, 1);
+	return site_of(&table, pc, depth);
 }
 
 struct sum {
@@ -53,12 +53,11 @@ END_TEST
 START_TEST(a_new_record_holds_its_stack_and_zeros)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 };
-	struct site *s = site_of(&table, pc, 3, 7);
+	struct site *s = site_of(&table, pc, 3);
 
 	ck_assert_ptr_nonnull(s);
 	ck_assert_uint_eq(s->depth, 3);
-	ck_assert_uint_eq(s->generation, 7);
-	ck_assert_mem_eq(s->pc, pc, sizeof(pc));
+	ck_assert_mem_eq(s->frame, pc, sizeof(pc));
 	ck_assert_ptr_null(s->resolved);
 	for (int i = 0; i < SITE_TOTALS_MAX; i++)
 		ck_assert_uint_eq(site_get(s, i), 0);
@@ -74,11 +73,11 @@ START_TEST(the_same_stack_is_the_same_record)
 }
 END_TEST
 
-START_TEST(stacks_that_differ_in_one_frame_depth_or_generation_are_different)
+START_TEST(stacks_that_differ_in_one_frame_or_depth_are_different)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 }, last[] = { 0x1000, 0x2000, 0x3001 };
-	struct site *s[] = { site_of(&table, pc, 3, 1), site_of(&table, last, 3, 1),
-			     site_of(&table, pc, 2, 1), site_of(&table, pc, 3, 2) };
+	struct site *s[] = { site_of(&table, pc, 3), site_of(&table, last, 3),
+			     site_of(&table, pc, 2), site_of(&table, pc + 1, 2) };
 
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
 		for (size_t k = 0; k < i; k++)
@@ -122,7 +121,7 @@ START_TEST(at_the_limit_of_memory_new_stacks_are_the_other_stacks)
 	folded = counter_get(COUNTER_HEAP_STACK_TABLE_FULL);
 	ck_assert_uint_gt(i, 30000);
 	ck_assert_uint_eq(other->depth, 1);
-	ck_assert_uint_eq(other->pc[0], PSEUDO_OTHER);
+	ck_assert_uint_eq(other->frame[0], PSEUDO_OTHER);
 	ck_assert_ptr_eq(numbered(++i, 100), other);
 	ck_assert_ptr_eq(numbered(++i, 100), other);
 	ck_assert_uint_eq(counter_get(COUNTER_HEAP_STACK_TABLE_FULL), folded + 2);
@@ -183,7 +182,7 @@ static void count_by_stack(struct site *s, void *arg)
 	uint64_t *sum = arg;
 
 	if (s->depth)
-		sum[(s->pc[5] - 0x400000) >> 20] += site_get(s, 0);
+		sum[(s->frame[5] - 0x400000) >> 20] += site_get(s, 0);
 }
 
 START_TEST(sums_of_threads_that_add_the_same_stacks_are_exact)
@@ -215,7 +214,7 @@ int main(void)
 	tcase_add_test(tc, there_are_no_records_at_first);
 	tcase_add_test(tc, a_new_record_holds_its_stack_and_zeros);
 	tcase_add_test(tc, the_same_stack_is_the_same_record);
-	tcase_add_test(tc, stacks_that_differ_in_one_frame_depth_or_generation_are_different);
+	tcase_add_test(tc, stacks_that_differ_in_one_frame_or_depth_are_different);
 	tcase_add_test(tc, the_deepest_stack_is_kept_whole);
 	tcase_add_test(tc, many_stacks_are_all_found_again);
 	tcase_add_test(tc, at_the_limit_of_memory_new_stacks_are_the_other_stacks);

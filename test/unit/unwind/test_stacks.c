@@ -33,7 +33,7 @@ static const uint64_t *stack_number(uint64_t i, uint32_t depth)
 
 static struct stack *add_number(uint64_t i, uint32_t depth)
 {
-	return stack_table_add(&table, stack_number(i, depth), depth, 1);
+	return stack_table_add(&table, stack_number(i, depth), depth);
 }
 
 START_TEST(an_empty_table_has_no_memory)
@@ -46,14 +46,13 @@ END_TEST
 START_TEST(a_new_stack_is_kept_as_given_with_zero_values)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 };
-	struct stack *s = stack_table_add(&table, pc, 3, 7);
+	struct stack *s = stack_table_add(&table, pc, 3);
 
 	ck_assert_ptr_nonnull(s);
 	ck_assert_uint_eq(table.count, 1);
 	ck_assert_ptr_eq(table.list[0], s);
 	ck_assert_uint_eq(s->depth, 3);
-	ck_assert_uint_eq(s->generation, 7);
-	ck_assert_mem_eq(s->pc, pc, sizeof(pc));
+	ck_assert_mem_eq(s->frame, pc, sizeof(pc));
 	for (int i = 0; i < STACK_VALUES_MAX; i++)
 		ck_assert_int_eq(s->value[i], 0);
 }
@@ -68,14 +67,14 @@ START_TEST(the_same_stack_is_found_again)
 }
 END_TEST
 
-START_TEST(stacks_that_differ_in_one_frame_depth_or_generation_are_different)
+START_TEST(stacks_that_differ_in_one_frame_or_depth_are_different)
 {
 	const uint64_t pc[] = { 0x1000, 0x2000, 0x3000 }, last[] = { 0x1000, 0x2000, 0x3001 };
 	struct stack *s[4] = {
-		stack_table_add(&table, pc, 3, 1),
-		stack_table_add(&table, last, 3, 1),
-		stack_table_add(&table, pc, 2, 1),
-		stack_table_add(&table, pc, 3, 2),
+		stack_table_add(&table, pc, 3),
+		stack_table_add(&table, last, 3),
+		stack_table_add(&table, pc, 2),
+		stack_table_add(&table, pc + 1, 2),
 	};
 
 	for (int i = 0; i < 4; i++)
@@ -88,11 +87,11 @@ END_TEST
 START_TEST(a_stack_without_frames_is_a_stack)
 {
 	const uint64_t pc[] = { 0x1000 };
-	struct stack *s = stack_table_add(&table, pc, 0, 1);
+	struct stack *s = stack_table_add(&table, pc, 0);
 
 	ck_assert_ptr_nonnull(s);
-	ck_assert_ptr_eq(stack_table_add(&table, pc, 0, 1), s);
-	ck_assert_ptr_ne(stack_table_add(&table, pc, 1, 1), s);
+	ck_assert_ptr_eq(stack_table_add(&table, pc, 0), s);
+	ck_assert_ptr_ne(stack_table_add(&table, pc, 1), s);
 }
 END_TEST
 
@@ -120,7 +119,7 @@ START_TEST(beyond_the_limit_all_new_stacks_are_the_other_stacks)
 		add_number(i, 8);
 	other = add_number(STACK_TABLE_MAX, 8);
 	ck_assert_uint_eq(other->depth, 1);
-	ck_assert_uint_eq(other->pc[0], PSEUDO_OTHER);
+	ck_assert_uint_eq(other->frame[0], PSEUDO_OTHER);
 	ck_assert_ptr_eq(table.list[STACK_TABLE_MAX], other);
 	ck_assert_ptr_eq(add_number(STACK_TABLE_MAX + 1, 8), other);
 	ck_assert_ptr_eq(add_number(0, 8), first);
@@ -132,7 +131,7 @@ END_TEST
 START_TEST(other_stacks_may_be_added_by_name)
 {
 	const uint64_t pc[] = { PSEUDO_OTHER };
-	struct stack *other = stack_table_add(&table, pc, 1, 0);
+	struct stack *other = stack_table_add(&table, pc, 1);
 
 	ck_assert_uint_eq(table.count, 1);
 	ck_assert_ptr_eq(table.list[0], other);
@@ -221,7 +220,7 @@ int main(void)
 	tcase_add_test(tc, an_empty_table_has_no_memory);
 	tcase_add_test(tc, a_new_stack_is_kept_as_given_with_zero_values);
 	tcase_add_test(tc, the_same_stack_is_found_again);
-	tcase_add_test(tc, stacks_that_differ_in_one_frame_depth_or_generation_are_different);
+	tcase_add_test(tc, stacks_that_differ_in_one_frame_or_depth_are_different);
 	tcase_add_test(tc, a_stack_without_frames_is_a_stack);
 	tcase_add_test(tc, growing_keeps_every_stack_and_the_order_of_arrival);
 	tcase_add_test(tc, beyond_the_limit_all_new_stacks_are_the_other_stacks);

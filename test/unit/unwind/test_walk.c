@@ -26,6 +26,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/process/linked_libc.h"
 #include "sampler/process/modules.h"
+#include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/walk.h"
 
@@ -488,7 +489,7 @@ static void step_in_thread(work fn)
 	pthread_t thread;
 
 	modules_init();
-	modules_refresh();
+	code_refresh();
 	open_oracle();
 	ck_assert_int_eq(ring_init(&stepped.ring, 1 << 20), 0);
 	sigfillset(&act.sa_mask);
