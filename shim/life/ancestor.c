@@ -43,32 +43,51 @@ static bool maps_name_family(int pid)
 	return found;
 }
 
-/* The fourth field of stat; the second, the name in parentheses, may hold anything. */
-static int parent_of(int pid)
+struct kin {
+	int parent, group, session; /* 0: not known */
+};
+
+/* Fields 4 to 6 of stat; the second, the name in parentheses, may hold anything. */
+static struct kin kin_of(int pid)
 {
+	struct kin k = { 0 };
 	char path[64], stat[512];
 	const char *p;
 
 	proc_path(path, sizeof(path), pid, "/stat");
 	if (sys_read_file(path, stat, sizeof(stat)) <= 0)
-		return 0;
+		return k;
 	p = strrchr(stat, ')');
 	if (!p || strlen(p) < 5)
-		return 0;
+		return k;
 	p += 4;
-	return (int)number_take(&p, 10);
+	k.parent = (int)number_take(&p, 10);
+	p += *p == ' ';
+	k.group = (int)number_take(&p, 10);
+	p += *p == ' ';
+	k.session = (int)number_take(&p, 10);
+	return k;
+}
+
+/* An orphan's parent is gone; who leads its group or session may be there, as a daemon is. */
+static bool leader_has_us(int self)
+{
+	struct kin k = kin_of(self);
+
+	return (k.group != self && maps_name_family(k.group)) ||
+	       (k.session != self && maps_name_family(k.session));
 }
 
 bool ancestor_has_us(void)
 {
-	int pid = sys_getpid();
+	int self = sys_getpid(), pid = self;
 
 	for (int i = 0; i < GENERATIONS_MAX; i++) {
-		pid = parent_of(pid);
-		if (pid <= 1)
-			return false;
-		if (maps_name_family(pid))
+		pid = kin_of(pid).parent;
+		if (pid < 1)
+			break;
+		if (maps_name_family(pid)) /* in a container the first process may have us, too */
 			return true;
 	}
-	return false;
+	return leader_has_us(self);
 }

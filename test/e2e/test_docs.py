@@ -193,8 +193,9 @@ def run_script(script, shop, ports):
             shell.wait(WATCHDOG_SECONDS)
         except subprocess.TimeoutExpired:
             pass
-    finished = shell.poll() is not None
-    end_session(shell.pid)
+        finally:  # also when a signal ends us
+            finished = shell.poll() is not None
+            end_session(shell.pid)
     shell.wait()
     with open(output_path, encoding="utf-8", errors="replace") as f:
         text = f.read()
@@ -335,6 +336,7 @@ def check_words():
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *unused: sys.exit(1))
     check_settings()
     check_endpoints()
     check_words()

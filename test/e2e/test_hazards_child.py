@@ -11,13 +11,14 @@ Seen to fail against:
   at_once        no listener that waits for the parent's end: no endpoint in most of the runs
   sessions       such a listener in each child that leads a session: two threads in each
   renamed        a parent known by a file's name (ours): a sentence for each child
+  orphans, first  ancestors only, and not process 1 (ours): a sentence for each
 """
 import os
 import shutil
 import subprocess
 
 import harness
-from harness import KEY, SHIM, Profiling, Target, check, plain, poll, rounds, run, same, seconds
+from harness import KEY, SHIM, Profiling, Target, check, plain, poll, rounds, run, same, seconds, skip
 from test_hazards_fork import ending, is_there, told_pids
 
 CHILD = 'hostile_child'
@@ -111,9 +112,34 @@ def test_children_under_a_renamed_library_are_silent():
          ('child\n' * 3, ''))
 
 
+def run_preloaded(*command):
+    env = dict(os.environ, LD_PRELOAD=SHIM, ADMIN_KEY=KEY, PPROF_PORT=str(harness.free_port()))
+    env.pop('PPROF_ONLY', None)
+    got = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    return got.stdout, got.stderr
+
+
+def test_orphans_that_execute_are_silent():
+    """Who has the port leads their session; their parent is gone when they execute another program."""
+    orphan = '( (while [ ! -e "$0" ]; do sleep 0.02; done; exec sh -c "echo orphan; true") & )'
+    go = os.path.join(harness.work, 'go')
+    got = run_preloaded('setsid', '-w', 'sh', '-c', orphan + '; : >"$0"; sleep 1.5; echo leader; true', go)
+    same('an orphan of a daemon', got, ('orphan\nleader\n', ''))
+
+
+def test_children_of_the_first_process_are_silent():
+    """In a container the process that has the port is number 1."""
+    if not harness.may_mount():
+        return skip('children of the first process', 'no namespaces of its own')
+    got = run_preloaded('env', '-u', 'LD_PRELOAD', 'unshare', '-pf', '--mount-proc', 'env', 'LD_PRELOAD=' + SHIM,
+                        'sh', '-c', 'for i in 1 2 3; do sh -c "echo child; true"; done; echo $$')
+    same('children of process 1', got, ('child\n' * 3 + '1\n', ''))
+
+
 if __name__ == '__main__':
     run(test_waits_of_a_child_are_cancelled, test_waits_of_a_child_are_interrupted,
         test_a_signal_meets_the_child_in_fork, test_signals_meet_the_parent_in_fork,
         test_a_handler_forks_in_a_newborn_thread, test_libc_knows_no_thread_of_ours,
         test_daemons_that_wait_at_once_answer, test_children_of_a_server_have_one_thread,
-        test_children_under_a_renamed_library_are_silent)
+        test_children_under_a_renamed_library_are_silent, test_orphans_that_execute_are_silent,
+        test_children_of_the_first_process_are_silent)
