@@ -229,6 +229,17 @@ ab: need all ## Run real programs' own tests with and without the shim, and comp
 gates: all ## Check the finished library (exports, imports, TLS, notes), and the seam for the processor
 	@HANDLER_OBJS='$(HANDLER_OBJ:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
 
+# gcc says how much stack each function takes, and whom it calls.
+STACK_OBJ = $(patsubst %.c,$(BUILD)/stack/%.o,$(wildcard shim/*/*.c sampler/*/*.c))
+$(BUILD)/stack/%.o: %.c | $(PB).h $(LIBS)/lib/bind.syms
+	@mkdir -p $(@D)
+	$(call say,STACK)$(CC) $(CPPFLAGS) $(CODE) -g0 -w -fcallgraph-info=su -MMD -MP -c -o $@ $<
+
+-include $(wildcard $(BUILD)/stack/*/*/*.d)
+
+stack: $(STACK_OBJ) ## Sum up how much of the program's stack each hook takes
+	@.ci/stack.py $(BUILD)/stack 1300
+
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^
 
@@ -305,6 +316,6 @@ bench-readme: ## Write the results of the last make bench into docs/BENCH.md and
 help: ## List the targets
 	@sed -n 's/^\([a-z][a-z0-9 -]*\):.*## /\1\t/p' Makefile | expand -t 14
 
-.PHONY: all deps need test unit e2e storm ab gates asan ubsan tsan debug fuzz \
+.PHONY: all deps need test unit e2e storm ab gates stack asan ubsan tsan debug fuzz \
 	lint format install uninstall clean demo pprof-cpu pprof-heap pprof-allocs pprof-block \
 	pprof-mutex pprof-goroutines pprof-threads bench bench-quick bench-readme help

@@ -12,6 +12,7 @@
 #include "sampler/locks/waiters.h"
 #include "sampler/locks/wakes.h"
 #include "sampler/unwind/site_at.h"
+#include "sampler/unwind/tail_call.h"
 #include "sampler/unwind/weight.h"
 
 #define SITES_BYTES (16UL << 20)
@@ -39,9 +40,9 @@ static struct profile {
 /* ---- recording */
 
 static void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
-			   uint64_t leaf, struct frame_regs caller)
+			   uint64_t leaf, const struct frame_regs *caller)
 {
-	struct site *s = site_at(p->sites, leaf, caller);
+	struct site *s = site_at(p->sites, leaf, *caller);
 
 	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
 	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
@@ -60,7 +61,8 @@ void wait_begin(struct lock_wait *w, const void *lock)
 	wait_block_begin(w, lock);
 }
 
-static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf, struct frame_regs caller)
+static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf,
+			const struct frame_regs *caller)
 {
 	struct odds odds = { (uint64_t)waited_ns, block_rate() };
 
@@ -85,7 +87,7 @@ static void leave_waiters(const struct lock_wait *w, enum wait_outcome outcome, 
 }
 
 void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t leaf,
-	      struct frame_regs caller)
+	      const struct frame_regs *caller)
 {
 	int64_t now_ns = monotonic_ns();
 
@@ -136,7 +138,7 @@ bool wait_spin(struct lock_wait *w)
 	return true;
 }
 
-void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller)
+void wait_spin_won(const struct lock_wait *w, uint64_t leaf, const struct frame_regs *caller)
 {
 	int64_t now_ns = monotonic_ns();
 	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->coin_sides };
@@ -200,13 +202,13 @@ static void charge_relock(struct site *s, uint64_t ns, uint64_t weight)
 	counter_add(mutex.samples, 1);
 }
 
-static void tell_relocks(const struct unlock *u, uint64_t leaf, struct frame_regs caller)
+static void tell_relocks(const struct unlock *u, uint64_t leaf, const struct frame_regs *caller)
 {
 	chance_recorded(&mutex.chance, u->now_ns);
-	relock_hold_was(u->hold, u->now_ns, site_at(mutex.sites, leaf, caller), charge_relock);
+	relock_hold_was(u->hold, u->now_ns, site_at(mutex.sites, leaf, *caller), charge_relock);
 }
 
-void unlock_end(const struct unlock *u, uint64_t leaf, struct frame_regs caller)
+void unlock_end(const struct unlock *u, uint64_t leaf, const struct frame_regs *caller)
 {
 	struct odds odds = mutex_odds(u->due.delay_ns);
 
@@ -224,14 +226,12 @@ void wait_condition_begin(struct lock_wait *w, const void *mutex_at)
 	w->relock = w->start_ns && mutex_fraction() ? relock_note(mutex_at, w->start_ns) : NULL;
 }
 
-void wait_condition_end(const struct lock_wait *w, enum wait_outcome outcome, const void *condition,
-			const void *mutex_at, int64_t late_ns, uint64_t leaf,
-			struct frame_regs caller)
+void wait_condition_charge(const struct lock_wait *w, const void *condition, const void *mutex_at,
+			   int64_t late_ns)
 {
 	int64_t now_ns = w->relock ? monotonic_ns() : 0, from_ns;
 
-	wait_end(w, outcome, leaf, caller);
-	if (!now_ns || outcome == WAIT_NONE)
+	if (!now_ns)
 		return;
 	from_ns = late_ns >= 0 ? now_ns - late_ns : wakes_since(condition, w->start_ns);
 	if (from_ns > 0 && now_ns > from_ns)
@@ -329,9 +329,46 @@ static void add_values(const struct site *s, int64_t *value)
 	value[CONTENTION_VALUE_NS] += (int64_t)site_get(s, DELAY);
 }
 
+#define RAW_BYTES (24UL << 20)
+
+/*
+ * The leaf is what was called, as the program wrote it, and the next frame whom it returns
+ * to.  A function in between, which called it last, is put there.
+ */
+static uint32_t with_last_caller(const struct stack *s, uint64_t *frame)
+{
+	uint64_t between = 0;
+	uint32_t n = 0;
+
+	if (s->depth > 1 && s->frame[0] < PSEUDO_LIMIT && s->frame[1] >= PSEUDO_LIMIT)
+		between = tail_call_callee(s->frame[1]);
+	for (uint32_t i = 0; i < s->depth; i++) {
+		frame[n++] = s->frame[i];
+		if (i == 0 && between)
+			frame[n++] = between;
+	}
+	return n;
+}
+
+static void add_stack(struct stack_table *t, const struct stack *s)
+{
+	static uint64_t frame[STACK_DEPTH_MAX + 1]; /* too large for the stack; listener only */
+	uint32_t depth = with_last_caller(s, frame);
+	struct stack *to = stack_table_add(t, frame, depth);
+
+	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
+		to->value[k] += s->value[k];
+}
+
 static void snapshot(struct profile *p, struct stack_table *t)
 {
-	sites_snapshot(p->sites, t, add_values);
+	struct stack_table raw;
+
+	stack_table_init(&raw, RAW_BYTES);
+	sites_snapshot(p->sites, &raw, add_values);
+	for (size_t i = 0; i < raw.count; i++)
+		add_stack(t, raw.list[i]);
+	stack_table_release(&raw);
 	for (size_t i = 0; i < t->count; i++) {
 		int64_t *count = &t->list[i]->value[CONTENTION_VALUE_COUNT];
 

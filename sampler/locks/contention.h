@@ -56,7 +56,7 @@ void wait_spin_begin(struct lock_wait *w);
 bool wait_spin(struct lock_wait *w);
 
 /* The lock was taken while spinning.  No unlock is charged with it (mutex_waits_brief). */
-void wait_spin_won(const struct lock_wait *w, uint64_t leaf, struct frame_regs caller);
+void wait_spin_won(const struct lock_wait *w, uint64_t leaf, const struct frame_regs *caller);
 
 /* Spinning was in vain: as wait_begin(), from the moment of wait_spin_begin(). */
 void wait_block_begin(struct lock_wait *w, const void *lock);
@@ -73,17 +73,16 @@ enum wait_outcome {
 
 /* It is over.  `leaf` (PSEUDO_CALL) was called by `caller`.  Context: hook. */
 void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t leaf,
-	      struct frame_regs caller);
+	      const struct frame_regs *caller);
 
 /*
- * The same for a wait at a condition, which ends when the thread has its mutex again:
- * what it waited for that is charged to those who had it.  `late_ns` is how long ago its
- * time was over, if it was; else -1.
+ * wait_begin() for a wait at a condition, which ends when the thread has its mutex again:
+ * what it waited for that is charged to those who had it, before its wait_end().
+ * `late_ns` is how long ago its time was over, if it was; else -1.
  */
 void wait_condition_begin(struct lock_wait *w, const void *mutex);
-void wait_condition_end(const struct lock_wait *w, enum wait_outcome outcome, const void *condition,
-			const void *mutex, int64_t late_ns, uint64_t leaf,
-			struct frame_regs caller);
+void wait_condition_charge(const struct lock_wait *w, const void *condition, const void *mutex,
+			   int64_t late_ns);
 
 /* `condition` is about to be signalled, or broadcast to `all`.  Context: hook. */
 void condition_wakes(const void *condition, bool all);
@@ -108,7 +107,7 @@ static inline bool unlock_tells(const struct unlock *u)
 }
 
 /* It has been, and had something to tell.  `lock` itself may be gone by now.  Context: hook. */
-void unlock_end(const struct unlock *u, uint64_t leaf, struct frame_regs caller);
+void unlock_end(const struct unlock *u, uint64_t leaf, const struct frame_regs *caller);
 
 /*
  * Block: ns; waits of this length and longer are all recorded.  Mutex: one in so

@@ -149,21 +149,13 @@ static void give_walk_back(int i)
 	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << i), memory_order_release);
 }
 
-static COLD NOINLINE struct site *site_on_own_stack(struct site_table *t, uint64_t leaf,
-						    struct frame_regs caller)
-{
-	struct hook_walk w;
-
-	return site_by_walk(t, leaf, caller, &w);
-}
-
 struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller)
 {
 	int i = take_walk();
 	struct site *site;
 
-	if (i < 0)
-		return site_on_own_stack(t, leaf, caller);
+	if (i < 0) /* the listener has room for it */
+		return unresolved_site(t, leaf, caller);
 	site = site_by_walk(t, leaf, caller, &walks.place[i]);
 	give_walk_back(i);
 	return site;

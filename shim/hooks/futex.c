@@ -34,7 +34,8 @@ struct call {
 	long number, word, operation, value, timeout, word2, value3;
 };
 
-static long call_kernel(const struct call *c)
+/* In line: a frame of ours that waits would be seen. */
+static inline __attribute__((always_inline)) long call_kernel(const struct call *c)
 {
 	return real()->syscall(c->number, c->word, c->operation, c->value, c->timeout, c->word2,
 			       c->value3);
@@ -68,7 +69,7 @@ static bool has_waited(long result)
 }
 
 static OUR_FRAME long wait_at(const struct call *c, enum guise guise, uint64_t leaf,
-			      struct frame_regs caller)
+			      const struct frame_regs *caller)
 {
 	bool may_owe = guise == GUISE_INHERITING;
 	struct lock_wait w;
@@ -120,7 +121,7 @@ static bool has_waiters(long word)
 	return waiters_maybe(lock_of(word, GUISE_LOCK)) && !locks_stop_if_off();
 }
 
-static OUR_FRAME long wake_at(const struct call *c, uint64_t leaf, struct frame_regs caller)
+static OUR_FRAME long wake_at(const struct call *c, uint64_t leaf, const struct frame_regs *caller)
 {
 	struct unlock u = { 0 };
 	long result;
@@ -145,22 +146,22 @@ OUR_FRAME long pprofshim_futex(long number, long word, long operation, long valu
 	struct call c = { number, word, operation, value, timeout, word2, value3 };
 
 	if (number == SYS_FUTEX_WAITV)
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_waitv, CALLER());
+		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_waitv, &CALLER());
 	switch (operation & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
 		return wait_at(&c, guise_of_wait((uint32_t)value), PSEUDO_CALL_futex_wait,
-			       CALLER());
+			       &CALLER());
 	case FUTEX_WAIT_REQUEUE_PI:
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_wait, CALLER());
+		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_wait, &CALLER());
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2_LATE:
-		return wait_at(&c, GUISE_INHERITING, PSEUDO_CALL_futex_lock_pi, CALLER());
+		return wait_at(&c, GUISE_INHERITING, PSEUDO_CALL_futex_lock_pi, &CALLER());
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
-		return wake_at(&c, PSEUDO_CALL_futex_wake, CALLER());
+		return wake_at(&c, PSEUDO_CALL_futex_wake, &CALLER());
 	case FUTEX_UNLOCK_PI:
-		return wake_at(&c, PSEUDO_CALL_futex_unlock_pi, CALLER());
+		return wake_at(&c, PSEUDO_CALL_futex_unlock_pi, &CALLER());
 	default:
 		return call_kernel(&c);
 	}

@@ -29,12 +29,12 @@ static OUR_FRAME COLD int contended_lock(mtx_t *m)
 		return next_lock.mtx_lock(m);
 	err = spin_for_lock(m, &w);
 	if (err != thrd_busy) {
-		wait_spin_won(&w, PSEUDO_CALL_mtx_lock, CALLER());
+		wait_spin_won(&w, PSEUDO_CALL_mtx_lock, &CALLER());
 		return err;
 	}
 	wait_block_begin(&w, m);
 	err = next_lock.mtx_lock(m);
-	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_lock, CALLER());
+	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_lock, &CALLER());
 	return err;
 }
 
@@ -57,7 +57,7 @@ static OUR_FRAME COLD int contended_timedlock(mtx_t *m, const struct timespec *u
 		return next_lock.mtx_timedlock(m, until);
 	wait_begin(&w, m);
 	err = next_lock.mtx_timedlock(m, until);
-	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_timedlock, CALLER());
+	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_timedlock, &CALLER());
 	return err;
 }
 
@@ -77,7 +77,7 @@ static OUR_FRAME COLD int blamed_unlock(mtx_t *m)
 	int err = next_lock.mtx_unlock(m);
 
 	if (unlock_tells(&u) && err == thrd_success)
-		unlock_end(&u, PSEUDO_CALL_mtx_unlock, CALLER());
+		unlock_end(&u, PSEUDO_CALL_mtx_unlock, &CALLER());
 	return err;
 }
 

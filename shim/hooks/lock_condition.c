@@ -10,7 +10,8 @@
 #include "shim/hooks/locks.h"
 
 /* A condition wait unlocks its mutex: that unlock is charged to the caller of the wait. */
-static void give_mutex_up(const pthread_mutex_t *m, uint64_t leaf, struct frame_regs caller)
+static NOINLINE void give_mutex_up(const pthread_mutex_t *m, uint64_t leaf,
+				   const struct frame_regs *caller)
 {
 	struct unlock u;
 
@@ -54,12 +55,15 @@ static clockid_t clock_of(const pthread_cond_t *c)
 		if (!locks_on || locks_stop_if_off())                                              \
 			return next_lock.name arguments;                                           \
 		its_clock = clock; /* *c may be gone when the wait is over */                      \
-		give_mutex_up(mutex, PSEUDO_CALL_##name, CALLER());                                \
+		give_mutex_up(mutex, PSEUDO_CALL_##name, &CALLER());                               \
 		wait_condition_begin(&w, mutex);                                                   \
 		err = next_lock.name arguments;                                                    \
-		wait_condition_end(&w, err == 0 || err == (timed_out) ? WAIT_ENDED : WAIT_NONE, c, \
-				   mutex, late_ns(err && err == (timed_out), its_clock, until),    \
-				   PSEUDO_CALL_##name, CALLER());                                  \
+		if (err == 0 || err == (timed_out))                                                \
+			wait_condition_charge(                                                     \
+				&w, c, mutex,                                                      \
+				late_ns(err &&err == (timed_out), its_clock, until));              \
+		wait_end(&w, err == 0 || err == (timed_out) ? WAIT_ENDED : WAIT_NONE,              \
+			 PSEUDO_CALL_##name, &CALLER());                                           \
 		return err;                                                                        \
 	}
 

@@ -16,7 +16,7 @@ EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 		return next_lock.pthread_barrier_wait(b);
 	wait_begin(&w, NULL);
 	err = next_lock.pthread_barrier_wait(b);
-	wait_end(&w, err == 0, PSEUDO_CALL_pthread_barrier_wait, CALLER());
+	wait_end(&w, err == 0, PSEUDO_CALL_pthread_barrier_wait, &CALLER());
 	return err;
 }
 
@@ -37,7 +37,7 @@ EXPORT OUR_FRAME int pthread_barrier_wait(pthread_barrier_t *b)
 			return next_lock.name arguments;                                           \
 		wait_begin(&w, NULL);                                                              \
 		err = next_lock.name arguments;                                                    \
-		wait_end(&w, err == 0 || err == ETIMEDOUT, PSEUDO_CALL_##name, CALLER());          \
+		wait_end(&w, err == 0 || err == ETIMEDOUT, PSEUDO_CALL_##name, &CALLER());         \
 		return err;                                                                        \
 	}
 
@@ -58,6 +58,6 @@ EXPORT OUR_FRAME int thrd_join(thrd_t thread, int *result)
 		return next_lock.thrd_join(thread, result);
 	wait_begin(&w, NULL);
 	err = next_lock.thrd_join(thread, result);
-	wait_end(&w, err == thrd_success, PSEUDO_CALL_thrd_join, CALLER());
+	wait_end(&w, err == thrd_success, PSEUDO_CALL_thrd_join, &CALLER());
 	return err;
 }

@@ -66,7 +66,7 @@ static enum wait_outcome outcome_of_semtimedop(int result, const struct timespec
 			return next_lock.name arguments;                                           \
 		wait_begin(&w, NULL);                                                              \
 		result = next_lock.name arguments;                                                 \
-		wait_end(&w, outcome, PSEUDO_CALL_##leaf, CALLER());                               \
+		wait_end(&w, outcome, PSEUDO_CALL_##leaf, &CALLER());                              \
 		return result;                                                                     \
 	}
 KERNEL_WAITS(X)
@@ -82,7 +82,7 @@ static bool may_wait(int cmd)
 }
 
 static OUR_FRAME COLD int lock_file(fcntl_function next, int fd, int cmd, void *lock,
-				    struct frame_regs caller)
+				    const struct frame_regs *caller)
 {
 	struct lock_wait w;
 	int result;
@@ -106,7 +106,7 @@ static OUR_FRAME COLD int lock_file(fcntl_function next, int fd, int cmd, void *
 		argument = va_arg(list, void *);                                                   \
 		va_end(list);                                                                      \
 		if (UNLIKELY(may_wait(cmd)))                                                       \
-			return lock_file(next, fd, cmd, argument, CALLER());                       \
+			return lock_file(next, fd, cmd, argument, &CALLER());                      \
 		return (next)(fd, cmd, argument);                                                  \
 	}
 

@@ -50,12 +50,12 @@ static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 		return next_lock.pthread_mutex_lock(m);
 	err = spin_for_lock(m, &w);
 	if (err != EBUSY) {
-		wait_spin_won(&w, PSEUDO_CALL_pthread_mutex_lock, CALLER());
+		wait_spin_won(&w, PSEUDO_CALL_pthread_mutex_lock, &CALLER());
 		return err;
 	}
 	wait_block_begin(&w, m);
 	err = next_lock.pthread_mutex_lock(m);
-	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_lock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_lock, &CALLER());
 	return err;
 }
 
@@ -78,7 +78,7 @@ static OUR_FRAME COLD int contended_timedlock(pthread_mutex_t *m, const struct t
 		return next_lock.pthread_mutex_timedlock(m, until);
 	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_timedlock(m, until);
-	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_timedlock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_timedlock, &CALLER());
 	return err;
 }
 
@@ -102,7 +102,7 @@ static OUR_FRAME COLD int contended_clocklock(pthread_mutex_t *m, clockid_t cloc
 		return next_lock.pthread_mutex_clocklock(m, clock, until);
 	wait_begin(&w, m);
 	err = next_lock.pthread_mutex_clocklock(m, clock, until);
-	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_clocklock, CALLER());
+	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_clocklock, &CALLER());
 	return err;
 }
 
@@ -159,7 +159,7 @@ static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
 	int err = next_lock.pthread_mutex_unlock(m);
 
 	if (unlock_tells(&u) && err == 0)
-		unlock_end(&u, PSEUDO_CALL_pthread_mutex_unlock, CALLER());
+		unlock_end(&u, PSEUDO_CALL_pthread_mutex_unlock, &CALLER());
 	return err;
 }
 

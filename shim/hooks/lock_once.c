@@ -40,7 +40,7 @@ static OUR_FRAME COLD int watched_once(pthread_once_t *once, void (*init)(void))
 		wait_begin(&w, NULL);
 	err = next_lock.pthread_once(once, init);
 	if (waits)
-		wait_end(&w, WAIT_ENDED, PSEUDO_CALL_pthread_once, CALLER());
+		wait_end(&w, WAIT_ENDED, PSEUDO_CALL_pthread_once, &CALLER());
 	else
 		once_ends(once);
 	return err;
@@ -62,7 +62,7 @@ static OUR_FRAME COLD void watched_call_once(once_flag *once, void (*init)(void)
 		wait_begin(&w, NULL);
 	next_lock.call_once(once, init);
 	if (waits)
-		wait_end(&w, WAIT_ENDED, PSEUDO_CALL_call_once, CALLER());
+		wait_end(&w, WAIT_ENDED, PSEUDO_CALL_call_once, &CALLER());
 	else
 		once_ends(once);
 }

@@ -99,7 +99,7 @@ static COLD void forget_reader(const pthread_rwlock_t *l)
 		wait_begin(&w, l);                                                                 \
 		err = next_lock.pthread_rwlock_##name arguments;                                   \
 		NOTE(what, l, err);                                                                \
-		wait_end(&w, outcome_of(l, err), PSEUDO_CALL_pthread_rwlock_##name, CALLER());     \
+		wait_end(&w, outcome_of(l, err), PSEUDO_CALL_pthread_rwlock_##name, &CALLER());    \
 		return err;                                                                        \
 	}                                                                                          \
                                                                                                    \
@@ -148,7 +148,7 @@ static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 		forget_reader(l);
 	err = next_lock.pthread_rwlock_unlock(l);
 	if (unlock_tells(&u) && err == 0)
-		unlock_end(&u, PSEUDO_CALL_pthread_rwlock_unlock, CALLER());
+		unlock_end(&u, PSEUDO_CALL_pthread_rwlock_unlock, &CALLER());
 	return err;
 }
 

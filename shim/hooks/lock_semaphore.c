@@ -28,7 +28,7 @@ static bool has_waited(int result)
 			return next_lock.name arguments;                                           \
 		wait_begin(&w, NULL);                                                              \
 		result = next_lock.name arguments;                                                 \
-		wait_end(&w, has_waited(result), PSEUDO_CALL_##name, CALLER());                    \
+		wait_end(&w, has_waited(result), PSEUDO_CALL_##name, &CALLER());                   \
 		return result;                                                                     \
 	}                                                                                          \
                                                                                                    \

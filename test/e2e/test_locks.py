@@ -223,6 +223,22 @@ def test_who_has_the_mutex_when_a_condition_is_over_is_charged():
     blame('herd', 'c11_herd', 'signal', 'deadline')
 
 
+def test_functions_that_end_in_a_jump_are_named():
+    """`return pthread_mutex_unlock(&m);` is a jump, and leaves no frame of its own."""
+    with Locks('lock_blame', env=EXACT) as t:
+        if not check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
+            return
+        t.account('jumps')
+        for path, stack in (('mutex', ['pthread_mutex_unlock', 'give_back', 'scene_jumps', 'main']),
+                            ('block', ['pthread_mutex_lock', 'take', 'take_and_give'])):
+            first, second = t.profile(path), t.profile(path)
+            stacks, again = ([[f.split('.')[0] for f in s.stack] for s in p.samples]
+                             for p in (first, second))
+            check(f'{path}: {stack[1]} is between', stack in [s[:len(stack)] for s in stacks],
+                  stacks)
+            same(f'{path}: the same again', sorted(again), sorted(stacks))
+
+
 def test_nobody_is_charged_for_idle_workers():
     with Locks('lock_blame', env=EXACT) as t:
         if check('lock_blame starts', t.wait_ready() and t.wait_for('ready')):
