@@ -200,7 +200,6 @@ static void run_delivery(const struct job *j)
 	sigaction(SIGUSR1, &nothing, NULL);
 	empty = time_batches(deliver_batch, NULL, NULL, rounds(600), BATCH);
 	carrier_handle_ticks(tick_is_ours, tick_handle);
-	carrier_init(SIGPROF);
 	at.info.si_signo = carrier_acquire(&why);
 	ours = time_batches(deliver_batch, drain, NULL, rounds(600), BATCH);
 	drain(NULL);

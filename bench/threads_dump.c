@@ -256,7 +256,6 @@ int main(void)
 
 	modules_init();
 	carrier_handle_ticks(tick_is_ours, tick_handle);
-	carrier_init(SIGPROF);
 	if (pipe(never) != 0)
 		return 1;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {

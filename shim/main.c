@@ -256,7 +256,6 @@ static void start_profiler(int argc, char **argv)
 	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0) |
 		      (settings.rwlock_readers ? LOCKS_READERS : 0));
 	carrier_handle_ticks(tick_is_ours, tick_handle);
-	carrier_init(settings.signal);
 	config = (struct routes_config){ .write_status = write_status,
 					 .program = program_path(),
 					 .cmdline = command_line,

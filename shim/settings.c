@@ -61,40 +61,30 @@ static bool read_number(char *const *environment, const char *name, long lowest,
 	return complain(complaint, name, value, wanted);
 }
 
-struct signal_name {
-	const char *name;
-	int number;
+/* What could be chosen as long as programs saw the signal of the ticks. */
+static const char *const signal_names[] = {
+	"PROF", "VTALRM", "STKFLT", "URG", "PWR", "IO", "WINCH",
 };
 
-/* What makes sense as a carrier: signals that programs seldom use. */
-static const struct signal_name signal_names[] = {
-	{ "PROF", SIGPROF }, { "VTALRM", SIGVTALRM }, { "STKFLT", SIGSTKFLT }, { "URG", SIGURG },
-	{ "PWR", SIGPWR },   { "IO", SIGIO },	      { "WINCH", SIGWINCH },
-};
-
-static bool parse_signal(const char *s, int *out)
+static bool is_signal(const char *s)
 {
 	long n;
 
 	if (strncmp(s, "SIG", 3) == 0)
 		s += 3;
 	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++) {
-		if (strcmp(s, signal_names[i].name) == 0) {
-			*out = signal_names[i].number;
+		if (strcmp(s, signal_names[i]) == 0)
 			return true;
-		}
 	}
-	if (!parse_number(s, 34, 64, &n))
-		return false;
-	*out = (int)n;
-	return true;
+	return parse_number(s, 34, 64, &n);
 }
 
-static bool read_signal(struct settings *s, char *const *environment, struct text *complaint)
+/* An old setting, without an effect today: ticks come by a signal that is no program's. */
+static bool check_signal(char *const *environment, struct text *complaint)
 {
 	const char *value = find_set(environment, "PPROF_SIGNAL");
 
-	if (!value || parse_signal(value, &s->signal))
+	if (!value || is_signal(value))
 		return true;
 	return complain(complaint, "PPROF_SIGNAL", value,
 			"PROF, VTALRM, STKFLT, URG, PWR, IO, WINCH or a real-time signal's number");
@@ -230,24 +220,12 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 				   const char *program, struct text *complaint)
 {
 	memset(s, 0, sizeof(*s));
-	s->signal = SIGPROF;
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
-	if (!read_numbers(s, environment, complaint) || !read_signal(s, environment, complaint) ||
+	if (!read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
 	    !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
-}
-
-static void write_signal(int number, struct text *t)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(signal_names); i++) {
-		if (signal_names[i].number == number) {
-			text_str(t, signal_names[i].name);
-			return;
-		}
-	}
-	text_i64(t, number);
 }
 
 void settings_write(const struct settings *s, struct text *t)
@@ -264,8 +242,6 @@ void settings_write(const struct settings *s, struct text *t)
 	text_u64(t, s->mutex_fraction);
 	text_str(t, "\nPPROF_RWLOCK_READERS=");
 	text_u64(t, s->rwlock_readers);
-	text_str(t, "\nPPROF_SIGNAL=");
-	write_signal(s->signal, t);
 	text_str(t, "\nkey from ");
 	text_str(t, s->key_from);
 	text_str(t, "\n");

@@ -17,7 +17,6 @@
 struct settings {
 	uint16_t port;		     /* PPROF_PORT */
 	int hz;			     /* PPROF_HZ */
-	int signal;		     /* PPROF_SIGNAL */
 	uint64_t heap_rate;	     /* PPROF_HEAP_RATE: bytes per sample, 0: off */
 	uint64_t block_rate;	     /* PPROF_BLOCK_RATE: ns, 0: off */
 	uint64_t mutex_fraction;     /* PPROF_MUTEX_FRACTION: one in so many, 0: off */

@@ -78,6 +78,8 @@ void arm_other(struct thread *t, int signal, int64_t period_ns)
 {
 	enum counter why;
 
+	if (!signal)
+		return; /* closed by roster_retire() a moment ago */
 	if (takes_no_tick(t, signal, &why))
 		arm_count_once(t, why);
 	else

@@ -1,97 +1,102 @@
 #include "sampler/cpu/carrier.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "sampler/cpu/action_masks.h"
+#include "sampler/base/cc.h"
 #include "sampler/cpu/carrier_belief.h"
-#include "sampler/cpu/carrier_choice.h"
 #include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/kernel_action.h"
 
-void carrier_init(int preferred)
+static bool is_ours(const struct kernel_action *act)
 {
-	carrier_choice_init(preferred);
-	action_masks_revisit();
+	return act->handler == (void *)carrier_handle;
 }
 
-static bool is_ours_now(int sig)
+static bool is_handler(const struct sigaction *act)
 {
-	struct kernel_action now;
-
-	return kernel_action(sig, NULL, &now) == 0 && now.handler == (void *)carrier_handle;
+	return act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN;
 }
 
-/*
- * What the program set between our look and our choice becomes its wanted action,
- * unless it has said something since.
- */
-static void adopt(const struct kernel_action *found, unsigned count_before)
+static void want(const struct kernel_action *found)
 {
 	struct sigaction act = { .sa_flags = (int)found->flags };
 
-	if (found->handler == SIG_DFL || found->handler == (void *)carrier_handle ||
-	    carrier_wanted_count() != count_before)
-		return;
 	act.sa_handler = (sighandler_t)found->handler;
+	act.sa_restorer = (void (*)(void))found->restorer;
 	memcpy(&act.sa_mask, &found->mask, sizeof(found->mask));
 	carrier_set_wanted(&act, NULL);
 }
 
 /*
- * The signal is chosen first and installed when no call is under way that asks the
- * kernel about it, so that none of the program's lands on top of our handler.
+ * What was there is handed on to before we are there: libc's signal may come at any
+ * moment, and whoever sent it waits for its handler.
  *
  * SA_RESTART, as a tick must not interrupt a system call that could go on.  All
  * signals blocked, so that no handler of the program runs (or jumps away) in the
  * middle of a capture.  SA_ONSTACK: a thread that has an alternate stack may have no
  * room elsewhere (alternate_stacks.h).
  */
-static bool install(int sig)
+static bool install(void)
 {
 	struct kernel_action ours = { .handler = (void *)carrier_handle,
 				      .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
 					       ARCH_SA_RESTORER,
 				      .restorer = (void *)pprofshim_sigreturn,
 				      .mask = ALL_SIGNALS };
-	struct kernel_action found;
-	unsigned count_before;
+	struct kernel_action before, found;
 
-	carrier_believe_in(sig);
-	count_before = carrier_wanted_count();
-	carrier_wait_for_actions();
-	if (kernel_action(sig, &ours, &found) != 0) {
-		carrier_believe_in(0);
+	if (kernel_action(CARRIER, NULL, &before) != 0)
 		return false;
-	}
-	adopt(&found, count_before);
-	action_masks_revisit();
+	if (is_ours(&before))
+		return true;
+	want(&before);
+	if (kernel_action(CARRIER, &ours, &found) != 0)
+		return false;
+	if (!is_ours(&found) && found.handler != before.handler)
+		want(&found);
 	return true;
 }
 
-/* The expected one first: handlers that run now on alternate stacks block that. */
+/*
+ * The calls of the program that ask the kernel about the signal (by number, since libc
+ * refuses) are over when our handler comes, so that none lands on top of it.
+ */
 int carrier_acquire(const char **why)
 {
-	int sig = carrier_signal();
-
-	if (sig && is_ours_now(sig))
-		return sig;
-	sig = carrier_first_choice();
-	if (sig && carrier_is_free(sig) && install(sig))
-		return sig;
-	for (sig = carrier_next_choice(0); sig; sig = carrier_next_choice(sig)) {
-		if (carrier_is_free(sig) && install(sig))
-			return sig;
+	if (!carrier_signal()) {
+		carrier_believe_in(CARRIER);
+		carrier_wait_for_actions();
 	}
-	*why = "the program uses every signal that could carry a tick";
+	if (install())
+		return CARRIER;
+	carrier_believe_in(0);
+	*why = "the kernel refuses a handler for the signal that is to carry ticks";
 	return 0;
 }
 
+void carrier_keep(void)
+{
+	struct sigaction wanted = carrier_wanted();
+
+	if (carrier_signal() && UNLIKELY(!is_handler(&wanted)))
+		install();
+}
+
+/*
+ * A signal of libc's must go on reaching libc.  Without its handler the signal is
+ * ignored, so that a tick that waits somewhere is dropped.
+ */
 void carrier_retire(void)
 {
 	const struct kernel_action ignore = { .handler = (void *)SIG_IGN };
+	struct sigaction wanted = carrier_wanted();
+	struct kernel_action now;
 
-	if (carrier_signal() && is_ours_now(carrier_signal()))
-		kernel_action(carrier_signal(), &ignore, NULL);
+	if (!carrier_signal() || kernel_action(CARRIER, NULL, &now) != 0 || !is_ours(&now))
+		return;
+	if (!is_handler(&wanted))
+		kernel_action(CARRIER, &ignore, NULL);
 }

@@ -1,29 +1,41 @@
 /* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
- * The signal that carries ticks: our action for it.
+ * The signal that carries ticks, and our action for it.
+ *
+ * It is the one by which libc has all threads change their ids at once (SIGSETXID in
+ * its sources).  libc keeps it out of everybody's hands: no function of libc puts it
+ * into a mask, sets what it does, or waits for it; so what the program blocks, reads
+ * back and inherits is its own affair, and a thread that blocks all signals can be
+ * sampled.  Without a profile our handler is never called but for libc's own signal,
+ * which is handed on to libc's handler.
  *
  * Once installed, our handler stays for the life of the process: a tick that comes
- * late must never meet the default action, which kills (H03).
+ * late must never meet the default action, which kills (H03).  Where libc puts its own
+ * handler over ours, once in a life, that leaves ticks alone, and ours is put back.
  *
- * Which signal it is: carrier_choice.h.  What the program believes about it:
- * carrier_belief.h.  What happens when it comes: carrier_handler.h.  What it means for
- * the program's other handlers: action_masks.h.
+ * What the program (or libc) believes about it: carrier_belief.h.  What happens when it
+ * comes: carrier_handler.h.  Handlers on alternate stacks: action_masks.h.
  */
 #ifndef SAMPLER_CPU_CARRIER_H
 #define SAMPLER_CPU_CARRIER_H
 
-/* `preferred`: a signal number, tried first.  Context: init. */
-void carrier_init(int preferred);
+/* __SIGRTMIN is 32, the first of the kernel's real-time signals; SIGRTMIN is 34. */
+#define CARRIER (__SIGRTMIN + 1)
 
 /*
- * Makes sure that a carrier is installed and still ours.  Returns the signal, or
- * 0 and a sentence in *why.  Context: listener.
+ * Makes sure that our handler is installed.  Returns the signal, or 0 and a sentence in
+ * *why.  Context: listener.
  */
 int carrier_acquire(const char **why);
 
 /*
- * No tick reaches anybody from now on, those that wait included: the kernel
- * ignores the signal.  Context: hook.
+ * libc installs its handler with the first thread that it makes: ours comes back
+ * over it.  One load, when that has happened already.  Context: hook.
+ */
+void carrier_keep(void);
+
+/*
+ * No tick may reach anybody from now on; the timers are gone.  Context: hook.
  */
 void carrier_retire(void);
 

@@ -11,14 +11,13 @@
 #include <stdbool.h>
 
 /*
- * The signal that carries ticks, 0 before the first profile.  From the moment it is
- * chosen the program's action for it is kept by us, a moment before our handler is in
- * place.  Context: any role.
+ * CARRIER, or 0 before the first profile.  From then on what the program (or libc) wants
+ * it to do is kept by us, a moment before our handler is in place.  Context: any role.
  */
 int carrier_signal(void);
 
 /*
- * Around each call by which the program sets or reads what `sig` does.
+ * Around each system call by which the program sets or reads what CARRIER does.
  *
  * True: it is the carrier, and carrier_set_wanted() is to be asked; there is nothing
  * to end.  False: the kernel is, and until carrier_end_action() no handler of ours is
@@ -37,12 +36,8 @@ void carrier_set_wanted(const struct sigaction *act, struct sigaction *old);
 /* The action in force; the default before the program said anything.  Context: handler. */
 struct sigaction carrier_wanted(void);
 
-/* How often it was set, to notice that it was.  Context: listener. */
-unsigned carrier_wanted_count(void);
-
 /*
- * From now on `sig` is what the action is kept for, 0: none; the default if it was
- * another one before.  Context: listener.
+ * From now on `sig` is what the action is kept for, 0: none.  Context: listener.
  */
 void carrier_believe_in(int sig);
 

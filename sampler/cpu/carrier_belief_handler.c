@@ -58,20 +58,19 @@ void carrier_wait_for_actions(void)
 		counter_add(COUNTER_SIGACTION_WAITS_TIMED_OUT, 1);
 }
 
-unsigned carrier_wanted_count(void)
+static unsigned wanted_count(void)
 {
 	return atomic_load_explicit(&belief.current, memory_order_acquire);
 }
 
 struct sigaction carrier_wanted(void)
 {
-	return belief.wanted[carrier_wanted_count() % SLOTS];
+	return belief.wanted[wanted_count() % SLOTS];
 }
 
-/* What libc and the kernel make of it: read back, it has a restorer and never blocks these two. */
+/* What the kernel makes of it: read back, it never blocks these two. */
 static struct sigaction as_read_back(struct sigaction act)
 {
-	act.sa_flags |= (int)ARCH_SA_RESTORER;
 	act.sa_mask.__val[0] &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
 	return act;
 }
@@ -84,7 +83,7 @@ void carrier_set_wanted(const struct sigaction *act, struct sigaction *old)
 		unsigned i = atomic_fetch_add_explicit(&belief.next, 1, memory_order_relaxed) + 1;
 
 		belief.wanted[i % SLOTS] = as_read_back(*act);
-		/* release: pairs with the acquire in carrier_wanted_count() */
+		/* release: pairs with the acquire in wanted_count() */
 		atomic_store_explicit(&belief.current, i, memory_order_release);
 	}
 	if (old)
@@ -93,9 +92,5 @@ void carrier_set_wanted(const struct sigaction *act, struct sigaction *old)
 
 void carrier_believe_in(int sig)
 {
-	const struct sigaction dfl = { .sa_handler = SIG_DFL };
-
-	if (sig && carrier_signal() && carrier_signal() != sig)
-		carrier_set_wanted(&dfl, NULL);
 	atomic_store(&belief.signal, sig);
 }

@@ -33,6 +33,7 @@ static struct {
 	atomic_int hooks_inside;	  /* hooks that may be using a record */
 	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
 	atomic_bool scanning;		  /* the listener may be claiming records */
+	atomic_bool retired;		  /* no timer is started any more */
 	atomic_uint newborn;		  /* records that threads claimed for themselves */
 	unsigned newborn_seen;		  /* of those, when the scan began */
 	int listener_tid;
@@ -83,6 +84,8 @@ static void add_thread(int tid)
 	take_known_stack(t);
 	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
 	arm_other(t, carrier(), period());
+	if (atomic_load(&roster.retired))
+		arm_end(t); /* roster_retire() may not have seen it */
 }
 
 /* ---- one tick for a dump */
@@ -146,7 +149,7 @@ static void recycle_each(struct thread *t, void *unused)
 
 bool roster_ready_once(void)
 {
-	if (threads_open() != 0)
+	if (atomic_load(&roster.retired) || threads_open() != 0)
 		return false;
 	timers_budget();
 	threads_each(recycle_each, NULL);
@@ -277,8 +280,11 @@ static void index_and_look(struct scan *s)
 
 void roster_scan(void)
 {
-	struct scan s = { .slot = sys_map(SEEN_SLOTS * sizeof(*s.slot)) };
+	struct scan s = { .slot = NULL };
 
+	if (atomic_load(&roster.retired))
+		return;
+	s.slot = sys_map(SEEN_SLOTS * sizeof(*s.slot));
 	if (!s.slot) {
 		counter_add(COUNTER_ARENA_REFUSED, 1);
 		return;
@@ -292,7 +298,7 @@ void roster_scan(void)
 
 int roster_open(int signal, int64_t period_ns)
 {
-	if (threads_open() != 0)
+	if (atomic_load(&roster.retired) || threads_open() != 0)
 		return -1;
 	timers_budget();
 	roster.listener_tid = sys_gettid();
@@ -310,6 +316,25 @@ void roster_close(void)
 	atomic_store(&roster.accepting_signal, 0);
 	threads_each(end_each, NULL);
 	atomic_store(&roster.live_signal, 0);
+}
+
+static void retire_each(struct thread *t, void *unused)
+{
+	(void)unused;
+	if (t->dump_id)
+		end_once(t);
+	else
+		arm_end(t);
+}
+
+void roster_retire(void)
+{
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	atomic_store(&roster.retired, true);
+	atomic_store(&roster.accepting_signal, 0);
+	threads_each(retire_each, NULL);
+	atomic_store(&roster.live_signal, 0);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 
 bool roster_is_quiet(void)

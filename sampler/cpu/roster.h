@@ -27,6 +27,12 @@ int roster_open(int signal, int64_t period_ns);
 /* Disarms every thread.  Records stay readable until roster_release().  Context: listener. */
 void roster_close(void);
 
+/*
+ * The same for good and for dumps too, while the listener may be in the middle of
+ * anything: no record gets a timer after it.  Context: hook.
+ */
+void roster_retire(void);
+
 /* No hook is using a record; once closed and quiet, it stays so.  Context: listener. */
 bool roster_is_quiet(void);
 

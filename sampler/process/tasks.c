@@ -68,14 +68,22 @@ uint64_t tasks_count(void)
 	return count ? count - 1 : 0;
 }
 
-/* "Name:", tabs, and the number that is asked for. */
-static uint64_t number_after(const char *text, const char *name, unsigned base)
+/*
+ * Of the line that begins with "name:", after tabs, the number.  A thread chooses the
+ * text of the first line, its name; but the kernel writes no line's end into that.
+ */
+static uint64_t number_in_line(const char *text, const char *name, unsigned base)
 {
-	const char *at = strstr(text, name);
+	size_t len = strlen(name);
+	const char *at = text;
 
-	if (!at)
+	while (at && strncmp(at, name, len) != 0) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at || at == text)
 		return 0;
-	for (at += strlen(name); *at == '\t' || *at == ' ';)
+	for (at += len; *at == '\t' || *at == ' ';)
 		at++;
 	return number_take(&at, base);
 }
@@ -90,6 +98,6 @@ bool task_blocks_signal(int tid, int signal)
 	text_str(&t, "/status");
 	if (sys_read_file(path, status, sizeof(status)) <= 0)
 		return false;
-	sandbox_check(number_after(status, "Seccomp_filters:", 10));
-	return number_after(status, "SigBlk:", 16) & 1ULL << (signal - 1);
+	sandbox_check(number_in_line(status, "Seccomp_filters:", 10));
+	return signal && number_in_line(status, "SigBlk:", 16) & 1ULL << (signal - 1);
 }

@@ -37,6 +37,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/cpu/roster.h"
 #include "shim/hooks/signal_syscall.h"
 #include "shim/hooks/stub.h"
 #include "shim/life/after_fork.h"
@@ -168,6 +169,7 @@ static long call_and_follow(const struct request *r, real_call call)
 static void stop_ticks(const char *why)
 {
 	cpu_disable(why);
+	roster_retire();
 	carrier_retire();
 }
 

@@ -15,7 +15,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
-#include "sampler/cpu/carrier_belief.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/probe.h"
@@ -27,7 +27,7 @@ static bool has_forked;
 /* Blocked here and free before: what pthread_atfork's handlers do to the mask stays. */
 static COLD NOINLINE pid_t fork_sampled(void)
 {
-	uint64_t mask = 1ULL << (carrier_signal() - 1), before = 0;
+	uint64_t mask = 1ULL << (CARRIER - 1), before = 0;
 	pid_t pid;
 
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, (long)&mask, (long)&before, sizeof(mask));

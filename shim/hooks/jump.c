@@ -2,10 +2,10 @@
  * Jumps that bring a signal mask along: longjmp and its sisters, and the contexts of
  * coroutines.
  *
- * To where the signal of the ticks is blocked: the timer is stopped first, as in
- * signal_mask.c.  (To where it is not, the listener starts it again.)  Off an
- * alternate stack: libc restores the mask first and the stack after it, so a tick that
- * waits would be delivered in between, on a stack that may have no room for it.
+ * Off an alternate stack: libc restores the mask first and the stack after it, so a tick
+ * that waits would be delivered in between, on a stack that may have no room for it.
+ * To where the signal of the ticks is blocked (signal_mask.c tells by whom): the timer is
+ * stopped first.  (To where it is not, the listener starts it again.)
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -14,7 +14,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
-#include "sampler/cpu/carrier_belief.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/kernel_action.h"
 #include "sampler/cpu/roster.h"
 #include "shim/real/real.h"
@@ -32,7 +32,7 @@ static COLD NOINLINE void before_mask(const sigset_t *mask)
 		return;
 	if (on_alternate_stack())
 		roster_thread_jumps();
-	if (mask->__val[0] & SIGNAL_BIT(carrier_signal()))
+	if (mask->__val[0] & SIGNAL_BIT(CARRIER))
 		roster_thread_blocks();
 }
 

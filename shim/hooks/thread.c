@@ -13,6 +13,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/heap/heap.h"
 #include "sampler/process/own_stack.h"
@@ -76,8 +77,10 @@ static void thread_begins(struct site *creator)
 	mask = sys_block_signals();
 	if (process_is_in_order())
 		birth_begin(creator);
-	if (process_is_ours())
+	if (process_is_ours()) {
+		carrier_keep();
 		roster_thread_starts(mask);
+	}
 	sys_restore_signals(mask);
 }
 

@@ -28,7 +28,7 @@
 #include "sampler/base/cc.h"
 
 /*
- * Those that libc has only since glibc 2.34 (pthread_sigmask: 2.32); before, a
+ * Those that libc has only since glibc 2.34; before, a
  * library of their own had them, which may come after the start, or never.  What is
  * returned when there is none: what a program that asks whether it has them (by a
  * weak reference, which we satisfy) can live with.
@@ -38,8 +38,6 @@
 	X(pthread_create, int,                                                                     \
 	  (pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg),        \
 	  (thread, attr, fn, arg), ENOSYS)                                                         \
-	X(pthread_sigmask, int, (int how, const sigset_t *set, sigset_t *old), (how, set, old),    \
-	  real_table.sigprocmask(how, set, old) ? errno : 0)                                       \
 	X(thrd_exit, void, (int result), (result),                                                 \
 	  real_table.pthread_exit((void *)(intptr_t)result))                                       \
 	X(dlclose, int, (void *handle), (handle), -1)
@@ -51,25 +49,14 @@
 	X(pthread_attr_destroy, int, (pthread_attr_t *))                                           \
 	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
 	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
-	X(sigprocmask, int, (int, const sigset_t *, sigset_t *))                                   \
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
-	X(signal, sighandler_t, (int, sighandler_t))                                               \
-	X(bsd_signal, sighandler_t, (int, sighandler_t))                                           \
 	X(siglongjmp, void, (struct __jmp_buf_tag *, int))                                         \
 	X(longjmp, void, (struct __jmp_buf_tag *, int))                                            \
 	X(_longjmp, void, (struct __jmp_buf_tag *, int))                                           \
 	X(__longjmp_chk, void, (struct __jmp_buf_tag *, int))                                      \
-	X(sysv_signal, sighandler_t, (int, sighandler_t))                                          \
-	X(sigset, sighandler_t, (int, sighandler_t))                                               \
-	X(sigignore, int, (int))                                                                   \
-	X(siginterrupt, int, (int, int))                                                           \
 	X(sigaltstack, int, (const stack_t *, stack_t *))                                          \
 	X(swapcontext, int, (ucontext_t *, const ucontext_t *))                                    \
 	X(setcontext, int, (const ucontext_t *))                                                   \
-	X(sighold, int, (int))                                                                     \
-	X(sigrelse, int, (int))                                                                    \
-	X(sigblock, int, (int))                                                                    \
-	X(sigsetmask, int, (int))                                                           \
 	X(fork, pid_t, (void))                                                                     \
 	X(daemon, int, (int, int))                                                                 \
 	X(exit, void, (int))                                                                       \

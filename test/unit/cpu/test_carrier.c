@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,8 +19,8 @@
 #include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/carrier_belief.h"
-#include "sampler/cpu/carrier_choice.h"
 #include "sampler/cpu/carrier_handler.h"
+#include "sampler/cpu/kernel_action.h"
 
 #define COOKIE ((void *)0x12345678)
 
@@ -56,7 +57,6 @@ static void target_handler_with_info(int sig, siginfo_t *info, void *context)
 static void setup(void)
 {
 	carrier_handle_ticks(is_ours, on_tick);
-	carrier_init(SIGPROF);
 }
 
 static int acquire(void)
@@ -68,20 +68,13 @@ static int acquire(void)
 	return sig;
 }
 
-static void take_for_target(int sig)
-{
-	struct sigaction act = { .sa_handler = target_handler };
-
-	ck_assert_int_eq(sigaction(sig, &act, NULL), 0);
-}
-
 static struct sigaction wanted(void (*handler)(int), int flags, int also_blocked)
 {
 	struct sigaction act = { .sa_handler = handler, .sa_flags = flags };
 
 	sigemptyset(&act.sa_mask);
 	if (also_blocked)
-		sigaddset(&act.sa_mask, also_blocked);
+		act.sa_mask.__val[0] |= SIGNAL_BIT(also_blocked); /* sigaddset() refuses CARRIER */
 	return act;
 }
 
@@ -110,82 +103,118 @@ static void send_from_timer(int sig, void *value)
 
 /* ---- which signal */
 
-START_TEST(carrier__is_sigprof_when_that_is_free)
+/* What a call behind everybody's back would do, libc's own included. */
+static void (*kernel_handler(void))(int)
 {
+	struct kernel_action act;
+
+	ck_assert_int_eq(kernel_action(CARRIER, NULL, &act), 0);
+	return (void (*)(int))act.handler;
+}
+
+static void set_in_kernel(void (*handler)(int))
+{
+	const struct kernel_action act = { .handler = (void *)handler,
+					   .flags = ARCH_SA_RESTORER,
+					   .restorer = (void *)pprofshim_sigreturn };
+
+	ck_assert_int_eq(kernel_action(CARRIER, &act, NULL), 0);
+}
+
+static void send(void)
+{
+	ck_assert_int_eq(syscall(SYS_tgkill, getpid(), gettid(), CARRIER), 0);
+}
+
+START_TEST(carrier__is_the_signal_that_libc_keeps_from_programs)
+{
+	struct sigaction act = { .sa_handler = SIG_IGN };
+	sigset_t all;
+
 	ck_assert_int_eq(carrier_signal(), 0);
-	ck_assert_int_eq(carrier_expected(), SIGPROF);
-	ck_assert_int_eq(acquire(), SIGPROF);
-	ck_assert_int_eq(acquire(), SIGPROF);
-	ck_assert_int_eq(carrier_signal(), SIGPROF);
-	ck_assert_int_eq(carrier_expected(), SIGPROF);
+	ck_assert_int_eq(acquire(), CARRIER);
+	ck_assert_int_eq(carrier_signal(), CARRIER);
+	ck_assert_int_eq(acquire(), CARRIER);
+	ck_assert_int_ne(sigaction(CARRIER, &act, NULL), 0);
+	memset(&all, 0xff, sizeof(all));
+	pthread_sigmask(SIG_SETMASK, &all, NULL);
+	pthread_sigmask(SIG_SETMASK, NULL, &all);
+	ck_assert_int_eq(sigismember(&all, CARRIER), 0);
+	ck_assert_int_eq(sigismember(&all, SIGPROF), 1);
 }
 END_TEST
 
-START_TEST(carrier__is_the_preferred_signal)
+/* As libc has it when the process got its first thread before the first profile. */
+START_TEST(carrier__what_was_there_gets_its_own_signals)
 {
-	carrier_handle_ticks(is_ours, on_tick);
-	carrier_init(SIGURG);
-	ck_assert_int_eq(carrier_expected(), SIGURG);
-	ck_assert_int_eq(acquire(), SIGURG);
-}
-END_TEST
-
-START_TEST(carrier__is_the_next_one_when_the_target_has_a_handler)
-{
-	take_for_target(SIGPROF);
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-	ck_assert_int_eq(carrier_expected(), SIGVTALRM);
-}
-END_TEST
-
-START_TEST(carrier__is_the_next_one_when_the_target_ignores_the_signal)
-{
-	signal(SIGPROF, SIG_IGN);
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-}
-END_TEST
-
-START_TEST(carrier__goes_down_from_the_last_realtime_signal)
-{
-	take_for_target(SIGPROF);
-	take_for_target(SIGVTALRM);
-	take_for_target(SIGSTKFLT);
-	take_for_target(64);
-	ck_assert_int_eq(acquire(), 63);
-}
-END_TEST
-
-START_TEST(carrier__a_taken_preferred_signal_falls_back_to_sigprof)
-{
-	carrier_handle_ticks(is_ours, on_tick);
-	carrier_init(SIGURG);
-	take_for_target(SIGURG);
-	ck_assert_int_eq(acquire(), SIGPROF);
-}
-END_TEST
-
-START_TEST(carrier__says_why_when_nothing_is_free)
-{
-	const char *why = NULL;
-
-	for (int sig = 1; sig <= 64; sig++) {
-		struct sigaction act = { .sa_handler = target_handler };
-
-		sigaction(sig, &act, NULL);
-	}
-	ck_assert_int_eq(carrier_acquire(&why), 0);
-	ck_assert_ptr_nonnull(why);
-	ck_assert_int_eq(carrier_signal(), 0);
-}
-END_TEST
-
-START_TEST(carrier__leaves_a_signal_that_was_taken_behind_its_back)
-{
-	ck_assert_int_eq(acquire(), SIGPROF);
-	take_for_target(SIGPROF);
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-	raise(SIGPROF);
+	set_in_kernel(target_handler);
+	acquire();
+	send();
 	ck_assert_int_eq(calls, 1);
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+/* And when it gets it while our handler is there. */
+START_TEST(carrier__comes_back_over_the_handler_that_libc_installs)
+{
+	acquire();
+	set_in_kernel(target_handler);
+	carrier_keep();
+	send();
+	ck_assert_int_eq(calls, 1);
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert_int_eq(ticks, 1);
+	set_in_kernel(SIG_DFL);
+	carrier_keep(); /* looks once in a life: the listener looks each time */
+	ck_assert_ptr_eq(kernel_handler(), SIG_DFL);
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert_int_eq(ticks, 2);
+}
+END_TEST
+
+static void *set_ids(void *unused)
+{
+	ck_assert_int_eq(setgid(getgid()),
+			 0); /* libc signals all other threads and waits for them */
+	return unused;
+}
+
+START_TEST(carrier__threads_change_their_ids_together_as_before)
+{
+	pthread_t thread;
+
+	acquire();
+	for (int i = 0; i < 100; i++) {
+		pthread_create(&thread, NULL, set_ids, NULL);
+		pthread_join(thread, NULL);
+		if (i % 10 == 0)
+			acquire();
+	}
+	ck_assert_ptr_eq(kernel_handler(), (void (*)(int))(void *)carrier_handle);
+}
+END_TEST
+
+START_TEST(carrier__retired_leaves_libcs_handler_in_force)
+{
+	set_in_kernel(target_handler);
+	acquire();
+	carrier_retire();
+	send();
+	ck_assert_int_eq(calls, 1);
+}
+END_TEST
+
+START_TEST(carrier__retired_is_ignored_where_nobody_wanted_it)
+{
+	set_in_kernel(SIG_DFL);
+	acquire();
+	carrier_retire();
+	send();
+	ck_assert_ptr_eq(kernel_handler(), SIG_IGN);
 }
 END_TEST
 
@@ -198,7 +227,7 @@ START_TEST(carrier__a_tick_is_ours_whatever_the_target_wants)
 		void (*handlers[])(int) = { SIG_DFL, SIG_IGN, target_handler };
 
 		set_wanted(handlers[i], 0, 0);
-		send_from_timer(SIGPROF, COOKIE);
+		send_from_timer(CARRIER, COOKIE);
 	}
 	ck_assert_int_eq(ticks, 3);
 	ck_assert_int_eq(calls, 0);
@@ -209,7 +238,7 @@ START_TEST(carrier__a_timer_of_the_target_goes_to_the_target)
 {
 	acquire();
 	set_wanted(target_handler, 0, 0);
-	send_from_timer(SIGPROF, NULL);
+	send_from_timer(CARRIER, NULL);
 	ck_assert_int_eq(ticks, 0);
 	ck_assert_int_eq(calls, 1);
 }
@@ -219,7 +248,7 @@ START_TEST(carrier__our_cookie_sent_by_others_is_no_tick)
 {
 	acquire();
 	set_wanted(target_handler, 0, 0);
-	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_ptr = COOKIE });
+	sigqueue(getpid(), CARRIER, (union sigval){ .sival_ptr = COOKIE });
 	ck_assert_int_eq(ticks, 0);
 	ck_assert_int_eq(calls, 1);
 }
@@ -227,7 +256,7 @@ END_TEST
 
 START_TEST(carrier__a_tick_does_not_interrupt_a_system_call)
 {
-	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGPROF };
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = CARRIER };
 	struct itimerspec soon = { .it_value = { 0, 20000000 } };
 	timer_t timer;
 	int fd[2];
@@ -261,7 +290,7 @@ static void expect_mask_now(int blocked, int open)
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
 	ck_assert_int_eq(sigismember(&now, blocked), 1);
 	ck_assert_int_eq(sigismember(&now, open), 0);
-	ck_assert_int_eq(sigismember(&now, SIGPROF), 0);
+	ck_assert_int_eq(sigismember(&now, CARRIER), 0);
 }
 
 START_TEST(carrier__the_targets_handler_runs_with_the_mask_it_asked_for)
@@ -273,11 +302,11 @@ START_TEST(carrier__the_targets_handler_runs_with_the_mask_it_asked_for)
 	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	set_wanted(target_handler, 0, SIGUSR2);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
 	ck_assert(is_blocked_inside(SIGUSR1));
 	ck_assert(is_blocked_inside(SIGUSR2));
-	ck_assert(is_blocked_inside(SIGPROF));
+	ck_assert(is_blocked_inside(CARRIER));
 	ck_assert(!is_blocked_inside(SIGTERM));
 	ck_assert(!is_blocked_inside(64));
 	expect_mask_now(SIGUSR1, SIGUSR2);
@@ -288,9 +317,9 @@ START_TEST(carrier__sa_nodefer_leaves_the_signal_open)
 {
 	acquire();
 	set_wanted(target_handler, SA_NODEFER, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
-	ck_assert(!is_blocked_inside(SIGPROF));
+	ck_assert(!is_blocked_inside(CARRIER));
 }
 END_TEST
 
@@ -300,9 +329,9 @@ START_TEST(carrier__sa_siginfo_passes_everything_on)
 
 	acquire();
 	carrier_set_wanted(&act, NULL);
-	sigqueue(getpid(), SIGPROF, (union sigval){ .sival_int = 4711 });
+	sigqueue(getpid(), CARRIER, (union sigval){ .sival_int = 4711 });
 	ck_assert_int_eq(calls, 1);
-	ck_assert_int_eq(seen.si_signo, SIGPROF);
+	ck_assert_int_eq(seen.si_signo, CARRIER);
 	ck_assert_int_eq(seen.si_code, SI_QUEUE);
 	ck_assert_int_eq(seen.si_value.sival_int, 4711);
 	ck_assert_int_eq(seen.si_pid, getpid());
@@ -316,7 +345,7 @@ START_TEST(carrier__sa_resethand_calls_once)
 
 	acquire();
 	set_wanted(target_handler, (int)SA_RESETHAND, SIGUSR2);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
 	carrier_set_wanted(NULL, &now);
 	ck_assert_ptr_eq(now.sa_handler, SIG_DFL);
@@ -327,33 +356,16 @@ START_TEST(carrier__after_sa_resethand_the_next_one_kills)
 {
 	acquire();
 	set_wanted(target_handler, (int)SA_RESETHAND, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
-	raise(SIGPROF);
+	send();
 }
 END_TEST
 
 START_TEST(carrier__the_default_kills_with_the_same_signal)
 {
 	acquire();
-	raise(SIGPROF);
-}
-END_TEST
-
-START_TEST(carrier__the_default_of_another_carrier_kills_with_that)
-{
-	take_for_target(SIGPROF);
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-	raise(SIGVTALRM);
-}
-END_TEST
-
-START_TEST(carrier__the_default_of_some_signals_is_nothing)
-{
-	carrier_handle_ticks(is_ours, on_tick);
-	carrier_init(SIGWINCH);
-	ck_assert_int_eq(acquire(), SIGWINCH);
-	raise(SIGWINCH);
+	send();
 }
 END_TEST
 
@@ -361,7 +373,7 @@ START_TEST(carrier__an_ignored_signal_does_nothing)
 {
 	acquire();
 	set_wanted(SIG_IGN, 0, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 0);
 }
 END_TEST
@@ -380,9 +392,9 @@ START_TEST(carrier__the_targets_handler_may_jump_away)
 	set_wanted(jump_out, 0, 0);
 	for (volatile int i = 0; i < 3; i++) {
 		if (sigsetjmp(out, 1) == 0)
-			raise(SIGPROF);
+			send();
 	}
-	send_from_timer(SIGPROF, COOKIE); /* waits for it: the signal is not blocked */
+	send_from_timer(CARRIER, COOKIE); /* waits for it: the signal is not blocked */
 	ck_assert_int_eq(ticks, 1);
 }
 END_TEST
@@ -392,9 +404,9 @@ START_TEST(carrier__keeps_errno)
 	acquire();
 	set_wanted(SIG_IGN, 0, 0);
 	errno = 88;
-	raise(SIGPROF);
+	send();
 	set_wanted(target_handler, 0, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(errno, 88);
 }
 END_TEST
@@ -404,7 +416,9 @@ END_TEST
 START_TEST(carrier__before_anything_was_set_the_default_is_read)
 {
 	struct sigaction old = wanted(target_handler, SA_RESTART, SIGUSR1);
+	const struct kernel_action dfl = { .handler = (void *)SIG_DFL };
 
+	ck_assert_int_eq(kernel_action(CARRIER, &dfl, NULL), 0);
 	acquire();
 	carrier_set_wanted(NULL, &old);
 	ck_assert_ptr_eq(old.sa_handler, SIG_DFL);
@@ -413,8 +427,8 @@ START_TEST(carrier__before_anything_was_set_the_default_is_read)
 }
 END_TEST
 
-/* What sigaction(2) itself would read back, for the same action and another signal. */
-START_TEST(carrier__an_action_is_read_back_as_libc_would)
+/* What the kernel would read back: libc's words for another signal, less its restorer. */
+START_TEST(carrier__an_action_is_read_back_as_the_kernel_would)
 {
 	static const int flags[] = { 0, SA_RESTART, SA_NODEFER | SA_ONSTACK, (int)SA_RESETHAND };
 
@@ -430,7 +444,7 @@ START_TEST(carrier__an_action_is_read_back_as_libc_would)
 		sigaction(SIGUSR2, &act, NULL);
 		sigaction(SIGUSR2, NULL, &libc);
 		ck_assert_ptr_eq(ours.sa_handler, libc.sa_handler);
-		ck_assert_int_eq(ours.sa_flags, libc.sa_flags);
+		ck_assert_int_eq(ours.sa_flags, flags[i]);
 		for (int sig = 1; sig <= 64; sig++)
 			ck_assert_int_eq(sigismember(&ours.sa_mask, sig),
 					 sigismember(&libc.sa_mask, sig));
@@ -462,7 +476,7 @@ START_TEST(carrier__the_last_of_many_actions_counts)
 		carrier_set_wanted(NULL, &old);
 		ck_assert_ptr_eq(old.sa_handler, i % 2 ? target_handler : jump_out);
 	}
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
 }
 END_TEST
@@ -475,35 +489,27 @@ static void *acquire_in_thread(void *arg)
 	return NULL;
 }
 
-static void (*kernel_handler(int sig))(int)
-{
-	struct sigaction act;
-
-	ck_assert_int_eq(sigaction(sig, NULL, &act), 0);
-	return act.sa_handler;
-}
-
 /* A thread is between its look at the carrier and its call; meanwhile a profile begins. */
 static void set_while_acquired(void (*handler)(int))
 {
 	int acquired = 0;
 	pthread_t thread;
 
-	ck_assert(!carrier_begin_action(SIGPROF));
+	ck_assert(!carrier_begin_action(CARRIER));
 	pthread_create(&thread, NULL, acquire_in_thread, &acquired);
 	while (carrier_signal() == 0)
 		;
-	signal(SIGPROF, handler);
+	set_in_kernel(handler);
 	carrier_end_action();
 	pthread_join(thread, NULL);
-	ck_assert_int_eq(acquired, SIGPROF);
+	ck_assert_int_eq(acquired, CARRIER);
 }
 
 START_TEST(carrier__a_late_reset_does_not_remove_our_handler)
 {
 	set_while_acquired(SIG_DFL);
-	ck_assert_ptr_ne(kernel_handler(SIGPROF), SIG_DFL);
-	send_from_timer(SIGPROF, COOKIE);
+	ck_assert_ptr_ne(kernel_handler(), SIG_DFL);
+	send_from_timer(CARRIER, COOKIE);
 	ck_assert_int_eq(ticks, 1);
 }
 END_TEST
@@ -515,9 +521,9 @@ START_TEST(carrier__a_handler_set_late_is_kept)
 	set_while_acquired(target_handler);
 	carrier_set_wanted(NULL, &read);
 	ck_assert_ptr_eq(read.sa_handler, target_handler);
-	send_from_timer(SIGPROF, COOKIE);
+	send_from_timer(CARRIER, COOKIE);
 	ck_assert_int_eq(ticks, 1);
-	raise(SIGPROF);
+	send();
 	ck_assert_int_eq(calls, 1);
 }
 END_TEST
@@ -525,21 +531,8 @@ END_TEST
 START_TEST(carrier__a_call_that_never_returns_does_not_keep_profiles_away)
 {
 	ck_assert(!carrier_begin_action(SIGTERM));
-	ck_assert_int_eq(acquire(), SIGPROF);
+	ck_assert_int_eq(acquire(), CARRIER);
 	ck_assert_uint_eq(counter_get(COUNTER_SIGACTION_WAITS_TIMED_OUT), 1);
-}
-END_TEST
-
-START_TEST(carrier__actions_kept_for_the_old_signal_are_dropped_for_the_new)
-{
-	struct sigaction read;
-
-	acquire();
-	set_wanted(target_handler, 0, 0);
-	take_for_target(SIGPROF); /* behind its back: the kernel's own call */
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-	carrier_set_wanted(NULL, &read);
-	ck_assert_ptr_eq(read.sa_handler, SIG_DFL);
 }
 END_TEST
 
@@ -574,7 +567,7 @@ static void use_alternate_stack(void)
 START_TEST(carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one)
 {
 	use_alternate_stack();
-	send_from_timer(SIGPROF, COOKIE);
+	send_from_timer(CARRIER, COOKIE);
 	ck_assert(is_on_alternate(tick_at));
 }
 END_TEST
@@ -591,15 +584,15 @@ START_TEST(carrier__the_targets_handler_runs_where_it_asked_to)
 {
 	use_alternate_stack();
 	set_wanted(handle_here, SA_ONSTACK, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert(is_on_alternate(handler_at));
 	set_wanted(handle_here, 0, 0);
-	raise(SIGPROF);
+	send();
 	ck_assert(!is_on_alternate(handler_at));
 	ck_assert_int_eq(calls, 2);
-	ck_assert(is_blocked_inside(SIGPROF));
+	ck_assert(is_blocked_inside(CARRIER));
 	pthread_sigmask(SIG_BLOCK, NULL, &mask_inside);
-	ck_assert(!is_blocked_inside(SIGPROF));
+	ck_assert(!is_blocked_inside(CARRIER));
 }
 END_TEST
 
@@ -620,7 +613,7 @@ static void handle_and_be_interrupted(int sig, siginfo_t *info, void *context)
 	double x = (double)info->si_value.sival_int;
 
 	raise(SIGUSR2);
-	ck_assert_int_eq(sig, SIGPROF);
+	ck_assert_int_eq(sig, CARRIER);
 	ck_assert_int_eq(info->si_value.sival_int, 4711);
 	ck_assert_int_eq(info->si_pid, getpid());
 	(void)context;
@@ -639,7 +632,7 @@ START_TEST(carrier__a_moved_handler_leaves_the_alternate_stack_free)
 	carrier_set_wanted(&act, NULL);
 	for (int i = 1; i <= 100; i++) {
 		a = a + b * i;
-		sigqueue(getpid(), SIGPROF, (union sigval){ .sival_int = 4711 });
+		sigqueue(getpid(), CARRIER, (union sigval){ .sival_int = 4711 });
 		ck_assert_int_eq(calls, i);
 	}
 	ck_assert(a == 1.5 + 2.25 * 5050);
@@ -652,9 +645,9 @@ START_TEST(carrier__a_moved_handler_may_jump_away)
 	set_wanted(jump_out, 0, 0);
 	for (volatile int i = 0; i < 3; i++) {
 		if (sigsetjmp(out, 1) == 0)
-			raise(SIGPROF);
+			send();
 	}
-	send_from_timer(SIGPROF, COOKIE);
+	send_from_timer(CARRIER, COOKIE);
 	ck_assert(is_on_alternate(tick_at));
 }
 END_TEST
@@ -667,10 +660,7 @@ static void hooked(int sig, const struct sigaction *act, struct sigaction *old)
 
 	action_mask_begin(&c, sig, act);
 	ck_assert_int_eq(sigaction(sig, c.act, old), 0);
-	while (action_mask_end(&c))
-		ck_assert_int_eq(sigaction(sig, c.act, NULL), 0);
-	if (old)
-		action_mask_hide(&c, old);
+	action_mask_end(&c, old);
 }
 
 static void set_on_stack(int sig, int also_blocked)
@@ -696,106 +686,38 @@ static bool program_reads(int blocked, int in_handler_of)
 	return sigismember(&act.sa_mask, blocked) == 1;
 }
 
-START_TEST(masks__a_handler_on_an_alternate_stack_blocks_the_expected_carrier)
+START_TEST(masks__a_handler_on_an_alternate_stack_blocks_the_carrier)
 {
 	struct sigaction act = wanted(target_handler, 0, 0);
 
 	set_on_stack(SIGUSR1, 0);
-	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
-	ck_assert(!program_reads(SIGPROF, SIGUSR1));
+	ck_assert(kernel_blocks(CARRIER, SIGUSR1));
+	ck_assert(!program_reads(CARRIER, SIGUSR1));
 	hooked(SIGUSR1, &act, NULL);
-	ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
+	ck_assert(!kernel_blocks(CARRIER, SIGUSR1));
 }
 END_TEST
 
 START_TEST(masks__what_the_program_blocks_by_itself_is_not_hidden)
 {
-	set_on_stack(SIGUSR1, SIGPROF);
-	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
-	ck_assert(program_reads(SIGPROF, SIGUSR1));
+	set_on_stack(SIGUSR1, CARRIER);
+	ck_assert(kernel_blocks(CARRIER, SIGUSR1));
+	ck_assert(program_reads(CARRIER, SIGUSR1));
 }
 END_TEST
 
-START_TEST(masks__follow_when_the_program_takes_the_expected_carrier_for_itself)
+START_TEST(masks__are_hidden_also_in_what_was_before)
 {
-	struct sigaction act = wanted(target_handler, 0, 0);
+	struct sigaction act = wanted(target_handler, SA_ONSTACK, 0), old;
 
 	set_on_stack(SIGUSR1, 0);
-	set_on_stack(SIGUSR2, SIGPROF);
-	hooked(SIGPROF, &act, NULL);
-	ck_assert_int_eq(carrier_expected(), SIGVTALRM);
-	for (int i = 0; i < 2; i++) {
-		ck_assert(kernel_blocks(SIGVTALRM, SIGUSR1));
-		ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
-		ck_assert(!program_reads(SIGVTALRM, SIGUSR1));
-		ck_assert(kernel_blocks(SIGVTALRM, SIGUSR2));
-		ck_assert(kernel_blocks(SIGPROF, SIGUSR2));
-		ck_assert(program_reads(SIGPROF, SIGUSR2));
-		ck_assert_int_eq(acquire(), SIGVTALRM);
-	}
-}
-END_TEST
-
-START_TEST(masks__follow_when_another_carrier_is_chosen_than_was_expected)
-{
-	set_on_stack(SIGUSR1, 0);
-	take_for_target(SIGPROF); /* behind the hooks */
-	ck_assert_int_eq(acquire(), SIGVTALRM);
-	ck_assert(kernel_blocks(SIGVTALRM, SIGUSR1));
-	ck_assert(!kernel_blocks(SIGPROF, SIGUSR1));
-	take_for_target(SIGVTALRM);
-	ck_assert_int_eq(acquire(), SIGSTKFLT);
-	ck_assert(kernel_blocks(SIGSTKFLT, SIGUSR1));
-	ck_assert(!kernel_blocks(SIGVTALRM, SIGUSR1));
-	ck_assert(!program_reads(SIGSTKFLT, SIGUSR1));
-}
-END_TEST
-
-START_TEST(masks__a_signal_given_back_is_expected_again)
-{
-	struct sigaction act = wanted(target_handler, 0, 0), dfl = wanted(SIG_DFL, 0, 0);
-
-	set_on_stack(SIGUSR1, 0);
-	hooked(SIGPROF, &act, NULL);
-	hooked(SIGPROF, &dfl, NULL);
-	ck_assert_int_eq(carrier_expected(), SIGPROF);
-	ck_assert(kernel_blocks(SIGPROF, SIGUSR1));
-	ck_assert(!kernel_blocks(SIGVTALRM, SIGUSR1));
-}
-END_TEST
-
-/* A handler set while the masks are gone over is the one that stays. */
-static atomic_bool quit;
-
-static void *go_over(void *unused)
-{
-	for (bool use = true; !quit; use = !use) {
-		carrier_note_use(SIGPROF, use);
-		action_masks_revisit();
-	}
-	return unused;
-}
-
-static void other_handler(int sig)
-{
-	(void)sig;
-}
-
-START_TEST(masks__no_handler_is_lost_while_they_are_gone_over)
-{
-	void (*handlers[])(int) = { target_handler, other_handler, SIG_DFL, SIG_IGN };
-	pthread_t thread;
-
-	pthread_create(&thread, NULL, go_over, NULL);
-	for (int i = 0; i < 20000; i++) {
-		struct sigaction act = wanted(handlers[i * 7 / 3 % 4], SA_ONSTACK, 0), now;
-
-		hooked(SIGUSR1, &act, NULL);
-		sigaction(SIGUSR1, NULL, &now);
-		ck_assert_ptr_eq(now.sa_handler, act.sa_handler);
-	}
-	quit = true;
-	pthread_join(thread, NULL);
+	hooked(SIGUSR1, &act, &old);
+	ck_assert_int_eq(sigismember(&old.sa_mask, CARRIER), 0);
+	act = wanted(SIG_DFL, 0, 0);
+	hooked(SIGUSR1, &act, &old);
+	ck_assert_int_eq(sigismember(&old.sa_mask, CARRIER), 0);
+	hooked(SIGUSR1, NULL, &old);
+	ck_assert_ptr_eq(old.sa_handler, SIG_DFL);
 }
 END_TEST
 
@@ -807,18 +729,12 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, carrier__is_sigprof_when_that_is_free);
-	tcase_add_test(t, carrier__is_the_preferred_signal);
-	tcase_add_test(t, carrier__is_the_next_one_when_the_target_has_a_handler);
-	tcase_add_test(t, carrier__is_the_next_one_when_the_target_ignores_the_signal);
-	tcase_add_test(t, carrier__goes_down_from_the_last_realtime_signal);
-	tcase_add_test(t, carrier__a_taken_preferred_signal_falls_back_to_sigprof);
-	tcase_add_test(t, carrier__says_why_when_nothing_is_free);
-	tcase_add_test(t, carrier__leaves_a_signal_that_was_taken_behind_its_back);
-	tcase_add_test(t, carrier__a_late_reset_does_not_remove_our_handler);
-	tcase_add_test(t, carrier__a_handler_set_late_is_kept);
-	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
-	tcase_add_test(t, carrier__actions_kept_for_the_old_signal_are_dropped_for_the_new);
+	tcase_add_test(t, carrier__is_the_signal_that_libc_keeps_from_programs);
+	tcase_add_test(t, carrier__what_was_there_gets_its_own_signals);
+	tcase_add_test(t, carrier__comes_back_over_the_handler_that_libc_installs);
+	tcase_add_test(t, carrier__threads_change_their_ids_together_as_before);
+	tcase_add_test(t, carrier__retired_leaves_libcs_handler_in_force);
+	tcase_add_test(t, carrier__retired_is_ignored_where_nobody_wanted_it);
 	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wants);
 	tcase_add_test(t, carrier__a_timer_of_the_target_goes_to_the_target);
 	tcase_add_test(t, carrier__our_cookie_sent_by_others_is_no_tick);
@@ -827,28 +743,25 @@ int main(void)
 	tcase_add_test(t, carrier__sa_nodefer_leaves_the_signal_open);
 	tcase_add_test(t, carrier__sa_siginfo_passes_everything_on);
 	tcase_add_test(t, carrier__sa_resethand_calls_once);
-	tcase_add_test_raise_signal(t, carrier__after_sa_resethand_the_next_one_kills, SIGPROF);
-	tcase_add_test_raise_signal(t, carrier__the_default_kills_with_the_same_signal, SIGPROF);
-	tcase_add_test_raise_signal(t, carrier__the_default_of_another_carrier_kills_with_that,
-				    SIGVTALRM);
-	tcase_add_test(t, carrier__the_default_of_some_signals_is_nothing);
+	tcase_add_test_raise_signal(t, carrier__after_sa_resethand_the_next_one_kills, CARRIER);
+	tcase_add_test_raise_signal(t, carrier__the_default_kills_with_the_same_signal, CARRIER);
 	tcase_add_test(t, carrier__an_ignored_signal_does_nothing);
 	tcase_add_test(t, carrier__the_targets_handler_may_jump_away);
 	tcase_add_test(t, carrier__keeps_errno);
 	tcase_add_test(t, carrier__before_anything_was_set_the_default_is_read);
-	tcase_add_test(t, carrier__an_action_is_read_back_as_libc_would);
+	tcase_add_test(t, carrier__an_action_is_read_back_as_the_kernel_would);
 	tcase_add_test(t, carrier__old_is_the_action_before_even_in_the_same_place);
 	tcase_add_test(t, carrier__the_last_of_many_actions_counts);
+	tcase_add_test(t, carrier__a_late_reset_does_not_remove_our_handler);
+	tcase_add_test(t, carrier__a_handler_set_late_is_kept);
+	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
 	tcase_add_test(t, carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one);
 	tcase_add_test(t, carrier__the_targets_handler_runs_where_it_asked_to);
 	tcase_add_test(t, carrier__a_moved_handler_leaves_the_alternate_stack_free);
 	tcase_add_test(t, carrier__a_moved_handler_may_jump_away);
-	tcase_add_test(t, masks__a_handler_on_an_alternate_stack_blocks_the_expected_carrier);
+	tcase_add_test(t, masks__a_handler_on_an_alternate_stack_blocks_the_carrier);
 	tcase_add_test(t, masks__what_the_program_blocks_by_itself_is_not_hidden);
-	tcase_add_test(t, masks__follow_when_the_program_takes_the_expected_carrier_for_itself);
-	tcase_add_test(t, masks__follow_when_another_carrier_is_chosen_than_was_expected);
-	tcase_add_test(t, masks__a_signal_given_back_is_expected_again);
-	tcase_add_test(t, masks__no_handler_is_lost_while_they_are_gone_over);
+	tcase_add_test(t, masks__are_hidden_also_in_what_was_before);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

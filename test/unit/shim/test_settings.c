@@ -53,7 +53,6 @@ START_TEST(settings__defaults_are_those_of_go)
 	ck_assert_uint_eq(settings.heap_rate, 512 << 10);
 	ck_assert_uint_eq(settings.block_rate, BLOCK_RATE_DEFAULT);
 	ck_assert_uint_eq(settings.mutex_fraction, MUTEX_FRACTION_DEFAULT);
-	ck_assert_int_eq(settings.signal, SIGPROF);
 	ck_assert_str_eq(settings.key, "secret");
 	ck_assert_str_eq(settings.key_from, "ADMIN_KEY");
 }
@@ -92,7 +91,6 @@ START_TEST(settings__empty_is_the_default)
 	expect_ok("PPROF_PORT=");
 	ck_assert_uint_eq(settings.port, 6060);
 	expect_ok("PPROF_SIGNAL=");
-	ck_assert_int_eq(settings.signal, SIGPROF);
 	expect_ok("PPROF_ONLY=");
 }
 END_TEST
@@ -146,30 +144,16 @@ START_TEST(settings__every_bad_value_is_named_with_its_variable)
 }
 END_TEST
 
-struct signal_case {
-	const char *variable;
-	int number;
+static const char *const signals[] = {
+	"PPROF_SIGNAL=PROF", "PPROF_SIGNAL=SIGPROF", "PPROF_SIGNAL=VTALRM", "PPROF_SIGNAL=STKFLT",
+	"PPROF_SIGNAL=URG",  "PPROF_SIGNAL=PWR",     "PPROF_SIGNAL=SIGIO",  "PPROF_SIGNAL=WINCH",
+	"PPROF_SIGNAL=34",   "PPROF_SIGNAL=64",
 };
 
-static const struct signal_case signals[] = {
-	{ "PPROF_SIGNAL=PROF", SIGPROF },
-	{ "PPROF_SIGNAL=SIGPROF", SIGPROF },
-	{ "PPROF_SIGNAL=VTALRM", SIGVTALRM },
-	{ "PPROF_SIGNAL=STKFLT", SIGSTKFLT },
-	{ "PPROF_SIGNAL=URG", SIGURG },
-	{ "PPROF_SIGNAL=PWR", SIGPWR },
-	{ "PPROF_SIGNAL=SIGIO", SIGIO },
-	{ "PPROF_SIGNAL=WINCH", SIGWINCH },
-	{ "PPROF_SIGNAL=34", 34 },
-	{ "PPROF_SIGNAL=64", 64 },
-};
-
-START_TEST(settings__signals_have_names_and_numbers)
+START_TEST(settings__the_signal_of_older_versions_is_accepted)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		expect_ok(signals[i].variable);
-		ck_assert_int_eq(settings.signal, signals[i].number);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		expect_ok(signals[i]);
 }
 END_TEST
 
@@ -436,13 +420,9 @@ START_TEST(settings__are_shown_as_they_are_set_but_never_the_key)
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_HEAP_RATE=524288\n"));
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_BLOCK_RATE=100000\n"));
 	ck_assert_ptr_nonnull(strstr(out, "PPROF_MUTEX_FRACTION=10\n"));
-	ck_assert_ptr_nonnull(strstr(out, "PPROF_SIGNAL=VTALRM\n"));
+	ck_assert_ptr_null(strstr(out, "PPROF_SIGNAL"));
 	ck_assert_ptr_nonnull(strstr(out, "key from ADMIN_KEY\n"));
 	ck_assert_ptr_null(strstr(out, "secret"));
-	expect_ok("PPROF_SIGNAL=40");
-	t = (struct text)TEXT_INIT(out);
-	settings_write(&settings, &t);
-	ck_assert_ptr_nonnull(strstr(out, "PPROF_SIGNAL=40\n"));
 }
 END_TEST
 
@@ -458,7 +438,7 @@ int main(void)
 	tcase_add_test(t, settings__every_good_value_is_taken);
 	tcase_add_test(t, settings__empty_is_the_default);
 	tcase_add_test(t, settings__every_bad_value_is_named_with_its_variable);
-	tcase_add_test(t, settings__signals_have_names_and_numbers);
+	tcase_add_test(t, settings__the_signal_of_older_versions_is_accepted);
 	tcase_add_test(t, settings__a_name_that_begins_like_ours_is_not_ours);
 	tcase_add_test(t, settings__the_first_of_two_counts_as_in_getenv);
 	tcase_add_test(t, settings__no_environment_at_all_is_no_key);
