@@ -1,8 +1,16 @@
 /* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
- * What a CPU profile's stacks stand for: the CPU time of each tick, and what no tick
- * saw.  Short threads are weighted, and the frames [lost samples] and [unsampled] make
- * the total what the kernel's clocks say.
+ * What a CPU profile's stacks stand for: each thread's clock says what it used in the
+ * window, and that is what its stacks have at the end.
+ *
+ *   a thread that used enough for several ticks     by itself
+ *   all that used less                              together: each tick is a draw from them
+ *   threads that no hook saw start                  together, with what unknown ones used
+ *
+ * What a group's ticks stand for is scaled to what it used, or, when ticks cannot have
+ * met it by chance alone, completed by stacks under [between ticks] (balance.h).  The
+ * frames [lost samples] and [unsampled] have the rest: so the total is what the kernel's
+ * clocks say.
  *
  * Context: listener.
  */
@@ -12,14 +20,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/cpu/balance.h"
 #include "sampler/cpu/labels.h"
+#include "sampler/unwind/capture.h"
 #include "sampler/unwind/stacks.h"
+#include "sampler/unwind/walk.h"
 
 /* value[] of the stacks of a CPU profile. */
 enum cpu_value {
 	CPU_VALUE_SAMPLES,
-	CPU_VALUE_NS,
-	CPU_VALUE_NEWBORN_NS, /* the part of it from threads born meanwhile; not shown */
+	CPU_VALUE_NS,	     /* while the window is open: of ticks */
+	CPU_VALUE_LOOKED_NS, /* of looks from outside; not shown */
+};
+
+/* One thread in one profile. */
+struct thread_use {
+	int64_t base_ns, base_lost_ns; /* its clock and its lost ticks when the window began */
+	int64_t sampled_ns;	       /* its ticks, at stacks with its label */
+	int64_t unlabelled_ns;	       /* and at those without */
+	uint32_t label;
+};
+
+/* Large, and hardly touched. */
+struct account_book {
+	struct thread_use use[THREADS_MAX];	    /* by thread_index() */
+	struct cpu_group group[CPU_LABELS_MAX + 1]; /* by label; 0: all without one */
 };
 
 struct cpu_profile {
@@ -27,25 +52,33 @@ struct cpu_profile {
 	struct cpu_labels labels;
 	int hz;
 	int64_t period_ns;
+	int64_t draw_ns;  /* CPU time from tick to tick: the kernel gives none between its own */
 	int64_t start_ns; /* CLOCK_MONOTONIC */
 	int64_t start_epoch_ns;
 	int64_t duration_ns; /* filled in by cpu_profile_stop(), see account.c */
 	struct cpu_profile *next;
-	/* Process and listener CPU clocks when it began, and what ticks have accounted for. */
-	int64_t process_cpu_ns, listener_cpu_ns, sampled_ns;
-	int64_t lost_ns;    /* tick_lost_ns() when it began */
-	int64_t newborn_ns; /* roster_newborn_ns() when it began */
+	/* Process and listener CPU clocks when it began. */
+	int64_t process_cpu_ns, listener_cpu_ns;
+	struct account_book *book;
+	int64_t unmet_ns; /* used by threads that no tick met and nobody could look at */
+	int64_t late_ns;  /* of those, by threads that no hook saw start */
+	int64_t tails_ns; /* what ended threads may have used after their clocks were read */
 };
 
 /* The window begins: notes all clocks. */
 void account_begin(struct cpu_profile *p);
 
-/* `ns` of CPU time at one stack of thread `tid` (0: of none); `newborn`: of a thread that was
- * started while sampling ran. */
-void account_add(struct cpu_profile *p, const uint64_t *frame, uint32_t depth, int64_t ns, int tid,
-		 bool newborn);
+/* A tick, at its stack. */
+void account_tick(struct cpu_profile *p, const struct capture *c, const struct walk *w);
 
-/* The window is over: adds what is missing, and counts samples.  Sets p->duration_ns. */
+/* `ns` of CPU time that a thread used before it was found asleep at a stack. */
+void account_look(struct cpu_profile *p, const struct thread *t, const struct walk *w, int64_t ns);
+
+/* A thread has ended, and its last tick was taken: its record is about to be another's. */
+void account_thread_end(struct cpu_profile *p, const struct thread *t);
+
+/* The window is over, and all ticks are taken: weighs the stacks, adds what is missing, and
+ * counts samples.  Sets p->duration_ns. */
 void account_end(struct cpu_profile *p);
 
 #endif

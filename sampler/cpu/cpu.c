@@ -24,8 +24,11 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/account.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/hunt.h"
+#include "sampler/cpu/look.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
+#include "sampler/cpu/timers.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/retrace.h"
@@ -36,7 +39,6 @@
 #define PROFILE_BYTES  (24UL << 20)
 #define DRAIN_EVERY_NS (50 * NS_PER_MS)
 #define DRAIN_SOON_NS  (10 * NS_PER_MS)
-#define SCAN_EVERY_NS  (250 * NS_PER_MS)
 /* How soon memory is given back after the last profile; a scraper's next one often follows at once.
  */
 #define LINGER_NS (2 * NS_PER_SECOND)
@@ -103,7 +105,7 @@ static void take_capture(const struct capture *c)
 	learn_from_walk(c->thread, c, &cpu.walk);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
-		account_add(p, cpu.walk.pc, cpu.walk.depth, c->weight_ns, c->tid, c->newborn);
+		account_tick(p, c, &cpu.walk);
 }
 
 /* Returns when to drain again: the sooner, the fuller the ring was. */
@@ -142,6 +144,7 @@ static bool get_memory(void)
 	if (ring_init(&cpu.ring, RING_BYTES) != 0)
 		return false;
 	ring_touch(&cpu.ring);
+	look_open();
 	cpu.holds_memory = true;
 	return true;
 }
@@ -217,6 +220,7 @@ static const char *open_sampler(int hz)
 	}
 	cpu.hz = hz;
 	cpu.open = true;
+	hunt_begin();
 	cpu.next_scan_ns = sys_now_ns() + SCAN_EVERY_NS;
 	return NULL;
 }
@@ -232,6 +236,7 @@ static void give_back(void)
 {
 	if (cpu.holds_memory) {
 		ring_release(&cpu.ring);
+		look_close();
 		roster_release();
 	}
 	cpu.holds_memory = false;
@@ -255,6 +260,54 @@ static int highest_hz(void)
 	return hz;
 }
 
+/* ---- threads that have no ticks */
+
+/* At each scan, of threads that no tick met while they used the time of one. */
+#define LOOKS_AT_ONCE 64
+
+static void look_at_unmet(struct thread *t, void *least_ns)
+{
+	int64_t unmet = t->cpu_seen_ns - t->met_ns;
+	const struct walk *w;
+
+	if (t->dump_id || atomic_load(&t->state) == THREAD_ENDED || unmet < *(int64_t *)least_ns)
+		return;
+	w = look_at(t->tid);
+	if (!w)
+		return;
+	t->met_ns = t->cpu_seen_ns;
+	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		account_look(p, t, w, unmet);
+}
+
+static void look_at_threads(void)
+{
+	int64_t least = MAX(period_of(cpu.hz), scheduler_tick_ns());
+
+	look_allow(LOOKS_AT_ONCE);
+	threads_each(look_at_unmet, &least);
+}
+
+static void account_for(const struct thread *t)
+{
+	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		account_thread_end(p, t);
+}
+
+static void settle_ended(void)
+{
+	roster_settle_ended(account_for);
+}
+
+static void scan(int64_t now_ns)
+{
+	code_refresh();
+	settle_ended();
+	roster_scan();
+	look_at_threads();
+	cpu.next_scan_ns = hunt_next_scan(now_ns);
+}
+
 /* ---- profiles */
 
 /* Memory for the struct itself: a page of its own, so that its arena can go as a whole. */
@@ -264,10 +317,23 @@ static struct cpu_profile *new_profile(int hz)
 
 	if (!p)
 		return NULL;
+	p->book = sys_map(sizeof(*p->book));
+	if (!p->book) {
+		sys_unmap(p, sizeof(*p));
+		return NULL;
+	}
 	stack_table_init(&p->stacks, PROFILE_BYTES);
 	p->hz = MIN(MAX(hz, CPU_HZ_MIN), CPU_HZ_MAX);
 	p->period_ns = period_of(p->hz);
+	p->draw_ns = MAX(p->period_ns, scheduler_tick_ns());
 	return p;
+}
+
+static void release_profile(struct cpu_profile *p)
+{
+	stack_table_release(&p->stacks);
+	sys_unmap(p->book, sizeof(*p->book));
+	sys_unmap(p, sizeof(*p));
 }
 
 /* NULL, or why there is no sampler. */
@@ -289,7 +355,7 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why)
 	if (cpu.refusal) {
 		*why = cpu.refusal;
 		if (p)
-			sys_unmap(p, sizeof(*p));
+			release_profile(p);
 		return NULL;
 	}
 	account_begin(p);
@@ -313,7 +379,9 @@ static bool unlink_profile(struct cpu_profile *p)
 
 void cpu_profile_stop(struct cpu_profile *p)
 {
+	settle_ended();
 	drain_ticks();
+	settle_ended();
 	account_end(p);
 	cpu_labels_refresh(&p->labels);
 	if (!unlink_profile(p))
@@ -328,8 +396,7 @@ void cpu_profile_free(struct cpu_profile *p)
 {
 	if (unlink_profile(p) && !cpu.profiles)
 		close_sampler();
-	stack_table_release(&p->stacks);
-	sys_unmap(p, sizeof(*p));
+	release_profile(p);
 }
 
 /* ---- dumps */
@@ -380,11 +447,9 @@ void cpu_dump_close(struct cpu_dump *d)
 static int64_t due_while_open(int64_t now_ns)
 {
 	if (now_ns >= cpu.next_scan_ns) {
-		code_refresh();
-		roster_scan();
-		cpu.next_scan_ns = now_ns + SCAN_EVERY_NS;
+		scan(now_ns);
 	}
-	return now_ns + drain_ticks();
+	return MIN(now_ns + drain_ticks(), cpu.next_scan_ns);
 }
 
 /* A handler or hook that is still inside has been stopped there (a debugger): try again later. */
@@ -417,6 +482,7 @@ void cpu_after_fork(void)
 	cpu.holds_memory = false;
 	cpu.ring.bytes = NULL;
 	cpu.refusal = NULL;
+	look_after_fork();
 	tick_after_fork();
 	roster_after_fork();
 }

@@ -1,22 +1,16 @@
 #include "sampler/cpu/labels.h"
 
 #include "sampler/base/counters.h"
-#include "sampler/base/sys.h"
-#include "sampler/base/text.h"
 #include "sampler/base/utf8.h"
+#include "sampler/process/tasks.h"
 
 #define SLOTS (2 * CPU_LABELS_MAX)
 
 static void read_name(struct cpu_label *l)
 {
-	char path[64], name[32];
-	struct text t = TEXT_INIT(path);
-	long n;
+	char name[32];
+	long n = tasks_read_file(l->tid, "/comm", name, sizeof(name));
 
-	text_str(&t, "/proc/self/task/");
-	text_i64(&t, l->tid);
-	text_str(&t, "/comm");
-	n = sys_read_file(path, name, sizeof(name));
 	if (n > 0) /* else the name that it had stays; a newline is behind it */
 		utf8_copy(l->name, sizeof(l->name), name, (size_t)n - 1);
 }

@@ -30,13 +30,14 @@ static struct {
 	atomic_int live_signal;	     /* some timer with it may still exist; then 0 */
 	atomic_int last_signal; /* the last of those, never 0 again: late ticks are dropped by it */
 	_Atomic int64_t period_ns;
-	atomic_int hooks_inside;	  /* hooks that may be using a record */
-	_Atomic int64_t newborn_ended_ns; /* CPU time of newborn threads that are gone */
-	atomic_bool scanning;		  /* the listener may be claiming records */
-	atomic_bool retired;		  /* no timer is started any more */
-	atomic_uint newborn;		  /* records that threads claimed for themselves */
-	unsigned newborn_seen;		  /* of those, when the scan began */
+	atomic_int hooks_inside; /* hooks that may be using a record */
+	atomic_bool scanning;	 /* the listener may be claiming records */
+	atomic_bool retired;	 /* no timer is started any more */
+	atomic_uint newborn;	 /* records that threads claimed for themselves */
+	unsigned newborn_seen;	 /* of those, when the scan began */
 	int listener_tid;
+	bool opening;	  /* the first scan, which finds threads that were there before */
+	int64_t known_ns; /* CPU time of known threads since then, at the last scan */
 	struct roster_counts counts;
 } roster;
 
@@ -78,11 +79,15 @@ static void add_thread(int tid)
 		return;
 	}
 	if (atomic_load(&roster.newborn) != roster.newborn_seen && thread_twin(t)) {
+		t->accounted = true;
 		arm_end(t);
 		return;
 	}
 	take_known_stack(t);
+	t->late = !roster.opening;
 	t->cpu_seen_ns = MAX(thread_cpu_ns(tid), 0);
+	roster.known_ns += t->late ? t->cpu_seen_ns : 0;
+	t->met_ns = t->late ? 0 : t->cpu_seen_ns;
 	arm_other(t, carrier(), period());
 	if (atomic_load(&roster.retired))
 		arm_end(t); /* roster_retire() may not have seen it */
@@ -161,16 +166,17 @@ bool roster_ready_once(void)
 /* `cpu_ns`: what the thread's clock said last. */
 static void end_at(struct thread *t, int64_t cpu_ns)
 {
-	if (t->newborn)
-		atomic_fetch_add_explicit(&roster.newborn_ended_ns, cpu_ns, memory_order_relaxed);
+	t->final_ns = cpu_ns;
 	arm_end(t);
 }
 
 static void end_each(struct thread *t, void *unused)
 {
 	(void)unused;
-	if (!t->dump_id)
-		arm_end(t);
+	if (t->dump_id)
+		return;
+	arm_end(t);
+	t->accounted = true; /* no profile is left */
 }
 
 /* ---- scanning */
@@ -192,6 +198,12 @@ static struct thread **slot_of(struct scan *s, int tid)
 	return &s->slot[at % SEEN_SLOTS];
 }
 
+static bool has_ended(const struct thread *t)
+{
+	return atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED;
+}
+
+/* One that has ended and is not accounted for keeps its number: it may be on its way out. */
 static void index_record(struct thread *t, void *arg)
 {
 	struct thread **slot = slot_of(arg, t->tid);
@@ -199,11 +211,15 @@ static void index_record(struct thread *t, void *arg)
 	if (t->dump_id)
 		return;
 	t->found = false;
-	if (atomic_load_explicit(&t->state, memory_order_acquire) == THREAD_ENDED) {
-		thread_recycle(t);
-		return;
+	if (has_ended(t)) {
+		if (t->accounted) {
+			thread_recycle(t);
+			return;
+		}
+	} else if (*slot && has_ended(*slot)) {
+		*slot = t; /* the number is another thread's now */
 	}
-	if (!*slot || t->newborn) /* of twins, the thread's own */
+	if (!*slot || (t->newborn && !has_ended(t))) /* of twins, the thread's own */
 		*slot = t;
 }
 
@@ -246,9 +262,10 @@ static void check_record(struct thread *t, void *arg)
 	int64_t used = cpu - t->cpu_seen_ns;
 	int state = atomic_load_explicit(&t->state, memory_order_acquire);
 
-	if (t->dump_id)
+	if (t->dump_id || state == THREAD_ENDED)
 		return;
 	if (cpu < 0 || (s->listed && !t->found)) {
+		t->gone = true;
 		end_at(t, t->cpu_seen_ns);
 		return;
 	}
@@ -260,6 +277,9 @@ static void check_record(struct thread *t, void *arg)
 		arm_other(t, carrier(), period());
 	roster.counts.armed += state == THREAD_ARMED;
 	roster.counts.unarmed += state == THREAD_UNARMED;
+	if (t->ticks_seen)
+		t->met_ns = cpu;
+	roster.known_ns += used;
 	t->cpu_seen_ns = cpu;
 	t->ticks_seen = 0;
 }
@@ -307,7 +327,10 @@ int roster_open(int signal, int64_t period_ns)
 	/* release: hooks that see the signal see the region and the period */
 	atomic_store_explicit(&roster.live_signal, signal, memory_order_release);
 	atomic_store_explicit(&roster.accepting_signal, signal, memory_order_release);
+	roster.opening = true;
+	roster.known_ns = 0;
 	roster_scan();
+	roster.opening = false;
 	return 0;
 }
 
@@ -373,19 +396,26 @@ void roster_change_period(int64_t period_ns)
 	threads_each(change_period_of, &period_ns);
 }
 
-static void add_newborn(struct thread *t, void *sum)
+int64_t roster_known_ns(void)
 {
-	if (t->newborn && !t->dump_id &&
-	    atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_ENDED)
-		*(int64_t *)sum += MAX(thread_cpu_ns(t->tid), 0);
+	return roster.known_ns;
 }
 
-int64_t roster_newborn_ns(void)
+static void settle_record(struct thread *t, void *account)
 {
-	int64_t sum = 0;
+	if (t->dump_id || t->accounted || !has_ended(t))
+		return;
+	if (t->ended_seen) {
+		roster.known_ns += MAX(t->final_ns - t->cpu_seen_ns, 0);
+		(*(void (**)(const struct thread *))account)(t);
+		t->accounted = true;
+	}
+	t->ended_seen = true;
+}
 
-	threads_each(add_newborn, &sum);
-	return sum + atomic_load_explicit(&roster.newborn_ended_ns, memory_order_relaxed);
+void roster_settle_ended(void (*account)(const struct thread *t))
+{
+	threads_each(settle_record, (void *)&account);
 }
 
 struct roster_counts roster_count(void)
@@ -407,8 +437,10 @@ static void end_twin(const struct thread *t)
 
 	atomic_fetch_add(&roster.newborn, 1);
 	twin = atomic_load(&roster.scanning) ? thread_twin(t) : NULL;
-	if (twin)
+	if (twin) {
+		twin->accounted = true;
 		arm_end(twin);
+	}
 }
 
 /* `blocked`: the mask that the thread will run with. */

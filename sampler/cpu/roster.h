@@ -60,11 +60,16 @@ void roster_after_fork(void);
 
 void roster_change_period(int64_t period_ns);
 
+/* CPU time in ns of all known threads since the roster was opened, at the last scan.
+ * Context: listener. */
+int64_t roster_known_ns(void);
+
 /*
- * CPU time in ns, by their own clocks, of all threads that were born while a
- * profile ran, so far.  Context: listener.
+ * Calls `account` once for each thread that has ended, and gives its record free.  Not
+ * before the second call that finds it ended, in between of which ticks were taken: so
+ * its last tick is known.  Context: listener.
  */
-int64_t roster_newborn_ns(void);
+void roster_settle_ended(void (*account)(const struct thread *t));
 
 struct roster_counts {
 	uint32_t armed, unarmed;

@@ -23,10 +23,7 @@ bool tick_is_quiet(void);
 /* Whether a tick is on its way to the listener.  Context: hook. */
 bool tick_has_pending(void);
 
-/* CPU time in ns of all ticks that found the ring full, so far.  Context: listener. */
-int64_t tick_lost_ns(void);
-
-/* For carrier_init().  Context: handler. */
+/* For carrier_handle_ticks().  Context: handler. */
 bool tick_is_ours(const siginfo_t *info);
 void tick_handle(const siginfo_t *info, const void *ucontext);
 

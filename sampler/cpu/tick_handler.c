@@ -10,7 +10,6 @@
 
 static struct ring *_Atomic ring;
 static atomic_int handlers_inside;
-static _Atomic int64_t lost_ns;
 
 /*
  * seq_cst throughout: a handler says that it is inside before it looks at the
@@ -40,11 +39,6 @@ bool tick_has_pending(void)
 	return r && ring_used(r) != 0;
 }
 
-int64_t tick_lost_ns(void)
-{
-	return atomic_load_explicit(&lost_ns, memory_order_relaxed);
-}
-
 bool tick_is_ours(const siginfo_t *info)
 {
 	return thread_from_cookie(info->si_value.sival_ptr) != NULL;
@@ -67,7 +61,7 @@ static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
 	if (!t->dump_id)
 		thread_remember_self(t);
 	if (!capture_take(r, t, ucontext, weight))
-		atomic_fetch_add_explicit(&lost_ns, weight, memory_order_relaxed);
+		atomic_fetch_add_explicit(&t->lost_ns, weight, memory_order_relaxed);
 }
 
 void tick_handle(const siginfo_t *info, const void *ucontext)

@@ -56,8 +56,8 @@ static int set_timer(const struct thread *t, int64_t first_ns, int64_t period_ns
 	return (int)sys_call4(SYS_timer_settime, t->timer, 0, (long)&when, (long)old);
 }
 
-/* How long a scheduler tick is: the resolution of the coarse clocks. */
-static int64_t scheduler_tick_ns(void)
+/* The resolution of the coarse clocks. */
+int64_t scheduler_tick_ns(void)
 {
 	struct timespec ts = { 0 };
 
@@ -74,12 +74,17 @@ static int64_t scheduler_tick_ns(void)
  * the period, a thread of 2 ms on a kernel that ticks every 4 ms would be counted at
  * a quarter of its time.)  With a shorter period every scheduler tick fires; then
  * the first stands for a whole one, whatever part of it the thread had run.
+ *
+ * A thread that a scan found has run for a while, and may soon be gone: the first
+ * scheduler tick that meets it is taken.  (Such threads are weighed among themselves.)
  */
 static int64_t first_expiry(struct thread *t, int64_t period_ns)
 {
 	int64_t step = scheduler_tick_ns();
 
 	t->first_weight_ns = MAX(period_ns, step);
+	if (t->late)
+		return 1;
 	return 1 + (int64_t)random_below((uint64_t)period_ns) / step * step;
 }
 

@@ -47,6 +47,9 @@ void timer_resume(struct thread *t);
 /* No tick of this thread within the next period of its CPU time.  Context: hook. */
 void timer_postpone(struct thread *t);
 
+/* How long a scheduler tick is. */
+int64_t scheduler_tick_ns(void);
+
 /* CPU time of one thread of this process in ns, -1 if it is gone. */
 int64_t thread_cpu_ns(int tid);
 

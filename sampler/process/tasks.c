@@ -30,10 +30,10 @@ static void visit_entries(const char *entries, long len, void (*fn)(int number, 
 	}
 }
 
-static bool each_number(const char *path, void (*fn)(int number, void *arg), void *arg)
+/* Closes fd. */
+static bool each_number(int fd, void (*fn)(int number, void *arg), void *arg)
 {
 	char entries[8192] __attribute__((aligned(8)));
-	int fd = sys_open_read(path);
 	long n;
 
 	if (fd < 0)
@@ -44,14 +44,47 @@ static bool each_number(const char *path, void (*fn)(int number, void *arg), voi
 	return n == 0;
 }
 
+static int dir = -1;
+
+void tasks_new_descriptors(void)
+{
+	dir = sys_open_read("/proc/self/task");
+}
+
+int tasks_dir(void)
+{
+	if (dir < 0)
+		tasks_new_descriptors();
+	return dir;
+}
+
+long tasks_read_file(int tid, const char *file, char *buf, size_t size)
+{
+	char path[48];
+	struct text t = TEXT_INIT(path);
+	long n;
+	int fd;
+
+	text_i64(&t, tid);
+	text_str(&t, file);
+	fd = tasks_dir() < 0 ? -1 : sys_open_read_at(dir, path);
+	if (fd < 0)
+		return fd;
+	n = sys_read(fd, buf, size - 1);
+	buf[n > 0 ? n : 0] = '\0';
+	sys_close(fd);
+	return n;
+}
+
+/* Opened anew: where a reader is in a directory belongs to the descriptor. */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
 {
-	return each_number("/proc/self/task", fn, arg);
+	return each_number(tasks_dir() < 0 ? -1 : sys_open_read_at(dir, "."), fn, arg);
 }
 
 bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg)
 {
-	return each_number("/proc/self/fd", fn, arg);
+	return each_number(sys_open_read("/proc/self/fd"), fn, arg);
 }
 
 static void count_one(int tid, void *count)
@@ -90,13 +123,9 @@ static uint64_t number_in_line(const char *text, const char *name, unsigned base
 
 bool task_blocks_signal(int tid, int signal)
 {
-	char path[64], status[4096];
-	struct text t = TEXT_INIT(path);
+	char status[4096];
 
-	text_str(&t, "/proc/self/task/");
-	text_i64(&t, tid);
-	text_str(&t, "/status");
-	if (sys_read_file(path, status, sizeof(status)) <= 0)
+	if (tasks_read_file(tid, "/status", status, sizeof(status)) <= 0)
 		return false;
 	sandbox_check(number_in_line(status, "Seccomp_filters:", 10));
 	return signal && number_in_line(status, "SigBlk:", 16) & 1ULL << (signal - 1);

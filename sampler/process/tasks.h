@@ -8,7 +8,17 @@
 #define SAMPLER_PROCESS_TASKS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+/*
+ * /proc/self/task, opened: once for a listener, so that it is still there after the
+ * program's chroot.  -1: it is not there.  Nobody closes it.
+ */
+int tasks_dir(void);
+
+/* The calling thread is a new listener with descriptors of its own: opens the directory. */
+void tasks_new_descriptors(void);
 
 /*
  * Calls fn for every thread.  False when /proc is not there or broke off; then
@@ -21,6 +31,9 @@ bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg);
 
 /* How many there are, ours not counted; 0 without /proc. */
 uint64_t tasks_count(void);
+
+/* Reads a file of a thread ("/status") as sys_read_file() does. */
+long tasks_read_file(int tid, const char *file, char *buf, size_t size);
 
 /*
  * Whether a thread blocks a signal ("SigBlk:" of its status); also notes how many

@@ -115,6 +115,13 @@ static void reset_record(struct thread *t, int tid, uint32_t dump_id)
 	t->dump_id = dump_id;
 	t->timer = -1;
 	t->newborn = false;
+	t->late = false;
+	atomic_store_explicit(&t->lost_ns, 0, memory_order_relaxed);
+	t->final_ns = 0;
+	t->gone = false;
+	t->met_ns = 0;
+	t->ended_seen = false;
+	t->accounted = false;
 	t->tp = 0;
 	t->cpu_seen_ns = 0;
 	t->ticks_seen = 0;
@@ -170,9 +177,14 @@ void threads_each(void (*fn)(struct thread *t, void *arg), void *arg)
 	}
 }
 
+uint32_t thread_index(const struct thread *t)
+{
+	return (uint32_t)(t - thread_records());
+}
+
 void thread_recycle(struct thread *t)
 {
-	uint64_t i = (uint64_t)(t - thread_records());
+	uint32_t i = thread_index(t);
 
 	DEBUG_EVENT("thread record", t->state, THREAD_FREE, t->tid);
 	atomic_store_explicit(&t->state, THREAD_FREE, memory_order_relaxed);

@@ -30,7 +30,8 @@ struct thread {
 	int tid;
 	int timer;	   /* kernel timer id, -1: none */
 	uint32_t dump_id;  /* not 0: of a thread dump, for one tick that stands for no time */
-	bool newborn;	   /* it started while it could be sampled from its first instruction */
+	bool newborn;	   /* the thread claimed it itself, with its first instructions */
+	bool late;	   /* a scan found the thread while sampling ran: no hook saw it start */
 	int64_t period_ns; /* CPU time one tick stands for */
 	int64_t first_weight_ns; /* the same for the first tick; 0 once it came.  See timers.c */
 
@@ -43,9 +44,16 @@ struct thread {
 	atomic_uint
 		slice_limit; /* bytes of stack to copy; the listener raises it for deep stacks */
 
+	_Atomic int64_t lost_ns; /* CPU time of its ticks that the ring had no room for */
+	int64_t final_ns;	 /* its CPU clock at its end, as far as known; before ENDED */
+	bool gone;		 /* it ended without a word: final_ns is of the last scan */
+
 	/* Listener only. */
 	uint64_t tp;	     /* thread pointer seen in a sample; 0: none yet */
 	int64_t cpu_seen_ns; /* its CPU clock at the last scan */
+	int64_t met_ns;	     /* its CPU clock when a tick met it, or a look from outside found it */
+	bool ended_seen;     /* ENDED, and its last tick is in the ring or was taken from it */
+	bool accounted;	     /* every profile knows what it used: the record may be recycled */
 	uint32_t ticks_seen; /* samples walked since the last scan */
 	bool found;	     /* by the scan under way */
 
@@ -93,6 +101,9 @@ struct thread *thread_twin(const struct thread *t);
 
 /* Calls fn for every record that is not FREE.  Context: listener. */
 void threads_each(void (*fn)(struct thread *t, void *arg), void *arg);
+
+/* Below THREADS_MAX. */
+uint32_t thread_index(const struct thread *t);
 
 /* Makes an ENDED record FREE again.  Context: listener. */
 void thread_recycle(struct thread *t);

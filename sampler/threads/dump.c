@@ -14,7 +14,7 @@
 #include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"
 #include "sampler/threads/births.h"
-#include "sampler/threads/blocked.h"
+#include "sampler/unwind/blocked.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/sites.h"
 

@@ -49,7 +49,6 @@ struct capture {
 	uint64_t slice_at;			 /* address of slice[0]: SP less the red zone */
 	struct capture_piece more[CAPTURE_MORE]; /* behind the slice, one after the other */
 	int tid;      /* of its thread, too: the record may be another's by then */
-	bool newborn; /* of its thread, which may be gone when this is read */
 	bool on_known_stack;
 	bool bp_unknown; /* CAPTURE_BP() is not that of the thread */
 	uint8_t slice[]

@@ -137,7 +137,6 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	c->tp = thread_pointer();
 	c->weight_ns = weight_ns;
 	c->tid = t->tid;
-	c->newborn = t->newborn;
 	c->slice_at = at;
 	c->on_known_stack = known != 0;
 	arch_copy_registers(c->reg, uc);

@@ -23,6 +23,7 @@
 static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[truncated]",
 							[PSEUDO_LOST] = "[lost samples]",
 							[PSEUDO_UNSAMPLED] = "[unsampled]",
+							[PSEUDO_BETWEEN] = "[between ticks]",
 							[PSEUDO_OTHER] = "[other stacks]",
 							[PSEUDO_UNKNOWN] = "[unknown stack]",
 							[PSEUDO_UNSEEN] = "[unseen stack]",

@@ -74,6 +74,7 @@ enum pseudo_frame {
 	PSEUDO_TRUNCATED = 1, /* root of a stack that was cut */
 	PSEUDO_LOST,	      /* ticks dropped because the ring was full */
 	PSEUDO_UNSAMPLED,     /* CPU time of threads that could not be sampled */
+	PSEUDO_BETWEEN,	      /* CPU time of a thread up to where it was found asleep */
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
 	PSEUDO_UNKNOWN,	      /* an allocation, or a thread's creation, whose stack is not kept */
 	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */

@@ -13,6 +13,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
 #include "sampler/process/peek.h"
+#include "sampler/process/tasks.h"
 #include "shim/life/own_thread.h"
 #include "shim/life/port.h"
 
@@ -177,6 +178,7 @@ static void serve(int fd)
 	service.before_poll = before_poll;
 	service.wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
+	tasks_new_descriptors();
 	if (listener.succession.on_port)
 		listener.succession.on_port();
 	say(LISTENER_SERVING);

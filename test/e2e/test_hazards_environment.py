@@ -84,7 +84,7 @@ def actions(path):
     with open(path) as f:
         calls = [line.strip() for line in f if 'rt_sigaction(' in line and 'SIGRT_1,' not in line
                  and not re.search(r'rt_sigaction\(\w+, NULL', line)]
-    return [re.sub(r'0x[0-9a-f]+', 'ADDRESS', call.replace('sa_mask=[PROF]', 'sa_mask=[]'))
+    return [re.sub(r'0x[0-9a-f]+', 'ADDRESS', call.replace('sa_mask=[RT_1]', 'sa_mask=[]'))
             for call in calls]
 
 

@@ -17,7 +17,7 @@ import os
 
 import harness
 import pprof_reader
-from harness import Profiling, Target, check, poll, run, same, skip
+from harness import Profiling, Target, check, poll, run, same, skip, with_and_without
 
 PRIVILEGES = 'hostile_privileges'
 CONFINED = ['Uid', 'Gid', 'CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp']
@@ -119,6 +119,11 @@ def test_a_profile_goes_on():
         same('what is said', t.finish().err, '')
 
 
+def test_threads_change_their_user_during_profiles():
+    """By the signal of our ticks, which libc installs a handler for with the first thread."""
+    with_and_without('ids of all threads', 'hostile_signals', 'ids', 1500)
+
+
 def test_a_daemon_that_forbids_itself_threads():
     """haproxy -D: the thread that is to take the endpoint over has to be there by then."""
     steps = 'background gid uid nnp no-processes' if os.geteuid() == 0 else 'background nnp no-processes'
@@ -158,5 +163,6 @@ def test_namespaces_are_entered_as_without_us():
 
 if __name__ == '__main__':
     run(test_privileges_that_are_given_up_are_given_up, test_a_profile_goes_on,
+        test_threads_change_their_user_during_profiles,
         test_a_daemon_that_forbids_itself_threads,
         test_root_directory, test_namespaces_are_entered_as_without_us)

@@ -132,22 +132,78 @@ def test_short_threads_have_their_share():
     compare('churn', 8, where=NORMAL)
 
 
-def test_threads_that_block_the_signal_are_unsampled():
-    compare('blocked', 4, where=dict(NORMAL, busy_blocked='[unsampled]'))
+def test_threads_that_block_signals_are_sampled():
+    """SIGPROF, all of them, or now and then: ticks come by a signal that nobody blocks."""
+    compare('blocked', 4, where=dict(NORMAL, busy_blocked='busy_blocked'))
+    compare('sigdelay', 4, where=dict(NORMAL, busy_delayed='busy_delayed'))
 
 
-def test_ticks_delayed_by_a_mask_keep_the_total():
-    """Ticks that wait for the signal to be let in are seen where that happens: total only."""
-    compare('sigdelay', 4)
+# At the default rate, in windows that users take: the total, and how much of it has a stack.
+
+TOTAL_PER_CENT = 1.0
+SAMPLED_PER_CENT = 98.0
 
 
-def test_at_the_default_rate():
-    """At 100 Hz the shares would take minutes: total only."""
-    compare('steady', 4, hz=100)
+def sampled(mode, threads, where=(), seconds=(2, 10), uncounted=0.0):
+    """
+    `uncounted`: per cent that the program's own account lacks (libc's and the kernel's part
+    of the start and end of its threads).  Each thread's stacks are brought to what its clock says, so nothing here is left to
+    chance but which functions ticks meet.  `where`: functions or threads that have it all.
+    """
+    with harness.Target('cpu_truth', mode, threads, 60) as target:
+        if not harness.check(f'{mode}: the shim answers', target.wait_ready()):
+            return
+        time.sleep(0.3)
+        for s in seconds:
+            window(f'{mode}, {threads} threads, {s} s', target, s, where, uncounted)
+
+
+def window(name, target, seconds, where, uncounted):
+    p = pprof_reader.parse(target.fetch(f'profile?seconds={seconds}', seconds + 30))
+    truth = sum(account_of(target, p).values())
+    total, flat, cum = p.total('cpu'), p.flat('cpu'), p.cum('cpu')
+    off = 100 * (total - truth) / truth
+    expect(-TOTAL_PER_CENT <= off <= TOTAL_PER_CENT + uncounted,
+           f'{name}: the total is {total / 1e9:.4f} s of {truth / 1e9:.4f} s ({off:+.2f} %)')
+    share = 100 * (total - flat.get('[unsampled]', 0) - flat.get('[lost samples]', 0)) / total
+    expect(share >= SAMPLED_PER_CENT, f'{name}: {share:.1f} % of it has a stack')
+    for frame, least in dict(where).items():
+        has = 100 * cum.get(frame, 0) / total
+        expect(has >= least, f'{name}: {frame} has {has:.1f} % of it, should be {least} % at least')
+
+
+def test_everything_is_sampled_with_one_thread_per_request():
+    sampled('churn', 8, uncounted=2)
+
+
+def test_everything_is_sampled_while_masks_are_toggled():
+    sampled('toggle', 4, {'toggle': 95})
+
+
+def test_everything_is_sampled_with_all_signals_blocked():
+    sampled('nosignals', 4, {'steady': 95})
+
+
+def test_everything_is_sampled_of_threads_that_do_little():
+    sampled('bursts', 8, {'bursts': 70})
+    sampled('idle', 200, {'idle': 60})
+
+
+def test_everything_is_sampled_of_threads_that_ticks_do_not_meet():
+    sampled('ontick', 16, {'on_tick': 70})
+
+
+def test_everything_is_sampled_of_threads_that_libc_starts():
+    sampled('callbacks', 4, {'called_back': 75}, uncounted=3)
 
 
 if __name__ == '__main__':
     harness.run(test_steady_1_thread, test_steady_4_threads, test_steady_16_threads,
         test_steady_64_threads, test_short_threads_have_their_share,
-        test_threads_that_block_the_signal_are_unsampled,
-        test_ticks_delayed_by_a_mask_keep_the_total, test_at_the_default_rate)
+        test_threads_that_block_signals_are_sampled,
+        test_everything_is_sampled_with_one_thread_per_request,
+        test_everything_is_sampled_while_masks_are_toggled,
+        test_everything_is_sampled_with_all_signals_blocked,
+        test_everything_is_sampled_of_threads_that_do_little,
+        test_everything_is_sampled_of_threads_that_ticks_do_not_meet,
+        test_everything_is_sampled_of_threads_that_libc_starts)

@@ -379,6 +379,24 @@ START_TEST(roster__arms_every_thread_but_the_listener)
 }
 END_TEST
 
+static int accounted_for;
+
+static void account_for(const struct thread *t)
+{
+	ck_assert_int_eq(t->state, THREAD_ENDED);
+	accounted_for++;
+}
+
+/* Twice, and the next scan takes their records back. */
+static void settle(void)
+{
+	roster_settle_ended(account_for);
+	ck_assert_int_eq(accounted_for, 0); /* their last ticks may be on their way */
+	roster_settle_ended(account_for);
+	roster_settle_ended(account_for);
+	roster_scan();
+}
+
 START_TEST(roster__notices_threads_that_come_and_go)
 {
 	pthread_t first, second;
@@ -393,7 +411,9 @@ START_TEST(roster__notices_threads_that_come_and_go)
 	pthread_join(first, NULL);
 	pthread_join(second, NULL);
 	roster_scan(); /* sees that they are gone */
-	roster_scan(); /* takes their records back */
+	ck_assert_int_eq(records_in_use(), 2);
+	settle();
+	ck_assert_int_eq(accounted_for, 2);
 	expect_counts(0, 0);
 	ck_assert_int_eq(records_in_use(), 0);
 	teardown_roster();
@@ -465,7 +485,8 @@ START_TEST(roster__a_hooked_thread_arms_pauses_and_ends_itself)
 	ck_assert_int_eq(roster_open(SIGPROF, PERIOD), 0);
 	pthread_create(&thread, NULL, own_life, NULL);
 	pthread_join(thread, NULL);
-	roster_scan();
+	settle();
+	ck_assert_int_eq(accounted_for, 1);
 	ck_assert_int_eq(records_in_use(), 0);
 	teardown_roster();
 }

@@ -40,20 +40,6 @@ START_TEST(real__without_threads_says_so_and_does_no_harm)
 }
 END_TEST
 
-/* gnulib's programs call it where a weak reference says that it is there. */
-START_TEST(real__without_threads_the_mask_is_the_process_s)
-{
-	sigset_t set, seen;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
-	ck_assert_int_eq(real()->pthread_sigmask(SIG_BLOCK, &set, NULL), 0);
-	sigprocmask(SIG_BLOCK, NULL, &seen);
-	ck_assert(sigismember(&seen, SIGUSR1));
-	ck_assert_int_eq(real()->pthread_sigmask(-1, &set, NULL), EINVAL);
-}
-END_TEST
-
 START_TEST(real__finds_threads_that_come_later)
 {
 	pthread_t thread;
@@ -77,7 +63,6 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, real__without_threads_says_so_and_does_no_harm);
-	tcase_add_test(tc, real__without_threads_the_mask_is_the_process_s);
 	tcase_add_test(tc, real__finds_threads_that_come_later);
 	suite_add_tcase(s, tc);
 	srunner_run_all(r, CK_NORMAL);

@@ -16,7 +16,7 @@
 #include "sampler/locks/deadlock.h"
 #include "sampler/locks/lock_owner.h"
 #include "sampler/process/modules.h"
-#include "sampler/threads/blocked.h"
+#include "sampler/unwind/blocked.h"
 #include "sampler/unwind/call_site.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/find_bp.h"

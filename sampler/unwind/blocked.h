@@ -1,4 +1,4 @@
-/* threads: what each thread does, and who created it.  May include cpu, heap, locks and below. */
+/* unwind: stacks from registers, and tables of stacks.  May include process and below. */
 /*
  * The stack of a thread that waits, without touching it: SP and PC from
  * /proc/self/task/TID/syscall, a copy of its stack, and a second look that finds
@@ -7,8 +7,8 @@
  *
  * Context: listener.
  */
-#ifndef SAMPLER_THREADS_BLOCKED_H
-#define SAMPLER_THREADS_BLOCKED_H
+#ifndef SAMPLER_UNWIND_BLOCKED_H
+#define SAMPLER_UNWIND_BLOCKED_H
 
 #include "sampler/process/task_call.h"
 #include "sampler/unwind/walk.h"

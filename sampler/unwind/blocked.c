@@ -1,4 +1,4 @@
-#include "sampler/threads/blocked.h"
+#include "sampler/unwind/blocked.h"
 
 #include <string.h>
 

@@ -1,0 +1,26 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
+/*
+ * How soon the list of threads is read again while a profile runs.
+ *
+ * Threads that no hook sees start (libc's own for timers, those of clone) may live
+ * shorter than the usual interval.  The process's clock tells that they are there: it
+ * then goes faster than those of all known threads together.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_CPU_HUNT_H
+#define SAMPLER_CPU_HUNT_H
+
+#include <stdint.h>
+
+#include "sampler/base/sys.h"
+
+#define SCAN_EVERY_NS (250 * NS_PER_MS)
+
+/* The roster was opened. */
+void hunt_begin(void);
+
+/* A scan has ended: when (CLOCK_MONOTONIC) the next one is due. */
+int64_t hunt_next_scan(int64_t now_ns);
+
+#endif

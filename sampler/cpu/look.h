@@ -1,0 +1,29 @@
+/* cpu: the CPU profile.  May include unwind, symbols and below. */
+/*
+ * Where a thread sleeps, seen from outside (unwind/blocked.h), for threads that use CPU
+ * time and get no ticks.
+ *
+ * Context: listener.
+ */
+#ifndef SAMPLER_CPU_LOOK_H
+#define SAMPLER_CPU_LOOK_H
+
+#include <stdbool.h>
+
+#include "sampler/unwind/walk.h"
+
+/* Memory for it; without that nobody is looked at. */
+void look_open(void);
+void look_close(void);
+
+/* From now on `n` threads may be looked at: 10 to 20 us each. */
+void look_allow(int n);
+
+/* The stack of a thread that sleeps, good until the next call; NULL: it runs, is gone, or
+ * enough have been looked at. */
+const struct walk *look_at(int tid);
+
+/* The memory is the parent's.  Context: child. */
+void look_after_fork(void);
+
+#endif
