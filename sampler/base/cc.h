@@ -17,6 +17,10 @@
 /* Functions of ours that stay on target stacks; profiles leave these frames out. */
 #define OUR_FRAME __attribute__((section("pprofshim_frames"), noinline))
 
+/* A frame that may be left without a return: the address sanitizer would believe that it is there.
+ */
+#define LEFT_WITHOUT_RETURN __attribute__((no_sanitize("address")))
+
 #define COLD		       __attribute__((cold))
 #define NOINLINE	       __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -31,7 +31,7 @@ static bool default_is_ignore(int sig)
 }
 
 /* False: no handler of the program is to be called. */
-static bool has_handler(const struct sigaction *wanted, int sig)
+static LEFT_WITHOUT_RETURN bool has_handler(const struct sigaction *wanted, int sig)
 {
 	struct sigaction dfl = *wanted;
 
@@ -78,7 +78,7 @@ static bool is_on_wrong_stack(const struct sigaction *wanted, const ucontext_t *
 }
 
 /* A signal that is no tick: what would have happened without us. */
-static NOINLINE void pass_on(int sig, siginfo_t *info, void *context)
+static NOINLINE LEFT_WITHOUT_RETURN void pass_on(int sig, siginfo_t *info, void *context)
 {
 	struct sigaction wanted = carrier_wanted();
 
