@@ -24,7 +24,7 @@ function amount(v, unit) {
   return v.toFixed(i > 1 ? 2 : 0) + steps[i]
 }
 const say = v => amount(v, now.types[$.type.value][1])
-const share = v => sides[0].total ? (v / sides[0].total * 100).toFixed(1) + ' %' : ''
+const share = v => sides[0].all ? (v / sides[0].all * 100).toFixed(1) + ' %' : ''
 
 function options(id, list, wanted) {
   const s = $[id], old = wanted ?? (s.length ? s.value : list[0][0])

@@ -1,10 +1,11 @@
 // ---- sums
 
-// A side is a profile of which some samples count: rows lists them, value(i) is what one counts for.
+// A side is a profile of which some samples count: rows lists them, value(i) is what one counts for; all: the sum of the amounts.
 function side(P, type, counts) {
-  const n = P.types.length, ok = P.labels.map(counts), rows = []
-  for (let i = 0; i < P.count; i++) if (ok[P.set[i]] && P.values[i * n + type]) rows.push(i)
-  return { P, rows, value: i => P.values[i * n + type], total: rows.reduce((sum, i) => sum + P.values[i * n + type], 0) }
+  const n = P.types.length, ok = P.labels.map(counts), rows = [], value = i => P.values[i * n + type]
+  let total = 0, all = 0
+  for (let i = 0; i < P.count; i++) if (ok[P.set[i]] && value(i)) { rows.push(i); total += value(i); all += Math.abs(value(i)) }
+  return { P, rows, value, total, all }
 }
 
 // The nodes of a graph are made when they are drawn: most are too small ever to be.  v: what is in them now and before;

@@ -1,5 +1,6 @@
 /* The texts that every profile can be asked for: a list with a tree, and collapsed stacks. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,6 +189,43 @@ START_TEST(test_format__grows)
 }
 END_TEST
 
+/* Deep stacks that differ at their leaves only, in no order: the time stays that of n log n. */
+START_TEST(test_format__sorts_many_deep_stacks)
+{
+	enum { MANY = 15000, DEEP = 200, LEAVES = 1000 };
+	static struct message_function function[LEAVES];
+	static struct message_line line[LEAVES];
+	static struct message_location location[LEAVES];
+	static struct message_sample many[MANY];
+	static uint32_t stack[MANY][DEEP];
+	static char name[LEAVES][16];
+	struct message m = whole;
+	struct bytes out;
+
+	for (uint32_t i = 0; i < LEAVES; i++) {
+		snprintf(name[i], sizeof(name[i]), "f%u", i);
+		function[i] = (struct message_function){ name[i], name[i], "", 0 };
+		line[i].function = i;
+		location[i] = (struct message_location){ 0, 0x1000 + i, &line[i], 1 };
+	}
+	for (uint32_t i = 0; i < MANY; i++) {
+		stack[i][0] = i * 7919 % LEAVES;
+		many[i] = (struct message_sample){ .location = stack[i],
+						   .location_count = DEEP,
+						   .value = { 1, 1 } };
+	}
+	m.function = function;
+	m.function_count = m.location_count = LEAVES;
+	m.location = location;
+	m.sample = many;
+	m.sample_count = MANY;
+	arena.limit = 64 << 20;
+	ck_assert_int_eq(format_write(&arena, &m, FORMAT_TEXT, 0, &out), 0);
+	ck_assert_ptr_nonnull(memmem(out.at, out.len, "Total: 15000 (15000 count) in 15000", 30));
+	arena_release(&arena);
+}
+END_TEST
+
 START_TEST(test_format__without_memory_there_is_no_text)
 {
 	struct arena none = ARENA_INIT(0);
@@ -228,6 +266,7 @@ int main(void)
 	tcase_add_test(t, test_format__knows_its_sample_types);
 	tcase_add_test(t, test_format__default_is_the_profiles_own);
 	tcase_add_test(t, test_format__grows);
+	tcase_add_test(t, test_format__sorts_many_deep_stacks);
 	tcase_add_test(t, test_format__without_memory_there_is_no_text);
 	tcase_add_test(t, test_format__of_nothing);
 	suite_add_tcase(s, t);
