@@ -8,6 +8,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/elf_notes.h"
+#include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
 
 #define NAMES_BYTES_MAX (1UL << 20) /* of the section name table */
@@ -146,7 +147,7 @@ bool elf_open_fd(struct elf *e, struct arena *a, int fd)
 
 bool elf_open(struct elf *e, struct arena *a, const char *path)
 {
-	int fd = sys_open_read(path);
+	int fd = kept_root_open_read(path);
 
 	if (fd >= 0)
 		return elf_open_fd(e, a, fd);

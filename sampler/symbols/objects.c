@@ -6,6 +6,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/kept_files.h"
 #include "sampler/symbols/debugfile.h"
 #include "sampler/symbols/dwarf_section.h"
 #include "sampler/symbols/unpack.h"
@@ -26,14 +27,25 @@ static bool is_unchanged(const struct elf *e, const struct module *m)
 	       st.st_mtim.tv_sec * NS_PER_SECOND + st.st_mtim.tv_nsec == m->file.changed_ns;
 }
 
+static bool is_same(struct elf *e, bool opened, const struct module *m)
+{
+	if (opened && elf_is_module(e, m) && is_unchanged(e, m))
+		return true;
+	if (opened)
+		elf_close(e);
+	return false;
+}
+
+static bool open_kept(struct elf *e, struct arena *a, const struct module *m)
+{
+	int fd = kept_file_of(m);
+
+	return fd >= 0 && is_same(e, elf_open_fd(e, a, fd), m);
+}
+
 static bool open_if_same(struct elf *e, struct arena *a, const struct module *m, const char *path)
 {
-	if (!elf_open(e, a, path))
-		return false;
-	if (elf_is_module(e, m) && is_unchanged(e, m))
-		return true;
-	elf_close(e);
-	return false;
+	return is_same(e, elf_open(e, a, path), m);
 }
 
 /* A relative one is from where the program was then: believed with a build id alone. */
@@ -51,7 +63,7 @@ static bool open_file(struct elf *e, struct arena *a, const struct module *m)
 	if (m->is_vdso)
 		return m->ehdr && m->image_limit > m->ehdr &&
 		       elf_open_memory(e, a, m->ehdr, m->image_limit - m->ehdr);
-	return (m->is_main && open_if_same(e, a, m, "/proc/self/exe")) ||
+	return open_kept(e, a, m) || (m->is_main && open_if_same(e, a, m, "/proc/self/exe")) ||
 	       (may_be_at_path(m) && open_if_same(e, a, m, m->path));
 }
 

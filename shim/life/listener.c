@@ -12,6 +12,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
+#include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/tasks.h"
 #include "shim/life/own_thread.h"
@@ -179,6 +180,7 @@ static void serve(int fd)
 	service.wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
 	tasks_new_descriptors();
+	kept_files_open(); /* before the program goes on, which may shut itself in at once */
 	if (listener.succession.on_port)
 		listener.succession.on_port();
 	say(LISTENER_SERVING);

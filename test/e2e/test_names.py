@@ -13,6 +13,7 @@ Seen to fail against:
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
   debug sections packed by zstd or in the older form: names without lines
   .gnu_debugdata, which was not read: all [mini]
+  files that are opened when names are wanted: all [shut_in] after a chroot and the like
   frames larger than a copy of the stack: burn < leaf < large < [truncated]
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
   unwind data without a table to search it with: burn < [truncated]
@@ -22,6 +23,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 
 import harness
 import pprof_reader
@@ -99,7 +101,11 @@ class Way:
     def profile(self, t):
         """As often as it takes on a crowded machine until 25 ticks came."""
         for _ in range(20):
-            blob = t.fetch('profile?seconds=1&hz=500', timeout=60)
+            try:
+                blob = t.fetch('profile?seconds=1&hz=500', timeout=60)
+            except ConnectionRefusedError:  # unshare() is made without our thread
+                time.sleep(0.1)
+                continue
             if blob:
                 self.profiles.append(pprof_reader.parse(blob))
             if sampled(self.profiles) > 50e6:
@@ -271,6 +277,21 @@ def test_frames_larger_than_a_copy():
     try_all([w for w in map(frame_of, (20000, 100000, 600000, 3000000)) if w])
 
 
+def shut_in(how):
+    """In a folder of its own, whose file nobody else may read and which may be hidden."""
+    folder = path('shut_in_' + how)
+    os.mkdir(folder)
+    os.chmod(harness.work, 0o755)
+    name = shutil.copy(harness.fixture('names_shut_in'), folder)
+    return Way('shut in by ' + how, [name, how], lines='burn')
+
+
+def test_a_server_that_shuts_itself_in_keeps_its_names():
+    if os.geteuid() != 0:
+        return skip('shut in', 'only root can')
+    try_all([shut_in('chroot'), shut_in('user')] + ([shut_in('mounts')] if harness.may_mount() else []))
+
+
 def made(how, *chain, **more):
     name = harness.fixture('names_made')
     return Way('code that no object has: ' + how, [name, how], list(chain) or CHAIN, **more)
@@ -296,4 +317,4 @@ def test_the_chain_is_whole_however_the_file_was_made():
 
 
 run(test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
-    test_code_that_no_object_has)
+    test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
