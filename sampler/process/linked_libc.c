@@ -198,6 +198,30 @@ BOUND(void, abort, void)
 	give_up();
 }
 
+/*
+ * libiberty's allocators end the program when there is no memory.  These come before its own,
+ * which are not linked in then.
+ */
+void *xmalloc(size_t bytes);
+void *xrealloc(void *p, size_t bytes);
+
+void *xmalloc(size_t bytes)
+{
+	void *p = pprofshim_lib_malloc(bytes);
+
+	if (!p)
+		give_up();
+	return p;
+}
+
+void *xrealloc(void *p, size_t bytes)
+{
+	p = pprofshim_lib_realloc(p, bytes);
+	if (!p)
+		give_up();
+	return p;
+}
+
 BOUND(void, __stack_chk_fail, void)
 {
 	give_up();

@@ -5,15 +5,22 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "sampler/base/arena.h"
 #include "sampler/base/text.h"
 #include "sampler/base/utf8.h"
 #undef ARRAY_SIZE /* libiberty.h has one too */
 #include "sampler/base/cc.h"
+#include "sampler/process/linked_libc.h"
 
 #define STACK_MAX	(480UL << 10)
 #define STACK_PER_BYTE	72
 #define STACK_PER_LEVEL 360
-#define LEVELS_MAX	1024 /* libiberty's own limit while printing */
+#define LEVELS_MAX	1024  /* libiberty's own limit while printing */
+#define OUTPUT_BYTES	16384 /* of a name, from which beginning and end are taken */
+
+/* libiberty's readers of D call each other, about 500 bytes for each byte of a name. */
+#define D_BYTES_MAX  960
+#define D_MEMORY_MAX (1UL << 20)
 
 /* Where the library's output goes, and the way out of the library. */
 struct sink {
@@ -108,29 +115,88 @@ static void drop_clone_suffix(struct text *t)
 		t->len = (size_t)(suffix - t->at);
 }
 
-static size_t finish(char *to, const char *name, size_t len, bool cut)
+/* FNV-1a. */
+static uint64_t hash_of(const char *s)
 {
-	size_t used;
+	uint64_t h = 0xcbf29ce484222325;
 
-	cut |= len > NAME_MAX_BYTES;
-	used = utf8_copy(to, cut ? NAME_MAX_BYTES - 2 : NAME_MAX_BYTES + 1, name, len);
-	if (cut) {
-		memcpy(to + used, "...", 4);
-		used += 3;
-	}
-	return used;
+	while (*s)
+		h = (h ^ (uint8_t)*s++) * 0x100000001b3;
+	return h;
+}
+
+/* Whole characters only: bytes that go on with one are left out at the front. */
+static const char *tail_of(const char *name, size_t len, size_t bytes)
+{
+	const char *s = name + len - bytes;
+
+	while (((uint8_t)*s & 0xc0) == 0x80)
+		s++;
+	return s;
+}
+
+#define MARK_BYTES 24 /* "...#0123456789abcdef..." and NUL */
+#define HEAD_BYTES ((NAME_MAX_BYTES - MARK_BYTES) / 2)
+
+static size_t finish(char *to, const char *name, size_t len, const char *mangled)
+{
+	struct text t = { .at = to, .size = NAME_MAX_BYTES + 1 };
+	const char *tail;
+	char clean[HEAD_BYTES + 1];
+
+	if (len <= NAME_MAX_BYTES)
+		return utf8_copy(to, NAME_MAX_BYTES + 1, name, len);
+	tail = tail_of(name, len, HEAD_BYTES);
+	t.len = utf8_copy(to, HEAD_BYTES + 1, name, len);
+	text_str(&t, "...#");
+	text_hex(&t, hash_of(mangled));
+	text_str(&t, "...");
+	text_bytes(&t, clean, utf8_copy(clean, sizeof(clean), tail, (size_t)(name + len - tail)));
+	return t.len;
+}
+
+struct d_name {
+	const char *mangled;
+	char *name; /* in the arena of the moment */
+};
+
+static void ask_for_d(void *arg)
+{
+	struct d_name *d = arg;
+
+	d->name = dlang_demangle(d->mangled, 0);
+}
+
+/* False when it is no name of D's, or too long a one. */
+static bool demangle_d(const char *mangled, size_t len, struct text *out)
+{
+	struct arena memory = ARENA_INIT(D_MEMORY_MAX), *before;
+	struct d_name d = { .mangled = mangled };
+	bool ok;
+
+	if (strncmp(mangled, "_D", 2) != 0 || len > D_BYTES_MAX)
+		return false;
+	before = lib_memory_use(&memory);
+	ok = lib_try(ask_for_d, &d) == 0 && d.name;
+	lib_memory_use(before);
+	if (ok)
+		text_str(out, d.name);
+	arena_release(&memory);
+	return ok;
 }
 
 size_t demangle(const char *mangled, char to[NAME_MAX_BYTES + 1])
 {
 	size_t len = strnlen(mangled, MANGLED_MAX + 1);
-	char buf[NAME_MAX_BYTES + 1];
+	static char buf[OUTPUT_BYTES]; /* too much for the stack beside the library */
 	struct sink s = { .text = TEXT_INIT(buf) };
 
 	buf[0] = '\0';
+	if (demangle_d(mangled, len, &s.text))
+		return finish(to, s.text.at, s.text.len, mangled);
 	if (!looks_mangled(mangled) || len > MANGLED_MAX || !fits_on_stack(mangled, len) ||
 	    !ask_library(mangled, &s))
-		return finish(to, mangled, len, false);
+		return finish(to, mangled, len, mangled);
 	drop_clone_suffix(&s.text);
-	return finish(to, s.text.at, s.text.len, s.text.cut);
+	return finish(to, s.text.at, s.text.len, mangled);
 }

@@ -164,11 +164,36 @@ static char *find_version(char *name)
 	return at > name + 1 && at[-1] == '@' ? at - 1 : at;
 }
 
+#define NAME_READ_MAX (1UL << 20) /* of a name, for its hash */
+
+/* Of a name that is too long for `to`, the end becomes a hash of all of it. */
+static void end_by_hash(const struct symtab_match *m, char *to, size_t size)
+{
+	struct text t = { .at = to, .len = size - 1 - 18, .size = size };
+	char piece[512];
+	uint64_t h = 0xcbf29ce484222325;
+	size_t n, done = 0;
+
+	for (; done < NAME_READ_MAX &&
+	       (n = symtab_string(m->table, m->name + done, piece, sizeof(piece)));
+	     done += n)
+		for (size_t i = 0; i < n; i++)
+			h = (h ^ (uint8_t)piece[i]) * 0x100000001b3;
+	text_str(&t, "#");
+	text_hex(&t, h);
+}
+
 /* Reads a symbol's name without its version (@GLIBC_2.34), with room for "@plt". */
 static size_t linkage_name(const struct symtab_match *m, char *to, size_t size)
 {
 	size_t len = symtab_string(m->table, m->name, to, size);
-	char *version = len ? find_version(to) : NULL;
+	char *version;
+
+	if (len == size - 1) {
+		end_by_hash(m, to, size);
+		return strlen(to);
+	}
+	version = len ? find_version(to) : NULL;
 
 	if (version) {
 		*version = '\0';

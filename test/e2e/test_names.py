@@ -9,6 +9,7 @@ Seen to fail against:
   a header looked for at the load address alone: [libchain.so] < [truncated]
   build ids cut at 32 bytes on one side of a comparison, refused on the other: all [long_id]
   four ranges of code for an object, more forgotten without a word
+  names of D as they are; of two long names that are equal in 1024 bytes, one
   names cut at the first @: leaf and mid both *Shape(Int32)
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
   debug sections packed by zstd or in the older form: names without lines
@@ -62,7 +63,7 @@ def sampled(profiles):
 def share(profiles, chain):
     """How much of the sampled time has stacks that begin with `chain`."""
     of_chain = sum(ns for names, ns in stacks_of(profiles)
-                   if [n.split('.')[0] for n in names[:len(chain)]] == chain)
+                   if [n if n in chain else n.split('.')[0] for n in names[:len(chain)]] == chain)
     return of_chain / (sampled(profiles) or 1)
 
 
@@ -213,16 +214,39 @@ def started_by_a_link():
     return name and Way('started by a symbolic link', [path('link')])
 
 
-def names_with_at():
-    """As Crystal has them; the symbols are renamed, for want of its compiler."""
-    leaf, mid = '*Shape(Int32)@Shape(T)#leaf<Int32>:Nil', '*Shape(Int32)@Shape(T)#mid:UInt64'
-    name = cc('before')
+def renamed(what, file, leaf, mid, shown):
+    """The names that another language's compiler gives; symbols are renamed, for want of it."""
+    name = cc('before_' + file)
     if not name:
         return None
-    r = subprocess.run(['objcopy', '--redefine-sym', 'leaf=' + leaf, '--redefine-sym', 'mid=' + mid,
-                        name, path('at')])
+    r = subprocess.run(['objcopy', '-g', '--redefine-sym', 'leaf=' + leaf, '--redefine-sym',
+                        'mid=' + mid, name, path(file)])
     check('objcopy renames', r.returncode == 0)
-    return Way('names with @ that is no version', [path('at')], ['burn', leaf, mid, 'main'])
+    return Way(what, [path(file)], ['burn', *shown, 'main'])
+
+
+def names_with_at():
+    names = ['*Shape(Int32)@Shape(T)#leaf<Int32>:Nil', '*Shape(Int32)@Shape(T)#mid:UInt64']
+    return renamed('names with @ that is no version', 'at', *names, names)
+
+
+def names_of_d():
+    return renamed('names of D', 'd_names', '_D1d__T4leafTiZQiFNaNbNiNfiZi', '_D1d5Shape3midMFZv',
+                   ['d.leaf!(int).leaf(int)', 'd.Shape.mid()'])
+
+
+class LongNames(Way):
+    """leaf and mid have names that differ only in the middle: of 3000 bytes, or of 9000."""
+
+    def judge(self):
+        names = {n for names, _ in stacks_of(self.profiles) for n in names if 'aaaaaaaa' in n}
+        check('%s: two stay two' % self.what, len(names) == 2, {n[:20] for n in names})
+
+
+def long_names(size):
+    a, b = 'a' * size, 'a' * (size // 2) + 'b' + 'a' * (size - size // 2 - 1)
+    way = renamed('names of %d bytes' % size, 'long_%d' % size, a, b, [])
+    return way and LongNames(way.what, way.command)
 
 
 def packed_by(form):
@@ -311,6 +335,7 @@ def test_code_that_no_object_has():
 def test_the_chain_is_whole_however_the_file_was_made():
     try_all([w for w in (library_elsewhere(), segments_of_code(), id_of(36), id_of(200),
                          started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at(),
+                         names_of_d(), long_names(3000), long_names(9000),
                          mini_debuginfo(), packed_by('zlib-gnu'), packed_by('zstd'),
                          no_table_to_search(), no_table_in_a_library(), table_left_out())
              if w])
