@@ -4,6 +4,13 @@
 
 #include "sampler/base/cc.h"
 
+uint64_t text_hash_more(uint64_t hash, const char *bytes, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ (uint8_t)bytes[i]) * 0x100000001b3;
+	return hash;
+}
+
 void text_bytes(struct text *t, const void *bytes, size_t len)
 {
 	size_t fits = MIN(len, t->size - 1 - t->len);

@@ -24,6 +24,10 @@ struct text {
 		.at = (buf), .size = sizeof(buf)                                                   \
 	}
 
+/* FNV-1a, to begin with and to go on with. */
+#define TEXT_HASH_INIT 0xcbf29ce484222325UL
+uint64_t text_hash_more(uint64_t hash, const char *bytes, size_t len);
+
 void text_bytes(struct text *t, const void *bytes, size_t len);
 void text_str(struct text *t, const char *s);
 void text_char(struct text *t, char c);

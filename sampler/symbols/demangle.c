@@ -115,16 +115,6 @@ static void drop_clone_suffix(struct text *t)
 		t->len = (size_t)(suffix - t->at);
 }
 
-/* FNV-1a. */
-static uint64_t hash_of(const char *s)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	while (*s)
-		h = (h ^ (uint8_t)*s++) * 0x100000001b3;
-	return h;
-}
-
 /* Whole characters only: bytes that go on with one are left out at the front. */
 static const char *tail_of(const char *name, size_t len, size_t bytes)
 {
@@ -149,7 +139,7 @@ static size_t finish(char *to, const char *name, size_t len, const char *mangled
 	tail = tail_of(name, len, HEAD_BYTES);
 	t.len = utf8_copy(to, HEAD_BYTES + 1, name, len);
 	text_str(&t, "...#");
-	text_hex(&t, hash_of(mangled));
+	text_hex(&t, text_hash_more(TEXT_HASH_INIT, mangled, strlen(mangled)));
 	text_str(&t, "...");
 	text_bytes(&t, clean, utf8_copy(clean, sizeof(clean), tail, (size_t)(name + len - tail)));
 	return t.len;

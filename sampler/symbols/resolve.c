@@ -171,14 +171,13 @@ static void end_by_hash(const struct symtab_match *m, char *to, size_t size)
 {
 	struct text t = { .at = to, .len = size - 1 - 18, .size = size };
 	char piece[512];
-	uint64_t h = 0xcbf29ce484222325;
+	uint64_t h = TEXT_HASH_INIT;
 	size_t n, done = 0;
 
 	for (; done < NAME_READ_MAX &&
 	       (n = symtab_string(m->table, m->name + done, piece, sizeof(piece)));
 	     done += n)
-		for (size_t i = 0; i < n; i++)
-			h = (h ^ (uint8_t)piece[i]) * 0x100000001b3;
+		h = text_hash_more(h, piece, n);
 	text_str(&t, "#");
 	text_hex(&t, h);
 }
