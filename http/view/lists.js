@@ -54,7 +54,7 @@ function threadView() {
     if (!all.has(l)) all.set(l, { sum: [0, 0], l })
     all.get(l).sum[k] += value(i)
   }))
-  rowsTo([['value'], ['%'], ...sides[1] ? [['before']] : [], [key || 'This profile does not tell threads apart.']],
+  rowsTo([['value'], ['%'], ...sides[1] ? [['before']] : [], [key || 'Threads not told apart']],
     [...all.values()].sort((a, b) => b.sum[0] - a.sum[0]).map(({ sum, l }) =>
       [say(sum[0]), share(sum[0]), ...sides[1] ? [say(sum[1])] : [], button(l, () => { $.only.value = key + '=' + l; view('flame') })]))
 }
@@ -99,11 +99,13 @@ document.onkeydown = e => { if (e.key == '/' && !/INPUT|SELECT/.test(e.target.ta
 onresize = dark.onchange = () => { if (tree && !canvas.hidden) draw() }
 
 async function begin() {
-  if (!window.DecompressionStream) throw Error('This browser is too old. Try: curl -u pprof -OJ ' + root + 'heap')
+  if (!window.DecompressionStream) throw Error('Old browser. Try: curl -u pprof -OJ ' + root + 'heap')
   // The index knows which profiles there are, and which take time.
-  const all = [...(await (await ask('')).text()).matchAll(/view\?profile=([\w-]+)(?:&amp;seconds=(\d+))?/g)]
+  const all = [...(await (await ask('')).text()).matchAll(/view\?profile=([\w-]+)(?:&amp;seconds=(\d+))?/g)], want = wish.get('profile') || 'profile'
+  // One that is dormant or unknown: the server says why.
+  if (!all.some(m => m[1] == want)) all.push([0, want])
   const chosen = () => { $.seconds.value = least = +all.find(m => m[1] == $.profile.value)[2] || '' }
-  options('profile', all.map(m => [m[1], m[1]]), wish.get('profile') || 'profile')
+  options('profile', all.map(m => [m[1], m[1]]), want)
   chosen()
   $.profile.onchange = () => { chosen(); take() }
   $.seconds.value = wish.get('seconds') || least

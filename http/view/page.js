@@ -91,7 +91,7 @@ function menus() {
   const each = [...keys].flatMap(([k, all]) => [...all].sort().slice(0, 200).map(v => [k + '=' + v, k + ' ' + v]))
   options('only', [...keys.get('idle')?.has('true') ? [['!idle=true', 'not idle']] : [], ['', 'everything'], ...each], wish.get('only'))
   options('group', [['', 'nothing'], ...[...keys.keys()].map(k => [k, k])], wish.get('group'))
-  options('before', [['', 'nothing'], ...before?.name == now.name ? [['last', 'the one before']] : [], ...kept ? [['kept', 'the one kept: ' + kept.name]] : [], ...each])
+  options('before', [['', 'nothing'], ...before?.name == now.name ? [['last', 'the one before']] : [], ...kept ? [['kept', 'kept: ' + kept.name]] : [], ...each])
   wish = new Map
 }
 
@@ -116,7 +116,7 @@ function show() {
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
-  if (now.count > 2e5) notes.push(`${now.count} samples are many for a browser; go tool pprof reads them, too.`)
+  if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them too`)
   if (other) notes.push('Width is now; red is more than before, blue less.')
   else if (rows.some(i => sides[0].value(i) < 0)) notes.push('Width is the amount; red is more, blue less than nothing.')
   $.notes.replaceChildren(...notes.map(n => text('li', n, deadly.test(n) && 'bad')))

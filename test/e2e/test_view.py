@@ -339,6 +339,20 @@ def test_files_of_others(t, b):
     check('and what was there stays', v.value("now.name == 'odd.pb.gz'"))
 
 
+def test_what_is_dormant_says_why():
+    if not there_is_a_browser():
+        return
+    with Target(PROGRAM, env={'PPROF_HEAP_RATE': '0'}) as t, browser.Browser() as b:
+        if not is_ready(t):
+            return
+        for name, why in ('heap', 'PPROF_HEAP_RATE is 0'), ('nonsense', '404 Unknown profile'):
+            v = View(b, t, '?profile=' + name)
+            check(f'{name}: no other profile in its place', v.page.until(
+                'window.document.body && document.body.innerText.includes(%s)' % json.dumps(why)), v.said())
+        v.page.open('http://127.0.0.1:%d/debug/pprof/' % t.port, KEY)
+        check('the index, too', v.page.until("/dormant: heap profiling is off/.test(document.body.innerText)"), v.said())
+
+
 @in_browser
 def test_a_profile_can_be_stopped(t, b):
     v = View(b, t, '?profile=profile&seconds=600')
@@ -438,4 +452,4 @@ def test_the_page_is_small_and_complete():
 run(test_the_page_is_small_and_complete, test_downloads_have_telling_names,
     test_numbers_are_those_of_an_independent_reader, test_each_view_shows_something_and_nothing_of_it_is_obeyed,
     test_a_thread_dump_shows_deadlocks_first, test_comparison_search_and_live, test_a_profile_can_be_stopped,
-    test_files_of_others,     test_the_key_and_the_origin, test_keyboard_dark_and_narrow)
+    test_what_is_dormant_says_why, test_files_of_others, test_the_key_and_the_origin, test_keyboard_dark_and_narrow)
