@@ -248,7 +248,7 @@ ubsan: $(UNIT:%=$(BUILD)/ubsan/%) ## Run the unit tests under the undefined beha
 
 # The tests of what several threads use without a lock.
 TSAN = $(addprefix unit/,unwind/test_ring unwind/test_rows unwind/test_sites heap/test_live \
-       locks/test_waiters threads/test_births)
+       locks/test_waiters locks/test_relocks threads/test_births)
 
 tsan: $(TSAN:%=$(BUILD)/tsan/%) ## Run the unit tests of what is lock-free under the thread sanitizer
 	@.ci/tests.sh $^

@@ -34,6 +34,7 @@
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/stacks.h"
 #include "shim/hooks/allocator.h"
+#include "shim/hooks/lock_readers.h"
 #include "shim/hooks/locks.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
@@ -253,8 +254,8 @@ static void start_profiler(int argc, char **argv)
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
-	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0) |
-		      (settings.rwlock_readers ? LOCKS_READERS : 0));
+	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0),
+		      settings.rwlock_readers ? lock_readers_record : NULL);
 	carrier_handle_ticks(tick_is_ours, tick_handle);
 	config = (struct routes_config){ .write_status = write_status,
 					 .program = program_path(),

@@ -239,18 +239,19 @@ static bool take_over(struct waiters_slot *slot, const void *lock, int64_t start
 {
 	const void *old = __atomic_load_n(&slot->lock, __ATOMIC_ACQUIRE);
 	struct state seen = peek(&slot->state), busy;
+	uint64_t lost;
 
 	if (count_of(seen) != 0 || (owes(seen) && !forced))
 		return false;
 	busy = pack(seen.base_ns, BUSY, 0, 0, 0);
 	if (!swap(&slot->state, &seen, busy))
 		return false;
+	__atomic_store_n(&slot->owed_ns, 0, __ATOMIC_RELAXED);
+	lost = gone_of(seen) + __atomic_exchange_n(&slot->owed_waits, 0, __ATOMIC_RELAXED);
 	if (owes(seen)) {
 		last_left(old);
-		counter_add(COUNTER_MUTEX_WAITER_TABLE_FULL, gone_of(seen) + slot->owed_waits);
+		counter_add(COUNTER_MUTEX_WAITER_TABLE_FULL, lost);
 	}
-	slot->owed_ns = 0;
-	slot->owed_waits = 0;
 	__atomic_store_n(&slot->lock, lock, __ATOMIC_RELEASE);
 	while (!swap(&slot->state, &busy, pack((uint64_t)start_ns, 1, 0, 0, 0)))
 		; /* nobody changes a busy slot: once is enough */

@@ -7,7 +7,6 @@
  * The timed calls refuse a bad deadline even when the lock is free; so bad ones
  * go to the real function unseen.
  */
-#include "sampler/locks/readers.h"
 #include "shim/hooks/locks.h"
 
 static enum wait_outcome outcome_of(const pthread_rwlock_t *l, int err)
@@ -40,37 +39,8 @@ static unsigned readers(const pthread_rwlock_t *l)
 /* Nobody is in the way.  The first reader after a writer cannot be sure, and tries. */
 static bool is_free(const pthread_rwlock_t *l, unsigned what)
 {
-	return !((readers(l) | locks_rwlock_ask) & what);
+	return !((readers(l) | locks_rwlock_unknown) & what);
 }
-
-/* ---- readers, where they are recorded */
-
-static inline bool readers_are_on(void)
-{
-	return UNLIKELY(locks_on & LOCKS_READERS);
-}
-
-static COLD void note_reader(const pthread_rwlock_t *l)
-{
-	if (!locks_stop_if_off())
-		readers_add(l, locks_own_tid());
-}
-
-/* A reader is taken out before it gives the lock back: nobody is named that has it no more. */
-static COLD void forget_reader(const pthread_rwlock_t *l)
-{
-	if (!(readers(l) & WRITE_PHASE))
-		readers_remove(l, locks_own_tid());
-}
-
-/* A timed or plain call of this kind has the lock. */
-#define NOTE(what, l, err)                                                                         \
-	do {                                                                                       \
-		if ((what) == TO_READ && readers_are_on() && (err) == 0)                           \
-			note_reader(l);                                                            \
-	} while (0)
-
-/* ---- locks */
 
 /* X(what keeps it out, which try-lock, name, parameters, arguments, whether the deadline is one to
  * try with) */
@@ -98,7 +68,6 @@ static COLD void forget_reader(const pthread_rwlock_t *l)
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		wait_begin(&w, l);                                                                 \
 		err = next_lock.pthread_rwlock_##name arguments;                                   \
-		NOTE(what, l, err);                                                                \
 		wait_end(&w, outcome_of(l, err), PSEUDO_CALL_pthread_rwlock_##name, &CALLER());    \
 		return err;                                                                        \
 	}                                                                                          \
@@ -110,22 +79,10 @@ static COLD void forget_reader(const pthread_rwlock_t *l)
 		if (LIKELY(is_free(l, what)) || !locks_on || !(is_plain))                          \
 			return next_lock.pthread_rwlock_##name arguments;                          \
 		err = next_lock.pthread_rwlock_##try(l);                                           \
-		NOTE(what, l, err);                                                                \
 		return LIKELY(err != EBUSY) ? err : contended_##name arguments;                    \
 	}
 RWLOCKS(X)
 #undef X
-
-EXPORT int pthread_rwlock_tryrdlock(pthread_rwlock_t *l)
-{
-	int err;
-
-	if (!readers_are_on())
-		return next_lock.pthread_rwlock_tryrdlock(l);
-	err = next_lock.pthread_rwlock_tryrdlock(l);
-	NOTE(TO_READ, l, err);
-	return err;
-}
 
 /* ---- unlock */
 
@@ -142,10 +99,8 @@ static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 	struct unlock u = { 0 };
 	int err;
 
-	if (waiters_maybe(l) && !locks_stop_if_off() && releases(l))
+	if (!locks_stop_if_off() && releases(l))
 		u = unlock_begin(l, NULL);
-	if (readers_are_on())
-		forget_reader(l);
 	err = next_lock.pthread_rwlock_unlock(l);
 	if (unlock_tells(&u) && err == 0)
 		unlock_end(&u, PSEUDO_CALL_pthread_rwlock_unlock, &CALLER());
@@ -154,7 +109,7 @@ static OUR_FRAME COLD int blamed_unlock(pthread_rwlock_t *l)
 
 EXPORT OUR_FRAME int pthread_rwlock_unlock(pthread_rwlock_t *l)
 {
-	if (LIKELY(!waiters_maybe(l) && !locks_rwlock_ask))
+	if (LIKELY(!waiters_maybe(l)))
 		return next_lock.pthread_rwlock_unlock(l);
 	return blamed_unlock(l);
 }

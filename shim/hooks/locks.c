@@ -9,7 +9,7 @@
 
 unsigned locks_on; /* for none, before the constructor has read the settings */
 
-unsigned locks_rwlock_unknown, locks_rwlock_ask;
+unsigned locks_rwlock_unknown;
 
 static unsigned on_outside_children; /* what locks_on is while process_is_ours() */
 
@@ -49,12 +49,16 @@ LOCK_FUNCTIONS(X)
 LOCK_HELPERS(X)
 #undef X
 
+static void (*put_before_table)(void);
+
 static void find_all(void)
 {
 #define X(name, type, parameters, ...) NEXT_FIND_LATE(next_lock, name, type, parameters)
 	LOCK_FUNCTIONS(X)
 	LOCK_HELPERS(X)
 #undef X
+	if (put_before_table)
+		put_before_table();
 }
 
 #define X(name, type, parameters, arguments, ...)                                                  \
@@ -83,13 +87,14 @@ static void set_on(unsigned what)
 	__atomic_store_n(&locks_on, what, __ATOMIC_RELEASE);
 }
 
-void locks_turn_on(unsigned what)
+void locks_turn_on(unsigned what, void (*put_before)(void))
 {
 	find_all();
 	locks_rwlock_unknown = is_rwlock_known() ? 0 : ~0U;
-	if (locks_rwlock_unknown)
-		what &= ~LOCKS_READERS;
-	locks_rwlock_ask = what & LOCKS_READERS ? ~0U : locks_rwlock_unknown;
+	if (put_before && !locks_rwlock_unknown) {
+		put_before_table = put_before;
+		put_before();
+	}
 	on_outside_children = can_be_tried() ? what : 0;
 	set_on(on_outside_children);
 }

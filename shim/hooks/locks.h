@@ -138,9 +138,8 @@ extern struct lock_functions next_lock __attribute__((visibility("hidden")));
  * Which profiles the lock hooks record for: LOCKS_BLOCK, LOCKS_MUTEX or both; 0: none.
  * Read by syscall() in shim/arch too.
  */
-#define LOCKS_BLOCK   1U
-#define LOCKS_MUTEX   2U
-#define LOCKS_READERS 4U /* who holds rwlocks for reading, for goroutine */
+#define LOCKS_BLOCK 1U
+#define LOCKS_MUTEX 2U
 extern unsigned locks_on __attribute__((visibility("hidden")));
 
 /* Are waits that are no lock's (conditions, semaphores, joins) recorded?  Context: hook. */
@@ -152,11 +151,12 @@ static inline bool block_is_on(void)
 /* All bits are set if this libc is older than the rwlocks that we know; else 0. */
 extern unsigned locks_rwlock_unknown __attribute__((visibility("hidden")));
 
-/* The same, or if every reader is recorded (LOCKS_READERS): all are to be looked at. */
-extern unsigned locks_rwlock_ask __attribute__((visibility("hidden")));
-
-/* The lock hooks record for these profiles from now on.  Context: init. */
-void locks_turn_on(unsigned what);
+/*
+ * The lock hooks record for these profiles from now on.  `put_before` (NULL: nothing) puts
+ * other functions before those of the table, each time that it was filled in; not called
+ * for a libc whose rwlocks we do not know.  Context: init.
+ */
+void locks_turn_on(unsigned what, void (*put_before)(void));
 
 /*
  * Every lock hook asks this before it times a wait: is recording off in this process
