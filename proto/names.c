@@ -8,8 +8,11 @@
  */
 #include "proto/names.h"
 
+#include <string.h>
+
 #include "sampler/arch/arch.h"
 #include "sampler/base/sort.h"
+#include "sampler/base/text.h"
 #include "sampler/process/maps.h"
 #include "sampler/process/other_code.h"
 #include "sampler/symbols/jit_names.h"
@@ -135,9 +138,7 @@ static int fill_mapped(struct namer *n, size_t place, struct symbol_frame *told,
 /* The address of the same code in a loaded object, if its file was mapped once more. */
 static const struct module *original_of(uint64_t pc, uint64_t *original)
 {
-	return other_code_at(pc, original) && *original
-		       ? module_find(*original)
-		       : NULL;
+	return other_code_at(pc, original) && *original ? module_find(*original) : NULL;
 }
 
 /* Names the places [i, i + n), copies of code of `m` that lies `distance` further on. */
@@ -221,6 +222,40 @@ static int name_without_module(struct namer *n, const struct run *r)
 	return foreign.count ? name_foreign(n, &foreign) : 0;
 }
 
+/* By this a user knows our code in the program's profile, and hides it. */
+#define OUR_PREFIX "pprofshim:"
+
+static const char *with_our_prefix(struct arena *a, const char *name)
+{
+	size_t size = sizeof(OUR_PREFIX) + strlen(name);
+	struct text t = { .at = arena_alloc(a, size), .size = size };
+
+	if (!t.at)
+		return name;
+	text_str(&t, OUR_PREFIX);
+	text_str(&t, name);
+	return t.at;
+}
+
+/* Unit tests have us in their main program. */
+static bool is_our_library(const struct module *m)
+{
+	return !m->is_main && m == module_find((uint64_t)with_our_prefix);
+}
+
+/* In a copy: the frames may be those that are kept for the next profile. */
+static void mark_ours(struct arena *a, struct symbol *s)
+{
+	struct symbol_frame *copy = arena_array(a, s->frame_count, sizeof(*copy));
+
+	for (uint32_t i = 0; copy && i < s->frame_count; i++) {
+		copy[i] = s->frame[i];
+		copy[i].name = with_our_prefix(a, copy[i].name);
+		copy[i].system_name = with_our_prefix(a, copy[i].system_name);
+	}
+	s->frame = copy ? copy : s->frame;
+}
+
 static int name_in_module(struct namer *n, const struct module *m, const struct run *r)
 {
 	struct symbol *symbol = arena_array(n->arena, r->count, sizeof(*symbol));
@@ -232,6 +267,8 @@ static int name_in_module(struct namer *n, const struct module *m, const struct 
 	for (size_t i = 0; i < r->count; i++) {
 		uint32_t *mapping = &n->location[r->place[i].value].mapping;
 
+		if (is_our_library(m))
+			mark_ours(n->arena, &symbol[i]);
 		if (fill_location(n, r->place[i].value, &symbol[i]) != 0)
 			return -1;
 		if (mapping_table_module(&n->mappings, m, r->pc[i], mapping) != 0)

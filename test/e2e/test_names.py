@@ -17,6 +17,7 @@ Seen to fail against:
   files that are opened when names are wanted: all [shut_in] after a chroot and the like
   frames larger than a copy of the stack: burn < leaf < large < [truncated]
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
+  our own code under its bare names (ours)
   unwind data without a table to search it with: burn < [truncated]
 """
 import glob
@@ -341,5 +342,40 @@ def test_the_chain_is_whole_however_the_file_was_made():
              if w])
 
 
-run(test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
+ALLOCATES = """
+#include <stdlib.h>
+__attribute__((noinline)) static void request(void)
+{
+	void *volatile p = malloc(600000);
+	free(p);
+}
+int main(void)
+{
+	for (;;)
+		request();
+}
+"""
+
+
+def test_our_own_code_says_so():
+    """Each of its allocations is a sample of the heap, and most of its time is ours."""
+    source = path('allocates.c')
+    with open(source, 'w', encoding='utf-8') as f:
+        f.write(ALLOCATES)
+    program = cc('allocates', source=source)
+    if not program:
+        return
+    with Target(program) as t:
+        if not check('the allocating program answers', t.wait_ready()):
+            return
+        p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=500'))
+    names = [n for stack, _ in stacks_of([p]) for n in stack]
+    check('our code has our prefix', any(n.startswith('pprofshim:') for n in names), sorted(set(names)))
+    check('and none goes without', not {'site_at', 'hook_walk', 'heap_record'} & set(names),
+          sorted(set(names)))
+    check('nor has the program\'s', 'request' in names and 'main' in names, sorted(set(names)))
+
+
+run(test_our_own_code_says_so,
+    test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
     test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
