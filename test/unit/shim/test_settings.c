@@ -81,8 +81,9 @@ START_TEST(settings__every_good_value_is_taken)
 	expect_ok("PPROF_MUTEX_FRACTION=0");
 	ck_assert_uint_eq(settings.mutex_fraction, 0);
 	expect_ok("PPROF_MUTEX_FRACTION=1000000");
-	expect_ok("PPROF_RWLOCK_READERS=1");
 	ck_assert_uint_eq(settings.mutex_fraction, 1000000);
+	expect_ok("PPROF_RWLOCK_READERS=1");
+	ck_assert(settings.rwlock_readers);
 }
 END_TEST
 
