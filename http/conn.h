@@ -56,6 +56,7 @@ struct http_exchange {
 	int64_t deadline_ns; /* of what is awaited from the client */
 	int64_t since_ns;    /* when it last became idle */
 	uint64_t number;     /* of its coming: the older, the lower */
+	bool trusted;	     /* by who it is: it needs no key */
 	bool known;	     /* its last request had the key */
 	unsigned refusals;   /* requests without it, one after the other */
 	bool keep;	     /* another request may follow this one */
@@ -64,6 +65,7 @@ struct http_exchange {
 	bool ready;	     /* `in` holds bytes that were not looked at */
 	bool head_only;	     /* the request is a HEAD */
 	bool shut;	     /* our side, while lingering */
+	bool hurried;	     /* its pending answer is to be made now */
 	bool reset;	     /* closes by RST: the answer is broken, or there is none on its way */
 	int minor_version;   /* of the request */
 	struct arena arena;

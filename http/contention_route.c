@@ -42,13 +42,27 @@ static void fill_mutex_head(struct profile_head *head)
 	head->comment = mutex_comments(&head->comment_count);
 }
 
+/* A process counts its own waits only: it begins anew when it becomes ours. */
+static void snapshot_block(struct stack_table *t, bool own)
+{
+	(void)own;
+	block_snapshot(t);
+}
+
+static void snapshot_mutex(struct stack_table *t, bool own)
+{
+	(void)own;
+	mutex_snapshot(t);
+}
+
 static const struct snapshot_page block = {
 	.name = "block",
 	.delta_name = "block-delta",
 	.default_sample_type = "",
+	.growing_values = 2,
 	.refusal = block_refusal,
 	.fill_head = fill_block_head,
-	.snapshot = block_snapshot,
+	.snapshot = snapshot_block,
 	.delta_begins = block_everything_begin,
 	.delta_ends = block_everything_end,
 	.text = block_text,
@@ -68,9 +82,10 @@ static const struct snapshot_page mutex = {
 	.name = "mutex",
 	.delta_name = "mutex-delta",
 	.default_sample_type = "",
+	.growing_values = 2,
 	.refusal = mutex_refusal,
 	.fill_head = fill_mutex_head,
-	.snapshot = mutex_snapshot,
+	.snapshot = snapshot_mutex,
 	.delta_begins = mutex_everything_begin,
 	.delta_ends = mutex_everything_end,
 	.text = mutex_text,

@@ -77,12 +77,24 @@ struct http_service {
 	 */
 	void (*before_poll)(void (*reset_all)(void *arg), void *arg);
 	const struct http_limits *limits; /* NULL: http_limits_default */
+	/* Clients come by a unix socket; those of our user, or root's, need no key. */
+	bool by_peer;
+	/* Answers under way are to be made at once when this is not 0.  NULL: never. */
+	const volatile int *hurry;
+	/* How many answers are under way, told before every poll; NULL: nobody asks. */
+	volatile uint32_t *under_way;
 	/*
 	 * A descriptor that ends the sleep when it becomes readable; do_due() is to empty it.
 	 * 0: none (the listening socket, which is older, has a lower number).
 	 */
 	int wake_fd;
 };
+
+/* Who asks is a process of ours, which the kernel says (http_service.by_peer). */
+bool http_is_trusted(const struct http_exchange *x);
+
+/* By http_hasten(), or the process is about to end: the answer is to be made of what there is. */
+bool http_is_hurried(const struct http_exchange *x);
 
 /* Memory for this exchange: released after the last byte is sent. */
 struct arena *http_arena(struct http_exchange *x);

@@ -9,7 +9,9 @@
 #include "http/handlers.h"
 #include "http/params.h"
 #include "http/thread_view.h"
+#include "http/tree_profile.h"
 #include "proto/count_text.h"
+#include "proto/share.h"
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
@@ -19,11 +21,20 @@
 /* Scrapers take 16000 samples; with more threads, equal stacks are one without their tids. */
 #define TIDS_MAX 15000
 
+/* Others wait for ticks of threads that run, as we do. */
+/* And for a text that a person reads each finds its own names. */
+#define TEXT_PATIENCE_NS (5 * NS_PER_SECOND)
+#define TICK_PATIENCE_NS (1500 * NS_PER_MS)
+
+#define SHARED_BYTES (24UL << 20)
+
 /* A request under way; lives in the exchange's arena. */
 struct request {
 	struct params query;
 	struct dump *before; /* of a difference; NULL: none, or it is being made */
 	struct dump *now;    /* being made, or complete */
+	bool is_complete;
+	struct tree_profile *tree; /* NULL: this process alone */
 	int64_t start_ns;
 };
 
@@ -55,6 +66,9 @@ static void gone(void *arg)
 
 	free_dump(&r->before);
 	free_dump(&r->now);
+	if (r->tree)
+		tree_profile_end(r->tree);
+	r->tree = NULL;
 }
 
 /* ---- the answer */
@@ -117,21 +131,106 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 		       : format_write(a, m, r->query.format, FORMAT_DEFAULT_VALUE, out);
 }
 
-static int build_answer(struct arena *a, struct request *r, struct bytes *out)
+/* ---- for a tree */
+
+/* The threads' stacks, each with its thread as its owner. */
+static void tell_owners(struct stack_table *t, struct owner_table *owners,
+			const struct thread_view *v, const struct request *r)
+{
+	for (uint32_t i = 0; i < v->count; i++) {
+		const struct thread_entry *e = &v->entry[i];
+		const struct stack *at = r->now->stacks.list[v->thread[i]->stack];
+		const struct owner o = { 0,	  e->tid,   "",
+					 e->name, e->state, e->reason ? e->reason : "" };
+		struct stack *s =
+			stack_table_add_labelled(t, at->frame, at->depth, owner_number(owners, &o));
+
+		if (s)
+			s->value[0] += e->weight;
+	}
+}
+
+static int build_merged(struct arena *a, const struct request *r, const struct stack_table *own,
+			const struct owner_table *owners, struct bytes *out)
+{
+	struct profile_head head = head_of(r);
+	const struct stack_table *all = tree_profile_merge(r->tree, a, own, owners, &head);
+	struct message m;
+
+	if (!all || build_message(a, all, &head, r->query.detail, &m) != 0)
+		return -1;
+	thread_view_refine(a, &m);
+	trim_cancellable_call(a, &m);
+	return r->query.debug ? count_text(a, &m, "goroutine", out) : build_file(a, &m, out);
+}
+
+/* What is shared with the process that has the port, or with what others share. */
+static int build_shared(struct arena *a, const struct request *r, const struct thread_view *v,
+			struct bytes *out)
+{
+	struct owner_table owners = { .arena = a };
+	struct stack_table own;
+	int failed;
+
+	stack_table_init(&own, SHARED_BYTES);
+	tell_owners(&own, &owners, v, r);
+	failed = r->query.share
+			 ? share_write(a, &(struct share_head){ .values = 1 }, &own, &owners, out)
+			 : build_merged(a, r, &own, &owners, out);
+	stack_table_release(&own);
+	return failed;
+}
+
+static bool is_shared(const struct request *r)
+{
+	return r->query.share || (r->tree && r->query.debug < DEBUG_TRACEBACKS);
+}
+
+/* A message in which each stack of the dump is a sample without places: nothing is named. */
+static int fill_nameless_view(struct thread_view *v, struct arena *a, const struct request *r)
+{
+	size_t count = r->now->stacks.count;
+	struct message m = { 0 };
+	struct message_sample *sample = arena_array(a, count + 1, sizeof(*sample));
+	uint32_t *of_stack = arena_array(a, count + 1, sizeof(*of_stack));
+
+	if (!sample || !of_stack)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		of_stack[i] = (uint32_t)i;
+	m.sample = sample;
+	m.sample_count = count;
+	return fill_view(v, a, r, &m, of_stack);
+}
+
+static int build_alone(struct arena *a, struct request *r, struct bytes *out)
 {
 	struct profile_head head = head_of(r);
 	const uint32_t *of_stack;
 	struct thread_view view;
 	struct message m;
 
-	if (!join_stacks(r))
-		return -1;
 	if (build_message_of(a, &r->now->stacks, &head, r->query.detail, &m, &of_stack) != 0)
 		return -1;
 	if (fill_view(&view, a, r, &m, of_stack) != 0)
 		return -1;
 	trim_cancellable_call(a, &m);
-	return write_form(a, r, &m, &view, out);
+	if (write_form(a, r, &m, &view, out) != 0)
+		return -1;
+	return r->tree ? tree_profile_join_texts(r->tree, a, *out, out) : 0;
+}
+
+static int build_answer(struct arena *a, struct request *r, struct bytes *out)
+{
+	struct thread_view view;
+
+	if (!join_stacks(r))
+		return -1;
+	if (!is_shared(r))
+		return build_alone(a, r, out);
+	if (fill_nameless_view(&view, a, r) != 0)
+		return -1;
+	return build_shared(a, r, &view, out);
 }
 
 static void answer(struct http_exchange *x, struct request *r)
@@ -154,29 +253,45 @@ static bool start_dump(struct request *r)
 	return r->now != NULL;
 }
 
+static int64_t window_ns(const struct request *r)
+{
+	return params_window_ns(&r->query);
+}
+
 /* Between the two dumps of a difference nothing is done. */
 static void wait_for_second(struct http_exchange *x, struct request *r)
 {
 	r->before = r->now;
 	r->now = NULL;
-	http_again(x, r->start_ns + r->query.seconds * NS_PER_SECOND);
+	http_again(x, r->start_ns + window_ns(r));
+}
+
+/* They have as much to do as we had: nobody is late before this process is ready. */
+static void wait_for_others(struct http_exchange *x, struct request *r)
+{
+	r->is_complete = true;
+	tree_close(&r->tree->request);
+	http_again(x, sys_now_ns());
 }
 
 static void due(struct http_exchange *x, void *arg)
 {
 	struct request *r = arg;
-	int64_t again;
+	int64_t again, of_tree;
 
 	if (!r->now && !start_dump(r)) {
 		gone(r);
 		http_abort(x);
 		return;
 	}
-	again = dump_step(r->now);
+	of_tree = r->tree ? tree_profile_look(r->tree, http_is_hurried(x)) : 0;
+	again = r->is_complete ? of_tree : dump_step(r->now);
 	if (again)
 		http_again(x, again);
-	else if (r->query.seconds && !r->before)
+	else if (window_ns(r) && !r->before)
 		wait_for_second(x, r);
+	else if (r->tree && !r->is_complete)
+		wait_for_others(x, r);
 	else
 		answer(x, r);
 }
@@ -194,6 +309,13 @@ static void begin_answer(struct http_exchange *x, const struct params *q)
 		return;
 	}
 	r->start_ns = sys_now_ns();
+	if (tree_is_asked(x, &q->tree))
+		r->tree = tree_profile_begin(http_arena(x), "goroutine", q,
+					     window_ns(r) ? r->start_ns + window_ns(r) : 0,
+					     q->debug >= DEBUG_TRACEBACKS ? TEXT_PATIENCE_NS
+									  : TICK_PATIENCE_NS);
+	if (r->tree)
+		tree_keep_open(&r->tree->request);
 	pending.due_ns = r->start_ns;
 	http_begin(x, &head, &pending);
 }

@@ -39,9 +39,9 @@ static void fill_head(struct profile_head *head)
 	head->comment = heap_comments(inuse_bytes, &head->comment_count);
 }
 
-static void snapshot(struct stack_table *t)
+static void snapshot(struct stack_table *t, bool own)
 {
-	heap_snapshot(t);
+	heap_snapshot(t, own);
 	inuse_bytes = 0;
 	for (size_t i = 0; i < t->count; i++)
 		inuse_bytes += t->list[i]->value[HEAP_VALUE_INUSE_BYTES];
@@ -50,8 +50,8 @@ static void snapshot(struct stack_table *t)
 #define PAGE(page_name, type)                                                                      \
 	{                                                                                          \
 		.name = page_name, .delta_name = page_name "-delta", .default_sample_type = type,  \
-		.refusal = heap_refusal, .fill_head = fill_head, .snapshot = snapshot,             \
-		.trim = trim_operator_new, .text = heap_text                                       \
+		.growing_values = 2, .refusal = heap_refusal, .fill_head = fill_head,              \
+		.snapshot = snapshot, .trim = trim_operator_new, .text = heap_text                 \
 	}
 
 static const struct snapshot_page heap = PAGE("heap", ""), allocs = PAGE("allocs", "alloc_space");

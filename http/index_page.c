@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
+#include "http/processes.h"
 #include "http/view_page.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
@@ -264,6 +265,7 @@ static void write_page(struct text *t, const struct route *route, size_t count,
 	text_str(t, index_style);
 	text_str(t, "</style>\n</head>\n<body>\n<h1>/debug/pprof/</h1>\n");
 	write_facts(t);
+	processes_write_table(t, write_plain);
 	text_str(t, "<h2>Profiles</h2>\n<table>\n<tr><th>Count</th><th>Profile</th>"
 		    "<th colspan=\"3\">Look at it</th><th class=\"wide\">From a shell</th></tr>\n");
 	text_bytes(t, rows->at, rows->len);

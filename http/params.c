@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/cpu/cpu.h"
 
@@ -76,8 +77,8 @@ static const char *read_number(const struct http_request *r, const struct number
 
 /* ---- names */
 
-static const char *const known[] = { "seconds", "debug",  "hz",		  "lines", "labels",
-				     "gc",	"format", "sample_index", "id" };
+static const char *const known[] = { "seconds", "debug",	"hz", "lines", "labels", "gc",
+				     "format",	"sample_index", "id", "pid",   "process" };
 
 /* What else people call them. */
 static const struct {
@@ -199,7 +200,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 		 struct params *p)
 {
 	const bool is_cpu = what == PARAMS_OF_CPU;
-	int64_t gc = 0, lines = 1, labels = 1, hz = 0;
+	int64_t gc = 0, lines = 1, labels = 1, hz = 0, share = 0;
 	const char *why;
 
 	*p = (struct params){ 0 };
@@ -210,7 +211,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, &lines_wanted, &lines)) ||
 	    (why = read_number(r, &labels_wanted, &labels)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
-	    (why = read_id(x, r, p)))
+	    (why = read_id(x, r, p)) || (why = tree_query_read(r, &p->tree)))
 		http_error(x, 400, why);
 	else if (!is_cpu && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
@@ -219,6 +220,11 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	http_query(r, "sample_index", p->value, sizeof(p->value));
 	if (is_cpu && p->debug)
 		p->format = FORMAT_TEXT;
+	if (http_is_trusted(x)) {
+		http_query_number(r, "share", &share);
+		http_query_number(r, "window_ms", &p->window_ms);
+	}
+	p->share = share;
 	p->hz = (int)hz;
 	p->labels = labels;
 	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
@@ -245,4 +251,9 @@ bool params_value(struct http_exchange *x, const struct params *p, const struct 
 	}
 	http_error(x, 400, t.at);
 	return false;
+}
+
+int64_t params_window_ns(const struct params *p)
+{
+	return p->window_ms ? p->window_ms * NS_PER_MS : p->seconds * NS_PER_SECOND;
 }

@@ -16,6 +16,7 @@
 #define HTTP_PARAMS_H
 
 #include "http/server.h"
+#include "http/tree_query.h"
 #include "proto/format.h"
 #include "sampler/symbols/symbols.h"
 
@@ -26,6 +27,9 @@ struct params {
 	int64_t debug;
 	int hz;	     /* 0: not asked for */
 	bool labels; /* of threads, in a CPU profile */
+	bool share;  /* asked by the process that has the port: an answer as in proto/share.h */
+	int64_t window_ms; /* of such a question about CPU, in place of seconds */
+	struct tree_query tree;
 	enum symbols_detail detail;
 	enum format format;
 	char value[24]; /* the sample type that texts are about; "" for the usual one */
@@ -37,6 +41,9 @@ enum params_of {
 	PARAMS_OF_CPU,
 	PARAMS_OF_SNAPSHOT, /* with seconds=N: of a difference */
 };
+
+/* How long it is to take; 0: not asked for. */
+int64_t params_window_ns(const struct params *p);
 
 /* False: the question made no sense, and was answered. */
 bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,

@@ -40,6 +40,18 @@ static const char *reason_of(int status)
 	return "Unknown";
 }
 
+bool http_is_trusted(const struct http_exchange *x)
+{
+	return x->trusted;
+}
+
+bool http_is_hurried(const struct http_exchange *x)
+{
+	const volatile int *hurry = x->shared->service->hurry;
+
+	return x->hurried || (hurry && *hurry);
+}
+
 struct arena *http_arena(struct http_exchange *x)
 {
 	return &x->arena;
@@ -164,6 +176,7 @@ void http_begin(struct http_exchange *x, const struct http_response *r,
 		return;
 	}
 	x->pending = *w;
+	x->hurried = false;
 	enter_state(x, CONN_WAITING);
 }
 

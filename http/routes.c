@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http/handlers.h"
+#include "http/processes.h"
 #include "sampler/base/cc.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/process/tasks.h"
@@ -74,6 +75,11 @@ static const struct route routes[] = {
 	  .is_profile = true,
 	  .seconds = 5,
 	  .refusal = cpu_refusal },
+	{ .name = "sd",
+	  .description =
+		  "The processes of the tree as targets for scrapers (Prometheus's http_sd).",
+	  .serve = sd_route,
+	  .link = "sd" },
 	{ .name = "shim",
 	  .description = "State, settings and counters of the profiler itself, "
 			 "with everything it could not measure.",

@@ -7,9 +7,13 @@
 #ifndef HTTP_ROUTES_CONFIG_H
 #define HTTP_ROUTES_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "sampler/base/text.h"
+
+struct process_list; /* sampler/process/descendants.h */
 
 /* What the routes cannot find out by themselves.  Pointers are borrowed for ever. */
 struct routes_config {
@@ -20,6 +24,14 @@ struct routes_config {
 	int default_hz; /* of CPU profiles that do not ask for a rate */
 	/* Writes the part of the shim page that tells settings and states; NULL: none. */
 	void (*write_status)(struct text *t);
+
+	/* The tree of processes; all NULL: profiles have this process alone. */
+	uint16_t tree_port; /* in the names of members' sockets */
+	void (*call_members)(
+		const struct process_list *l); /* those that are not there are to come */
+	bool (*is_member)(int pid);	       /* who has such a socket belongs to the tree */
+	bool (*has_joined)(int pid);	       /* it is a member now */
+	const char *(*why_no_member)(int pid); /* "": nothing is known of it */
 };
 
 /* Context: init, or listener before http_serve(). */

@@ -5,7 +5,9 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "http/members.h"
 #include "http/net.h"
+#include "http/peer.h"
 #include "http/request.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
@@ -75,6 +77,7 @@ size_t http_hasten(struct http_exchange *x, const char *id)
 		if (s->conn[i]->state != CONN_WAITING || !p->id || strcmp(p->id, id) != 0)
 			continue;
 		p->due_ns = s->shared.now_ns;
+		s->conn[i]->hurried = true;
 		count++;
 	}
 	return count;
@@ -200,6 +203,7 @@ static void add_conn(struct server *s, int fd)
 	s->used = NULL;
 	if (!x)
 		return;
+	x->trusted = s->shared.service->by_peer;
 	s->conn[s->count++] = x;
 	if (!full) {
 		take_turn(x, true); /* while it stood in the queue its request came */
@@ -213,6 +217,11 @@ static void add_conn(struct server *s, int fd)
 static bool is_loopback(const struct sockaddr_in *peer)
 {
 	return peer->sin_family == AF_INET && ntohl(peer->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+static bool may_talk(const struct server *s, int fd, const struct sockaddr_in *peer)
+{
+	return s->shared.service->by_peer ? peer_is_ours(fd) : is_loopback(peer);
 }
 
 static bool nobody_waits(int error)
@@ -249,7 +258,7 @@ static bool accept_one(struct server *s)
 	int fd = net_accept(s->fd, &peer);
 
 	refusal_note(&s->accepting, "accept4", nobody_waits(fd) ? 0 : fd);
-	if (fd >= 0 && is_loopback(&peer))
+	if (fd >= 0 && may_talk(s, fd, &peer))
 		add_conn(s, fd);
 	else if (fd >= 0)
 		sys_close(fd);
@@ -287,7 +296,7 @@ static void handle_time(struct http_exchange *x)
 {
 	int64_t now = x->shared->now_ns;
 
-	if (x->state == CONN_WAITING && x->pending.due_ns <= now) {
+	if (x->state == CONN_WAITING && (x->pending.due_ns <= now || http_is_hurried(x))) {
 		request_due(x);
 		x->shared->now_ns = sys_now_ns(); /* that was real work */
 	} else if (x->deadline_ns <= now) {
@@ -327,6 +336,15 @@ static void reset_all(void *arg)
 	remove_closed(s);
 }
 
+static uint32_t count_waiting(const struct server *s)
+{
+	uint32_t count = 0;
+
+	for (size_t i = 0; i < s->count; i++)
+		count += s->conn[i]->state == CONN_WAITING;
+	return count;
+}
+
 /* Fills in poll[] and returns when to wake up at the latest. */
 static int64_t prepare_poll(struct server *s)
 {
@@ -339,6 +357,8 @@ static int64_t prepare_poll(struct server *s)
 		service->before_poll(reset_all, s);
 	wake = do_due_work(service, now);
 
+	if (service->under_way)
+		*service->under_way = count_waiting(s);
 	if (paused)
 		wake = MIN(wake, s->accept_ns);
 	s->poll[0] = (struct pollfd){ .fd = paused ? -1 : s->fd, .events = POLLIN };
@@ -432,8 +452,10 @@ const char *http_serve(int fd, const char *key, const struct http_service *servi
 	s->shared.limits = limits;
 	s->shared.now_ns = sys_now_ns();
 	guard_init(&s->shared.guard, key);
+	members_open();
 	refused = serve_until(s, stop);
 	close_all(s);
+	members_close();
 	sys_unmap(s, sizeof(*s));
 	return refused;
 }

@@ -5,23 +5,22 @@
 
 #include "http/download.h"
 #include "http/params.h"
+#include "http/tree_profile.h"
+#include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
 
-/* How it is to be answered. */
-struct question {
-	struct params params;
-	int value; /* that texts are about */
-};
-
-/* A delta under way; lives in the exchange's arena. */
-struct delta {
+/* A request under way; lives in the exchange's arena. */
+struct request {
 	const struct snapshot_page *page;
-	struct stack_table before;
-	struct question q;
-	int64_t start_ns;
+	struct params query;
+	int value;		   /* that texts are about */
+	struct stack_table before; /* of a difference */
+	int64_t start_ns, end_ns;  /* of a difference; else both the same */
+	bool is_delta;
+	struct tree_profile *tree; /* NULL: this process alone */
 };
 
 static struct profile_head head_of(const struct snapshot_page *page)
@@ -35,59 +34,10 @@ static struct profile_head head_of(const struct snapshot_page *page)
 
 /* ---- a snapshot */
 
-static void take_snapshot(const struct snapshot_page *page, struct stack_table *t)
+static void take_snapshot(const struct snapshot_page *page, struct stack_table *t, bool own)
 {
 	stack_table_init(t, SNAPSHOT_BYTES);
-	page->snapshot(t);
-}
-
-static bool is_file(const struct params *p)
-{
-	return !p->debug && p->format == FORMAT_FILE;
-}
-
-static struct http_response response_of(struct http_exchange *x, const struct params *p,
-					const char *name)
-{
-	return is_file(p) ? download_of(x, name) : (struct http_response){ .status = 200 };
-}
-
-static int build_answer(struct arena *a, const struct snapshot_page *page,
-			const struct stack_table *t, const struct profile_head *head,
-			const struct question *q, struct bytes *out)
-{
-	struct message m;
-
-	if (build_message(a, t, head, q->params.detail, &m) != 0)
-		return -1;
-	if (page->trim)
-		page->trim(a, &m);
-	if (q->params.debug)
-		return page->text(a, &m, out);
-	return is_file(&q->params) ? build_file(a, &m, out)
-				   : format_write(a, &m, q->params.format, q->value, out);
-}
-
-static void send_snapshot(struct http_exchange *x, const struct snapshot_page *page,
-			  const struct question *q)
-{
-	struct profile_head head;
-	struct http_response r = response_of(x, &q->params, page->name);
-	struct stack_table t;
-	struct bytes out = { 0 };
-	int failed;
-
-	take_snapshot(page, &t);
-	head = head_of(page);
-	failed = build_answer(http_arena(x), page, &t, &head, q, &out);
-	stack_table_release(&t);
-	if (failed) {
-		http_error(x, 500, "failed to collect profile");
-		return;
-	}
-	r.body = out.at;
-	r.body_len = out.len;
-	http_respond(x, &r);
+	page->snapshot(t, own);
 }
 
 uint64_t snapshot_count(const struct snapshot_page *page)
@@ -97,13 +47,51 @@ uint64_t snapshot_count(const struct snapshot_page *page)
 
 	if (page->refusal())
 		return 0;
-	take_snapshot(page, &t);
+	take_snapshot(page, &t, false);
 	count = t.count;
 	stack_table_release(&t);
 	return count;
 }
 
-/* ---- a delta */
+/* ---- the answer */
+
+static bool is_file(const struct params *p)
+{
+	return !p->debug && p->format == FORMAT_FILE;
+}
+
+static int write_form(struct arena *a, const struct request *r, const struct stack_table *t,
+		      const struct profile_head *head, struct bytes *out)
+{
+	struct message m;
+
+	if (build_message(a, t, head, r->query.detail, &m) != 0)
+		return -1;
+	if (r->page->trim)
+		r->page->trim(a, &m);
+	if (r->query.debug)
+		return r->page->text(a, &m, out);
+	return is_file(&r->query) ? build_file(a, &m, out)
+				  : format_write(a, &m, r->query.format, r->value, out);
+}
+
+/* `t` is of this process; of others is added what they answered. */
+static int build_answer(struct arena *a, const struct request *r, const struct stack_table *t,
+			struct bytes *out)
+{
+	struct profile_head head = head_of(r->page);
+	const struct stack_table *all = t;
+
+	if (r->is_delta)
+		head.duration_ns = sys_now_ns() - r->start_ns;
+	if (r->query.share)
+		return share_write(
+			a, &(struct share_head){ .values = (uint32_t)head.sample_type_count }, t,
+			NULL, out);
+	if (r->tree)
+		all = tree_profile_merge(r->tree, a, t, NULL, &head);
+	return all ? write_form(a, r, all, &head, out) : -1;
+}
 
 static void subtract(struct stack_table *from, const struct stack_table *what)
 {
@@ -116,89 +104,134 @@ static void subtract(struct stack_table *from, const struct stack_table *what)
 	}
 }
 
-static void delta_over(void *arg)
+static int make_answer(struct arena *a, struct request *r, struct bytes *out)
 {
-	struct delta *d = arg;
+	struct stack_table now;
+	int failed;
 
-	if (d->page->delta_ends)
-		d->page->delta_ends();
-	stack_table_release(&d->before);
+	take_snapshot(r->page, &now, r->query.share);
+	if (r->is_delta)
+		subtract(&now, &r->before);
+	failed = build_answer(a, r, &now, out);
+	stack_table_release(&now);
+	return failed;
 }
 
-static void delta_due(struct http_exchange *x, void *arg)
+/* ---- one that takes time: a difference, or a tree */
+
+static void gone(void *arg)
 {
-	struct delta *d = arg;
-	struct profile_head head;
-	struct stack_table now;
+	struct request *r = arg;
+
+	if (r->is_delta && r->page->delta_ends)
+		r->page->delta_ends();
+	stack_table_release(&r->before);
+	if (r->tree)
+		tree_profile_end(r->tree);
+}
+
+static void due(struct http_exchange *x, void *arg)
+{
+	struct request *r = arg;
+	int64_t again = r->tree ? tree_profile_look(r->tree, http_is_hurried(x)) : 0;
 	struct bytes out = { 0 };
 	int failed;
 
-	take_snapshot(d->page, &now);
-	head = head_of(d->page);
-	subtract(&now, &d->before);
-	head.duration_ns = sys_now_ns() - d->start_ns;
-	failed = build_answer(http_arena(x), d->page, &now, &head, &d->q, &out);
-	stack_table_release(&now);
-	delta_over(d);
+	if (again) {
+		http_again(x, again);
+		return;
+	}
+	failed = make_answer(http_arena(x), r, &out);
+	gone(r);
 	if (failed)
 		http_abort(x);
 	else
 		http_finish(x, out.at, out.len);
 }
 
-static void start_delta(struct http_exchange *x, const struct snapshot_page *page,
-			const struct question *q)
+static void begin_delta(struct request *r)
 {
-	struct delta *d = arena_alloc(http_arena(x), sizeof(*d));
-	struct http_response r = response_of(x, &q->params, page->delta_name);
-	struct http_pending pending = {
-		.arg = d, .due = delta_due, .gone = delta_over, .id = q->params.id
-	};
+	r->is_delta = true;
+	take_snapshot(r->page, &r->before, r->query.share);
+	r->end_ns = r->start_ns + params_window_ns(&r->query);
+	if (r->page->delta_begins)
+		r->page->delta_begins();
+}
 
-	if (!d) {
-		http_error(x, 500, "failed to collect profile");
-		return;
-	}
-	d->page = page;
-	d->q = *q;
-	take_snapshot(page, &d->before);
-	d->start_ns = sys_now_ns();
-	if (page->delta_begins)
-		page->delta_begins();
-	pending.due_ns = d->start_ns + q->params.seconds * NS_PER_SECOND;
-	http_begin(x, &r, &pending);
+static struct http_response response_of(struct http_exchange *x, const struct request *r)
+{
+	return is_file(&r->query)
+		       ? download_of(x, r->is_delta ? r->page->delta_name : r->page->name)
+		       : (struct http_response){ .status = 200 };
+}
+
+static void begin(struct http_exchange *x, struct request *r, bool has_tree)
+{
+	struct http_pending pending = { .arg = r, .due = due, .gone = gone, .id = r->query.id };
+	struct http_response head;
+
+	r->start_ns = r->end_ns = sys_now_ns();
+	if (params_window_ns(&r->query))
+		begin_delta(r);
+	head = response_of(x, r);
+	if (has_tree)
+		r->tree = tree_profile_begin(http_arena(x), r->page->name, &r->query,
+					     r->is_delta ? r->end_ns : 0, 0);
+	if (r->tree && !r->is_delta)
+		r->tree->growing_values = r->page->growing_values;
+	pending.due_ns = r->tree ? r->start_ns : r->end_ns;
+	http_begin(x, &head, &pending);
 }
 
 /* ---- requests */
 
-static void serve_page(struct http_exchange *x, const struct question *q,
-		       const struct snapshot_page *page)
+static void answer_at_once(struct http_exchange *x, struct request *r)
 {
-	const char *refusal = page->refusal();
+	struct http_response head = response_of(x, r);
+	struct bytes out = { 0 };
+
+	if (make_answer(http_arena(x), r, &out) != 0) {
+		http_error(x, 500, "failed to collect profile");
+		return;
+	}
+	head.body = out.at;
+	head.body_len = out.len;
+	http_respond(x, &head);
+}
+
+static void serve_page(struct http_exchange *x, struct request *r)
+{
+	bool has_tree = tree_is_asked(x, &r->query.tree);
+	const char *refusal = r->page->refusal();
 
 	if (refusal)
 		http_error(x, 500, refusal);
-	else if (q->params.seconds)
-		start_delta(x, page, q);
+	else if (has_tree || params_window_ns(&r->query))
+		begin(x, r, has_tree);
 	else
-		send_snapshot(x, page, q);
+		answer_at_once(x, r);
 }
 
 /* HEAD takes no snapshot; its answer is what the file's head would say. */
 void snapshot_route(struct http_exchange *x, const struct http_request *r,
 		    const struct snapshot_page *page)
 {
+	struct request *q = arena_alloc(http_arena(x), sizeof(*q));
 	struct profile_head types = { 0 };
 	struct http_response head;
-	struct question q;
 
-	page->fill_head(&types);
-	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q.params) ||
-	    !params_value(x, &q.params, &types, &q.value))
+	if (!q) {
+		http_error(x, 500, "failed to collect profile");
 		return;
-	head = response_of(x, &q.params, page->name);
+	}
+	page->fill_head(&types);
+	q->page = page;
+	if (!params_read(x, r, PARAMS_OF_SNAPSHOT, &q->query) ||
+	    !params_value(x, &q->query, &types, &q->value))
+		return;
+	head = response_of(x, q);
 	if (slice_equals(r->method, "HEAD"))
 		http_begin(x, &head, NULL);
 	else
-		serve_page(x, &q, page);
+		serve_page(x, q);
 }

@@ -22,8 +22,14 @@ struct snapshot_page {
 	 * 0. */
 	void (*fill_head)(struct profile_head *head);
 	const char *default_sample_type;
+	/*
+	 * How many first values only grow: of a process that ended they stay.  0: the page is
+	 * about what is there now.
+	 */
+	unsigned growing_values;
 
-	void (*snapshot)(struct stack_table *t);
+	/* `own`: without what a forked process has from its parent */
+	void (*snapshot)(struct stack_table *t, bool own);
 
 	/* A difference is going to be taken, and was taken or given up; NULL: nothing to do. */
 	void (*delta_begins)(void);

@@ -68,6 +68,49 @@ static struct wait_reason reason_of(const struct dump_thread *t, const struct me
 	return w;
 }
 
+/* NULL: it says enough. */
+static const char *refined(const struct message *m, const struct message_sample *s,
+			   const char *reason)
+{
+	struct wait_reason w = wait_reason_of_futex(reason);
+	int left = LIBC_FRAMES_MAX;
+
+	for (uint32_t i = 0; w.kind == WAIT_FUTEX && i < s->location_count; i++)
+		if (!refine(&w, m, &m->location[s->location[i]], &left))
+			break;
+	return w.reason && w.reason != reason ? w.reason : NULL;
+}
+
+static void refine_sample(struct arena *a, const struct message *m, struct message_sample *s)
+{
+	for (uint32_t i = 0; i < s->label_count; i++) {
+		const struct message_label *l = &s->label[i];
+		const char *better = l->text && strcmp(l->key, "wait_reason") == 0
+					     ? refined(m, s, l->text)
+					     : NULL;
+		struct message_label *own =
+			better ? arena_array(a, s->label_count, sizeof(*own)) : NULL;
+
+		if (!own)
+			continue;
+		memcpy(own, s->label, s->label_count * sizeof(*own));
+		own[i].text = better;
+		s->label = own;
+	}
+}
+
+void thread_view_refine(struct arena *a, struct message *m)
+{
+	struct message_sample *sample = arena_array(a, m->sample_count + 1, sizeof(*sample));
+
+	if (!sample)
+		return;
+	memcpy(sample, m->sample, m->sample_count * sizeof(*sample));
+	for (size_t i = 0; i < m->sample_count; i++)
+		refine_sample(a, m, &sample[i]);
+	m->sample = sample;
+}
+
 static void set_state(struct thread_view *v, uint32_t i, const struct message *m)
 {
 	const struct dump_thread *t = v->thread[i];

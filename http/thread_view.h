@@ -31,6 +31,12 @@ void thread_view_add(struct thread_view *v, const struct dump *d, const struct m
 		     const uint32_t *of_stack, int weight);
 
 /*
+ * Samples whose label wait_reason says no more than that they are in a futex: by the
+ * functions of libc that they are in, it says what they wait for.
+ */
+void thread_view_refine(struct arena *a, struct message *m);
+
+/*
  * Finds who holds what (reads the program's memory), and returns what a reader of
  * the dump should know first: deadlocks, locks whose holder is gone, what could
  * not be seen.  Whole lines that begin with '#', "" for nothing; in `a`.

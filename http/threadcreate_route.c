@@ -21,6 +21,12 @@ static int text(struct arena *a, const struct message *m, struct bytes *out)
 	return count_text(a, m, "threadcreate", out);
 }
 
+static void snapshot(struct stack_table *t, bool own)
+{
+	(void)own;
+	births_snapshot(t);
+}
+
 void threadcreate_route(struct http_exchange *x, const struct http_request *r)
 {
 	static const struct snapshot_page page = { .name = "threadcreate",
@@ -28,7 +34,7 @@ void threadcreate_route(struct http_exchange *x, const struct http_request *r)
 						   .default_sample_type = "",
 						   .refusal = refusal,
 						   .fill_head = fill_head,
-						   .snapshot = births_snapshot,
+						   .snapshot = snapshot,
 						   .text = text };
 
 	snapshot_route(x, r, &page);

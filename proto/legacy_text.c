@@ -67,18 +67,27 @@ static void write_quoted(struct text *t, const char *s)
 	text_char(t, '"');
 }
 
-/* # labels: {"state":"waiting", "thread":"worker"}; texts only, as in Go. */
+static void write_value(struct text *t, const struct message_label *l)
+{
+	if (l->text) {
+		write_quoted(t, l->text);
+		return;
+	}
+	text_char(t, '"');
+	text_i64(t, l->number);
+	text_char(t, '"');
+}
+
+/* # labels: {"pid":"10", "thread":"worker"}; all as texts, the only ones that Go has. */
 static void write_labels(struct text *t, const struct message_sample *s)
 {
 	const char *before = "# labels: {";
 
 	for (uint32_t i = 0; i < s->label_count; i++) {
-		if (!s->label[i].text)
-			continue;
 		text_str(t, before);
 		write_quoted(t, s->label[i].key);
 		text_char(t, ':');
-		write_quoted(t, s->label[i].text);
+		write_value(t, &s->label[i]);
 		before = ", ";
 	}
 	if (*before == ',')

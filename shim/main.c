@@ -45,6 +45,7 @@
 #include "shim/life/probe.h"
 #include "shim/life/takeover.h"
 #include "shim/life/tell.h"
+#include "shim/life/tree.h"
 #include "shim/real/lookup.h"
 #include "shim/real/real.h"
 #include "shim/settings.h"
@@ -246,6 +247,10 @@ static void start_profiler(int argc, char **argv)
 	find_called_functions();
 	last_thread_init();
 	tell_init();
+	if (settings.tree) {
+		takeover_enable_members();
+		listener_enable_members();
+	}
 	takeover_init(on_ours);
 	after_fork_enable();
 	births_turn_on(locks_own_tid);
@@ -263,6 +268,14 @@ static void start_profiler(int argc, char **argv)
 					 .cmdline_len = join_arguments(argc, argv),
 					 .version = PPROFSHIM_VERSION,
 					 .default_hz = settings.hz };
+	if (settings.tree) {
+		tree_init(settings.tree == SETTINGS_TREE_ANY);
+		config.tree_port = settings.port;
+		config.call_members = tree_call;
+		config.is_member = tree_has;
+		config.has_joined = tree_has_joined;
+		config.why_no_member = tree_why_not;
+	}
 	routes_init(&config);
 	tell_outcome(listener_start(settings.port, settings.key, &service));
 }

@@ -9,7 +9,7 @@
 #include "sampler/cpu/cpu.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
-#include "shim/pattern.h"
+#include "sampler/base/pattern.h"
 
 static const char *find_variable(char *const *environment, const char *name)
 {
@@ -88,6 +88,26 @@ static bool check_signal(char *const *environment, struct text *complaint)
 		return true;
 	return complain(complaint, "PPROF_SIGNAL", value,
 			"PROF, VTALRM, STKFLT, URG, PWR, IO, WINCH or a real-time signal's number");
+}
+
+static const char *const tree_names[] = { "0", "1", "any" };
+
+static bool read_tree(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_TREE");
+
+	s->tree = SETTINGS_TREE_OWN;
+	if (!value)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(tree_names); i++) {
+		if (strcmp(value, tree_names[i]) == 0) {
+			s->tree = (enum settings_tree)i;
+			return true;
+		}
+	}
+	return complain(complaint, "PPROF_TREE", value,
+			"0 (this process alone), 1 (its descendants too) or any (all processes "
+			"of this user with this port)");
 }
 
 /* A key is sent in a header, so it has no control characters and no blanks at its ends. */
@@ -223,7 +243,7 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
 	if (!read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
-	    !read_key(s, environment, complaint))
+	    !read_tree(s, environment, complaint) || !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
 }
@@ -242,6 +262,8 @@ void settings_write(const struct settings *s, struct text *t)
 	text_u64(t, s->mutex_fraction);
 	text_str(t, "\nPPROF_RWLOCK_READERS=");
 	text_u64(t, s->rwlock_readers);
+	text_str(t, "\nPPROF_TREE=");
+	text_str(t, tree_names[s->tree]);
 	text_str(t, "\nkey from ");
 	text_str(t, s->key_from);
 	text_str(t, "\n");

@@ -14,6 +14,12 @@
 
 #define KEY_BYTES_MAX 255
 
+enum settings_tree {
+	SETTINGS_TREE_OFF, /* this one alone */
+	SETTINGS_TREE_OWN, /* its descendants too */
+	SETTINGS_TREE_ANY, /* and others of the same user with this port */
+};
+
 struct settings {
 	uint16_t port;		     /* PPROF_PORT */
 	int hz;			     /* PPROF_HZ */
@@ -21,6 +27,7 @@ struct settings {
 	uint64_t block_rate;	     /* PPROF_BLOCK_RATE: ns, 0: off */
 	uint64_t mutex_fraction;     /* PPROF_MUTEX_FRACTION: one in so many, 0: off */
 	bool rwlock_readers;	     /* PPROF_RWLOCK_READERS: they are recorded */
+	enum settings_tree tree;     /* PPROF_TREE: which processes a profile has */
 	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE */
 	const char *key_from;	     /* which of the two, for the shim page */
 };

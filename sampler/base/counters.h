@@ -144,7 +144,18 @@
 	  "connections without the key that were closed because there were many")                  \
 	X(HTTP_IDLE_EVICTED, "http_idle_evicted", "idle connections closed to make room")          \
 	X(HTTP_ACCEPT_FAILED, "http_accept_failed",                                                \
-	  "times the kernel gave no connection (descriptors, memory); tried again later")
+	  "times the kernel gave no connection (descriptors, memory); tried again later")          \
+	X(SHARED_PAGE_MENDED, "shared_page_mended",                                                \
+	  "times what forked processes wrote to memory that they share with us made no sense")     \
+	X(MEMBERS_NOT_REACHED, "members_not_reached",                                              \
+	  "times no connection to a process of the tree could be made")                            \
+	X(MEMBERS_BROKE, "members_broke",                                                          \
+	  "answers of processes of the tree that broke off, or were refusals")                     \
+	X(MEMBERS_FORGOTTEN, "members_forgotten",                                                  \
+	  "answers of processes of the tree that could not be kept: their sums are gone when they " \
+	  "end")                                                                                   \
+	X(MEMBERS_LATE, "members_late",                                                            \
+	  "processes of the tree that had not answered half a second after they should have")
 
 enum counter {
 #define X(id, name, meaning) COUNTER_##id,

@@ -201,9 +201,14 @@ static void add_values(const struct site *s, int64_t *value)
 	value[HEAP_VALUE_INUSE_BYTES] += (int64_t)(alloc_bytes - free_bytes);
 }
 
-void heap_snapshot(struct stack_table *t)
+void heap_after_fork(void)
 {
-	sites_snapshot(&sites, t, add_values);
+	sites.epoch++;
+}
+
+void heap_snapshot(struct stack_table *t, bool own)
+{
+	sites_snapshot(&sites, t, own ? sites.epoch : 0, add_values);
 	for (size_t i = 0; i < t->count; i++) {
 		int64_t *value = t->list[i]->value;
 

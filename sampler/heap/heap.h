@@ -90,7 +90,13 @@ void heap_skip(uint64_t bytes);
  */
 void heap_lose_blocks(void);
 
-/* Fills `t` with the totals of every site, largest first.  Context: listener. */
-void heap_snapshot(struct stack_table *t);
+/* What was counted before is the parent's.  Context: child. */
+void heap_after_fork(void);
+
+/*
+ * Fills `t` with the totals of every site, largest first; `own`: without what the process
+ * has from its parent.  Context: listener.
+ */
+void heap_snapshot(struct stack_table *t, bool own);
 
 #endif

@@ -92,10 +92,19 @@ static bool is_pi(uint64_t op)
 	return op == FUTEX_LOCK_PI || op == 13 /* FUTEX_LOCK_PI2, not in every header */;
 }
 
+static const char futex_wait[] = "futex wait";
+
+struct wait_reason wait_reason_of_futex(const char *reason)
+{
+	if (strcmp(reason, futex_wait) == 0)
+		return (struct wait_reason){ .kind = WAIT_FUTEX, .reason = reason };
+	return (struct wait_reason){ .kind = WAIT_OTHER };
+}
+
 /* futex(word, op, value, timeout, ...) */
 static struct wait_reason reason_of_futex(const struct task_call *call)
 {
-	struct wait_reason w = { .kind = WAIT_FUTEX, .reason = "futex wait" };
+	struct wait_reason w = { .kind = WAIT_FUTEX, .reason = futex_wait };
 
 	w.timed = call->arg[3] != 0;
 	if (is_pi(call->arg[1])) {

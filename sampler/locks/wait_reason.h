@@ -36,6 +36,12 @@ struct wait_reason {
 struct wait_reason wait_reason_of_call(const struct task_call *call);
 
 /*
+ * From what one of the first two said: kind WAIT_FUTEX if that is no more than a futex,
+ * else WAIT_OTHER without a reason.
+ */
+struct wait_reason wait_reason_of_futex(const char *reason);
+
+/*
  * A futex wait by the name of a function that it is in, leaf first: false when the
  * name says nothing, and then the next one may.
  */

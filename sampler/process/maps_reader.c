@@ -4,6 +4,7 @@
 
 #include "sampler/base/number.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/text.h"
 
 static bool fill(struct maps_reader *r)
 {
@@ -60,13 +61,29 @@ static bool parse_line(char *line, struct maps_line *m)
 	return m->start < m->limit;
 }
 
-bool maps_open(struct maps_reader *r)
+static bool open_path(struct maps_reader *r, const char *path)
 {
-	r->fd = sys_open_read("/proc/self/maps");
+	r->fd = sys_open_read(path);
 	r->lines = 0;
 	r->at = 0;
 	r->len = 0;
 	return r->fd >= 0;
+}
+
+bool maps_open(struct maps_reader *r)
+{
+	return open_path(r, "/proc/self/maps");
+}
+
+bool maps_open_of(struct maps_reader *r, int pid)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/maps");
+	return open_path(r, path);
 }
 
 bool maps_next(struct maps_reader *r, struct maps_line *m)

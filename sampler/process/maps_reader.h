@@ -34,6 +34,8 @@ struct maps_line {
 
 /* False when /proc is not there. */
 bool maps_open(struct maps_reader *r);
+/* Of another process; false too where the kernel does not let us look. */
+bool maps_open_of(struct maps_reader *r, int pid);
 /* False at the end. */
 bool maps_next(struct maps_reader *r, struct maps_line *m);
 void maps_close(struct maps_reader *r);

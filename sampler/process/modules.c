@@ -35,6 +35,7 @@
 #define REFRESH_BYTES (8UL << 20)
 #define HASH_CHAINS   4096
 #define NUMBERS	      (MODULES_MAX + 1) /* from 1 */
+#define MET_MAX	      8192
 
 struct record {
 	struct module m;
@@ -66,6 +67,7 @@ static struct {
 	struct now *now;
 	bool has_looked; /* in this process */
 	uint32_t look;
+	uint32_t met_count;	       /* records of modules_meet() */
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
@@ -567,6 +569,36 @@ uint64_t frame_address(uint64_t frame)
 	const struct module *m = frame_number(frame) ? frame_module(frame) : NULL;
 
 	return m ? m->bias + (frame & ((1UL << FRAME_SHIFT) - 1)) : frame;
+}
+
+uint32_t modules_meet(const struct module *m)
+{
+	struct module there = *m;
+	uint64_t hash = hash_of(m);
+	struct record *r;
+
+	if (!allocate_table())
+		return 0;
+	for (r = table.chain[hash % HASH_CHAINS]; r; r = r->next)
+		if (r->hash == hash && same_file(&r->m, m) && same_layout(&r->m, m))
+			return r->m.number;
+	if (table.met_count == MET_MAX) { /* nothing that others say may fill the table */
+		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
+		return 0;
+	}
+	table.met_count++;
+	there.is_loaded = there.is_fixed = there.is_main = there.is_vdso = false;
+	there.link_map = 0;
+	r = new_record(&there, hash);
+	return r ? r->m.number : 0;
+}
+
+uint64_t modules_frame_in(uint32_t number, uint64_t address)
+{
+	const struct module *m = &table.record[number]->m;
+
+	return m->is_fixed ? frame_of_address(m->bias + address)
+			   : frame_in_module(number, 0, address);
 }
 
 void modules_after_fork(void)

@@ -59,6 +59,16 @@ const struct module *frame_module(uint64_t frame);
 uint64_t frame_address(uint64_t frame);
 
 /*
+ * The number of a module of another process: of ours that is the same file, loaded or not,
+ * or a new one that is not loaded.  `m` has what is the same in both, and where it is
+ * there.  0: no room.
+ */
+uint32_t modules_meet(const struct module *m);
+
+/* The frame at `address` in the file of module `number`. */
+uint64_t modules_frame_in(uint32_t number, uint64_t address);
+
+/*
  * The bias of module `number`, for who stands in its code.  Context: hook.
  */
 extern _Atomic uint64_t *modules_bias __attribute__((visibility("hidden")));

@@ -87,6 +87,22 @@ bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg)
 	return each_number(sys_open_read("/proc/self/fd"), fn, arg);
 }
 
+bool tasks_each_of(int pid, void (*fn)(int tid, void *arg), void *arg)
+{
+	char folder[32];
+	struct text t = TEXT_INIT(folder);
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/task");
+	return each_number(sys_open_read(folder), fn, arg);
+}
+
+bool processes_each(void (*fn)(int pid, void *arg), void *arg)
+{
+	return each_number(sys_open_read("/proc"), fn, arg);
+}
+
 static void count_one(int tid, void *count)
 {
 	(void)tid;

@@ -1,6 +1,6 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
- * The threads of this process as /proc shows them.
+ * The threads of this process, and other processes, as /proc shows them.
  *
  * Context: listener.
  */
@@ -28,6 +28,12 @@ bool tasks_each(void (*fn)(int tid, void *arg), void *arg);
 
 /* The same for the descriptors that are open in the process's table. */
 bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg);
+
+/* The same for the threads of another process. */
+bool tasks_each_of(int pid, void (*fn)(int tid, void *arg), void *arg);
+
+/* The same for every process that /proc shows, in order of pid. */
+bool processes_each(void (*fn)(int pid, void *arg), void *arg);
 
 /* How many there are, ours not counted; 0 without /proc. */
 uint64_t tasks_count(void);

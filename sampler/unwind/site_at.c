@@ -240,6 +240,7 @@ void site_at_after_fork(void)
 
 struct snapshot {
 	struct stack_table *out;
+	uint32_t since;
 	void (*values)(const struct site *s, int64_t *value);
 };
 
@@ -251,7 +252,7 @@ static void add_site(struct site *s, void *arg)
 	const struct site *named = known ? known : s;
 	struct stack *to;
 
-	if (site_get(s, 0) == 0)
+	if (site_get(s, 0) == 0 || s->epoch < snapshot->since)
 		return;
 	if (named->depth)
 		to = stack_table_add(snapshot->out, named->frame, named->depth);
@@ -261,10 +262,10 @@ static void add_site(struct site *s, void *arg)
 		snapshot->values(s, to->value);
 }
 
-void sites_snapshot(struct site_table *t, struct stack_table *out,
+void sites_snapshot(struct site_table *t, struct stack_table *out, uint32_t since,
 		    void (*values)(const struct site *s, int64_t *value))
 {
-	struct snapshot snapshot = { out, values };
+	struct snapshot snapshot = { out, since, values };
 
 	code_refresh();
 	site_at_drain();

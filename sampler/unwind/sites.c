@@ -13,9 +13,10 @@
  */
 #define UNRESOLVED_MAX 65536
 
-static bool is_same(const struct site *s, uint64_t hash, const uint64_t *frame, uint32_t depth)
+static bool is_same(const struct site *s, uint32_t epoch, uint64_t hash, const uint64_t *frame,
+		    uint32_t depth)
 {
-	return s->hash == hash && s->depth == depth &&
+	return s->hash == hash && s->depth == depth && s->epoch == epoch &&
 	       memcmp(s->frame, frame, depth * sizeof(*frame)) == 0;
 }
 
@@ -25,6 +26,7 @@ static struct site *new_site(struct site_table *t, const uint64_t *frame, uint32
 
 	if (!s)
 		return NULL;
+	s->epoch = t->epoch;
 	s->depth = depth;
 	memcpy(s->frame, frame, depth * sizeof(*frame));
 	return s;
@@ -41,12 +43,13 @@ static void push(struct site *_Atomic *list, struct site *s)
 						      memory_order_relaxed));
 }
 
-static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const uint64_t *frame,
+static struct site *find_site(const struct site_table *t, uint64_t hash, const uint64_t *frame,
 			      uint32_t depth)
 {
-	struct site *s = atomic_load_explicit(list, memory_order_acquire);
+	struct site *s =
+		atomic_load_explicit(&t->bucket[hash % SITE_BUCKETS], memory_order_acquire);
 
-	while (s && !is_same(s, hash, frame, depth))
+	while (s && !is_same(s, t->epoch, hash, frame, depth))
 		s = atomic_load_explicit(&s->next, memory_order_acquire);
 	return s;
 }
@@ -55,8 +58,7 @@ static struct site *find_site(struct site *_Atomic *list, uint64_t hash, const u
 static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uint32_t depth)
 {
 	uint64_t hash = stack_hash(frame, depth);
-	struct site *_Atomic *list = &t->bucket[hash % SITE_BUCKETS];
-	struct site *s = find_site(list, hash, frame, depth);
+	struct site *s = find_site(t, hash, frame, depth);
 
 	if (s)
 		return s;
@@ -64,7 +66,7 @@ static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uin
 	if (!s)
 		return NULL;
 	s->hash = hash;
-	push(list, s);
+	push(&t->bucket[hash % SITE_BUCKETS], s);
 	return s;
 }
 
@@ -102,8 +104,10 @@ struct site *site_unresolved(struct site_table *t)
 	if (atomic_fetch_add_explicit(&t->unresolved_given, 1, memory_order_relaxed) <
 	    UNRESOLVED_MAX)
 		s = permanent_alloc(&t->memory, sizeof(*s));
-	if (s)
-		push(&t->unresolved, s);
+	if (!s)
+		return NULL;
+	s->epoch = t->epoch;
+	push(&t->unresolved, s);
 	return s;
 }
 

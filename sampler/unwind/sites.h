@@ -29,6 +29,7 @@ struct site {
 	 */
 	struct site *_Atomic resolved;
 	uint64_t hash;
+	uint32_t epoch; /* of the table, when it was made */
 	uint32_t depth;
 	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
 	uint64_t frame[];			     /* process/frame.h; leaf first */
@@ -41,6 +42,11 @@ struct site_table {
 	enum counter full;    /* moves when the record [other stacks] stands in */
 	enum counter unknown; /* moves when a stack could not be kept for later */
 
+	/*
+	 * Moves in a forked child that needs to tell what it counted from what its parent had
+	 * counted before: a stack then gets a new record.
+	 */
+	uint32_t epoch;
 	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
 	struct site *_Atomic unresolved; /* newest first */
 	struct site *_Atomic rest;	 /* the record [other stacks] */

@@ -60,6 +60,7 @@ static COLD NOINLINE bool begin_sample_in_child(size_t size)
 {
 	after_fork_enter();
 	takeover_settle();
+	takeover_heed_call();
 	if (process_records_heap())
 		return heap_begin_sample(size);
 	heap_skip(DORMANT_BYTES);

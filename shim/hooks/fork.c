@@ -104,6 +104,7 @@ static void note_exit(void)
 	EXPORT __attribute__((noreturn)) void name(int status)                                     \
 	{                                                                                          \
 		note_exit();                                                                       \
+		takeover_finish();                                                                 \
 		real()->name(status);                                                              \
 		__builtin_unreachable();                                                           \
 	}

@@ -56,7 +56,7 @@ void after_fork_enter(void)
 
 void after_fork_becomes_ours(void)
 {
-	if (process_is_ours())
+	if (process_is_ours() || process_moves(PROCESS_LISTENER_BACK))
 		return; /* its own listener is back */
 #define X(module) module##_after_fork();
 	AFTER_FORK_AT_TAKEOVER(X)

@@ -25,6 +25,7 @@
 	X(learn)                                                                                   \
 	X(unload)                                                                                  \
 	X(site_at)                                                                                 \
+	X(heap)                                                                                    \
 	X(births)                                                                                  \
 	X(last_thread)                                                                             \
 	X(follow)                                                                                  \
@@ -38,6 +39,7 @@
 #define AFTER_FORK_WITHIN(X)                                                                       \
 	X(own_areas, sys)                                                                          \
 	X(tick, cpu)                                                                               \
+	X(look, cpu)                                                                               \
 	X(roster, cpu)                                                                             \
 	X(threads, roster)                                                                         \
 	X(timers, roster)                                                                          \
@@ -46,6 +48,7 @@
 	X(loader_list, modules)                                                                    \
 	X(other_code, learn)                                                                       \
 	X(lib, learn)                                                                              \
+	X(eh_table, learn)                                                                         \
 	X(peek, learn)                                                                             \
 	X(waiters, contention)                                                                     \
 	X(readers, contention)                                                                     \

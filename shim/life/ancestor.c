@@ -6,9 +6,11 @@
 #include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "sampler/process/tasks.h"
 #include "shim/life/family.h"
 
 #define GENERATIONS_MAX 8
+#define THREAD_NAME	"pprofshim" /* of the listener */
 
 static void proc_path(char *buf, size_t size, int pid, const char *file)
 {
@@ -78,6 +80,35 @@ static bool leader_has_us(int self)
 	       (k.session != self && maps_name_family(k.session));
 }
 
+struct thread_search {
+	int pid;
+	bool found;
+};
+
+static void look_for_thread(int tid, void *arg)
+{
+	struct thread_search *s = arg;
+	char path[64], comm[16];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/");
+	text_i64(&t, s->pid);
+	text_str(&t, "/task/");
+	text_i64(&t, tid);
+	text_str(&t, "/comm");
+	s->found |= sys_read_file(path, comm, sizeof(comm)) > 0 &&
+		    strncmp(comm, THREAD_NAME, sizeof(THREAD_NAME) - 1) == 0;
+}
+
+/* Another user's maps cannot be read, but the names of its threads can. */
+static bool has_our_thread(int pid)
+{
+	struct thread_search s = { pid, false };
+
+	tasks_each_of(pid, look_for_thread, &s);
+	return s.found;
+}
+
 bool ancestor_has_us(void)
 {
 	int self = sys_getpid(), pid = self;
@@ -86,7 +117,8 @@ bool ancestor_has_us(void)
 		pid = kin_of(pid).parent;
 		if (pid < 1)
 			break;
-		if (maps_name_family(pid)) /* in a container the first process may have us, too */
+		if (maps_name_family(pid) ||
+		    has_our_thread(pid)) /* in a container the first process may have us, too */
 			return true;
 	}
 	return leader_has_us(self);

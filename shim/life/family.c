@@ -6,11 +6,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/maps_reader.h"
 
 struct relative {
 	atomic_int pid; /* who has a reason, 0: nobody */
@@ -18,9 +20,22 @@ struct relative {
 	atomic_int leaving; /* the pid of who is about to exit */
 };
 
-#define RELATIVES (PAGE_BYTES / sizeof(struct relative))
+/* For a thousand processes in most of their ids. */
+#define FAMILY_BYTES (4 * PAGE_BYTES)
+#define RELATIVES    ((FAMILY_BYTES - sizeof(struct call)) / sizeof(struct relative))
 
-static struct relative *family;
+/* Alone in its cache line: hooks of children read `number` at each wait. */
+struct call {
+	_Alignas(64) atomic_uint number;
+	_Atomic int64_t until_ns;
+};
+
+static struct {
+	struct call call;
+	struct relative relative[RELATIVES];
+} * family;
+
+const atomic_uint *family_calls;
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -33,10 +48,10 @@ static bool may_be_file(void)
 
 	return !sandbox_is_possible() &&
 	       sys_call4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit) == 0 &&
-	       limit.rlim_cur >= PAGE_BYTES;
+	       limit.rlim_cur >= FAMILY_BYTES;
 }
 
-/* The page in memory that has a name; -1: it has none. */
+/* Memory that has a name; -1: it has none. */
 static int open_named(void)
 {
 	const char *name = strrchr(FAMILY_MAPPING, ':') + 1;
@@ -47,29 +62,80 @@ static int open_named(void)
 	fd = sys_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC | MFD_NOEXEC_SEAL, 0);
 	if (fd == -EINVAL) /* before Linux 6.3 */
 		fd = sys_call3(SYS_memfd_create, (long)name, MFD_CLOEXEC, 0);
-	if (fd >= 0 && sys_call3(SYS_ftruncate, fd, PAGE_BYTES, 0) != 0) {
+	if (fd >= 0 && sys_call3(SYS_ftruncate, fd, FAMILY_BYTES, 0) != 0) {
 		sys_close((int)fd);
 		return -1;
 	}
 	return (int)fd;
 }
 
-/* Not sys_map(): this page must be inherited, and shared. */
+/* Not sys_map(): these pages must be inherited, and shared. */
 void family_init(void)
 {
 	int fd = open_named();
 	int flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-	long p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE, flags, fd, 0);
+	long p = sys_call6(SYS_mmap, 0, FAMILY_BYTES, PROT_READ | PROT_WRITE, flags, fd, 0);
 
 	if (fd >= 0)
 		sys_close(fd);
-	if (!sys_failed(p))
-		family = (struct relative *)p;
+	if (sys_failed(p))
+		return;
+	family = (void *)p;
+	family_calls = &family->call.number;
+}
+
+void family_ask(void)
+{
+	if (!family)
+		return;
+	atomic_store(&family->call.until_ns, sys_now_ns() + FAMILY_ASKED_NS);
+	atomic_fetch_add(&family->call.number, 1);
+}
+
+/* 0: none, or we may not look. */
+static uint64_t find_pages_of(int pid)
+{
+	static struct maps_reader r;
+	struct maps_line m;
+	uint64_t found = 0;
+
+	if (!maps_open_of(&r, pid))
+		return 0;
+	while (!found && maps_next(&r, &m))
+		if (m.writable && m.offset == 0 &&
+		    strncmp(m.path, FAMILY_MAPPING, sizeof(FAMILY_MAPPING) - 1) == 0)
+			found = m.start;
+	maps_close(&r);
+	return found;
+}
+
+static bool copy_from_or_to(long nr, int pid, uint64_t at, struct call *call)
+{
+	struct iovec ours = { call, sizeof(*call) }, theirs = { (void *)at, sizeof(*call) };
+
+	return sys_call6(nr, pid, (long)&ours, 1, (long)&theirs, 1, 0) == (long)sizeof(*call);
+}
+
+void family_ask_other(int pid)
+{
+	uint64_t at = find_pages_of(pid);
+	struct call call;
+
+	if (!at || !copy_from_or_to(SYS_process_vm_readv, pid, at, &call))
+		return;
+	atomic_store(&call.until_ns, sys_now_ns() + FAMILY_ASKED_NS);
+	atomic_fetch_add(&call.number, 1);
+	copy_from_or_to(SYS_process_vm_writev, pid, at, &call);
+}
+
+bool family_is_asked(void)
+{
+	return family && sys_now_ns() < atomic_load(&family->call.until_ns);
 }
 
 static struct relative *relative_of(int pid)
 {
-	return &family[(unsigned)pid % RELATIVES];
+	return &family->relative[(unsigned)pid % RELATIVES];
 }
 
 void family_note_leaving(int pid)
@@ -96,10 +162,18 @@ void family_note_reason(int pid, int reason)
 	atomic_store(&r->pid, pid);
 }
 
+int family_reason_of(int pid)
+{
+	const struct relative *r = family ? relative_of(pid) : NULL;
+
+	return r && atomic_load(&r->pid) == pid ? atomic_load(&r->reason) : -1;
+}
+
 void family_each_reason(void (*fn)(int reason, void *arg), void *arg)
 {
 	for (size_t i = 0; family && i < RELATIVES; i++) {
-		int pid = atomic_load(&family[i].pid), reason = atomic_load(&family[i].reason);
+		int pid = atomic_load(&family->relative[i].pid);
+		int reason = atomic_load(&family->relative[i].reason);
 
 		if (pid && sys_call3(SYS_kill, pid, 0, 0) != -ESRCH)
 			fn(reason, arg);

@@ -1,28 +1,65 @@
 /* shim/life: the listener, and what forks and filters do.  May include shim/real and below. */
 /*
- * A page that this process shares with all that it forks and that they fork: what
+ * Pages that this process shares with all that it forks and that they fork: what
  * cannot be told by memory that a fork copies.  A process says that it is about to
- * exit, which a child in the middle of a daemon's start wants to know; and each child
- * says why it has no endpoint, which the one that has it shows on its shim page.
+ * exit, which a child in the middle of a daemon's start wants to know; each child
+ * says why it has no endpoint, which the one that has it shows on its shim page; and
+ * that one says when a profile of all of them is wanted.
  *
- * The page has a name, which /proc shows in the maps of each of them.  By that a program
+ * The pages have a name, which /proc shows in the maps of each of them.  By that a program
  * that one of them executes knows whose helper it is (ancestor.h), whatever the file is
  * called that we were loaded from.
  *
  * A slot is found by process id; two ids that meet in one lose what the first said.
- * What any of them writes here can make another only wait for its parent, or show a
- * wrong reason.
+ * What any of them writes here can make another only wait for its parent, start a
+ * listener that nobody asks, or show a wrong reason.
  */
 #ifndef SHIM_LIFE_FAMILY_H
 #define SHIM_LIFE_FAMILY_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "sampler/base/sys.h"
 
 /* What /proc/PID/maps shows of it; another name where the program's limits forbid it. */
 #define FAMILY_MAPPING "/memfd:pprofshim"
 
 /* Without memory nothing is told.  Context: init. */
 void family_init(void);
+
+/* ---- who is wanted */
+
+/* How long members stay after they were asked for the last time. */
+#define FAMILY_ASKED_NS (60 * NS_PER_SECOND)
+
+/* A number that moves with each call of family_ask(); NULL before family_init(). */
+extern const atomic_uint *family_calls;
+
+/*
+ * All members are wanted from now on, for FAMILY_ASKED_NS: those that are not there see
+ * it at their next wait or sample.  Context: listener.
+ */
+void family_ask(void);
+
+/* Somebody called since this process looked last, or since it was forked.  Context: hook. */
+static inline bool family_has_called(unsigned seen)
+{
+	return family_calls && atomic_load_explicit(family_calls, memory_order_relaxed) != seen;
+}
+
+/*
+ * The same for process `pid` and all that share its pages, which are others than ours: it
+ * was forked before its parent executed a program anew.  Needs the right to write to its
+ * memory.  Context: listener.
+ */
+void family_ask_other(int pid);
+
+/* Members are wanted now.  Context: hook. */
+bool family_is_asked(void);
+
+/* ---- what its processes say */
 
 /* Process `pid`, the calling one, is about to exit.  Context: hook. */
 void family_note_leaving(int pid);
@@ -32,6 +69,9 @@ bool family_is_leaving(int pid);
 
 /* Why `pid`, the calling process, has no endpoint: a takeover_reason.  Context: hook, listener. */
 void family_note_reason(int pid, int reason);
+
+/* What `pid` said last, or -1: nothing.  Context: listener. */
+int family_reason_of(int pid);
 
 /* Calls fn for each process that said so and is still there.  Context: listener. */
 void family_each_reason(void (*fn)(int reason, void *arg), void *arg);

@@ -15,14 +15,18 @@
 #include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/tasks.h"
+#include "shim/life/family.h"
+#include "shim/life/member.h"
 #include "shim/life/own_thread.h"
 #include "shim/life/port.h"
 
-#define START_WAIT_NS (200 * NS_PER_MS)
-#define RETRY_MIN_NS  (5 * NS_PER_MS)
-#define RETRY_MAX_NS  (500 * NS_PER_MS)
-#define STOP_WAIT_NS  NS_PER_SECOND
-#define LOOK_EVERY_NS (200 * NS_PER_MS) /* where nobody can wake us */
+#define START_WAIT_NS  (200 * NS_PER_MS)
+#define RETRY_MIN_NS   (5 * NS_PER_MS)
+#define RETRY_MAX_NS   (500 * NS_PER_MS)
+#define STOP_WAIT_NS   NS_PER_SECOND
+#define FINISH_WAIT_NS (50 * NS_PER_MS)
+#define FINISH_LOOK_NS (NS_PER_MS / 4)
+#define LOOK_EVERY_NS  (200 * NS_PER_MS) /* where nobody can wake us */
 /* From the listener's last word to its end in the kernel. */
 #define LAST_MOMENT_NS (20 * NS_PER_MS)
 /* How often a listener that is to wait asks whether it still is. */
@@ -48,9 +52,18 @@ static struct {
 	struct listener_succession succession;
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
 	void (*refused)(const char *call);
+	volatile int hurry;
+	uint32_t under_way; /* futex word: answers of a member */
 	bool no_niceties;
+	bool has_members;
 	int wake_fd; /* -errno: nobody can wake us */
 } listener;
+
+static struct {
+	volatile int is_over;
+	int port_fd; /* why: the socket of the port, or -errno */
+	int64_t next_try_ns;
+} member;
 
 /* ---- the thread */
 
@@ -133,17 +146,6 @@ static bool may_rename(void)
 	return !listener.no_niceties && !sandbox_is_noted();
 }
 
-/* Often at first: who has the port may be about to end. */
-static int open_socket(void)
-{
-	int fd = port_open(may_rename());
-
-	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
-	     ns = MIN(2 * ns, RETRY_MAX_NS))
-		fd = port_open(may_rename());
-	return fd;
-}
-
 static int64_t do_due_work(int64_t now_ns)
 {
 	int64_t again;
@@ -168,27 +170,117 @@ static void before_poll(void (*reset_all)(void *arg), void *arg)
 	port_give_way(listener.fd, may_rename(), reset_all, arg);
 }
 
-static void serve(int fd)
+/* Until *stop, or until the kernel refuses a call: then that is returned. */
+static const char *serve(int fd, struct http_service *service, void (*on_serving)(void),
+			 const volatile int *stop)
 {
-	struct http_service service = *listener.service;
 	const char *refused;
 
 	listener.wake_fd = wake_open();
 	listener.fd = fd;
-	service.do_due = do_due_work;
-	service.before_poll = before_poll;
-	service.wake_fd = MAX(listener.wake_fd, 0);
+	service->wake_fd = MAX(listener.wake_fd, 0);
 	peek_new_descriptors();
 	tasks_new_descriptors();
 	kept_files_open(); /* before the program goes on, which may shut itself in at once */
+	if (on_serving)
+		on_serving();
+	refused = http_serve(fd, listener.key, service, stop);
+	wake_close(listener.wake_fd);
+	return refused;
+}
+
+static void on_port(void)
+{
 	if (listener.succession.on_port)
 		listener.succession.on_port();
 	say(LISTENER_SERVING);
-	refused = http_serve(fd, listener.key, &service, &listener.stop);
-	wake_close(listener.wake_fd);
+}
+
+static void serve_port(int fd)
+{
+	struct http_service service = *listener.service;
+	const char *refused;
+
+	service.do_due = do_due_work;
+	service.before_poll = before_poll;
+	refused = serve(fd, &service, on_port, &listener.stop);
 	port_close(fd);
 	if (refused)
 		listener.refused(refused);
+}
+
+/* ---- as a member */
+
+static bool may_have_port(void)
+{
+	return !listener.succession.may_have_port || listener.succession.may_have_port();
+}
+
+/* -EAGAIN: it stays a member. */
+static int look_for_port(int64_t now_ns)
+{
+	int fd;
+
+	if (listener.stop)
+		return -EINTR;
+	if (listener.succession.joins && !family_is_asked())
+		return -ETIME;
+	if (now_ns < member.next_try_ns)
+		return -EAGAIN;
+	member.next_try_ns = now_ns + RETRY_MAX_NS;
+	if (!may_have_port())
+		return -EAGAIN;
+	fd = port_open(may_rename());
+	return fd == -EADDRINUSE ? -EAGAIN : fd;
+}
+
+static int64_t do_due_work_of_member(int64_t now_ns)
+{
+	int64_t again = do_due_work(now_ns);
+
+	member.port_fd = look_for_port(now_ns);
+	member.is_over = member.port_fd != -EAGAIN;
+	return member.is_over ? now_ns : MIN(again, member.next_try_ns);
+}
+
+/* Returns the socket of the port, once it has it; or -errno. */
+static int serve_as_member(void)
+{
+	struct http_service service = *listener.service;
+	int fd = listener.has_members && !sandbox_is_noted() ? member_open(port_configured())
+							     : -EOPNOTSUPP;
+	const char *refused;
+
+	if (fd < 0)
+		return fd;
+	member.next_try_ns = sys_now_ns() + RETRY_MIN_NS;
+	member.is_over = 0;
+	service.do_due = do_due_work_of_member;
+	service.by_peer = true;
+	service.hurry = &listener.hurry;
+	service.under_way = &listener.under_way;
+	refused = serve(fd, &service, listener.succession.on_member, &member.is_over);
+	sys_close(fd);
+	listener.under_way = 0;
+	if (refused)
+		listener.refused(refused);
+	return refused ? -EINTR : member.port_fd;
+}
+
+/* ---- which of them */
+
+/* Often at first: who has the port may be about to end. */
+static int open_socket(void)
+{
+	int fd = port_open(may_rename());
+
+	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
+	     ns = MIN(2 * ns, RETRY_MAX_NS)) {
+		if (ns == RETRY_MAX_NS && (fd = serve_as_member()) >= 0)
+			break;
+		fd = port_open(may_rename());
+	}
+	return fd;
 }
 
 static int have_socket(void)
@@ -197,6 +289,8 @@ static int have_socket(void)
 		return -EPERM;
 	if (!wait_until_wanted())
 		return -ECANCELED;
+	if (listener.succession.joins)
+		return serve_as_member();
 	listener.until_ns = sys_now_ns() + listener.succession.patience_ns;
 	return open_socket();
 }
@@ -209,7 +303,7 @@ static void run(void *unused)
 	be_ordinary();
 	fd = have_socket();
 	if (fd >= 0)
-		serve(fd);
+		serve_port(fd);
 	else if (listener.succession.on_lost)
 		listener.succession.on_lost(listener.stop ? -EINTR : fd);
 	say(LISTENER_REFUSED);
@@ -308,11 +402,39 @@ void listener_report_refusal(void (*refused)(const char *call))
 	listener.refused = refused;
 }
 
+static uint32_t answers_under_way(void)
+{
+	return __atomic_load_n(&listener.under_way, __ATOMIC_ACQUIRE);
+}
+
+/* Nobody wakes us: the listener tells how many are left whenever it goes to sleep. */
+void listener_finish(void)
+{
+	const struct timespec ts = { 0, FINISH_LOOK_NS };
+	int64_t until_ns;
+	uint32_t left = answers_under_way();
+
+	if (left == 0 || !listener_is_running())
+		return;
+	until_ns = sys_now_ns() + FINISH_WAIT_NS;
+	listener.hurry = 1;
+	wake();
+	while ((left = answers_under_way()) && sys_now_ns() < until_ns)
+		sys_futex(&listener.under_way, FUTEX_WAIT_PRIVATE, left, &ts);
+}
+
+void listener_enable_members(void)
+{
+	listener.has_members = true;
+}
+
 void listener_after_fork(void)
 {
 	listener.outcome = LISTENER_REFUSED;
 	listener.stop = 0;
 	listener.changing = false;
+	listener.hurry = 0;
+	listener.under_way = 0;
 	own_thread_forget(&listener.thread);
 }
 

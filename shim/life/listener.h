@@ -48,10 +48,17 @@ enum listener_wish { LISTENER_WAIT, LISTENER_GO, LISTENER_LEAVE };
 struct listener_succession {
 	/* Whether it may have the port yet; asked until it is not LISTENER_WAIT.  NULL: at once. */
 	enum listener_wish (*wish)(void);
-	int64_t patience_ns;	  /* how long it tries to have the port */
-	void (*on_port)(void);	  /* it has it, and will serve */
-	void (*on_lost)(int err); /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR
-				     (listener_end) */
+	int64_t patience_ns;   /* how long it tries to have the port */
+	void (*on_port)(void); /* it has it, and will serve */
+	/*
+	 * It does not try to have the port, but is a member (member.h) while members are
+	 * wanted, and as such asks now and then whether it may have the port after all.
+	 */
+	bool joins;
+	bool (*may_have_port)(void); /* NULL: always */
+	void (*on_member)(void);     /* it serves as a member; may be NULL */
+	void (*on_lost)(int err);    /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR
+					(listener_end), -ETIME (no member is wanted any more) */
 };
 
 /*
@@ -61,11 +68,21 @@ struct listener_succession {
  */
 bool listener_take_over(const struct listener_succession *succession);
 
+/* One that waits for its port is a member meanwhile.  Context: init, before the start. */
+void listener_enable_members(void);
+
 /* The listener was another process's.  Context: child. */
 void listener_after_fork(void);
 
 /* A filter forbids sched_setscheduler or prctl: do without.  Context: init. */
 void listener_skip_niceties(void);
+
+/*
+ * The process is about to end.  Answers that are under way here, as those of a member for
+ * the process that has the port, are made now of what there is, and waited for, a
+ * twentieth of a second at most.  Context: hook, unfiltered thread.
+ */
+void listener_finish(void);
 
 /* There is a thread of ours in this process.  Context: any role but child. */
 bool listener_is_running(void);

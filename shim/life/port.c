@@ -10,6 +10,7 @@
 #include "http/net.h"
 #include "http/server.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/base/wake.h"
@@ -36,6 +37,15 @@ struct port_page {
 
 static struct port_page unshared, *page = &unshared;
 static uint16_t configured;
+
+/* What the listener of this process has; what the page says may be anybody's. */
+static uint16_t held;
+static unsigned moves;
+
+/* A program that binds one of our ports after the other is none that a user has. */
+#define MOVES_MAX 64
+/* Hooks that ask at the same time; a larger difference is no question. */
+#define ASKED_MAX 1024
 
 void port_init(uint16_t port)
 {
@@ -102,6 +112,7 @@ int port_open(bool rename)
 
 	if (fd < 0)
 		return fd;
+	held = port_now();
 	atomic_store(&page->holder, sys_getpid());
 	if (rename && port_now() != configured)
 		name_thread();
@@ -112,15 +123,36 @@ int port_open(bool rename)
  * The number of the old socket is the lowest that is free, so the new one gets it.
  * Without a new one nobody connects any more, and what is under way goes on.
  */
+/*
+ * A child under an attacker may write anything to the page.  What is no question is taken
+ * back, with all that the page says of the port.
+ */
+static bool is_asked(unsigned *asked)
+{
+	*asked = atomic_load(&page->asked);
+	if (LIKELY(*asked == atomic_load(&page->answered)))
+		return false;
+	if (*asked - atomic_load(&page->answered) <= ASKED_MAX && moves < MOVES_MAX &&
+	    port_now() == held && atomic_load(&page->holder) == sys_getpid())
+		return true;
+	atomic_store(&page->port, held);
+	atomic_store(&page->holder, sys_getpid());
+	atomic_store(&page->answered, *asked);
+	counter_add(COUNTER_SHARED_PAGE_MENDED, 1);
+	return false;
+}
+
 void port_give_way(int fd, bool rename, void (*reset_all)(void *arg), void *arg)
 {
-	unsigned asked = atomic_load(&page->asked);
+	unsigned asked;
 
-	if (LIKELY(asked == atomic_load(&page->answered)))
+	if (!is_asked(&asked))
 		return;
+	moves++;
 	sys_close(fd);
-	if (open_elsewhere(port_now()) >= 0 && rename)
+	if (open_elsewhere(held) >= 0 && rename)
 		name_thread();
+	held = port_now();
 	if (atomic_exchange(&page->empty, false))
 		reset_all(arg);
 	atomic_store(&page->answered, asked);

@@ -35,6 +35,10 @@ static struct {
 	bool paused;	      /* the listener is away, see listener_pause_begin() */
 	bool was_told;	      /* that a call is refused */
 	_Atomic(const char *) refused; /* the call for which our thread gave up */
+	bool has_members;	       /* children that are asked become members */
+	bool is_member;		       /* its listener is, or was last, a member's */
+	bool rests;		       /* a member whose listener ended, because nobody asked */
+	unsigned calls_seen;	       /* see family_has_called() */
 	int64_t entered_ns;
 	int64_t await_until_ns;
 	_Atomic int64_t next_try_ns;
@@ -52,6 +56,11 @@ static void on_refused(const char *call)
 	process_moves(PROCESS_FILTERED);
 }
 
+void takeover_enable_members(void)
+{
+	takeover.has_members = true;
+}
+
 void takeover_init(void (*on_ours)(void))
 {
 	takeover.on_ours = on_ours;
@@ -67,7 +76,7 @@ void takeover_after_fork(void)
 	takeover.self = sys_getpid();
 	takeover.ancestor_served |= takeover_has_served;
 	takeover_has_served = false;
-	takeover.was_awaited = takeover.paused = false;
+	takeover.was_awaited = takeover.paused = takeover.is_member = takeover.rests = false;
 	takeover.entered_ns = sys_now_ns();
 	takeover.next_try_ns = 0;
 	takeover.pause_ns = FIRST_PAUSE_NS;
@@ -106,8 +115,9 @@ static bool is_to_end(int ancestor)
 
 void takeover_settle(void)
 {
-	if (process_state() == PROCESS_YOUNG && !sandbox_is_noted() && !process_is_borrowed() &&
-	    sys_now_ns() - takeover.entered_ns > YOUNG_NS && !parent_is_gone())
+	if (!takeover.has_members && process_state() == PROCESS_YOUNG && !sandbox_is_noted() &&
+	    !process_is_borrowed() && sys_now_ns() - takeover.entered_ns > YOUNG_NS &&
+	    !parent_is_gone())
 		process_moves(PROCESS_TEN_SECONDS);
 }
 
@@ -117,7 +127,18 @@ void takeover_note_exit(void)
 		family_note_leaving(takeover.self);
 }
 
+void takeover_finish(void)
+{
+	if (!sandbox_is_noted() && process_is_ours() && !process_is_borrowed())
+		listener_finish();
+}
+
 /* ---- taking over */
+
+static bool is_asked(void)
+{
+	return takeover.has_members && family_is_asked();
+}
 
 /* Why this child does, or does not, start its listener now: the one place that decides. */
 static enum takeover_reason decide(bool is_long)
@@ -132,15 +153,20 @@ static enum takeover_reason decide(bool is_long)
 		return TAKEOVER_REFUSED;
 	if (listener_is_running())
 		return TAKEOVER_SERVES;
+	if (!parent_is_gone() && is_long && is_to_end(takeover.parent))
+		return TAKEOVER_PARENT_ENDS;
 	if (!parent_is_gone())
-		return is_long && is_to_end(takeover.parent) ? TAKEOVER_PARENT_ENDS
-							     : TAKEOVER_PARENT_LIVES;
+		return is_asked()	? TAKEOVER_JOINS
+		       : takeover.rests ? TAKEOVER_RESTS
+					: TAKEOVER_PARENT_LIVES;
 	if (is_long && holder_is_there() && is_to_end(takeover.holder))
 		return TAKEOVER_HOLDER_ENDS;
 	now = sys_now_ns();
 	if (takeover.next_try_ns == 0 && holder_is_there())
 		takeover.next_try_ns = now + FIRST_PAUSE_NS;
-	return now < takeover.next_try_ns ? TAKEOVER_PORT_TAKEN : TAKEOVER_TAKES_OVER;
+	if (now >= takeover.next_try_ns)
+		return TAKEOVER_TAKES_OVER;
+	return is_asked() ? TAKEOVER_JOINS : TAKEOVER_PORT_TAKEN;
 }
 
 static void note(enum takeover_reason reason)
@@ -153,6 +179,7 @@ static void on_port(void)
 {
 	takeover.predecessor = takeover.holder;
 	takeover.holder = takeover.self;
+	takeover.is_member = takeover.rests = false;
 	note(TAKEOVER_SERVES);
 	takeover.on_ours();
 }
@@ -176,6 +203,40 @@ static void on_lost(int err)
 		note(TAKEOVER_PARENT_LIVES);
 	else
 		try_later(TAKEOVER_PORT_TAKEN);
+}
+
+/* ---- members */
+
+static void on_member(void)
+{
+	takeover.is_member = true;
+	takeover.rests = false;
+	note(TAKEOVER_JOINS);
+	takeover.on_ours();
+}
+
+/* Nobody asks any more: the process goes on without us, and its heap is recorded. */
+static void on_member_over(int err)
+{
+	if (err == -EINTR)
+		return;
+	takeover.rests = process_moves(PROCESS_LISTENER_ENDED);
+	note(takeover.rests ? TAKEOVER_RESTS : TAKEOVER_NO_THREAD);
+}
+
+/* The parent, whose end a child waits for, and the process that has the port. */
+static bool may_have_port(void)
+{
+	return parent_is_gone() && !holder_is_there();
+}
+
+static bool join(void)
+{
+	return listener_take_over(&(struct listener_succession){ .joins = true,
+								 .may_have_port = may_have_port,
+								 .on_member = on_member,
+								 .on_port = on_port,
+								 .on_lost = on_member_over });
 }
 
 static enum listener_wish await_parent(void)
@@ -217,6 +278,8 @@ bool takeover_is_to_look(void)
 {
 	int64_t now = monotonic_coarse_ns();
 
+	if (family_has_called(takeover.calls_seen) && process_is_in_order())
+		return true;
 	return now && process_is_in_order() && turn_take(&takeover.turns, now, TURN_NS, TURN_BURST);
 }
 
@@ -225,7 +288,8 @@ void takeover_look(bool is_long)
 	enum takeover_reason reason;
 	int saved = errno;
 
-	if (process_state() == PROCESS_PAUSED) {
+	takeover.calls_seen = family_calls ? atomic_load(family_calls) : 0;
+	if (process_state() == PROCESS_PAUSED && !takeover.rests) {
 		listener_pause_end();
 	} else {
 		reason = decide(is_long);
@@ -239,8 +303,16 @@ void takeover_look(bool is_long)
 			start(PATIENCE_NS, await_parent);
 		else if (reason == TAKEOVER_HOLDER_ENDS)
 			start(YOUNG_NS, NULL); /* its end shows by the port */
+		else if (reason == TAKEOVER_JOINS && !join())
+			note(TAKEOVER_NO_THREAD);
 	}
 	errno = saved;
+}
+
+void takeover_heed_call(void)
+{
+	if (family_has_called(takeover.calls_seen) && process_is_in_order() && !process_is_ours())
+		takeover_look(false);
 }
 
 void takeover_expect_end(void)
@@ -286,9 +358,11 @@ static void start_again(void)
 {
 	if (sys_now_ns() < takeover.next_try_ns)
 		return;
-	if (!listener_take_over(&(struct listener_succession){ .patience_ns = LISTENER_FOR_EVER,
-							       .on_port = on_port_again,
-							       .on_lost = on_lost_again }))
+	if (!(takeover.is_member ? join()
+				 : listener_take_over(&(struct listener_succession){
+					   .patience_ns = LISTENER_FOR_EVER,
+					   .on_port = on_port_again,
+					   .on_lost = on_lost_again })))
 		try_later(TAKEOVER_NO_THREAD);
 }
 
@@ -315,13 +389,19 @@ static void count_reason(int reason, void *count)
 		((unsigned *)count)[reason]++;
 }
 
-void takeover_write(struct text *t)
+static const char *takeover_meaning(int reason)
 {
 	static const char *const meaning[] = {
 #define X(name, meaning) meaning,
 		TAKEOVER_REASONS(X)
 #undef X
 	};
+
+	return reason >= 0 && reason < TAKEOVER_REASON_COUNT ? meaning[reason] : "";
+}
+
+void takeover_write(struct text *t)
+{
 	unsigned count[TAKEOVER_REASON_COUNT] = { 0 };
 
 	if (takeover.predecessor) {
@@ -336,6 +416,6 @@ void takeover_write(struct text *t)
 		text_str(t, "\nforked processes without an endpoint: ");
 		text_u64(t, count[i]);
 		text_str(t, ", because ");
-		text_str(t, meaning[i]);
+		text_str(t, takeover_meaning(i));
 	}
 }

@@ -15,7 +15,9 @@
  *     waited as servers do before it forked.  (Backends of postgres have sessions of
  *     their own too; their parent is a server.)
  *
- * A worker whose parent lives has no thread of ours.
+ * A worker whose parent lives has no thread of ours, unless it is asked: then it becomes
+ * a member, whose listener is on a socket for the one that has the port (member.h), until
+ * nobody has asked for a minute.
  */
 #ifndef SHIM_LIFE_TAKEOVER_H
 #define SHIM_LIFE_TAKEOVER_H
@@ -31,7 +33,9 @@
 	X(REFUSED, "the kernel refuses them a system call")                                        \
 	X(BORROWED, "they share their parent's memory")                                            \
 	X(SERVES, "they have one, or are about to")                                                \
-	X(PARENT_LIVES, "their parent is there")                                                   \
+	X(JOINS, "they are members: profiles of all processes have them")                          \
+	X(RESTS, "they were members until nobody asked any more, and will be again")               \
+	X(PARENT_LIVES, "their parent is there, and nobody asked since they waited last")          \
 	X(PARENT_ENDS, "their parent is there, and about to end")                                  \
 	X(HOLDER_ENDS, "their parent is gone, and who has the endpoint is about to end")           \
 	X(PORT_TAKEN, "the port was taken; it is tried again")                                     \
@@ -51,6 +55,9 @@ enum takeover_reason {
  */
 void takeover_init(void (*on_ours)(void));
 
+/* Children become members when they are asked.  Context: init, before takeover_init(). */
+void takeover_enable_members(void);
+
 /* The process was forked by the one that entered last.  Context: child. */
 void takeover_after_fork(void);
 
@@ -69,11 +76,20 @@ void takeover_look(bool is_long);
 /* The parent of this child ends by itself in this moment (daemon).  Context: hook. */
 void takeover_expect_end(void);
 
+/*
+ * Starts the listener of a child that was asked and has not looked since.  Context: hook,
+ * also in a signal handler.
+ */
+void takeover_heed_call(void);
+
 /* A child that was young for ten seconds beside its parent is a worker.  Context: hook. */
 void takeover_settle(void);
 
 /* This process is about to exit.  Context: hook. */
 void takeover_note_exit(void);
+
+/* The same: answers under way are made now.  Context: hook. */
+void takeover_finish(void);
 
 /* This process waits as servers do: what it forks from now on are its workers.  Context: hook. */
 extern bool takeover_has_served;

@@ -250,8 +250,9 @@ class Server:
     def judge(self, name, workers):
         same(name + ': started', (self.code, self.said), (0, ''))
         check(name + ': answers', poll(self.answers, 20, 0.005))
-        check(name + ': cpu', self.fetch('profile?seconds=1'))
-        check(name + ': heap', self.fetch('heap'))
+        # of itself: workers are not called, and have no thread of ours
+        check(name + ': cpu', self.fetch('profile?seconds=1&pid=self'))
+        check(name + ': heap', self.fetch('heap?pid=self'))
         check(name + ': took over', b'took over from' in self.fetch('shim'))
         if workers:
             poll(lambda: len(self.threads()) > workers, 10)

@@ -13,9 +13,11 @@
 #include <unistd.h>
 
 #include "http/routes.h"
+#include "http/tree_profile.h"
 #include "proto/build.h"
 #include "proto/contention_text.h"
 #include "proto/heap_text.h"
+#include "proto/share.h"
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
@@ -48,6 +50,84 @@ struct http_exchange {
 };
 
 static struct http_exchange x;
+
+bool http_is_hurried(const struct http_exchange *e)
+{
+	(void)e;
+	return false;
+}
+
+bool http_is_trusted(const struct http_exchange *e)
+{
+	(void)e;
+	return false;
+}
+
+/* ---- fake tree: this process is alone */
+
+bool tree_is_asked(const struct http_exchange *e, const struct tree_query *q)
+{
+	(void)e, (void)q;
+	return false;
+}
+
+struct tree_profile *tree_profile_begin(struct arena *a, const char *name, const struct params *p,
+					int64_t end_ns, int64_t patience_ns)
+{
+	(void)a, (void)name, (void)p, (void)end_ns, (void)patience_ns;
+	ck_abort();
+	return NULL;
+}
+
+void tree_profile_use_clocks(struct tree_profile *p)
+{
+	(void)p;
+}
+
+int64_t tree_profile_look(struct tree_profile *p, bool hurry)
+{
+	(void)p, (void)hurry;
+	return 0;
+}
+
+const struct stack_table *tree_profile_merge(struct tree_profile *p, struct arena *a,
+					     const struct stack_table *own,
+					     const struct owner_table *own_owners,
+					     struct profile_head *head)
+{
+	(void)p, (void)a, (void)own_owners, (void)head;
+	return own;
+}
+
+int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct bytes own,
+			    struct bytes *out)
+{
+	(void)p, (void)a;
+	*out = own;
+	return 0;
+}
+
+void tree_profile_end(struct tree_profile *p)
+{
+	(void)p;
+}
+
+void tree_keep_open(struct tree_request *t)
+{
+	(void)t;
+}
+
+void tree_close(struct tree_request *t)
+{
+	(void)t;
+}
+
+int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
+		const struct owner_table *owners, struct bytes *out)
+{
+	(void)a, (void)head, (void)stacks, (void)owners, (void)out;
+	return -1;
+}
 
 struct arena *http_arena(struct http_exchange *e)
 {
@@ -215,11 +295,12 @@ unsigned heap_unseen(void)
 	return 0;
 }
 
-void heap_snapshot(struct stack_table *t)
+void heap_snapshot(struct stack_table *t, bool own)
 {
 	static const uint64_t pc = 0x1010;
 	struct stack *s = stack_table_add(t, &pc, 1);
 
+	(void)own;
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * heap_fake.snapshots++;
 }
 

@@ -84,6 +84,12 @@ START_TEST(settings__every_good_value_is_taken)
 	ck_assert_uint_eq(settings.mutex_fraction, 1000000);
 	expect_ok("PPROF_RWLOCK_READERS=1");
 	ck_assert(settings.rwlock_readers);
+	expect_ok("PPROF_TREE=0");
+	ck_assert_int_eq(settings.tree, SETTINGS_TREE_OFF);
+	expect_ok("PPROF_TREE=any");
+	ck_assert_int_eq(settings.tree, SETTINGS_TREE_ANY);
+	expect_ok("PPROF_TREE=1");
+	ck_assert_int_eq(settings.tree, SETTINGS_TREE_OWN);
 }
 END_TEST
 
@@ -97,6 +103,8 @@ START_TEST(settings__empty_is_the_default)
 END_TEST
 
 static const char *const bad[] = {
+	"PPROF_TREE=2",
+	"PPROF_TREE=yes",
 	"PPROF_PORT=0",
 	"PPROF_PORT=65536",
 	"PPROF_PORT=-1",

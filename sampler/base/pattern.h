@@ -1,12 +1,12 @@
-/* shim: the constructor and the settings.  May include shim/arch and below. */
+/* base: memory, system calls, text, counters.  May include arch. */
 /*
  * Shell patterns: * ? [abc] [a-z] [!a] and backslash.  libc's fnmatch asks the
  * locale, which an early constructor has no business to touch.
  *
  * Context: init.
  */
-#ifndef SHIM_PATTERN_H
-#define SHIM_PATTERN_H
+#ifndef SAMPLER_BASE_PATTERN_H
+#define SAMPLER_BASE_PATTERN_H
 
 #include <stdbool.h>
 

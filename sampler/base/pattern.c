@@ -1,4 +1,4 @@
-#include "shim/pattern.h"
+#include "sampler/base/pattern.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
-#include "shim/pattern.h"
+#include "sampler/base/pattern.h"
 
 struct pattern_case {
 	const char *pattern, *text;

@@ -1,0 +1,128 @@
+#include "http/tree.h"
+
+#include <errno.h>
+#include <sys/wait.h>
+
+#include "http/routes_config.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+
+#define LISTS_BYTES (16UL << 20)
+
+/* How long a snapshot waits for those that were called after a time in which nobody was. */
+#define JOIN_NS	 (250 * NS_PER_MS)
+#define QUIET_NS (30 * NS_PER_SECOND)
+/* Scrapers wait as long after the sampling. */
+#define LATE_NS (400 * NS_PER_MS)
+/* Members stay for a minute after a call. */
+#define CALL_AGAIN_NS (20 * NS_PER_SECOND)
+
+static int64_t called_ns; /* when they were called last, 0: never */
+
+/* One call of the kernel, for a process without children, which most are. */
+static bool has_children(void)
+{
+	return sys_call6(SYS_waitid, P_ALL, 0, 0, WEXITED | WNOHANG | WNOWAIT, 0, 0) != -ECHILD;
+}
+
+/* `l`: NULL where it is not known who is there. */
+static void call(const struct process_list *l, int64_t now)
+{
+	routes_config()->call_members(l);
+	called_ns = now;
+}
+
+/* A member calls those that it forked: they share its pages and not those of who asks. */
+bool tree_is_asked(const struct http_exchange *x, const struct tree_query *q)
+{
+	if (!routes_config()->call_members || !members_can_be_found() || sandbox_is_noted())
+		return false;
+	if (http_is_trusted(x))
+		call(NULL, sys_now_ns());
+	return !http_is_trusted(x) && !tree_query_is_self(q) &&
+	       (has_children() || called_ns || q->pid_count);
+}
+
+static bool is_wanted(int pid, void *arg)
+{
+	const struct tree_request *t = arg;
+
+	return tree_query_has(&t->query, pid);
+}
+
+static void write_target(struct text *out, void *arg)
+{
+	const struct tree_request *t = arg;
+
+	t->write_target(out, t->arg);
+}
+
+void tree_begin(struct tree_request *t, int64_t open_until_ns)
+{
+	const struct members_request ask = { .write_target = write_target,
+					     .is_wanted = is_wanted,
+					     .arg = t };
+	int64_t now = sys_now_ns();
+	bool quiet = !called_ns || now - called_ns > QUIET_NS;
+
+	t->arena.limit = LISTS_BYTES;
+	descendants_list(&t->arena, sys_getpid(), &t->processes);
+	t->includes_self = tree_query_has(&t->query, sys_getpid());
+	call(&t->processes, now);
+	members_ask(&t->members, &ask);
+	t->open_until_ns = open_until_ns ? open_until_ns : now + (quiet ? JOIN_NS : 0);
+}
+
+void tree_keep_open(struct tree_request *t)
+{
+	t->least_ns = t->open_until_ns;
+	t->open_until_ns = INT64_MAX;
+}
+
+void tree_close(struct tree_request *t)
+{
+	t->open_until_ns = t->least_ns;
+}
+
+/* Patience counts from when we came to close it: on a busy machine we are late ourselves. */
+static void stop_asking(struct tree_request *t, int64_t now)
+{
+	t->is_closed = true;
+	t->late_ns = now + (t->patience_ns ? t->patience_ns : LATE_NS);
+}
+
+void tree_hasten(struct tree_request *t, const char *id)
+{
+	int64_t now = sys_now_ns();
+
+	if (t->is_hastened)
+		return;
+	t->is_hastened = true;
+	t->open_until_ns = MIN(t->open_until_ns, now);
+	members_hasten(&t->members, id);
+}
+
+int64_t tree_look(struct tree_request *t)
+{
+	int64_t now = sys_now_ns();
+	bool open = now < t->open_until_ns;
+	int64_t again = members_look(&t->members, !t->is_closed); /* once more at the end */
+
+	if (open && now - called_ns > CALL_AGAIN_NS)
+		call(&t->processes, now);
+	if (open)
+		return MIN(again, t->open_until_ns);
+	if (!t->is_closed)
+		stop_asking(t, now);
+	if (t->members.waiting && now < t->late_ns)
+		return again;
+	members_give_up(&t->members);
+	return 0;
+}
+
+void tree_end(struct tree_request *t)
+{
+	members_end(&t->members);
+	arena_release(&t->arena);
+}

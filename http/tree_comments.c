@@ -1,0 +1,132 @@
+#include "http/tree_comments.h"
+
+#include "http/routes_config.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+
+#define NAMED_MAX 24 /* processes; of more their number is told */
+
+static const struct member *answer_of(const struct tree_request *t, int pid)
+{
+	for (const struct member *one = t->members.first; one; one = one->next)
+		if (one->pid == pid)
+			return one;
+	return NULL;
+}
+
+static void write_process(struct text *out, const struct process *p)
+{
+	text_str(out, p->name);
+	text_char(out, ' ');
+	text_i64(out, p->pid);
+}
+
+/* "Processes in this profile: 3 (nginx 10, nginx 11, nginx 12)." */
+static const char *included_sentence(const struct tree_request *t, struct arena *a)
+{
+	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
+	struct process p;
+	size_t named = 0;
+
+	if (!out.at)
+		return NULL;
+	text_str(&out, "Processes in this profile: ");
+	text_u64(&out, t->members.answered + t->includes_self);
+	if (t->includes_self && process_read(sys_getpid(), &p)) {
+		text_str(&out, named++ ? ", " : " (");
+		write_process(&out, &p);
+	}
+	for (const struct member *one = t->members.first; one && named < NAMED_MAX;
+	     one = one->next) {
+		if (one->state != MEMBER_ANSWERED)
+			continue;
+		text_str(&out, named++ ? ", " : " (");
+		if (process_read(one->pid, &p)) {
+			write_process(&out, &p);
+		} else {
+			text_i64(&out, one->pid);
+			text_str(&out, ", which ended");
+		}
+	}
+	text_str(&out, named < t->members.answered + t->includes_self ? ", ...)."
+		       : named					      ? ")."
+								      : ".");
+	return out.at;
+}
+
+bool tree_is_joined(int pid)
+{
+	return routes_config()->has_joined && routes_config()->has_joined(pid);
+}
+
+const char *tree_why_not_in(const struct process *p)
+{
+	const char *why =
+		routes_config()->why_no_member ? routes_config()->why_no_member(p->pid) : "";
+
+	if (p->state == 'Z')
+		return "it has ended";
+	if (p->state == 'T')
+		return "it is stopped";
+	if (tree_is_joined(p->pid))
+		return "it joined too late";
+	if (*why)
+		return why;
+	return "it sleeps, computes without a wait, or does not have this library";
+}
+
+static const char *why_member(const struct member *one)
+{
+	if (!one)
+		return NULL;
+	if (one->state == MEMBER_LATE)
+		return "it did not answer in time";
+	return one->refusal ? one->refusal : "its answer broke off";
+}
+
+static const char *missing_sentence(const struct tree_request *t, struct arena *a)
+{
+	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
+	size_t missing = 0;
+
+	if (!out.at)
+		return NULL;
+	text_str(&out, "Processes not in this profile: ");
+	for (size_t i = 0; i < t->processes.count; i++) {
+		const struct process *p = &t->processes.list[i];
+		const struct member *one = answer_of(t, p->pid);
+
+		if (p->pid == sys_getpid() || !tree_query_has_named(&t->query, p->pid, p->name) ||
+		    (one && one->state == MEMBER_ANSWERED))
+			continue;
+		if (missing++ >= NAMED_MAX)
+			continue;
+		text_str(&out, missing > 1 ? "; " : "");
+		write_process(&out, p);
+		text_str(&out, ": ");
+		text_str(&out, one ? why_member(one) : tree_why_not_in(p));
+	}
+	if (missing > NAMED_MAX) {
+		text_str(&out, "; and ");
+		text_u64(&out, missing - NAMED_MAX);
+		text_str(&out, " more");
+	}
+	return missing ? out.at : NULL;
+}
+
+void tree_comments(const struct tree_request *t, struct arena *a, struct profile_head *head)
+{
+	const char *ours[2] = { included_sentence(t, a), missing_sentence(t, a) };
+	const char **all = arena_array(a, head->comment_count + ARRAY_SIZE(ours), sizeof(*all));
+	size_t count = 0;
+
+	if (!all)
+		return;
+	for (size_t i = 0; i < head->comment_count; i++)
+		all[count++] = head->comment[i];
+	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
+		if (ours[i])
+			all[count++] = ours[i];
+	head->comment = all;
+	head->comment_count = count;
+}

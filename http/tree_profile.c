@@ -1,0 +1,261 @@
+#include "http/tree_profile.h"
+
+#include <string.h>
+
+#include "http/routes_config.h"
+#include "http/tree_comments.h"
+#include "http/tree_past.h"
+#include "proto/share.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+
+#define MERGED_BYTES (64UL << 20)
+
+#define TRACEBACKS 2 /* of debug: each process writes its own text */
+
+/* Which of a CPU profile's values the clocks are compared with. */
+#define CLOCK_VALUE 1
+
+static void write_target(struct text *t, void *arg)
+{
+	const struct tree_profile *p = arg;
+
+	text_str(t, "/debug/pprof/");
+	text_str(t, p->name);
+	if (p->query.debug >= TRACEBACKS) {
+		text_str(t, "?debug=2");
+		return;
+	}
+	text_str(t, "?share=1&hz=");
+	text_i64(t, p->query.hz ? p->query.hz : routes_config()->default_hz);
+	if (!p->end_ns)
+		return;
+	text_str(t, "&id=");
+	text_str(t, p->id);
+	text_str(t, "&window_ms=");
+	text_i64(t, MAX((p->end_ns - sys_now_ns()) / NS_PER_MS, (int64_t)1));
+}
+
+/* No two requests have the same. */
+static void write_id(struct tree_profile *p)
+{
+	struct text t = TEXT_INIT(p->id);
+
+	text_str(&t, "tree-");
+	text_hex(&t, (uint64_t)sys_now_ns());
+}
+
+struct tree_profile *tree_profile_begin(struct arena *a, const char *name,
+					const struct params *params, int64_t end_ns,
+					int64_t patience_ns)
+{
+	struct tree_profile *p = arena_alloc(a, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->name = name;
+	p->query = *params;
+	p->end_ns = end_ns;
+	write_id(p);
+	p->request.query = params->tree;
+	p->request.write_target = write_target;
+	p->request.arg = p;
+	p->request.patience_ns = patience_ns;
+	tree_begin(&p->request, end_ns);
+	return p;
+}
+
+void tree_profile_use_clocks(struct tree_profile *p)
+{
+	p->has_clocks = true;
+	tree_clocks_begin(&p->clocks, &p->request.arena, &p->request.processes);
+}
+
+int64_t tree_profile_look(struct tree_profile *p, bool hurry)
+{
+	bool is_open;
+
+	if (hurry)
+		tree_hasten(&p->request, p->id);
+	is_open = sys_now_ns() < p->request.open_until_ns;
+	if (p->has_clocks)
+		tree_clocks_look(&p->clocks, false);
+	if (p->has_clocks && !is_open && !p->clocks_are_read) {
+		tree_clocks_look(&p->clocks, true);
+		p->clocks_are_read = true;
+	}
+	return tree_look(&p->request);
+}
+
+/* ---- merging */
+
+static const char *name_of(const struct tree_profile *p, int pid, struct process *room)
+{
+	const struct process *known = descendants_find(&p->request.processes, pid);
+
+	if (process_read(pid, room))
+		return room->name;
+	return known ? known->name : "";
+}
+
+static void add_member(struct tree_profile *p, struct member *one)
+{
+	const struct bytes bytes = { one->answer, one->answer_len };
+	struct tree_clock *clock = p->has_clocks ? tree_clocks_find(&p->clocks, one->pid) : NULL;
+	struct share_result result;
+	struct process room;
+
+	if (!share_add(&p->stacks, &p->owners, one->pid, name_of(p, one->pid, &room), bytes,
+		       &result))
+		one->state = MEMBER_BROKE;
+	if (clock)
+		clock->sampled_ns += result.total[CLOCK_VALUE] + result.head.own_ns;
+	else
+		p->ended_sampled_ns += result.total[CLOCK_VALUE];
+}
+
+static bool is_wanted(int pid, const char *process, void *arg)
+{
+	const struct tree_profile *p = arg;
+
+	return pid ? tree_query_has_named(&p->query.tree, pid, process)
+		   : !p->query.tree.pid_count && !*p->query.tree.name;
+}
+
+/* Those that ended, and those that are asleep. */
+static void add_past(struct tree_profile *p)
+{
+	struct process room;
+
+	tree_past_begin();
+	for (const struct member *one = p->request.members.first; one; one = one->next)
+		if (one->state == MEMBER_ANSWERED)
+			tree_past_keep(p->name, one->pid, name_of(p, one->pid, &room),
+				       (struct bytes){ one->answer, one->answer_len });
+	tree_past_add(&(struct tree_past_visit){ .page = p->name,
+						 .growing_values = p->growing_values,
+						 .is_wanted = is_wanted,
+						 .arg = p,
+						 .into = &p->stacks,
+						 .owners = &p->owners });
+}
+
+static void add_unsampled(struct tree_profile *p, int pid, const char *name, int64_t ns)
+{
+	static const uint64_t unsampled = PSEUDO_UNSAMPLED;
+	const struct owner o = { pid, 0, name, "", "", "" };
+	struct stack *s;
+
+	if (ns <= 0)
+		return;
+	s = stack_table_add_labelled(&p->stacks, &unsampled, 1, owner_number(&p->owners, &o));
+	if (s)
+		s->value[CLOCK_VALUE] += ns;
+}
+
+/* What clocks have and no sample stands for. */
+static void account(struct tree_profile *p)
+{
+	int64_t ended = tree_clocks_ended_ns(&p->clocks) - p->ended_sampled_ns;
+
+	for (size_t i = 0; i < p->clocks.count; i++) {
+		const struct tree_clock *c = &p->clocks.list[i];
+
+		if (c->is_self || !tree_query_has_named(&p->query.tree, c->pid, c->name))
+			continue;
+		if (c->is_there)
+			add_unsampled(p, c->pid, c->name, c->last_ns - c->first_ns - c->sampled_ns);
+		else
+			ended -= c->sampled_ns;
+	}
+	if (!p->query.tree.pid_count && !*p->query.tree.name)
+		add_unsampled(p, 0, "(ended)", ended);
+}
+
+const struct stack_table *tree_profile_merge(struct tree_profile *p, struct arena *a,
+					     const struct stack_table *own,
+					     const struct owner_table *own_owners,
+					     struct profile_head *head)
+{
+	struct process self;
+
+	stack_table_init(&p->stacks, MERGED_BYTES);
+	p->owners.arena = a;
+	p->owners.without_tids = p->query.debug != 0;
+	if (p->request.includes_self)
+		share_add_own(&p->stacks, &p->owners, sys_getpid(), name_of(p, sys_getpid(), &self),
+			      own, own_owners);
+	for (struct member *one = p->request.members.first; one; one = one->next)
+		if (one->state == MEMBER_ANSWERED)
+			add_member(p, one);
+	if (p->growing_values)
+		add_past(p);
+	if (p->has_clocks)
+		account(p);
+	head->labels = owner_labels(a, &p->owners);
+	tree_comments(&p->request, a, head);
+	return head->labels ? &p->stacks : NULL;
+}
+
+/* ---- texts */
+
+static void add_text(struct text *t, const char *name, int pid, struct bytes bytes)
+{
+	text_str(t, "# process ");
+	text_str(t, name);
+	text_str(t, ", pid ");
+	text_i64(t, pid);
+	text_str(t, "\n\n");
+	text_bytes(t, bytes.at, bytes.len);
+	text_char(t, '\n');
+}
+
+static size_t texts_size(const struct tree_profile *p, struct bytes own)
+{
+	const size_t heading = 64;
+	size_t size = own.len + heading + 1;
+
+	for (const struct member *one = p->request.members.first; one; one = one->next)
+		size += one->answer_len + heading;
+	return size;
+}
+
+/* Two sentences in front, as a profile has them as comments. */
+static void add_comments(struct text *t, struct arena *a, const struct tree_profile *p)
+{
+	struct profile_head head = { 0 };
+
+	tree_comments(&p->request, a, &head);
+	for (size_t i = 0; i < head.comment_count; i++) {
+		text_str(t, "# ");
+		text_str(t, head.comment[i]);
+		text_char(t, '\n');
+	}
+	text_char(t, '\n');
+}
+
+int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct bytes own,
+			    struct bytes *out)
+{
+	struct text t = { .size = texts_size(p, own) + 2 * TREE_COMMENT_BYTES };
+	struct process room;
+
+	t.at = arena_alloc(a, t.size);
+	if (!t.at)
+		return -1;
+	add_comments(&t, a, p);
+	if (p->request.includes_self)
+		add_text(&t, name_of(p, sys_getpid(), &room), sys_getpid(), own);
+	for (const struct member *one = p->request.members.first; one; one = one->next)
+		if (one->state == MEMBER_ANSWERED)
+			add_text(&t, name_of(p, one->pid, &room), one->pid,
+				 (struct bytes){ one->answer, one->answer_len });
+	*out = (struct bytes){ (const uint8_t *)t.at, t.len };
+	return 0;
+}
+
+void tree_profile_end(struct tree_profile *p)
+{
+	stack_table_release(&p->stacks);
+	tree_end(&p->request);
+}

@@ -1,0 +1,333 @@
+#include "proto/share.h"
+
+#include <string.h>
+
+#include "proto/wire.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/utf8.h"
+#include "sampler/process/modules.h"
+
+/* Changes with every change of what is written, so that two versions do not misread each other. */
+#define MAGIC 0x31726873 /* "shr1" */
+
+#define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
+#define MODULES_SENT_MAX 4096
+#define OWNER_TEXT_MAX	 64 /* bytes; longer ones are cut */
+#define RECEIVER_BYTES	 (1UL << 20)
+
+/* ---- writing */
+
+struct sender {
+	struct wire_writer w;
+	uint16_t *number; /* of each module in what is written, from 1; by its number here */
+	uint32_t count;
+	uint32_t sent[MODULES_SENT_MAX]; /* their numbers here */
+};
+
+/* The module of a frame, and the address in it. */
+static const struct module *split(uint64_t frame, uint64_t *address)
+{
+	const struct module *m = frame_module(frame);
+
+	*address = m ? frame_address(frame) - m->bias : frame & FRAME_ADDRESS;
+	return m;
+}
+
+static bool note_module(struct sender *s, const struct module *m)
+{
+	if (s->number[m->number])
+		return true;
+	if (s->count == MODULES_SENT_MAX)
+		return false;
+	s->sent[s->count] = m->number;
+	s->number[m->number] = (uint16_t)++s->count;
+	return true;
+}
+
+static void note_modules(struct sender *s, const struct stack_table *stacks)
+{
+	uint64_t address;
+
+	for (size_t i = 0; i < stacks->count; i++)
+		for (uint32_t k = 0; k < stacks->list[i]->depth; k++) {
+			const struct module *m = split(stacks->list[i]->frame[k], &address);
+
+			if (m)
+				note_module(s, m);
+		}
+}
+
+static void put_module(struct wire_writer *w, const struct module *m)
+{
+	wire_put_text(w, m->path);
+	wire_put_block(w, m->build_id, m->build_id_len);
+	wire_put_u64(w, m->file.size);
+	wire_put_u64(w, (uint64_t)m->file.changed_ns);
+	wire_put_u64(w, m->bias);
+	wire_put_u64(w, m->image_start);
+	wire_put_u64(w, m->image_limit);
+	wire_put_u64(w, m->eh_frame_hdr);
+	wire_put_u32(w, m->phdr_count);
+	wire_put_block(w, m->range, m->range_count * sizeof(*m->range));
+}
+
+static uint64_t frame_to_send(const struct sender *s, uint64_t frame)
+{
+	uint64_t address;
+	const struct module *m = frame < FRAME_PSEUDO_LIMIT ? NULL : split(frame, &address);
+
+	if (frame < FRAME_PSEUDO_LIMIT)
+		return frame;
+	if (m && s->number[m->number])
+		return (uint64_t)s->number[m->number] << FRAME_SHIFT | (address & FRAME_ADDRESS);
+	return (uint64_t)FRAME_OF_NO_MODULE << FRAME_SHIFT | (frame_address(frame) & FRAME_ADDRESS);
+}
+
+static void put_stack(struct sender *s, const struct stack *stack, uint32_t values)
+{
+	wire_put_u32(&s->w, stack->label);
+	wire_put_u32(&s->w, stack->depth);
+	wire_put(&s->w, stack->value, values * sizeof(stack->value[0]));
+	for (uint32_t i = 0; i < stack->depth; i++)
+		wire_put_u64(&s->w, frame_to_send(s, stack->frame[i]));
+}
+
+static void put_owners(struct wire_writer *w, const struct owner_table *t)
+{
+	wire_put_u32(w, t ? t->count : 0);
+	for (uint32_t i = 0; t && i < t->count; i++) {
+		wire_put_u32(w, (uint32_t)t->list[i].tid);
+		wire_put_text(w, t->list[i].thread);
+		wire_put_text(w, t->list[i].state);
+		wire_put_text(w, t->list[i].wait_reason);
+	}
+}
+
+int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
+		const struct owner_table *owners, struct bytes *out)
+{
+	struct sender *s = arena_alloc(a, sizeof(*s));
+
+	if (!s)
+		return -1;
+	s->w.arena = a;
+	s->number = arena_array(a, MODULES_MAX + 2, sizeof(*s->number));
+	if (!s->number)
+		return -1;
+	note_modules(s, stacks);
+	wire_put_u32(&s->w, MAGIC);
+	wire_put_u32(&s->w, head->values);
+	wire_put_u64(&s->w, (uint64_t)head->own_ns);
+	wire_put_u32(&s->w, s->count);
+	for (uint32_t i = 0; i < s->count; i++)
+		put_module(&s->w, module_at(s->sent[i] - 1));
+	put_owners(&s->w, owners);
+	wire_put_u32(&s->w, (uint32_t)stacks->count);
+	for (size_t i = 0; i < stacks->count; i++)
+		put_stack(s, stacks->list[i], head->values);
+	*out = (struct bytes){ s->w.at, s->w.len };
+	return s->w.failed ? -1 : 0;
+}
+
+/* ---- reading */
+
+struct receiver {
+	struct wire_reader r;
+	struct stack_table *into;
+	struct owner_table *owners;
+	uint32_t nowhere; /* see module_of_process() */
+	int pid;
+	const char *process;
+	uint32_t module_count, owner_count;
+	uint32_t module[MODULES_SENT_MAX]; /* our numbers; 0: it is not known here */
+	uint64_t bias[MODULES_SENT_MAX];
+	uint32_t owner[OWNERS_MAX + 1]; /* our numbers; [0] is of stacks of no thread */
+	uint64_t frame[STACK_DEPTH_MAX];
+};
+
+static void take_ranges(struct wire_reader *r, struct module *m)
+{
+	size_t len;
+	const void *ranges = wire_take_block(r, &len);
+
+	m->range_count = (uint32_t)MIN(len / sizeof(*m->range), (size_t)MODULE_RANGES_MAX);
+	memcpy(m->range, ranges, m->range_count * sizeof(*m->range));
+}
+
+static void take_build_id(struct wire_reader *r, struct module *m)
+{
+	size_t len;
+	const void *id = wire_take_block(r, &len);
+
+	m->build_id_len = (uint8_t)MIN(len, (size_t)BUILD_ID_MAX);
+	memcpy(m->build_id, id, m->build_id_len);
+}
+
+static uint32_t take_module(struct wire_reader *r)
+{
+	char path[MODULE_PATH_MAX];
+	uint8_t build_id[BUILD_ID_MAX];
+	struct module_range range[MODULE_RANGES_MAX];
+	struct module m = { .path = path, .build_id = build_id, .range = range };
+
+	wire_take_text(r, path, sizeof(path));
+	take_build_id(r, &m);
+	m.file.size = wire_take_u64(r);
+	m.file.changed_ns = (int64_t)wire_take_u64(r);
+	m.bias = wire_take_u64(r);
+	m.image_start = wire_take_u64(r);
+	m.image_limit = wire_take_u64(r);
+	m.eh_frame_hdr = wire_take_u64(r);
+	m.phdr_count = wire_take_u32(r);
+	take_ranges(r, &m);
+	return r->bad ? 0 : modules_meet(&m);
+}
+
+static void take_modules(struct receiver *v)
+{
+	uint32_t count = wire_take_u32(&v->r);
+
+	v->r.bad |= count > MODULES_SENT_MAX;
+	for (uint32_t i = 0; i < count && !v->r.bad; i++)
+		v->module[v->module_count++] = take_module(&v->r);
+}
+
+static void take_text(struct wire_reader *r, char to[static OWNER_TEXT_MAX])
+{
+	char raw[OWNER_TEXT_MAX];
+
+	wire_take_text(r, raw, sizeof(raw));
+	utf8_copy(to, OWNER_TEXT_MAX, raw, strlen(raw));
+}
+
+static void take_owners(struct receiver *v)
+{
+	uint32_t count = wire_take_u32(&v->r);
+	struct owner o = { v->pid, 0, v->process, "", "", "" };
+	char thread[OWNER_TEXT_MAX], state[OWNER_TEXT_MAX], wait_reason[OWNER_TEXT_MAX];
+
+	v->owner[0] = owner_number(v->owners, &o);
+	o.thread = thread;
+	o.state = state;
+	o.wait_reason = wait_reason;
+	v->r.bad |= count > OWNERS_MAX;
+	for (uint32_t i = 1; i <= count && !v->r.bad; i++) {
+		o.tid = (int)wire_take_u32(&v->r);
+		take_text(&v->r, thread);
+		take_text(&v->r, state);
+		take_text(&v->r, wait_reason);
+		v->owner[i] = owner_number(v->owners, &o);
+		v->owner_count = i;
+	}
+}
+
+/*
+ * What stands for code of the other process that is in no object, or in none that could
+ * be kept: its addresses mean nothing here, and are not to be taken for code of ours.
+ */
+static uint32_t module_of_process(const char *process)
+{
+	static struct module_range all = { 0, 1UL << FRAME_SHIFT, 0 };
+	uint8_t no_id[1] = { 0 };
+	const struct module m = { .path = process,
+				  .build_id = no_id,
+				  .range = &all,
+				  .range_count = 1,
+				  .image_limit = all.limit };
+
+	return modules_meet(&m);
+}
+
+static uint64_t frame_received(const struct receiver *v, uint64_t sent)
+{
+	uint64_t number = sent >> FRAME_SHIFT, address = sent & FRAME_ADDRESS;
+
+	if (number == 0)
+		return address < PSEUDO_COUNT && address ? address : PSEUDO_UNKNOWN;
+	if (number > v->module_count || !v->module[number - 1])
+		return v->nowhere ? modules_frame_in(v->nowhere, address) : PSEUDO_UNKNOWN;
+	return modules_frame_in(v->module[number - 1], address);
+}
+
+static bool take_stack(struct receiver *v, struct share_result *out)
+{
+	uint32_t owner = wire_take_u32(&v->r), depth = wire_take_u32(&v->r);
+	int64_t value[STACK_VALUES_MAX] = { 0 };
+	struct stack *s;
+
+	wire_take(&v->r, value, out->head.values * sizeof(value[0]));
+	if (v->r.bad || depth > STACK_DEPTH_MAX || owner > v->owner_count)
+		return false;
+	for (uint32_t i = 0; i < depth; i++)
+		v->frame[i] = frame_received(v, wire_take_u64(&v->r));
+	s = v->r.bad ? NULL : stack_table_add_labelled(v->into, v->frame, depth, v->owner[owner]);
+	for (uint32_t k = 0; s && k < out->head.values; k++) {
+		s->value[k] += value[k];
+		out->total[k] += value[k];
+	}
+	return s != NULL;
+}
+
+static bool take_stacks(struct receiver *v, struct share_result *out)
+{
+	uint32_t count = wire_take_u32(&v->r);
+
+	for (uint32_t i = 0; i < count && !v->r.bad; i++)
+		if (!take_stack(v, out))
+			return false;
+	return !v->r.bad;
+}
+
+static bool take_head(struct receiver *v, struct share_result *out)
+{
+	if (wire_take_u32(&v->r) != MAGIC)
+		return false;
+	out->head.values = wire_take_u32(&v->r);
+	out->head.own_ns = (int64_t)wire_take_u64(&v->r);
+	return !v->r.bad && out->head.values <= STACK_VALUES_MAX;
+}
+
+bool share_add(struct stack_table *into, struct owner_table *owners, int pid, const char *process,
+	       struct bytes bytes, struct share_result *out)
+{
+	struct arena scratch = ARENA_INIT(RECEIVER_BYTES);
+	struct receiver *v = arena_alloc(&scratch, sizeof(*v));
+	bool ok = false;
+
+	*out = (struct share_result){ 0 };
+	if (!v)
+		return false;
+	v->r = (struct wire_reader){ bytes.at, bytes.at + bytes.len, false };
+	v->into = into;
+	v->owners = owners;
+	v->pid = pid;
+	v->process = process;
+	v->nowhere = module_of_process(process);
+	if (take_head(v, out)) {
+		take_modules(v);
+		take_owners(v);
+		ok = take_stacks(v, out);
+	}
+	arena_release(&scratch);
+	return ok;
+}
+
+void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
+		   const char *process, const struct stack_table *from,
+		   const struct owner_table *from_owners)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct stack *old = from->list[i];
+		struct owner o = { 0, 0, "", "", "", "" };
+		struct stack *s;
+
+		if (old->label && from_owners)
+			o = from_owners->list[old->label - 1];
+		o.pid = pid;
+		o.process = process;
+		s = stack_table_add_labelled(into, old->frame, old->depth,
+					     owner_number(owners, &o));
+		for (int k = 0; s && k < STACK_VALUES_MAX; k++)
+			s->value[k] += old->value[k];
+	}
+}

@@ -1,0 +1,45 @@
+/* proto: profiles as files and as text.  May include threads and below. */
+/*
+ * A profile as a member of a tree hands it to the process that has the port: stacks whose
+ * frames are a module and an address in its file, and their values.  No names: who has
+ * the port has read most files already, and can where a member, in its chroot, cannot.
+ *
+ * Context: listener.
+ */
+#ifndef PROTO_SHARE_H
+#define PROTO_SHARE_H
+
+#include <stdbool.h>
+
+#include "proto/encode.h"
+#include "proto/owners.h"
+#include "sampler/unwind/stacks.h"
+
+struct share_head {
+	uint32_t values; /* of each stack */
+	int64_t own_ns;	 /* CPU time that our own thread used meanwhile */
+};
+
+/* What a member is asked for.  Returns 0, or -1 without memory. */
+int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
+		const struct owner_table *owners, struct bytes *out);
+
+struct share_result {
+	struct share_head head;
+	int64_t total[STACK_VALUES_MAX];
+};
+
+/*
+ * Adds what `bytes` hold to `into`, with the labels of this process.  Nothing in them is
+ * trusted.  False: they make no sense from some point on, or come from another version of
+ * this library; what came before that point was added.
+ */
+bool share_add(struct stack_table *into, struct owner_table *owners, int pid, const char *process,
+	       struct bytes bytes, struct share_result *out);
+
+/* The same for a table of this process. */
+void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
+		   const char *process, const struct stack_table *from,
+		   const struct owner_table *from_owners);
+
+#endif

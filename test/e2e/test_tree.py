@@ -1,0 +1,347 @@
+#!/usr/bin/env python3
+"""One port for a whole tree of processes: who is in a profile, whose each sample is, and what is
+missing.
+
+CPU totals are compared with the processes' clocks, read before and after the request: the
+profile's window lies between.  Nothing here depends on how much a worker gets to do.
+"""
+import contextlib
+import os
+import shutil
+import signal
+import time
+
+import harness
+import pprof_reader
+from harness import Target, check, poll, same
+
+AS_ROOT = os.geteuid() == 0
+
+
+class Tree(Target):
+    """The fixture with so many workers, in a process group of its own."""
+
+    def __init__(self, mode, count=3, **more):
+        super().__init__('tree_workers', mode, count, preexec=os.setsid, **more)
+
+    def start(self):
+        check('it answers', self.wait_ready(), self.output(1))
+        check('its workers are there', self.wait_for('ready'), self.output())
+        return self
+
+    def __exit__(self, *unused):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        super().__exit__(*unused)
+
+    def workers(self):
+        return [int(line.split()[1]) for line in self.output().splitlines()
+                if line.startswith('worker')]
+
+    def profile(self, page):
+        blob = self.fetch(page, timeout=60)
+        return pprof_reader.parse(blob) if check(f'{page}: there is an answer', blob) else None
+
+    def joined(self, page='heap', count=None):
+        """A profile in which all workers are: they join at their next wait."""
+        count = count or len(self.workers())
+        last = [None]
+
+        def all_there():
+            last[0] = self.profile(page)
+            return included(last[0]) == count + 1
+        check('all workers join', poll(all_there, 30), last[0] and last[0].comments)
+        return last[0]
+
+
+def included(p):
+    """The number of processes that the profile says are in it."""
+    for comment in p.comments:
+        if comment.startswith('Processes in this profile: '):
+            return int(comment.split()[4].rstrip('.'))
+    return None
+
+
+def missing(p):
+    """pid -> why it is not in the profile, as it says."""
+    for comment in p.comments:
+        if comment.startswith('Processes not in this profile: '):
+            parts = comment[len('Processes not in this profile: '):].split('; ')
+            return {int(part.split(': ')[0].rsplit(' ', 1)[1]): part.split(': ', 1)[1]
+                    for part in parts if ': ' in part}
+    return {}
+
+
+def clock(pid):
+    """The CPU time of a process in ns; 0 when it is not there."""
+    with contextlib.suppress(OSError):
+        return time.clock_gettime_ns(~pid << 3 | 2)
+    return 0
+
+
+def by_label(p, key, value_type):
+    """Sums by a label's value."""
+    sums = {}
+    for s in p.samples:
+        name = s.labels.get(key)
+        sums[name] = sums.get(name, 0) + s.values[p.index(value_type)]
+    return sums
+
+
+# ---- who is in it
+
+def check_workers(mode, seconds=2):
+    with Tree(mode).start() as t:
+        t.joined()
+        pids = [t.pid, *t.workers()]
+        before = {pid: clock(pid) for pid in pids}
+        p = t.profile(f'profile?seconds={seconds}&hz=250')
+        most = {pid: clock(pid) - before[pid] for pid in pids}
+        same(f'{mode}: processes in it', included(p), 4)
+        got = by_label(p, 'pid', 'cpu')
+        same(f'{mode}: whose the samples are', sorted(got), sorted(pids))
+        for pid in pids:
+            # the request lasts longer than the profile, and never less
+            check(f'{mode}: CPU time of {pid}', 0 < got[pid] <= most[pid] * 1.01 + 2e7,
+                  (got[pid], most[pid]))
+        flat = p.cum('cpu')
+        check(f'{mode}: names', flat['work_even'] > 0 and flat['work_odd'] > 0, dict(flat))
+        names = by_label(p, 'process', 'cpu')
+        check(f'{mode}: processes have names', {'worker-0', 'worker-1', 'worker-2'} <= set(names),
+              names)
+        return p
+
+
+def test_workers_are_in_the_profile():
+    check_workers('plain')
+
+
+def test_whatever_workers_do_to_themselves():
+    for mode in ['closeall', 'threads', *(['setuid', 'chroot'] if AS_ROOT else [])]:
+        check_workers(mode, 1)
+
+
+def test_who_does_not_wake_is_named_and_its_time_told():
+    with Tree('computing').start() as t:
+        p = t.profile('profile?seconds=2')
+        why = missing(p)
+        same('computing: not in it', sorted(why), sorted(t.workers()))
+        got = by_label(p, 'pid', 'cpu')
+        check('computing: its CPU time is there', all(got.get(pid, 0) > 0 for pid in t.workers()),
+              got)
+        unsampled = p.flat('cpu')['[unsampled]']
+        workers = sum(got[pid] for pid in t.workers())
+        check('computing: as time that was not sampled', unsampled >= workers, (unsampled, got))
+    with Tree('asleep').start() as t:
+        p = t.profile('profile?seconds=1')
+        same('asleep: not in it', sorted(missing(p)), sorted(t.workers()))
+        got = by_label(p, 'pid', 'cpu')
+        check('asleep: it has used nothing', sum(got.get(pid, 0) for pid in t.workers()) < 1e6, got)
+
+
+def test_a_stopped_worker_is_waited_for_no_longer_than_others():
+    with Tree('plain').start() as t:
+        t.joined()
+        os.kill(t.workers()[0], signal.SIGSTOP)
+        t.fetch('heap')  # what it had begun
+        started = time.monotonic()
+        p = t.profile('profile?seconds=1')
+        took = time.monotonic() - started
+        check('the answer comes', took < 1 + 15, took)  # half a second, on a machine that is idle
+        same('the others are in it', included(p), 3)
+        check('it is named', t.workers()[0] in missing(p), p.comments)
+        os.kill(t.workers()[0], signal.SIGCONT)
+        t.joined()
+
+
+def test_no_thread_before_somebody_asks():
+    with Tree('plain').start() as t:
+        t.shim_page()
+        same('threads of a worker', [len(harness.tasks(pid)) for pid in t.workers()], [1] * 3)
+        t.joined()
+        same('threads of a member', [len(harness.tasks(pid)) for pid in t.workers()], [2] * 3)
+
+
+def test_workers_that_are_replaced_all_the_time():
+    with Tree('replaced').start() as t:
+        p = t.profile('profile?seconds=3&hz=250')
+        check('more than live at a time are in it', included(p) > 4, p.comments)
+        check('they worked', p.cum('cpu')['work_even'] > 0 and p.cum('cpu')['work_odd'] > 0)
+
+
+def test_sums_do_not_fall_when_workers_are_replaced():
+    with Tree('heap', 2).start() as t:
+        before = t.joined('allocs')
+        workers = t.workers()
+        had = by_label(before, 'pid', 'alloc_space')
+        os.kill(workers[0], signal.SIGKILL)
+        check('it ends', poll(lambda: harness.status_field(workers[0], 'State')[:1] in 'Z', 10))
+        after = t.profile('allocs')
+        got = by_label(after, 'pid', 'alloc_space')
+        same('what it had allocated stays', got.get(workers[0]), had[workers[0]])
+        held = by_label(after, 'pid', 'inuse_space')
+        same('it holds nothing any more', held.get(workers[0], 0), 0)
+        for name, total in before.cum('alloc_space').items():
+            check(f'{name}: does not fall', after.cum('alloc_space')[name] >= total)
+
+
+# ---- other profiles
+
+def test_a_worker_has_what_it_allocated_itself():
+    with Tree('heap').start() as t:
+        p = t.joined()
+        sums = by_label(p, 'pid', 'inuse_space')
+        check('the parent\'s 20 MB', sums[t.pid] > 15e6, sums)
+        for pid in t.workers():
+            check('a worker has not', sums.get(pid, 0) < 10e6, sums)
+        parents = [s for s in p.samples if 'keep_parent' in s.stack]
+        same('whose that is', {s.labels['pid'] for s in parents}, {t.pid})
+        workers = [s for s in p.samples if 'keep_worker' in s.stack]
+        check('and what they allocated', workers and t.pid not in
+              {s.labels['pid'] for s in workers}, [s.labels for s in workers])
+
+
+def test_threads_of_all_processes():
+    with Tree('threads').start() as t:
+        t.joined()
+        p = t.profile('goroutine')
+        same('processes', included(p), 4)
+        counts = by_label(p, 'pid', 'goroutine')
+        same('threads of each', [counts[pid] for pid in (t.pid, *t.workers())], [1, 4, 4, 4])
+        text = t.fetch('goroutine?debug=2').decode()
+        for pid in (t.pid, *t.workers()):
+            check('each has its part', f', pid {pid}\n' in text, text[:500])
+        check('with its threads', text.count('goroutine ') >= 13, text[:500])
+        text = t.fetch('goroutine?debug=1').decode()
+        check('debug=1 has labels', all(f'"pid":"{pid}"' in text for pid in t.workers()),
+              text[:500])
+
+
+# ---- questions
+
+def test_pid_and_process_choose():
+    with Tree('plain').start() as t:
+        t.joined()
+        one, two, three = t.workers()
+        for query, expected in ((f'pid={one}', {one}), (f'pid={one},{three}', {one, three}),
+                                ('process=worker-1', {two}), ('process=worker-[02]', {one, three}),
+                                ('process=tree*', {t.pid})):
+            p = t.profile(f'profile?seconds=1&hz=250&{query}')
+            same(query, set(by_label(p, 'pid', 'cpu')), expected)
+        p = t.profile('profile?seconds=1&pid=self')
+        check('pid=self: no labels of processes', all('pid' not in s.labels for s in p.samples))
+        check('pid=self: only the parent\'s', p.cum('cpu')['work_parent'] > 0 and
+              not p.cum('cpu')['work_even'])
+        c = t.open('heap?pid=nobody')
+        same('nonsense is refused', c.answer.status, 400)
+        check('with a sentence', b'"pid"' in c.answer.read())
+        c.close()
+
+
+def test_a_tree_of_one_is_as_before():
+    with Target('heap_allocators', 'malloc', env={'PPROF_HEAP_RATE': '4096'}) as t:
+        t.wait_ready()
+        p = pprof_reader.parse(t.fetch('heap'))
+        check('no labels, no comments', all(not s.labels for s in p.samples) and
+              included(p) is None, p.comments)
+
+
+def test_the_tree_can_be_switched_off():
+    with Tree('plain', env={'PPROF_TREE': '0'}).start() as t:
+        p = t.profile('profile?seconds=1')
+        check('this process alone', included(p) is None and 'pid' not in p.samples[0].labels)
+        same('and no socket', [line for line in harness.read('/proc/net/unix').splitlines()
+                               if f'@pprofshim-{t.port}-' in line], [])
+
+
+# ---- trees of executed programs
+
+def test_programs_that_the_first_one_executed():
+    server = harness.fixture('tree_workers')
+    for wrapper in (['/bin/sh', '-c', f'{server} plain 1; :'],
+                    ['/bin/bash', '-c', f'{server} plain 1; :'],
+                    ['timeout', '60', server, 'plain', '1'],
+                    ['setsid', '-w', server, 'plain', '1'],
+                    *([['runuser', '-u', 'nobody', '--', server, 'plain', '1'],
+                       ['su', '-s', '/bin/sh', '-c', f'{server} plain 1', 'nobody']]
+                      if AS_ROOT else [])):
+        name = os.path.basename(wrapper[0])
+        with Target(shutil.which(wrapper[0]), *wrapper[1:], preexec=os.setsid) as t:
+            try:
+                if not (check(f'{name}: it answers', t.wait_ready()) and
+                        check(f'{name}: the server runs', t.wait_for('ready'), t.output(1))):
+                    continue
+                last = [None]
+
+                def whole():
+                    last[0] = pprof_reader.parse(t.fetch('profile?seconds=1&hz=250'))
+                    got = last[0].cum('cpu')
+                    return got['work_even'] and got['work_parent']
+                check(f'{name}: the work of all', poll(whole, 30), last[0] and last[0].comments)
+                same(f'{name}: nobody complains', t.output(1), '')
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(t.pid, signal.SIGKILL)
+
+
+def test_two_trees_with_one_port_stay_apart():
+    with Tree('plain', 1).start() as first:
+        with Target('tree_workers', 'plain', '1', port=first.port, preexec=os.setsid) as second:
+            check('the second runs', second.wait_for('ready'))
+            for _ in range(3):
+                p = first.profile('profile?seconds=1')
+            check('none of it is in the first', included(p) == 2 and
+                  second.pid not in by_label(p, 'pid', 'cpu'), p.comments)
+            os.killpg(second.pid, signal.SIGKILL)
+    with Tree('plain', 1, env={'PPROF_TREE': 'any'}).start() as first:
+        with Target('tree_workers', 'plain', '1', port=first.port, preexec=os.setsid,
+                    env={'PPROF_TREE': 'any'}) as second:
+            check('the second runs', second.wait_for('ready'))
+            last = [None]
+
+            def both():
+                last[0] = first.profile('profile?seconds=1')
+                return included(last[0]) == 4
+            check('any: it is', poll(both, 30), last[0].comments)
+            os.killpg(second.pid, signal.SIGKILL)
+
+
+# ---- ends
+
+def test_the_first_process_is_killed():
+    """Its executed child, a member, has the port then."""
+    server = harness.fixture('tree_workers')
+    with Target('/bin/sh', '-c', f'{server} plain 1; :', preexec=os.setsid) as t:
+        t.wait_ready()
+        t.wait_for('ready')
+        connection = t.open('profile?seconds=20')
+        os.kill(t.pid, signal.SIGKILL)
+        t.p.wait()
+        connection.close()
+        check('the endpoint is there again', poll(t.answers, 30))
+        p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=250'))
+        check('of the server', p.cum('cpu')['work_parent'] > 0, dict(p.cum('cpu')))
+        os.killpg(t.pid, signal.SIGKILL)
+
+
+def test_a_worker_that_writes_nonsense_to_shared_memory():
+    with Tree('scribble').start() as t:
+        for _ in range(5):
+            p = t.profile('profile?seconds=1&hz=1000')
+            check('the parent serves on', p and t.pid in by_label(p, 'pid', 'cpu'))
+            check('every page', all(t.fetch(page) for page in ('', 'shim', 'heap', 'goroutine')))
+        t.say()
+        same('it ends well', t.finish().code, 0)
+
+
+if __name__ == '__main__':
+    harness.run(test_workers_are_in_the_profile, test_whatever_workers_do_to_themselves,
+                test_who_does_not_wake_is_named_and_its_time_told,
+                test_a_stopped_worker_is_waited_for_no_longer_than_others,
+                test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
+                test_sums_do_not_fall_when_workers_are_replaced,
+                test_a_worker_has_what_it_allocated_itself, test_threads_of_all_processes,
+                test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
+                test_the_tree_can_be_switched_off, test_programs_that_the_first_one_executed,
+                test_two_trees_with_one_port_stay_apart, test_the_first_process_is_killed,
+                test_a_worker_that_writes_nonsense_to_shared_memory)

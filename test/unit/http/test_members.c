@@ -1,0 +1,198 @@
+/* What the process with the port and its members say to each other: sockets, answers, questions. */
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http/answer.h"
+#include "http/net.h"
+#include "http/peer.h"
+#include "http/tree_query.h"
+
+/* ---- sockets */
+
+START_TEST(peer__both_ends_know_each_other)
+{
+	char name[PEER_NAME_MAX];
+	struct text t = TEXT_INIT(name);
+	struct ucred who = { 0 };
+	int listening, client, server;
+
+	peer_write_prefix(&t, 6060);
+	ck_assert_str_eq(name, "pprofshim-6060-");
+	text_i64(&t, getpid());
+	listening = peer_listen(name);
+	ck_assert_int_ge(listening, 0);
+	ck_assert_int_eq(peer_listen(name), -EADDRINUSE);
+	client = peer_connect(name);
+	ck_assert_int_ge(client, 0);
+	server = accept(listening, NULL, NULL);
+	ck_assert(peer_is_ours(client) && peer_is_ours(server));
+	ck_assert(peer_of(client, &who));
+	ck_assert_int_eq(who.pid, getpid());
+	close(client);
+	close(server);
+	close(listening);
+	ck_assert_int_eq(peer_connect(name), -ECONNREFUSED);
+}
+END_TEST
+
+/* ---- answers */
+
+static bool parse(const char *text, struct answer *a, char *room)
+{
+	strcpy(room, text);
+	return answer_parse(room, strlen(text), a);
+}
+
+static void check_body(const char *text, int status, const char *body)
+{
+	char room[512];
+	struct answer a;
+
+	ck_assert_msg(parse(text, &a, room), "%s", text);
+	ck_assert_int_eq(a.status, status);
+	ck_assert_uint_eq(a.body_len, strlen(body));
+	ck_assert_int_eq(memcmp(a.body, body, a.body_len), 0);
+}
+
+START_TEST(answer__a_length_or_chunks_give_the_body)
+{
+	check_body("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", 200, "hello");
+	check_body(
+		"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 3\r\nServer: x\r\n\r\nno\n",
+		500, "no\n");
+	check_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		   "chunked\r\n\r\n5\r\nhello\r\n1\r\n!\r\n0\r\n\r\n",
+		   200, "hello!");
+	check_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "");
+	check_body("HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		   "chunked\r\n\r\na\r\n\r\n\r\n\r\n\r\n\r\n\r\n0\r\n\r\n",
+		   200, "\r\n\r\n\r\n\r\n\r\n");
+}
+END_TEST
+
+START_TEST(answer__what_is_not_whole_is_refused)
+{
+	static const char *const broken[] = {
+		"",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhell",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello!",
+		"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n",
+		"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		"chunked\r\n\r\nffffffffffffffff\r\nx\r\n0\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		"chunked\r\n\r\nfffffffffffffffe\r\nx\r\n0\r\n\r\n",
+	};
+	char room[512];
+	struct answer a;
+
+	for (size_t i = 0; i < sizeof(broken) / sizeof(*broken); i++)
+		ck_assert_msg(!parse(broken[i], &a, room), "%zu", i);
+	memcpy(room, "HTTP/1.1 200 OK\r\nContent\0Length: 0\r\n\r\n", 39);
+	ck_assert(!answer_parse(room, 39, &a));
+}
+END_TEST
+
+/* No byte behind the answer is read, and none before it written: asan looks. */
+START_TEST(answer__any_bytes_are_survived)
+{
+	static const char pieces[][32] = {
+		"HTTP/1.1 ",	    "200 ", "\r\n", "\r\n\r\n", "Transfer-Encoding: chunked",
+		"Content-Length: ", "9",    "f",    "\n",	"0\r\n\r\n"
+	};
+	struct answer a;
+
+	srand(1);
+	for (int round = 0; round < 20000; round++) {
+		char text[256] = "";
+		char *bytes;
+		size_t len;
+
+		for (int i = rand() % 12; i > 0; i--)
+			strcat(text, pieces[(size_t)rand() % (sizeof(pieces) / sizeof(*pieces))]);
+		len = strlen(text);
+		bytes = malloc(len + 1);
+		memcpy(bytes, text, len);
+		if (answer_parse(bytes, len, &a))
+			ck_assert(a.body >= bytes && a.body + a.body_len <= bytes + len);
+		free(bytes);
+	}
+}
+END_TEST
+
+/* ---- questions */
+
+static const char *ask(const char *query, struct tree_query *q)
+{
+	char head[256];
+	struct http_request r;
+
+	snprintf(head, sizeof(head), "GET /x?%s HTTP/1.1\r\n\r\n", query);
+	ck_assert_int_eq(http_parse(head, strlen(head), &r), PARSE_OK);
+	return tree_query_read(&r, q);
+}
+
+START_TEST(tree_query__pids_and_names_choose_processes)
+{
+	struct tree_query q;
+	char list[64];
+
+	ck_assert_ptr_null(ask("", &q));
+	ck_assert(tree_query_has(&q, 12345) && !tree_query_is_self(&q));
+	ck_assert_ptr_null(ask("pid=self", &q));
+	ck_assert(tree_query_is_self(&q) && tree_query_has(&q, getpid()));
+	ck_assert(!tree_query_has(&q, getppid()));
+	snprintf(list, sizeof(list), "pid=17,%d,self", getppid());
+	ck_assert_ptr_null(ask(list, &q));
+	ck_assert(tree_query_has(&q, 17) && tree_query_has(&q, getppid()) &&
+		  !tree_query_is_self(&q));
+	ck_assert(!tree_query_has(&q, 18));
+	ck_assert_ptr_null(ask("process=test_mem*", &q));
+	ck_assert(tree_query_has(&q, getpid()));
+	ck_assert_ptr_null(ask("process=nginx", &q));
+	ck_assert(!tree_query_has(&q, getpid()) && tree_query_has_named(&q, 1, "nginx"));
+}
+END_TEST
+
+START_TEST(tree_query__nonsense_is_refused_with_a_sentence)
+{
+	static const char *const bad[] = {
+		"pid=0",    "pid=-1",  "pid=x",		  "pid=1,",
+		"pid=1,,2", "pid=1;2", "pid=99999999999", "pid=selfish"
+	};
+	struct tree_query q;
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		ck_assert_msg(ask(bad[i], &q) != NULL, "%s", bad[i]);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("members");
+	Suite *s = suite_create("members");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, peer__both_ends_know_each_other);
+	tcase_add_test(t, answer__a_length_or_chunks_give_the_body);
+	tcase_add_test(t, answer__what_is_not_whole_is_refused);
+	tcase_add_test(t, answer__any_bytes_are_survived);
+	tcase_add_test(t, tree_query__pids_and_names_choose_processes);
+	tcase_add_test(t, tree_query__nonsense_is_refused_with_a_sentence);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,197 @@
+/* Profiles that go from one process to another, and what is not one. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/share.h"
+#include "proto/wire.h"
+#include "sampler/base/cc.h"
+#include "sampler/process/modules.h"
+#include "sampler/unwind/code.h"
+
+#define MEMORY (64UL << 20)
+
+static __attribute__((noinline, used)) int marked(int n)
+{
+	return n + 1;
+}
+
+/* What a process would send: code of this program and of libc, a pseudo frame, a made-up address.
+ */
+static void fill(struct stack_table *t, struct owner_table *owners)
+{
+	uint64_t frame[3] = { modules_frame((uint64_t)marked), modules_frame((uint64_t)strtol),
+			      modules_frame((uint64_t)abort) };
+	const struct owner o = { 0, 17, "", "a thread", "running", "" };
+	static const uint64_t lost = PSEUDO_LOST, nowhere = 0x12345000;
+	struct stack *s = stack_table_add_labelled(t, frame, 3, owner_number(owners, &o));
+
+	s->value[0] = 3;
+	s->value[1] = 30;
+	stack_table_add(t, &lost, 1)->value[1] = 5;
+	stack_table_add(t, &nowhere, 1)->value[1] = 7;
+}
+
+struct both {
+	struct arena a;
+	struct stack_table from, into;
+	struct owner_table from_owners, owners;
+	struct bytes bytes;
+};
+
+static void set_up(struct both *b)
+{
+	*b = (struct both){ .a = ARENA_INIT(MEMORY) };
+	code_refresh();
+	stack_table_init(&b->from, MEMORY);
+	stack_table_init(&b->into, MEMORY);
+	b->from_owners.arena = b->owners.arena = &b->a;
+	fill(&b->from, &b->from_owners);
+	ck_assert_int_eq(share_write(&b->a, &(struct share_head){ 2, 99 }, &b->from,
+				     &b->from_owners, &b->bytes),
+			 0);
+}
+
+static void tear_down(struct both *b)
+{
+	stack_table_release(&b->from);
+	stack_table_release(&b->into);
+	arena_release(&b->a);
+}
+
+START_TEST(share__what_is_written_is_read_with_the_process_as_label)
+{
+	struct share_result result;
+	struct both b;
+	const struct owner *o;
+
+	set_up(&b);
+	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
+	ck_assert_uint_eq(result.head.values, 2);
+	ck_assert_int_eq(result.head.own_ns, 99);
+	ck_assert_int_eq(result.total[0], 3);
+	ck_assert_int_eq(result.total[1], 42);
+	ck_assert_uint_eq(b.into.count, 3);
+	/* the same code is the same frames here */
+	ck_assert_uint_eq(b.into.list[0]->depth, 3);
+	ck_assert_int_eq(memcmp(b.into.list[0]->frame, b.from.list[0]->frame, 24), 0);
+	o = &b.owners.list[b.into.list[0]->label - 1];
+	ck_assert_int_eq(o->pid, 1234);
+	ck_assert_int_eq(o->tid, 17);
+	ck_assert_str_eq(o->process, "worker");
+	ck_assert_str_eq(o->thread, "a thread");
+	ck_assert_str_eq(o->state, "running");
+	ck_assert_uint_eq(b.into.list[1]->frame[0], PSEUDO_LOST);
+	tear_down(&b);
+}
+END_TEST
+
+/* Its address may be that of something else here. */
+START_TEST(share__code_of_no_object_is_a_place_of_the_other_process)
+{
+	struct share_result result;
+	struct both b;
+	uint64_t frame;
+
+	set_up(&b);
+	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
+	frame = b.into.list[2]->frame[0];
+	ck_assert_ptr_nonnull(frame_module(frame));
+	ck_assert_str_eq(frame_module(frame)->path, "worker");
+	ck_assert_uint_eq(frame_address(frame), 0x12345000);
+	tear_down(&b);
+}
+END_TEST
+
+START_TEST(share__two_processes_are_two_stacks_and_own_ones_a_third)
+{
+	struct share_result result;
+	struct both b;
+
+	set_up(&b);
+	share_add(&b.into, &b.owners, 1, "one", b.bytes, &result);
+	share_add(&b.into, &b.owners, 2, "two", b.bytes, &result);
+	share_add_own(&b.into, &b.owners, 3, "three", &b.from, &b.from_owners);
+	share_add(&b.into, &b.owners, 2, "two", b.bytes, &result);
+	ck_assert_uint_eq(b.into.count, 9);
+	ck_assert_int_eq(b.into.list[3]->value[1], 60);
+	ck_assert_int_eq(b.into.list[6]->value[1], 30);
+	tear_down(&b);
+}
+END_TEST
+
+START_TEST(share__a_part_of_it_is_refused_at_every_length)
+{
+	struct share_result result;
+	struct both b;
+
+	set_up(&b);
+	for (size_t len = 0; len < b.bytes.len; len++) {
+		uint8_t *part = malloc(len + !len); /* the address sanitizer sees who reads on */
+
+		memcpy(part, b.bytes.at, len);
+		ck_assert(!share_add(&b.into, &b.owners, 1, "x", (struct bytes){ part, len },
+				     &result));
+		free(part);
+	}
+	tear_down(&b);
+}
+END_TEST
+
+/* A member may be under an attacker. */
+START_TEST(share__changed_bytes_are_survived)
+{
+	struct share_result result;
+	struct both b;
+	uint8_t *changed;
+
+	set_up(&b);
+	changed = malloc(b.bytes.len);
+	srand(1);
+	for (int round = 0; round < 5000; round++) {
+		memcpy(changed, b.bytes.at, b.bytes.len);
+		for (int i = 1 + rand() % 4; i > 0; i--)
+			changed[(size_t)rand() % b.bytes.len] = (uint8_t)rand();
+		share_add(&b.into, &b.owners, 1, "x", (struct bytes){ changed, b.bytes.len },
+			  &result);
+	}
+	ck_assert_uint_lt(modules_count(), 20000);
+	free(changed);
+	tear_down(&b);
+}
+END_TEST
+
+START_TEST(wire__counts_that_cannot_be_are_bad)
+{
+	uint32_t many = UINT32_MAX;
+	struct wire_reader r = { (const uint8_t *)&many, (const uint8_t *)(&many + 1), false };
+	size_t len;
+
+	ck_assert_uint_eq(wire_take_count(&r, 1), 0);
+	ck_assert(r.bad);
+	ck_assert_uint_eq(wire_take_u64(&r), 0);
+	wire_take_block(&r, &len);
+	ck_assert_uint_eq(len, 0);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("share");
+	Suite *s = suite_create("share");
+	SRunner *r;
+	int failed;
+
+	tcase_add_test(t, share__what_is_written_is_read_with_the_process_as_label);
+	tcase_add_test(t, share__code_of_no_object_is_a_place_of_the_other_process);
+	tcase_add_test(t, share__two_processes_are_two_stacks_and_own_ones_a_third);
+	tcase_add_test(t, share__a_part_of_it_is_refused_at_every_length);
+	tcase_add_test(t, share__changed_bytes_are_survived);
+	tcase_add_test(t, wire__counts_that_cannot_be_are_bad);
+	suite_add_tcase(s, t);
+	r = srunner_create(s);
+	srunner_run_all(r, CK_NORMAL);
+	failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
