@@ -51,4 +51,9 @@ uint64_t arch_caller_bp(void);
 #define ARCH_SIGRETURN_BYTES 8
 #define ARCH_SIGRETURN_LAST  4
 
+/* SP is at the siginfo_t (128 bytes), behind which is the ucontext_t. */
+#define ARCH_SIGNAL_PC (128 + offsetof(ucontext_t, uc_mcontext.pc))
+#define ARCH_SIGNAL_SP (128 + offsetof(ucontext_t, uc_mcontext.sp))
+#define ARCH_SIGNAL_BP (128 + offsetof(ucontext_t, uc_mcontext.regs) + 29 * sizeof(uint64_t))
+
 #endif

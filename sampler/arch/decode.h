@@ -11,6 +11,9 @@
  * ARCH_AHEAD_BYTES      what is read beyond an instruction to know that it is whole
  * ARCH_SIGRETURN_BYTES  bytes of the code that a signal handler returns to,
  * ARCH_SIGRETURN_LAST   and where in it the last instruction begins
+ * ARCH_SIGNAL_PC        where the interrupted registers are, from SP as it is there
+ * ARCH_SIGNAL_SP
+ * ARCH_SIGNAL_BP
  *
  * Context: listener.
  */

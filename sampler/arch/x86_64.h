@@ -200,6 +200,12 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_AHEAD_BYTES     16 /* the longest instruction has 15 */
 #define ARCH_SIGRETURN_BYTES 9
 #define ARCH_SIGRETURN_LAST  7
+
+/* The handler's return takes the address off the frame: SP is at its ucontext_t. */
+#define ARCH_SIGNAL_REG(reg) (offsetof(ucontext_t, uc_mcontext.gregs) + (reg) * sizeof(greg_t))
+#define ARCH_SIGNAL_PC	     ARCH_SIGNAL_REG(REG_RIP)
+#define ARCH_SIGNAL_SP	     ARCH_SIGNAL_REG(REG_RSP)
+#define ARCH_SIGNAL_BP	     ARCH_SIGNAL_REG(REG_RBP)
 /* The offsets of glibc's tcbhead_t, which gcc and all other libcs follow. */
 static inline void arch_init_control_block(void *at)
 {

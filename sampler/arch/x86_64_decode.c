@@ -292,10 +292,12 @@ int64_t arch_call_arguments(const uint8_t *code, size_t len)
 
 /* ---- signal frames */
 
-/* mov $15, %rax; syscall */
+/* mov $15, %rax; syscall: glibc and musl.  Programs' own may say mov $15, %eax. */
 bool arch_is_sigreturn(const uint8_t code[ARCH_SIGRETURN_BYTES])
 {
 	static const uint8_t sigreturn[] = { 0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05 };
+	static const uint8_t shorter[] = { 0xb8, 0x0f, 0, 0, 0, 0x0f, 0x05 };
 
-	return memcmp(code, sigreturn, sizeof(sigreturn)) == 0;
+	return memcmp(code, sigreturn, sizeof(sigreturn)) == 0 ||
+	       memcmp(code, shorter, sizeof(shorter)) == 0;
 }

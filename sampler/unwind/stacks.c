@@ -27,6 +27,7 @@ static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[t
 							[PSEUDO_OTHER] = "[other stacks]",
 							[PSEUDO_UNKNOWN] = "[unknown stack]",
 							[PSEUDO_UNSEEN] = "[unseen stack]",
+							[PSEUDO_SIGNAL] = "[signal handler]",
 							[PSEUDO_KERNEL] = "[kernel thread]",
 							[PSEUDO_MAIN] = "[main thread]",
 #define X(name) [PSEUDO_CALL_##name] = #name,

@@ -78,6 +78,7 @@ enum pseudo_frame {
 	PSEUDO_OTHER,	      /* stacks beyond STACK_TABLE_MAX */
 	PSEUDO_UNKNOWN,	      /* an allocation, or a thread's creation, whose stack is not kept */
 	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
+	PSEUDO_SIGNAL,	      /* what a signal handler returns to; its caller was interrupted */
 	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
 	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
 #define X(name) PSEUDO_CALL_##name,

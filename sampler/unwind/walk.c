@@ -75,12 +75,23 @@ static bool step_row(struct walker *k, struct row row)
 	return enter_caller(k, caller);
 }
 
+/* Where the kernel put them, for handlers that return to code without unwind data. */
+static bool load_interrupted(const struct walker *k, struct frame_regs *r)
+{
+	uint64_t sp = k->regs.sp;
+
+	return capture_load(k->capture, sp + ARCH_SIGNAL_PC, &r->pc) &&
+	       capture_load(k->capture, sp + ARCH_SIGNAL_SP, &r->sp) &&
+	       capture_load(k->capture, sp + ARCH_SIGNAL_BP, &r->bp) && module_find(r->pc);
+}
+
 /* With all registers, from the leaf or from where that was last done: rare. */
 static bool step_complex(struct walker *k, bool is_signal)
 {
 	struct frame_regs caller;
 
-	if (!learn_step_captured(k->out->depth, &caller))
+	if (!learn_step_captured(k->out->depth, &caller) &&
+	    !(is_signal && load_interrupted(k, &caller)))
 		return stop(k, k->capture->slice_len < SLICE_BYTES && !k->capture->more[0].len
 				       ? WALK_BAD_FRAME
 				       : WALK_SLICE);
@@ -148,8 +159,10 @@ static bool step_by_row(struct walker *k, uint64_t lookup)
 		k->out->rooted = true;
 		return stop(k, WALK_COMPLETE);
 	case ROW_SIGNAL:
+		k->out->pc[k->out->depth - 1] = PSEUDO_SIGNAL;
+		return step_complex(k, true);
 	case ROW_COMPLEX:
-		return step_complex(k, row.kind == ROW_SIGNAL);
+		return step_complex(k, false);
 	case ROW_NONE:
 	case ROW_UNKNOWN:
 		break;
@@ -175,7 +188,9 @@ static void make_frames(struct walk *w)
 	uint32_t kept = 0;
 
 	for (uint32_t i = 0; i < w->depth; i++) {
-		if (!walk_is_our_frame(w->pc[i]))
+		if (w->pc[i] == PSEUDO_SIGNAL)
+			w->pc[kept++] = PSEUDO_SIGNAL;
+		else if (!walk_is_our_frame(w->pc[i]))
 			w->pc[kept++] = modules_frame(w->pc[i]);
 	}
 	w->depth = kept;

@@ -14,6 +14,7 @@ Seen to fail against:
   /proc/self/exe taken for the program when the loader was started: all [ld-linux-x86-64.so.2]
   debug sections packed by zstd or in the older form: names without lines
   .gnu_debugdata, which was not read: all [mini]
+  the return from a handler: [libc.so.6] in between, or, by code of the program's, the end
   files that are opened when names are wanted: all [shut_in] after a chroot and the like
   frames larger than a copy of the stack: burn < leaf < large < [truncated]
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
@@ -317,6 +318,15 @@ def test_a_server_that_shuts_itself_in_keeps_its_names():
     try_all([shut_in('chroot'), shut_in('user')] + ([shut_in('mounts')] if harness.may_mount() else []))
 
 
+def handled(*how):
+    return Way(' '.join(('signal handlers that return',) + how), [harness.fixture('names_signal'), *how],
+               ['burn', 'on_signal', '[signal handler]', 'syscall', 'raiser', 'main'])
+
+
+def test_signal_handlers_are_walked_through():
+    try_all([handled(), handled('long'), handled('short')])
+
+
 def made(how, *chain, **more):
     name = harness.fixture('names_made')
     return Way('code that no object has: ' + how, [name, how], list(chain) or CHAIN, **more)
@@ -378,4 +388,4 @@ def test_our_own_code_says_so():
 
 run(test_our_own_code_says_so,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
-    test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
+    test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)

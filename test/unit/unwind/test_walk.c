@@ -70,8 +70,8 @@ struct trace {
 
 static void add_frame(struct trace *t, uint64_t lookup)
 {
-	if (t->depth < STACK_DEPTH_MAX)
-		t->pc[t->depth++] = lookup;
+	if (t->depth < STACK_DEPTH_MAX) /* the walk names the return from a handler */
+		t->pc[t->depth++] = learn_row(lookup).kind == ROW_SIGNAL ? PSEUDO_SIGNAL : lookup;
 }
 
 /* ---- libunwind */
@@ -396,7 +396,8 @@ static void note_lost(const struct walk *w, const struct trace *theirs)
 {
 	uint32_t ours = w->end == WALK_COMPLETE ? w->depth : w->depth - 1;
 	uint32_t both = MIN(ours, theirs->depth);
-	bool has_rule = learn_row(theirs->pc[theirs->depth - 1]).kind != ROW_NONE;
+	uint64_t last = theirs->pc[theirs->depth - 1];
+	bool has_rule = last == PSEUDO_SIGNAL || learn_row(last).kind != ROW_NONE;
 
 	stepped.without_root++;
 	if ((w->end == WALK_COMPLETE && has_rule) ||
@@ -421,8 +422,8 @@ static void compare_all(const ucontext_t *uc, const struct walk *w)
 		note_lost(w, &theirs);
 		return;
 	}
-	for (uint32_t i = 0; i < w->depth && w->pc[i] >= PSEUDO_LIMIT; i++)
-		stepped.kind[learn_row(w->pc[i]).kind]++;
+	for (uint32_t i = 0; i < w->depth && w->pc[i] != PSEUDO_TRUNCATED; i++)
+		stepped.kind[w->pc[i] == PSEUDO_SIGNAL ? ROW_SIGNAL : learn_row(w->pc[i]).kind]++;
 	if (!theirs.complete)
 		note_mismatch("libunwind, incomplete", w, &theirs);
 	compare(w, &theirs, "libunwind");
