@@ -78,6 +78,12 @@ static inline uint64_t modules_bias_of(uint32_t number)
 	return atomic_load_explicit(&modules_bias[number], memory_order_relaxed);
 }
 
+/* The frame at `pc`, which is in module `number`.  Context: hook. */
+static inline uint64_t modules_frame_in(uint32_t number, uint64_t pc)
+{
+	return frame_in_module(number, modules_bias_of(number), pc);
+}
+
 /*
  * The modules keep their numbers; what is loaded is read anew at the next refresh, and
  * until then module_find() finds none.  Context: child.

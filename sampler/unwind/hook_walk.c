@@ -93,16 +93,15 @@ static void note(struct hook_walk *w, uint64_t frame)
 static enum step step(struct hook_walk *w, const struct own_stack *own, struct frame_regs *r)
 {
 	uint64_t pc = r->pc - 1;
-	uint32_t number = 0;
-	struct row row = rows_find_in(pc, &number);
+	struct row_found found = rows_find_in(pc);
 
-	if (UNLIKELY(number)) {
+	if (UNLIKELY(found.number)) {
 		if (!code_is_fresh())
 			return STEP_UNKNOWN;
-		pc = frame_in_module(number, modules_bias_of(number), pc);
+		pc = modules_frame_in((uint32_t)found.number, pc);
 	}
 	note(w, pc);
-	return step_by_row(own, row, r);
+	return step_by_row(own, found.row, r);
 }
 
 /* Room for the mark of a cut stack is always left. */

@@ -98,7 +98,7 @@ static uint64_t address_of(uint64_t key)
 	return key & ((1UL << FRAME_SHIFT) - 1);
 }
 
-struct row rows_find_in(uint64_t pc, uint32_t *number)
+struct row_found rows_find_in(uint64_t pc)
 {
 	struct table *t = table_now();
 
@@ -107,22 +107,18 @@ struct row rows_find_in(uint64_t pc, uint32_t *number)
 		uint64_t key = key_of(s);
 
 		if (LIKELY(key == pc))
-			return read_slot(s, key);
+			return (struct row_found){ read_slot(s, key), 0 };
 		if (key == EMPTY)
 			break;
-		if (is_key_of(key, pc)) {
-			*number = (uint32_t)(key >> FRAME_SHIFT);
-			return read_slot(s, key);
-		}
+		if (is_key_of(key, pc))
+			return (struct row_found){ read_slot(s, key), key >> FRAME_SHIFT };
 	}
-	return (struct row){ .kind = ROW_UNKNOWN };
+	return (struct row_found){ { .kind = ROW_UNKNOWN }, 0 };
 }
 
 struct row rows_find(uint64_t pc)
 {
-	uint32_t unused;
-
-	return rows_find_in(pc, &unused);
+	return rows_find_in(pc).row;
 }
 
 /* The slot that holds `pc`, else the first one free for it, else NULL. */

@@ -37,12 +37,14 @@ struct row {
 	int64_t bp_offset : 29;
 };
 
-/*
- * The row for `pc`, or one of kind ROW_UNKNOWN.  Sets *number to that of the module that
- * holds the address and may be unloaded; of other code it is left as it is.  Context:
- * listener, hook.  Lock-free.
- */
-struct row rows_find_in(uint64_t pc, uint32_t *number);
+/* A row, and the number of its module if that may be unloaded, else 0.  Both in registers. */
+struct row_found {
+	struct row row;
+	uint64_t number;
+};
+
+/* The row for `pc`, or one of kind ROW_UNKNOWN.  Context: listener, hook.  Lock-free. */
+struct row_found rows_find_in(uint64_t pc);
 struct row rows_find(uint64_t pc);
 
 /*

@@ -83,13 +83,11 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
  */
 static struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
 {
-	uint32_t number = 0;
-	bool is_known = rows_find_in(pc, &number).kind != ROW_UNKNOWN;
-	uint64_t frame = number ? frame_in_module(number, modules_bias_of(number), pc) : pc;
+	uint32_t number = (uint32_t)rows_find_in(pc).number;
+	uint64_t frame = number ? modules_frame_in(number, pc) : pc;
 	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED };
 	int skip = leaf ? 0 : 1;
 
-	(void)is_known;
 	return site_of(t, frames + skip, (uint32_t)(ARRAY_SIZE(frames) - skip));
 }
 

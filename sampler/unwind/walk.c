@@ -170,15 +170,6 @@ static bool step_by_row(struct walker *k, uint64_t lookup)
 	return step_frame_pointer(k, lookup);
 }
 
-/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
-extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
-extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
-
-bool walk_is_our_frame(uint64_t pc)
-{
-	return pc >= (uint64_t)__start_pprofshim_frames && pc < (uint64_t)__stop_pprofshim_frames;
-}
-
 /*
  * From addresses to frames.  A user looks for the program's, not for those that we put
  * between them.

@@ -43,7 +43,15 @@ void walk_capture(const struct capture *c, struct walk *w);
 void walk_try(const struct capture *c, struct walk *w);
 void walk_mark_cut(struct walk *w);
 
-/* A frame that we put on the target's stack (OUR_FRAME): walks leave it out.  Context: any role. */
-bool walk_is_our_frame(uint64_t pc);
+/* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
+extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
+
+/* A frame that we put on the target's stack: walks leave it out.  Context: any role. */
+static inline bool walk_is_our_frame(uint64_t pc)
+{
+	return pc - (uint64_t)__start_pprofshim_frames <
+	       (uint64_t)__stop_pprofshim_frames - (uint64_t)__start_pprofshim_frames;
+}
 
 #endif

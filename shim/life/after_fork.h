@@ -47,6 +47,7 @@
 	X(modules, code)                                                                           \
 	X(loader_list, modules)                                                                    \
 	X(other_code, learn)                                                                       \
+	X(eh_table, learn)                                                                         \
 	X(lib, learn)                                                                              \
 	X(eh_table, learn)                                                                         \
 	X(peek, learn)                                                                             \

@@ -113,18 +113,16 @@ END_TEST
 START_TEST(rows__of_what_may_be_unloaded_tell_the_module)
 {
 	static const uint32_t numbers[] = { 0, 1, 7, 65534 };
-	uint32_t number;
-
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
 		rows_add_in(pc_number(i), numbers[i], row_for(pc_number(i)));
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
-		number = 0;
-		ck_assert(equal(rows_find_in(pc_number(i), &number), row_for(pc_number(i))));
-		ck_assert_uint_eq(number, numbers[i]);
+		struct row_found found = rows_find_in(pc_number(i));
+
+		ck_assert(equal(found.row, row_for(pc_number(i))));
+		ck_assert_uint_eq(found.number, numbers[i]);
 	}
 	rows_add_in(pc_number(1), 9, row_for(pc_number(1)));
-	rows_find_in(pc_number(1), &number);
-	ck_assert_uint_eq(number, 9);
+	ck_assert_uint_eq(rows_find_in(pc_number(1)).number, 9);
 	ck_assert_uint_eq(rows_count(), ARRAY_SIZE(numbers));
 	rows_forget(pc_number(1), pc_number(2));
 	ck_assert_int_eq(rows_find(pc_number(1)).kind, ROW_UNKNOWN);
