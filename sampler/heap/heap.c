@@ -136,6 +136,7 @@ void heap_freed(struct live_block block)
 {
 	site_add(block.site, FREE_BLOCKS, block.blocks);
 	site_add(block.site, FREE_BYTES, block.bytes);
+	site_release(block.site);
 }
 
 static struct live_block weigh(size_t size, struct site *site)

@@ -46,6 +46,7 @@ static void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns, 
 
 	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
 	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
+	site_release(s);
 	counter_add(p->samples, 1);
 }
 

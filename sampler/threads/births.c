@@ -147,10 +147,11 @@ void birth_begin(struct site *site)
 void birth_end(void)
 {
 	uint64_t word = my_word;
+	struct site *site = mine ? atomic_load_explicit(&mine->site, memory_order_relaxed) : NULL;
 
-	if (mine)
-		atomic_compare_exchange_strong_explicit(&mine->word, &word, 0, memory_order_release,
-							memory_order_relaxed);
+	if (site && atomic_compare_exchange_strong_explicit(
+			    &mine->word, &word, 0, memory_order_release, memory_order_relaxed))
+		site_release(site);
 	mine = NULL;
 }
 
@@ -286,10 +287,11 @@ static void forget_dead(const struct list *l)
 {
 	for (size_t i = 0; i < l->count; i++) {
 		uint64_t word = word_of((uint32_t)l->noted[i].key);
+		struct birth *b = birth_at(l->noted[i].value);
+		struct site *site = atomic_load_explicit(&b->site, memory_order_relaxed);
 
-		if (!l->is_alive[i])
-			atomic_compare_exchange_strong(&birth_at(l->noted[i].value)->word, &word,
-						       0);
+		if (!l->is_alive[i] && atomic_compare_exchange_strong(&b->word, &word, 0))
+			site_release(site);
 	}
 }
 

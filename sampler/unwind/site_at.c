@@ -19,6 +19,9 @@
 #define RING_BYTES	 (1UL << 20)
 #define LARGE_RING_BYTES (16UL << 20)
 
+/* heap, block, mutex, threadcreate */
+#define TABLES_MAX 8
+
 struct lazy_ring {
 	struct ring ring;
 	atomic_int state; /* 0: none, 1: being made, 2: there */
@@ -27,7 +30,9 @@ struct lazy_ring {
 static struct {
 	struct lazy_ring small, large;
 	atomic_bool expect_many;
-	struct walk walk; /* too large for the stack; listener only */
+	struct walk walk;		      /* too large for the stack; listener only */
+	struct site_table *table[TABLES_MAX]; /* that captures were of; listener only */
+	size_t table_count;
 } way;
 
 void site_at_expect_many(void)
@@ -99,10 +104,17 @@ static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct 
 {
 	struct site *site = site_unresolved(t);
 
+	struct site *known;
+
 	if (site && hand_over(t, site, leaf, caller))
 		return site;
 	counter_add(t->unknown, 1);
-	return caller_only(t, leaf, caller.pc - 1);
+	known = caller_only(t, leaf, caller.pc - 1);
+	if (site) {
+		site_resolve(site, known);
+		site_unhold(site);
+	}
+	return known;
 }
 
 static struct site *site_by_walk(struct site_table *t, uint64_t leaf, struct frame_regs caller,
@@ -197,19 +209,38 @@ static struct site *site_of_capture(const struct capture *c)
 	return site_of(c->sites, way.walk.pc, limited(&way.walk));
 }
 
+/* Whatever nobody has any more is free for the next. */
+static void settle_all(void)
+{
+	for (size_t i = 0; i < way.table_count; i++)
+		sites_settle(way.table[i]);
+}
+
+static void note_table(struct site_table *t)
+{
+	for (size_t i = 0; i < way.table_count; i++)
+		if (way.table[i] == t)
+			return;
+	if (way.table_count < ARRAY_SIZE(way.table))
+		way.table[way.table_count++] = t;
+}
+
 static void drain_hook_ring(struct lazy_ring *r)
 {
 	const struct capture *c;
 
 	if (atomic_load(&r->state) != 2)
 		return;
-	if (ring_front(&r->ring))
-		code_refresh();
+	if (!ring_front(&r->ring))
+		return;
+	code_refresh();
 	while ((c = ring_front(&r->ring))) {
+		note_table(c->sites);
 		site_resolve(c->site, site_of_capture(c));
 		ring_pop(&r->ring);
 	}
 	ring_rewind(&r->ring);
+	settle_all();
 }
 
 void site_at_drain(void)
@@ -267,5 +298,6 @@ void sites_snapshot(struct site_table *t, struct stack_table *out, uint32_t sinc
 
 	code_refresh();
 	site_at_drain();
+	sites_settle(t);
 	sites_each(t, add_site, &snapshot);
 }

@@ -8,10 +8,13 @@
 #include "sampler/unwind/stacks.h"
 
 /*
- * A program whose stacks are all of its own making (coroutines) would take one for
- * every sample; past this many it gets the leaf of each stack only.
+ * Records of stacks that are not known yet, at a time: those on their way to the listener,
+ * and those of blocks that are alive.  Past this many a stack is unknown.
  */
 #define UNRESOLVED_MAX 65536
+
+/* Who has an unresolved record. */
+enum { HELD = 1, AWAITED = 2 };
 
 static bool is_same(const struct site *s, uint32_t epoch, uint64_t hash, const uint64_t *frame,
 		    uint32_t depth)
@@ -97,23 +100,110 @@ struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth
 	return rest_of(t);
 }
 
+/* A list is a version and, below it, an address: what left it and came back is another. */
+#define VERSION_SHIFT 48
+
+static struct site *first_of(uint64_t list)
+{
+	return (struct site *)(list & ((1UL << VERSION_SHIFT) - 1));
+}
+
+static uint64_t list_with(struct site *first, uint64_t old)
+{
+	return ((old >> VERSION_SHIFT) + 1) << VERSION_SHIFT | (uint64_t)first;
+}
+
+static struct site *take_spare(struct site_table *t)
+{
+	uint64_t old = atomic_load_explicit(&t->spare, memory_order_acquire), new;
+
+	do {
+		if (!first_of(old))
+			return NULL;
+		new = list_with(atomic_load_explicit(&first_of(old)->next, memory_order_relaxed),
+				old);
+	} while (!atomic_compare_exchange_weak_explicit(&t->spare, &old, new, memory_order_acquire,
+							memory_order_acquire));
+	return first_of(old);
+}
+
+static void give_spare(struct site_table *t, struct site *s)
+{
+	uint64_t old = atomic_load_explicit(&t->spare, memory_order_relaxed);
+
+	do
+		atomic_store_explicit(&s->next, first_of(old), memory_order_relaxed);
+	while (!atomic_compare_exchange_weak_explicit(&t->spare, &old, list_with(s, old),
+						      memory_order_release, memory_order_relaxed));
+}
+
 struct site *site_unresolved(struct site_table *t)
 {
-	struct site *s = NULL;
+	struct site *s = take_spare(t);
 
-	if (atomic_fetch_add_explicit(&t->unresolved_given, 1, memory_order_relaxed) <
-	    UNRESOLVED_MAX)
+	if (!s && atomic_fetch_add_explicit(&t->unresolved_made, 1, memory_order_relaxed) <
+			  UNRESOLVED_MAX)
 		s = permanent_alloc(&t->memory, sizeof(*s));
 	if (!s)
 		return NULL;
 	s->epoch = t->epoch;
+	atomic_store_explicit(&s->state, HELD | AWAITED, memory_order_relaxed);
 	push(&t->unresolved, s);
 	return s;
+}
+
+/* release: who sees that nobody has it sees what was counted. */
+static void let_go(struct site *s, unsigned who)
+{
+	atomic_fetch_and_explicit(&s->state, ~who, memory_order_release);
 }
 
 void site_resolve(struct site *s, struct site *known)
 {
 	atomic_store_explicit(&s->resolved, known, memory_order_release);
+	let_go(s, AWAITED);
+}
+
+void site_unhold(struct site *s)
+{
+	let_go(s, HELD);
+}
+
+static void take_out(struct site_table *t, struct site *before, struct site *s)
+{
+	struct site *next = atomic_load_explicit(&s->next, memory_order_relaxed), *first = s;
+
+	if (!before && atomic_compare_exchange_strong(&t->unresolved, &first, next))
+		return;
+	for (; !before || atomic_load_explicit(&before->next, memory_order_acquire) != s;)
+		before = before ? atomic_load_explicit(&before->next, memory_order_acquire) : first;
+	atomic_store_explicit(&before->next, next, memory_order_relaxed);
+}
+
+static void move_totals(struct site *to, struct site *from)
+{
+	for (int i = 0; i < SITE_TOTALS_MAX; i++)
+		site_add(to, i, atomic_exchange_explicit(&from->total[i], 0, memory_order_relaxed));
+}
+
+void sites_settle(struct site_table *t)
+{
+	struct site *s = atomic_load_explicit(&t->unresolved, memory_order_acquire), *before = NULL;
+
+	for (struct site *next, *known; s; s = next) {
+		next = atomic_load_explicit(&s->next, memory_order_acquire);
+		known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+		/* what the parent counted stays apart */
+		if (atomic_load_explicit(&s->state, memory_order_acquire) || !known ||
+		    known->epoch != s->epoch) {
+			before = s;
+			continue;
+		}
+		take_out(t, before, s);
+		move_totals(known, s);
+		atomic_store_explicit(&s->resolved, NULL, memory_order_relaxed);
+		give_spare(t, s);
+	}
 }
 
 static void each_in(struct site *_Atomic *list, void (*fn)(struct site *s, void *arg), void *arg)

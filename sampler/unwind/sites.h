@@ -15,6 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/permanent.h"
 
@@ -31,6 +32,7 @@ struct site {
 	uint64_t hash;
 	uint32_t epoch; /* of the table, when it was made */
 	uint32_t depth;
+	atomic_uint state;			     /* of an unresolved one, see sites.c */
 	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
 	uint64_t frame[];			     /* process/frame.h; leaf first */
 };
@@ -48,9 +50,10 @@ struct site_table {
 	 */
 	uint32_t epoch;
 	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
-	struct site *_Atomic unresolved; /* newest first */
-	struct site *_Atomic rest;	 /* the record [other stacks] */
-	atomic_uint unresolved_given;
+	struct site *_Atomic unresolved; /* newest first; hooks add, the listener takes out */
+	atomic_uint_fast64_t spare;	 /* those that it took out, for the next */
+	atomic_uint unresolved_made;
+	struct site *_Atomic rest; /* the record [other stacks] */
 	_Alignas(struct site) char rest_room[sizeof(struct site) + sizeof(uint64_t)];
 };
 
@@ -71,11 +74,33 @@ struct site_table {
  */
 struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth);
 
-/* A record for something whose stack is not known yet, or NULL.  Context: hook. */
+/*
+ * A record for something whose stack is not known yet, or NULL.  It is the caller's until
+ * site_release(), and the listener's until it is resolved; then it is another's.  Context:
+ * hook.
+ */
 struct site *site_unresolved(struct site_table *t);
 
 /* Says which stack it was.  Context: listener. */
 void site_resolve(struct site *unresolved, struct site *site);
+
+/*
+ * Nothing more will be counted at `s` by who has it, or taken off.  Of a record that is a
+ * stack it means nothing.  Context: hook.
+ */
+void site_unhold(struct site *s);
+
+static inline void site_release(struct site *s)
+{
+	if (UNLIKELY(s->depth == 0))
+		site_unhold(s);
+}
+
+/*
+ * Moves what was counted in unresolved records that nobody has any more to their stacks,
+ * and takes them out.  Context: listener.
+ */
+void sites_settle(struct site_table *t);
 
 /* Calls fn for every record, resolved ones not; unresolved ones have depth 0.  Context: listener.
  */

@@ -116,6 +116,20 @@ def test_two_threads_load_and_unload():
     come_and_go(rounds(200), 2)
 
 
+def test_a_coroutine_has_stacks_for_ever():
+    """More stacks than there are records for those that the listener has to walk."""
+    with Target('plugin_host', 'coroutine', 80000, env=RATE) as t:
+        if not check('coroutine: it ends', t.wait_for('ready', 60), t.output(1)):
+            return
+        p = pprof_reader.parse(t.fetch('allocs'))
+        first = space_of(p, 'alloc_space', 'co_alloc', 'co_handler', 'co_serve', 'co_body')
+        late = space_of(p, 'alloc_space', 'co_alloc', 'co_handler', 'co_serve', 'co_serve_late')
+        # where the ring is full for a moment, the caller alone is known
+        check('coroutine: whole stacks at first', first > 80000 * 100000 / 10, first)
+        check('coroutine: and late', late > 5000 * 100000 / 10, (late, first))
+        print(f'ok: coroutine: {first / 8e7:.0f} % whole at first, {late / 5e6:.0f} % late')
+
+
 def test_the_same_file_again_and_again():
     """Written over (the same inode), or replaced; the names of what went are lost with its file,
     and are those of the module; never those of what came to its place."""
@@ -135,4 +149,4 @@ def test_the_same_file_again_and_again():
 if __name__ == '__main__':
     harness.run(test_what_stays_is_not_disturbed, test_a_slow_destructor_blinds_nobody,
                 test_plugins_keep_their_names, test_two_threads_load_and_unload,
-                test_the_same_file_again_and_again)
+                test_a_coroutine_has_stacks_for_ever, test_the_same_file_again_and_again)

@@ -1,5 +1,7 @@
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "sampler/base/cc.h"
@@ -97,7 +99,7 @@ END_TEST
 
 START_TEST(many_stacks_are_all_found_again)
 {
-	static struct site *s[50000];
+	static struct site *s[10000];
 
 	for (size_t i = 0; i < ARRAY_SIZE(s); i++)
 		s[i] = numbered(i, 10);
@@ -157,6 +159,36 @@ START_TEST(a_resolved_record_keeps_its_totals_and_names_the_other)
 }
 END_TEST
 
+START_TEST(records_that_nobody_has_are_used_again)
+{
+	struct site *known = numbered(1, 5), *s[3];
+
+	for (int i = 0; i < 3; i++) {
+		s[i] = site_unresolved(&table);
+		site_add(s[i], 0, 1);
+	}
+	site_resolve(s[0], known);
+	site_release(s[1]);
+	sites_settle(&table);
+	ck_assert_uint_eq(sum_of_all().unresolved, 3);
+	site_release(s[0]);
+	site_resolve(s[2], known);
+	site_release(s[2]);
+	sites_settle(&table);
+	ck_assert_uint_eq(sum_of_all().unresolved, 1);
+	ck_assert_uint_eq(site_get(known, 0), 2);
+	ck_assert_uint_eq(sum_of_all().events, 3);
+	site_release(known); /* of a stack it means nothing */
+	for (int i = 0; i < 2; i++) {
+		struct site *again = site_unresolved(&table);
+
+		ck_assert(again == s[0] || again == s[2]);
+		ck_assert_ptr_null(again->resolved);
+		ck_assert_uint_eq(site_get(again, 0), 0);
+	}
+}
+END_TEST
+
 /* ---- threads */
 
 #define STACKS 500
@@ -203,6 +235,65 @@ START_TEST(sums_of_threads_that_add_the_same_stacks_are_exact)
 }
 END_TEST
 
+#define HANDED 64 /* on their way at a time, of each thread */
+
+static struct site *_Atomic handed[THREADS][HANDED];
+static atomic_int producing;
+
+static void *produce(void *arg)
+{
+	struct site *_Atomic *mine = arg;
+
+	for (int i = 0; i < 10000;) {
+		struct site *s = site_unresolved(&table);
+
+		if (!s) {
+			sched_yield();
+			continue;
+		}
+		site_add(s, 0, 1);
+		while (atomic_load(&mine[i % HANDED]))
+			sched_yield();
+		atomic_store(&mine[i % HANDED], s);
+		site_add(s, 1, 1);
+		site_release(s);
+		i++;
+	}
+	atomic_fetch_sub(&producing, 1);
+	return NULL;
+}
+
+/* More in all than there may be at a time; this thread is the listener. */
+START_TEST(records_go_round_between_threads_and_listener)
+{
+	struct site *known = numbered(1, 5);
+	pthread_t thread[THREADS];
+	bool more = true;
+
+	atomic_store(&producing, THREADS);
+	for (int i = 0; i < THREADS; i++)
+		pthread_create(&thread[i], NULL, produce, handed[i]);
+	while (more) {
+		more = atomic_load(&producing) > 0;
+		for (int i = 0; i < THREADS * HANDED; i++) {
+			struct site *s = atomic_load(&handed[i / HANDED][i % HANDED]);
+
+			if (!s)
+				continue;
+			site_resolve(s, known);
+			atomic_store(&handed[i / HANDED][i % HANDED], NULL);
+		}
+		sites_settle(&table);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	sites_settle(&table);
+	ck_assert_uint_eq(sum_of_all().unresolved, 0);
+	ck_assert_uint_eq(site_get(known, 0), THREADS * 10000);
+	ck_assert_uint_eq(site_get(known, 1), THREADS * 10000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sites");
@@ -219,6 +310,8 @@ int main(void)
 	tcase_add_test(tc, many_stacks_are_all_found_again);
 	tcase_add_test(tc, at_the_limit_of_memory_new_stacks_are_the_other_stacks);
 	tcase_add_test(tc, unresolved_records_are_each_their_own);
+	tcase_add_test(tc, records_that_nobody_has_are_used_again);
+	tcase_add_test(tc, records_go_round_between_threads_and_listener);
 	tcase_add_test(tc, a_resolved_record_keeps_its_totals_and_names_the_other);
 	tcase_add_test(tc, sums_of_threads_that_add_the_same_stacks_are_exact);
 	srunner_run_all(runner, CK_NORMAL);
