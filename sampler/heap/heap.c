@@ -207,9 +207,15 @@ void heap_after_fork(void)
 	sites.epoch++;
 }
 
+/* Their stacks are what a leak is found by. */
+static bool has_live_blocks(const struct site *s)
+{
+	return site_get(s, FREE_BYTES) != site_get(s, ALLOC_BYTES);
+}
+
 void heap_snapshot(struct stack_table *t, bool own)
 {
-	sites_snapshot(&sites, t, own ? sites.epoch : 0, add_values);
+	sites_snapshot(&sites, t, own ? sites.epoch : 0, add_values, has_live_blocks);
 	for (size_t i = 0; i < t->count; i++) {
 		int64_t *value = t->list[i]->value;
 

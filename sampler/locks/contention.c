@@ -366,7 +366,7 @@ static void snapshot(struct profile *p, struct stack_table *t)
 	struct stack_table raw;
 
 	stack_table_init(&raw, RAW_BYTES);
-	sites_snapshot(p->sites, &raw, 0, add_values);
+	sites_snapshot(p->sites, &raw, 0, add_values, NULL);
 	for (size_t i = 0; i < raw.count; i++)
 		add_stack(t, raw.list[i]);
 	stack_table_release(&raw);

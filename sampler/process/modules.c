@@ -293,43 +293,6 @@ static void read_file_time(struct module *m)
 	}
 }
 
-/* Another object may have taken its place, and the loader's memory for its record. */
-static bool is_what_it_was(const struct module *m, const struct loader_object *o)
-{
-	struct module_image now;
-
-	module_image_init(&now, m->bias);
-	now.m.is_main = m->is_main;
-	now.m.is_vdso = m->is_vdso;
-	now.m.phdr = m->phdr;
-	now.m.phdr_count = m->phdr_count;
-	if (m->is_fixed || m->range_count == 0)
-		return true;
-	if (!module_read_segments(&now.m))
-		return false;
-	read_path(&now, (uint64_t)o->record.l_name);
-	read_file_time(&now.m);
-	if (now.m.file.size == MODULE_FILE_GONE || now.m.file.size == 0)
-		now.m.file = m->file; /* the one that is loaded was replaced on disk */
-	return same_file(&now.m, m) && same_layout(&now.m, m);
-}
-
-/* The record of what is loaded there, if that is what it was at the last look. */
-static struct record *find_loaded(struct refresh *k, const struct loader_object *o)
-{
-	size_t count = table.now->loaded_count;
-
-	for (size_t i = 0; i < count; i++) {
-		struct record *r = table.now->loaded[(k->cursor + i) % count];
-
-		if (r->m.link_map != o->link_map || r->m.bias != o->record.l_addr)
-			continue;
-		k->cursor += i + 1;
-		return is_what_it_was(&r->m, o) ? r : NULL;
-	}
-	return NULL;
-}
-
 /* The executable's are where the kernel said. */
 static bool locate_headers(struct module *m, uint64_t dynamic)
 {
@@ -351,6 +314,35 @@ static void read_module(struct module_image *im, const struct loader_object *o)
 		im->m.range_count = 0; /* kept, so that it is not read again each time */
 	read_path(im, (uint64_t)o->record.l_name);
 	read_file_time(&im->m);
+}
+
+/* Another object may have taken its place, and the loader's memory for its record. */
+static bool is_what_it_was(const struct module *m, const struct loader_object *o)
+{
+	struct module_image now;
+
+	if (m->is_fixed)
+		return true;
+	read_module(&now, o);
+	if (now.m.file.size == MODULE_FILE_GONE || now.m.file.size == 0)
+		now.m.file = m->file; /* the one that is loaded was replaced on disk */
+	return same_file(&now.m, m) && same_layout(&now.m, m);
+}
+
+/* The record of what is loaded there, if that is what it was at the last look. */
+static struct record *find_loaded(struct refresh *k, const struct loader_object *o)
+{
+	size_t count = table.now->loaded_count;
+
+	for (size_t i = 0; i < count; i++) {
+		struct record *r = table.now->loaded[(k->cursor + i) % count];
+
+		if (r->m.link_map != o->link_map || r->m.bias != o->record.l_addr)
+			continue;
+		k->cursor += i + 1;
+		return is_what_it_was(&r->m, o) ? r : NULL;
+	}
+	return NULL;
 }
 
 static void note_newcomer(struct refresh *k, const struct loader_object *o)

@@ -36,6 +36,7 @@ void blocked_release(struct blocked *b)
 static void set_registers(struct capture *c, const struct task_call *call)
 {
 	memset(c, 0, sizeof(*c));
+	c->stamp = code_stamp();
 	c->bp_unknown = true;
 	CAPTURE_PC(c) = call->pc;
 	CAPTURE_SP(c) = call->sp;

@@ -40,6 +40,7 @@ static bool is_none_under_way(uint64_t closes)
 static struct {
 	uint64_t closes; /* before the last look that was believed */
 	uint32_t look;	 /* `looks` when that began */
+	bool was_quiet;	 /* and it is what it was when that ended: the table is of this moment */
 } seen;
 
 /* Of what was there before, and of what is there now. */
@@ -79,6 +80,7 @@ bool code_refresh(void)
 	if (found == MODULES_NOT_AT_REST)
 		return false;
 	seen.closes = closes;
+	seen.was_quiet = atomic_load(&code_shared.closes) == closes;
 	seen.look = number;
 	/* release: who sees that we caught up does not see the old rows */
 	if (is_none_under_way(closes))
@@ -114,7 +116,7 @@ static bool came_after(const struct module *m, const struct code_stamp *s)
  */
 bool code_may_have_gone(const struct code_stamp *s, uint64_t frame)
 {
-	bool is_same = s->closes == seen.closes;
+	bool is_same = s->closes == seen.closes && seen.was_quiet;
 	const struct module *m;
 
 	if (frame < FRAME_PSEUDO_LIMIT || (is_same && is_none_under_way(s->closes)))

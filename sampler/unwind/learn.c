@@ -294,19 +294,29 @@ static void run_in_library(void (*fn)(void *), struct job *job)
 	lib_memory_use(before);
 }
 
-/*
- * The address whose unwind data is that of `pc`: in the loaded object that `pc` is a copy
- * of, if it is one.  Rows are the same in a copy: they speak of registers only.
- */
-static uint64_t described_at(uint64_t pc)
-{
-	uint64_t original, start, limit;
+/* code_stamp.closes of the capture that is being walked. */
+static uint64_t walked_closes;
 
-	if (!other_code_at(pc, &original) || !original)
-		original = pc;
+/*
+ * Code of no object.  *described is the address whose unwind data is that of `pc`: in the
+ * loaded object that `pc` is a copy of, if it is one.  Rows are the same in a copy: they
+ * speak of registers only.  False: there is no code that we know of.
+ */
+static bool find_other_code(uint64_t pc, uint64_t *described)
+{
+	uint64_t original = 0, start, limit;
+	bool is_there = other_code_at(pc, &original);
+
+	*described = original ? original : pc;
 	while (other_code_take_change(&start, &limit))
 		rows_forget(start, limit);
-	return original;
+	return is_there;
+}
+
+/* Something was unloaded since the capture that is being walked was taken. */
+static bool is_late(void)
+{
+	return walked_closes != atomic_load_explicit(&code_shared.closes, memory_order_acquire);
 }
 
 static COLD NOINLINE struct row learn_new(uint64_t pc)
@@ -318,7 +328,10 @@ static COLD NOINLINE struct row learn_new(uint64_t pc)
 			/* not stored: with a stored ROW_NONE hooks would follow the frame pointer
 			 * here before the new object is known */
 			return job.row;
-		job.subject.pc = described_at(pc);
+		/* nor what a stack says that waited here while something was unloaded: hooks
+		 * would take that for what comes next */
+		if (!find_other_code(pc, &job.subject.pc) || is_late())
+			return job.row;
 	}
 	if (module_find(job.subject.pc))
 		run_in_library(probe, &job);
@@ -375,6 +388,7 @@ static struct {
 
 void learn_start_capture(const struct capture *c)
 {
+	walked_closes = c->stamp.closes;
 	walked.subject = (struct subject){ .capture = c };
 	walked.is_open = false;
 	walked.frames = 0;

@@ -271,7 +271,23 @@ struct snapshot {
 	struct stack_table *out;
 	uint32_t since;
 	void (*values)(const struct site *s, int64_t *value);
+	bool (*is_first)(const struct site *s);
+	bool is_second_round;
 };
+
+/* Each is listed once, whatever it says the second time: hooks go on counting. */
+static bool is_its_round(const struct snapshot *snapshot, struct site *s)
+{
+	if (snapshot->is_second_round)
+		return !(atomic_fetch_and_explicit(&s->state, ~SITE_LISTED, memory_order_relaxed) &
+			 SITE_LISTED);
+	if (!snapshot->is_first)
+		return true;
+	if (!snapshot->is_first(s))
+		return false;
+	atomic_fetch_or_explicit(&s->state, SITE_LISTED, memory_order_relaxed);
+	return true;
+}
 
 static void add_site(struct site *s, void *arg)
 {
@@ -281,7 +297,7 @@ static void add_site(struct site *s, void *arg)
 	const struct site *named = known ? known : s;
 	struct stack *to;
 
-	if (site_get(s, 0) == 0 || s->epoch < snapshot->since)
+	if (site_get(s, 0) == 0 || s->epoch < snapshot->since || !is_its_round(snapshot, s))
 		return;
 	if (named->depth)
 		to = stack_table_add(snapshot->out, named->frame, named->depth);
@@ -292,12 +308,16 @@ static void add_site(struct site *s, void *arg)
 }
 
 void sites_snapshot(struct site_table *t, struct stack_table *out, uint32_t since,
-		    void (*values)(const struct site *s, int64_t *value))
+		    void (*values)(const struct site *s, int64_t *value),
+		    bool (*is_first)(const struct site *s))
 {
-	struct snapshot snapshot = { out, since, values };
+	struct snapshot snapshot = { out, since, values, is_first, false };
 
 	code_refresh();
 	site_at_drain();
 	sites_settle(t);
 	sites_each(t, add_site, &snapshot);
+	snapshot.is_second_round = true;
+	if (is_first)
+		sites_each(t, add_site, &snapshot);
 }

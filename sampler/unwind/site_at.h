@@ -37,10 +37,12 @@ void site_at_after_fork(void);
 /*
  * Fills `out` with the sites of `t` of which anything was counted (total[0] is
  * not 0); `values` adds a site's totals to the values of its stack.  From the epoch
- * `since` on: 0 is all, t->epoch what this process counted itself.
+ * `since` on: 0 is all, t->epoch what this process counted itself.  Those of which
+ * `is_first` says so (NULL: all) are sure of a place, should `out` become full.
  * Context: listener.
  */
 void sites_snapshot(struct site_table *t, struct stack_table *out, uint32_t since,
-		    void (*values)(const struct site *s, int64_t *value));
+		    void (*values)(const struct site *s, int64_t *value),
+		    bool (*is_first)(const struct site *s));
 
 #endif

@@ -32,12 +32,13 @@ struct site {
 	uint64_t hash;
 	uint32_t epoch; /* of the table, when it was made */
 	uint32_t depth;
-	atomic_uint state;			     /* of an unresolved one, see sites.c */
+	atomic_uint state; /* SITE_LISTED; and who has an unresolved one, see sites.c */
 	atomic_uint_fast64_t total[SITE_TOTALS_MAX]; /* their meaning is the profile's */
 	uint64_t frame[];			     /* process/frame.h; leaf first */
 };
 
 #define SITE_BUCKETS 16384
+#define SITE_LISTED  4U /* in the report that is being made */
 
 struct site_table {
 	struct permanent memory;
