@@ -79,7 +79,7 @@ static inline uint64_t modules_bias_of(uint32_t number)
 }
 
 /* The frame at `pc`, which is in module `number`.  Context: hook. */
-static inline uint64_t modules_frame_in(uint32_t number, uint64_t pc)
+static inline uint64_t modules_frame_here(uint32_t number, uint64_t pc)
 {
 	return frame_in_module(number, modules_bias_of(number), pc);
 }

@@ -98,7 +98,7 @@ static enum step step(struct hook_walk *w, const struct own_stack *own, struct f
 	if (UNLIKELY(found.number)) {
 		if (!code_is_fresh())
 			return STEP_UNKNOWN;
-		pc = modules_frame_in((uint32_t)found.number, pc);
+		pc = modules_frame_here((uint32_t)found.number, pc);
 	}
 	note(w, pc);
 	return step_by_row(own, found.row, r);

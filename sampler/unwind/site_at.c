@@ -89,7 +89,7 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
 static struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
 {
 	uint32_t number = (uint32_t)rows_find_in(pc).number;
-	uint64_t frame = number ? modules_frame_in(number, pc) : pc;
+	uint64_t frame = number ? modules_frame_here(number, pc) : pc;
 	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED };
 	int skip = leaf ? 0 : 1;
 
