@@ -49,7 +49,6 @@
 	X(other_code, learn)                                                                       \
 	X(eh_table, learn)                                                                         \
 	X(lib, learn)                                                                              \
-	X(eh_table, learn)                                                                         \
 	X(peek, learn)                                                                             \
 	X(waiters, contention)                                                                     \
 	X(readers, contention)                                                                     \
