@@ -30,6 +30,10 @@ const struct own_call own_calls[] = {
 	CALL(getppid, NEEDED),
 	CALL(getsid, NEEDED),
 	CALL(getgroups, NEEDED),
+	CALL(getuid, NEEDED),
+	CALL(geteuid, NEEDED),
+	CALL(waitid, NEEDED),
+	CALL(fcntl, NEEDED),
 	CALL(tgkill, NEEDED),
 	CALL(kill, NEEDED),
 	CALL(sched_yield, NEEDED),
@@ -83,6 +87,7 @@ const struct own_call own_calls[] = {
 	CALL(timer_delete, FOR_TIMERS),
 	CALL(clock_getres, FOR_TIMERS),
 	CALL(process_vm_readv, FOR_FOREIGN_READS),
+	CALL(process_vm_writev, FOR_FOREIGN_READS),
 	CALL(sched_setscheduler, FOR_NICETIES),
 	CALL(prctl, FOR_NICETIES),
 };

@@ -71,7 +71,8 @@ struct trace {
 static void add_frame(struct trace *t, uint64_t lookup)
 {
 	if (t->depth < STACK_DEPTH_MAX) /* the walk names the return from a handler */
-		t->pc[t->depth++] = learn_row(lookup).kind == ROW_SIGNAL ? PSEUDO_SIGNAL : lookup;
+		t->pc[t->depth++] = learn_row(lookup).kind == ROW_SIGNAL ? PSEUDO_SIGNAL
+									 : frame_of_address(lookup);
 }
 
 /* ---- libunwind */
