@@ -224,8 +224,8 @@ check_script() {
 }
 
 check_wrapper() {
-	[ -n "$only" ] || note "$1 is a script, and $2, which runs it, takes the port;" \
-		"if it starts the server as another program, say --only NAME"
+	[ -n "$only" ] || [ "${PPROF_TREE:-1}" != 0 ] || note "$1 is a script, and $2, which runs it, takes the port;" \
+		"with PPROF_TREE=0 what it starts is not in profiles; say --only NAME, or leave PPROF_TREE out"
 }
 
 # Programs that gain privileges by being started ignore LD_PRELOAD.

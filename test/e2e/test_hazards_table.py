@@ -20,7 +20,7 @@ def text_of(path):
 def rows():
     """(hazard, cells) of each row."""
     for line in text_of(TABLE).splitlines():
-        m = re.match(r'\| \*\*(H\d\d)\*\* ', line)
+        m = re.match(r'\| \*\*(H\d\d+)\*\* ', line)
         if m:
             yield m.group(1), [cell.strip() for cell in line.strip('|').split(' | ')]
 

@@ -242,14 +242,17 @@ grep -qF -- '--key-file F' out && [ ! -s err ]
 ok $? 'help goes to stdout'
 
 printf '#!/bin/sh\nexit 3\n' >script && chmod +x script
-"$inject" ./script 2>err
+PPROF_TREE=0 "$inject" ./script 2>err
 [ $? = 3 ] && grep -qF -- './script is a script, and sh, which runs it, takes the port' err
 ok $? "a script starts, with advice ($(cat err))"
 printf '#!/usr/bin/env -S python3 -I\nraise SystemExit(4)\n' >script.py && chmod +x script.py
-"$inject" ./script.py 2>err
+PPROF_TREE=0 "$inject" ./script.py 2>err
 [ $? = 4 ] && grep -qF 'python3, which runs it' err
 ok $? 'a script started by env starts, with advice'
-"$inject" --only 'redis*' ./script 2>err
+"$inject" ./script 2>err
+[ $? = 3 ] && ! grep -qF 'is a script' err
+ok $? 'with what it starts in the profiles nothing needs to be said'
+PPROF_TREE=0 "$inject" --only 'redis*' ./script 2>err
 [ $? = 3 ] && ! grep -qF 'is a script' err
 ok $? 'with --only no advice is needed'
 printf '#!%s/static\n' "$work" >static-script && chmod +x static-script
