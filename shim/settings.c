@@ -5,11 +5,11 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/number.h"
+#include "sampler/base/pattern.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
-#include "sampler/base/pattern.h"
 
 static const char *find_variable(char *const *environment, const char *name)
 {

@@ -116,7 +116,7 @@
 	X(MUTEX_WAITER_TABLE_FULL, "mutex_waiter_table_full",                                      \
 	  "waits that no unlock was charged with: too many contended locks at once")               \
 	X(MUTEX_RELOCKS_UNSEEN, "mutex_relocks_unseen",                                            \
-	  "waits for a mutex at the end of a condition's wait that are charged in part or not: "  \
+	  "waits for a mutex at the end of a condition's wait that are charged in part or not: "   \
 	  "too many mutexes or threads at once")                                                   \
 	X(MUTEX_WAITS_UNSEEN, "mutex_waits_unseen",                                                \
 	  "waits at locks that another process may have given back, or a thread that died with "   \
@@ -152,7 +152,8 @@
 	X(MEMBERS_BROKE, "members_broke",                                                          \
 	  "answers of processes of the tree that broke off, or were refusals")                     \
 	X(MEMBERS_FORGOTTEN, "members_forgotten",                                                  \
-	  "answers of processes of the tree that could not be kept: their sums are gone when they " \
+	  "answers of processes of the tree that could not be kept: their sums are gone when "     \
+	  "they "                                                                                  \
 	  "end")                                                                                   \
 	X(MEMBERS_LATE, "members_late",                                                            \
 	  "processes of the tree that had not answered half a second after they should have")

@@ -48,7 +48,7 @@ struct capture {
 	uint32_t slice_len;
 	uint64_t slice_at;			 /* address of slice[0]: SP less the red zone */
 	struct capture_piece more[CAPTURE_MORE]; /* behind the slice, one after the other */
-	int tid;      /* of its thread, too: the record may be another's by then */
+	int tid; /* of its thread, too: the record may be another's by then */
 	bool on_known_stack;
 	bool bp_unknown; /* CAPTURE_BP() is not that of the thread */
 	uint8_t slice[]

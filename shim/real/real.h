@@ -17,7 +17,6 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -109,8 +108,7 @@
 	X(unshare, int, (int))                                                                     \
 	X(setrlimit, int, (__rlimit_resource_t, const struct rlimit *))                            \
 	X(setrlimit64, int, (__rlimit_resource_t, const struct rlimit64 *))                        \
-	X(prlimit, int,                                                                            \
-	  (pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *))                 \
+	X(prlimit, int, (pid_t, enum __rlimit_resource, const struct rlimit *, struct rlimit *))   \
 	X(prlimit64, int,                                                                          \
 	  (pid_t, enum __rlimit_resource, const struct rlimit64 *, struct rlimit64 *))             \
 	X(capset, int, (void *, const void *))                                                     \

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
-#include "sampler/base/sys.h"
 #include "sampler/base/pattern.h"
+#include "sampler/base/sys.h"
 
 struct pattern_case {
 	const char *pattern, *text;

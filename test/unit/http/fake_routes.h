@@ -27,11 +27,11 @@
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
 #include "sampler/process/modules.h"
-#include "sampler/unwind/code.h"
 #include "sampler/symbols/bindings.h"
 #include "sampler/symbols/symbols.h"
 #include "sampler/threads/births.h"
 #include "sampler/threads/dump.h"
+#include "sampler/unwind/code.h"
 
 /* ---- fake server */
 
