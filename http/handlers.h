@@ -35,6 +35,9 @@ void cmdline_route(struct http_exchange *x, const struct http_request *r);
 void shim_route(struct http_exchange *x, const struct http_request *r);
 void trace_route(struct http_exchange *x, const struct http_request *r);
 
+/* other_shim.c: answers if the request is about another process; false: it is about this one */
+bool other_shim(struct http_exchange *x, const struct http_request *r);
+
 /* cpu_route.c */
 void cpu_route(struct http_exchange *x, const struct http_request *r);
 

@@ -60,9 +60,11 @@ static void write_memory(struct text *t)
 
 void shim_route(struct http_exchange *x, const struct http_request *r)
 {
-	struct text t = page_begin(x);
+	struct text t;
 
-	(void)r;
+	if (other_shim(x, r))
+		return;
+	t = page_begin(x);
 	if (!t.at) {
 		http_error(x, 500, "Out of memory.");
 		return;

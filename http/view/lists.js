@@ -47,7 +47,7 @@ function sourceView() {
 // What each thread (or process, or whatever the profile tells apart) has; of a dump, its threads by stack.
 function threadView() {
   if (now.name == 'goroutine') return stacksView()
-  const keys = now.labels.flatMap(l => [...l.keys()]), key = $.group.value || ['thread', 'comm', 'pid', 'tid'].find(k => keys.includes(k)) || keys[0]
+  const keys = now.labels.flatMap(l => [...l.keys()]), key = $.group.value || ['process', 'thread', 'pid', 'tid'].find(k => keys.includes(k)) || keys[0]
   const all = new Map
   sides.forEach(({ P, rows, value }, k) => rows.forEach(i => {
     const l = P.labels[P.set[i]].get(key) || '(none)'

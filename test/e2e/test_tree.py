@@ -6,6 +6,7 @@ CPU totals are compared with the processes' clocks, read before and after the re
 profile's window lies between.  Nothing here depends on how much a worker gets to do.
 """
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -232,6 +233,13 @@ def test_pid_and_process_choose():
         check('pid=self: no labels of processes', all('pid' not in s.labels for s in p.samples))
         check('pid=self: only the parent\'s', p.cum('cpu')['work_parent'] > 0 and
               not p.cum('cpu')['work_even'])
+        text = t.fetch(f'shim?pid={two}').decode()
+        check('shim?pid=: of that process', 'http_requests' in text and text != t.shim_page(), text)
+        listed = json.loads(t.fetch('sd'))
+        same('sd: a target for each', {int(x['labels']['__param_pid']) for x in listed},
+             {t.pid, one, two, three})
+        page = t.fetch('').decode()
+        check('the index has them', all(f'pid={pid}' in page for pid in (one, two, three)))
         c = t.open('heap?pid=nobody')
         same('nonsense is refused', c.answer.status, 400)
         check('with a sentence', b'"pid"' in c.answer.read())
