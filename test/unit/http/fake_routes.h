@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "http/handlers.h"
 #include "http/routes.h"
 #include "http/tree_profile.h"
 #include "proto/build.h"
@@ -120,6 +121,12 @@ void tree_keep_open(struct tree_request *t)
 void tree_close(struct tree_request *t)
 {
 	(void)t;
+}
+
+bool other_shim(struct http_exchange *e, const struct http_request *r)
+{
+	(void)e, (void)r;
+	return false;
 }
 
 int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
