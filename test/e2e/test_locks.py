@@ -414,11 +414,11 @@ fn ms(n: u64) { thread::sleep(Duration::from_millis(n)); }
 #[inline(never)] fn wait_rwlock(l: &RwLock<u32>) { *l.write().unwrap() += 1; }
 #[inline(never)] fn wait_condvar(p: &(Mutex<bool>, Condvar)) {
     let mut g = p.0.lock().unwrap(); while !*g { g = p.1.wait(g).unwrap(); } }
-#[inline(never)] fn give_mutex<T>(g: T) { drop(g); std::hint::black_box(1); }
+#[inline(never)] fn give_mutex<T>(g: T) { drop(g); unsafe { std::ptr::read_volatile(&1) }; }
 #[inline(never)] fn wake_condvar(p: &(Mutex<bool>, Condvar)) {
-    *p.0.lock().unwrap() = true; p.1.notify_all(); std::hint::black_box(1); }
-#[inline(never)] fn wake_parked(t: &thread::Thread) { t.unpark(); std::hint::black_box(1); }
-#[inline(never)] fn wait_park() { thread::park(); std::hint::black_box(1); }
+    *p.0.lock().unwrap() = true; p.1.notify_all(); unsafe { std::ptr::read_volatile(&1) }; }
+#[inline(never)] fn wake_parked(t: &thread::Thread) { t.unpark(); unsafe { std::ptr::read_volatile(&1) }; }
+#[inline(never)] fn wait_park() { thread::park(); unsafe { std::ptr::read_volatile(&1) }; }
 fn main() {
     let m = Arc::new(Mutex::new(0)); let l = Arc::new(RwLock::new(0));
     let p = Arc::new((Mutex::new(false), Condvar::new()));
