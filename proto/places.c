@@ -77,8 +77,20 @@ static uint32_t new_place(struct place_table *t, uint64_t frame)
 	return (uint32_t)t->count++;
 }
 
-uint32_t place_table_add(struct place_table *t, uint64_t frame)
+/* An address in a module that may go, and the module's own word for it, are one place. */
+static uint64_t as_module_says(uint64_t frame)
 {
+	const struct module *m = frame < FRAME_PSEUDO_LIMIT || frame_number(frame)
+					 ? NULL
+					 : frame_module(frame);
+
+	return m && !m->is_fixed ? frame_in_module(m->number, m->bias, frame) : frame;
+}
+
+uint32_t place_table_add(struct place_table *t, uint64_t word)
+{
+	uint64_t frame = as_module_says(word);
+
 	for (size_t i = first_slot(t, frame); t->slot[i]; i = next_slot(t, i))
 		if (LIKELY(t->place[t->slot[i] - 1].frame == frame))
 			return t->slot[i] - 1;

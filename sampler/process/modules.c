@@ -67,6 +67,7 @@ static struct {
 	struct now *now;
 	bool has_looked; /* in this process */
 	uint32_t look;
+	bool has_gone;		       /* something was unloaded in this life */
 	uint32_t met_count;	       /* records of modules_meet() */
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
@@ -419,6 +420,7 @@ static bool remove_missing(void (*changed)(const struct module *m))
 			continue;
 		}
 		r->m.is_loaded = false;
+		table.has_gone = true;
 		changed(&r->m);
 	}
 	now->loaded_count = kept;
@@ -553,7 +555,7 @@ const struct module *frame_module(uint64_t frame)
 	if (number)
 		return number <= table.count ? &table.record[number]->m : NULL;
 	m = module_find(frame);
-	return m && m->is_fixed ? m : NULL;
+	return m && (m->is_fixed || !table.has_gone) ? m : NULL;
 }
 
 uint64_t frame_address(uint64_t frame)

@@ -52,7 +52,10 @@ const struct module *module_find(uint64_t pc);
 /* The frame for `pc`, as things are loaded now. */
 uint64_t modules_frame(uint64_t pc);
 
-/* The module of a frame, loaded or not; NULL: a pseudo frame, or code of no object. */
+/*
+ * The module of a frame, loaded or not; NULL: a pseudo frame, or code of no object.  An
+ * address is of what is there now as long as nothing was ever unloaded.
+ */
 const struct module *frame_module(uint64_t frame);
 
 /* Where a frame is, or was when its module was last loaded. */
