@@ -109,6 +109,14 @@ static bool is_small(const struct cpu_profile *p, int64_t used)
 	return used < OWN_TICKS * p->draw_ns;
 }
 
+/* A few of many threads do not make a group blind: libc blocks all signals while it starts one. */
+#define BLIND_PART 8
+
+static bool is_blind(const struct cpu_group *g)
+{
+	return g->blind > g->used / BLIND_PART;
+}
+
 /* To its label; what it has at stacks without one goes to all of these together. */
 static void book_labelled(struct cpu_profile *p, const struct thread *t, struct thread_use *u,
 			  int64_t used)
@@ -117,9 +125,10 @@ static void book_labelled(struct cpu_profile *p, const struct thread *t, struct 
 	int64_t elsewhere = scaled(used, u->unlabelled_ns, u->sampled_ns + u->unlabelled_ns);
 
 	own->used += used - elsewhere;
+	if (t->counted || atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_PAUSED)
+		own->blind += used - elsewhere;
+	own->is_blind = is_blind(own);
 	own->is_late |= t->late && u->label;
-	own->is_blind |= t->counted ||
-			 atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_PAUSED;
 	others->used += elsewhere;
 }
 
@@ -167,7 +176,8 @@ static void add_group(struct cpu_group *to, const struct cpu_group *g)
 	to->sampled += g->sampled;
 	to->lost += g->lost;
 	to->looked += g->looked;
-	to->is_blind |= g->is_blind;
+	to->blind += g->blind;
+	to->is_blind = is_blind(to);
 }
 
 /* NULL: weighed by itself. */

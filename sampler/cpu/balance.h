@@ -27,7 +27,8 @@ struct cpu_group {
 	int64_t sampled; /* what its ticks stand for */
 	int64_t lost;	 /* the same of ticks that the ring had no room for */
 	int64_t looked;	 /* used by threads before somebody looked at them from outside */
-	bool is_blind;	 /* some of its threads had no timer for a while */
+	int64_t blind;	 /* of `used`, by threads that had no timer for a while */
+	bool is_blind;	 /* that is a good part of it; see account.c */
 	bool is_late;	 /* of threads that no hook saw start: drawn only once they are found */
 };
 
