@@ -194,7 +194,8 @@ def test_everything_is_sampled_of_threads_that_ticks_do_not_meet():
 
 
 def test_everything_is_sampled_of_threads_that_libc_starts():
-    sampled('callbacks', 4, {'called_back': 75}, uncounted=3)
+    """The rest is the start and end of a thread for each call: 4 % alone, 30 on a crowded machine."""
+    sampled('callbacks', 4, {'called_back': 50}, uncounted=3)
 
 
 if __name__ == '__main__':
