@@ -198,7 +198,7 @@ def test_comparison_search_and_live(t, b):
     check('red', v.value("colour(boxes.flat().find(b => names[b.n.f] == 'later').n)").startswith('hsl(5 85%'))
     v.shot('comparison')
     v.choose('scale', 'share')
-    same('by share', v.value("Math.round(was(sides[1].total) - sides[0].total)"), 0)
+    check('by share', v.page.until("Math.round(was(sides[1].total) - sides[0].total) === 0", 5))
     v.choose('before', 'thread=burner')
     same('with a part of it', v.value('sides[1].P == now && sides[1].total > 0'), True)
     v.choose('before', '')
