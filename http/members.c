@@ -9,7 +9,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 
-#define SCAN_EVERY_NS  (50 * NS_PER_MS)
+#define SCAN_EVERY_NS  (100 * NS_PER_MS)
 #define READ_EVERY_NS  (5 * NS_PER_MS)
 #define FIRST_ROOM     4096
 #define HEAD_BYTES_MAX 512
@@ -228,7 +228,7 @@ int64_t members_look(struct members *m, bool newcomers)
 			read_some(m, one);
 	if (newcomers && now >= m->next_scan_ns)
 		scan(m);
-	return now + READ_EVERY_NS;
+	return newcomers ? m->next_scan_ns : now + READ_EVERY_NS;
 }
 
 /* Nobody waits for the answer to that. */

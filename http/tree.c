@@ -15,6 +15,8 @@
 #define QUIET_NS (30 * NS_PER_SECOND)
 /* Scrapers wait as long after the sampling. */
 #define LATE_NS (400 * NS_PER_MS)
+/* The first look after the end; the next ones are as members_look() says. */
+#define SOON_NS (5 * NS_PER_MS)
 /* Members stay for a minute after a call. */
 #define CALL_AGAIN_NS (20 * NS_PER_SECOND)
 
@@ -116,7 +118,7 @@ int64_t tree_look(struct tree_request *t)
 	if (!t->is_closed)
 		stop_asking(t, now);
 	if (t->members.waiting && now < t->late_ns)
-		return again;
+		return MIN(again, now + SOON_NS);
 	members_give_up(&t->members);
 	return 0;
 }

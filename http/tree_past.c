@@ -195,20 +195,6 @@ static void drop_values(const struct stack_table *t, unsigned growing)
 			t->list[i]->value[k] = 0;
 }
 
-static void add_table(struct stack_table *into, struct owner_table *owners,
-		      const struct stack_table *from, const struct owner_table *from_owners)
-{
-	for (size_t i = 0; i < from->count; i++) {
-		const struct stack *old = from->list[i];
-		uint32_t label =
-			old->label ? owner_number(owners, &from_owners->list[old->label - 1]) : 0;
-		struct stack *s = stack_table_add_labelled(into, old->frame, old->depth, label);
-
-		for (int k = 0; s && k < STACK_VALUES_MAX; k++)
-			s->value[k] += old->value[k];
-	}
-}
-
 static void add_kept(const struct tree_past_visit *v, struct kept *k)
 {
 	struct arena arena = ARENA_INIT(SUM_BYTES);
@@ -220,7 +206,7 @@ static void add_kept(const struct tree_past_visit *v, struct kept *k)
 	share_add(&t, &owners, k->pid, k->process, (struct bytes){ k->bytes, k->len }, &result);
 	if (k->has_ended)
 		drop_values(&t, v->growing_values);
-	add_table(v->into, v->owners, &t, &owners);
+	share_add_own(v->into, v->owners, 0, NULL, &t, &owners);
 	stack_table_release(&t);
 	arena_release(&arena);
 }
@@ -244,6 +230,6 @@ void tree_past_add(const struct tree_past_visit *v)
 		if (!s->page || strcmp(s->page, v->page) != 0 || !v->is_wanted(0, "", v->arg))
 			continue;
 		drop_values(&s->stacks, v->growing_values);
-		add_table(v->into, v->owners, &s->stacks, &s->owners);
+		share_add_own(v->into, v->owners, 0, NULL, &s->stacks, &s->owners);
 	}
 }

@@ -323,8 +323,10 @@ void share_add_own(struct stack_table *into, struct owner_table *owners, int pid
 
 		if (old->label && from_owners)
 			o = from_owners->list[old->label - 1];
-		o.pid = pid;
-		o.process = process;
+		if (process) {
+			o.pid = pid;
+			o.process = process;
+		}
 		s = stack_table_add_labelled(into, old->frame, old->depth,
 					     owner_number(owners, &o));
 		for (int k = 0; s && k < STACK_VALUES_MAX; k++)

@@ -37,7 +37,7 @@ struct share_result {
 bool share_add(struct stack_table *into, struct owner_table *owners, int pid, const char *process,
 	       struct bytes bytes, struct share_result *out);
 
-/* The same for a table of this process. */
+/* The same for a table of this process; with `process` NULL its owners stay whose they are. */
 void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
 		   const char *process, const struct stack_table *from,
 		   const struct owner_table *from_owners);
