@@ -16,6 +16,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -222,8 +223,8 @@ class Server:
 
     def __init__(self, *command, env=None):
         self.port = harness.free_port()
-        folder = os.path.join(harness.work, 'server-%d' % self.port)
-        os.mkdir(folder)
+        folder = tempfile.mkdtemp(prefix='server-', dir=harness.work)
+        os.chmod(folder, 0o755)  # workers of another user load it again
         self.shim = os.path.join(folder, 'libpprofshim.so')
         shutil.copy(SHIM, self.shim)
         env = dict(os.environ, LD_PRELOAD=self.shim, ADMIN_KEY=KEY, PPROF_PORT=str(self.port),
