@@ -6,6 +6,7 @@ FETCH_CLIENTS=1 is set; what panicparse accepts is checked by its rules in any c
 Seen to fail against: the text of a heap under Go's header (older tools divide by zero), made-up addresses in
 texts (<unknown>, __abi_tag), locations without mapping, tracebacks with paths of C++ (panicparse stops)."""
 import functools
+import http.client
 import http.server
 import os
 import re
@@ -17,7 +18,7 @@ import threading
 import browser
 import harness
 import pprof_reader
-from harness import Target, check, poll, run, same, skip
+from harness import KEY, Target, check, poll, run, same, skip
 
 EVERYTHING = {'PPROF_HEAP_RATE': '1', 'PPROF_BLOCK_RATE': '1', 'PPROF_MUTEX_FRACTION': '1'}
 PROGRAM = harness.fixture('shown_everywhere')
@@ -365,6 +366,10 @@ def burn(name, seconds):
         pass
     if name:
         libc.prctl(15, name.encode(), 0, 0, 0)
+        end = time.thread_time() + 0.3
+        while time.thread_time() < end:
+            pass
+        print('enough', flush=True)
     while name and not stop.is_set():
         pass
 stop = threading.Event()
@@ -377,13 +382,22 @@ stop.set()
 '''
 
 
+def stop(t, name):
+    c = http.client.HTTPConnection('127.0.0.1', t.port, timeout=30)
+    c.request('POST', '/debug/pprof/stop?id=' + name, headers={'Authorization': 'Bearer ' + KEY})
+    same('stopped', c.getresponse().status, 200)
+    c.close()
+
+
 def test_cpu_samples_tell_their_thread():
     """Also one that is named while the profile runs, and one that ends in it."""
     with Target(sys.executable, '-c', NAMED) as t:
         if not is_ready(t):
             return
-        c = t.open('profile?seconds=3&hz=500')
+        c = t.open('profile?seconds=200&hz=500&id=named', timeout=240)
         t.say()
+        t.wait_for('enough', 180)
+        stop(t, 'named')
         p = pprof_reader.parse(c.answer.read())
         problems = pprof_reader.check(p, main=None)
         same('problems', problems[:5], [])
