@@ -6,11 +6,13 @@ set -eu
 
 usage() {
 	cat <<'END'
-usage: pprof-inject.sh [--port N] [--key-file F] [--hz N] [--only PATTERN] [--] command args...
+usage: pprof-inject.sh [--port N] [--socket PATH] [--key-file F] [--hz N] [--only PATTERN] [--] command args...
 
-Runs the command with /debug/pprof/ on a loopback port.
+Runs the command with /debug/pprof/ on a loopback port, or on a unix socket.
 
   --port N         port on 127.0.0.1 (default: PPROF_PORT, else 6060)
+  --socket PATH    a unix socket instead of the port, or with --port beside it; who is the
+                   same user or root needs no key there
   --key-file F     file that holds the key; without it ADMIN_KEY or ADMIN_KEY_FILE is used,
                    and without those a key is made and printed, good for this run
   --hz N           CPU samples per second and thread, 1 to 1000 (default 100)
@@ -43,8 +45,14 @@ is_number() { # TEXT LOW HIGH
 }
 
 check_settings() {
-	is_number "$port" 1 65535 ||
+	[ "$port" = off ] || is_number "$port" 1 65535 ||
 		refuse 2 "'$port' is not a port; give --port (or PPROF_PORT) a number from 1 to 65535"
+	case $socket in
+	/?* | @?*) ;;
+	'') [ "$port" != off ] || refuse 2 "without a port nobody could ask; name a socket with --socket" ;;
+	*) refuse 2 "'$socket' is not a socket's name; give --socket (or PPROF_SOCKET) a path from the root," \
+		"or @ and a name" ;;
+	esac
 	is_number "$hz" 1 1000 ||
 		refuse 2 "'$hz' is not a sampling rate; give --hz (or PPROF_HZ) a number from 1 to 1000"
 }
@@ -58,6 +66,9 @@ make_key() {
 
 # A file named in any way wins over ADMIN_KEY, here as in the library.
 check_key() {
+	if [ -z "$key_file" ] && [ "$port" = off ]; then
+		return 0
+	fi
 	if [ -z "$key_file" ]; then
 		[ -n "${ADMIN_KEY-new}" ] ||
 			refuse 2 "no key; ADMIN_KEY is empty: set it, unset it to have a key made, or name a" \
@@ -80,6 +91,7 @@ check_key() {
 
 # A listener on 127.0.0.1, or on every address of either protocol, is in the way.
 check_port() {
+	[ "$port" != off ] || return 0
 	# The library may be in this very shell already, and hold the port until exec.
 	case ${LD_PRELOAD:-} in
 	*libpprofshim.so*) return ;;
@@ -254,8 +266,22 @@ has_capabilities() {
 
 # ---- start
 
+tell_socket() {
+	option=--unix-socket name=$socket
+	case $name in
+	@*) option=--abstract-unix-socket name=${name#@} ;;
+	esac
+	cat >&2 <<-END
+		pprof-inject: $socket
+		  curl -fsS $option '$name' -o cpu.pb.gz 'http://localhost/debug/pprof/profile?seconds=5'
+		  go tool pprof -top cpu.pb.gz
+	END
+}
+
 # The key goes to curl through a pipe: arguments can be seen by everybody.
 tell() {
+	[ -z "$socket" ] || tell_socket
+	[ "$port" != off ] || return 0
 	url=http://127.0.0.1:$port/debug/pprof
 	address=$url/
 	if [ -n "${made:-}" ]; then
@@ -278,7 +304,7 @@ key_file=${ADMIN_KEY_FILE:-}
 made=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--port | --key-file | --hz | --only)
+	--port | --socket | --key-file | --hz | --only)
 		[ $# -gt 1 ] || refuse 2 "$1 needs a value; see --help"
 		option=$1=$2
 		shift 2
@@ -300,14 +326,19 @@ while [ $# -gt 0 ]; do
 	esac
 	value=${option#*=}
 	case $option in
-	--port=*) export PPROF_PORT="$value" ;;
+	--port=*) export PPROF_PORT="$value" port_given=yes ;;
+	--socket=*) export PPROF_SOCKET="$value" socket_given=yes ;;
 	--hz=*) export PPROF_HZ="$value" ;;
 	--only=*) export PPROF_ONLY="$value" ;;
 	--key-file=*) key_file=$value key_given=yes ;;
 	*) refuse 2 "no such option: ${option%%=*}; see --help" ;;
 	esac
 done
+if [ -n "${socket_given:-}" ] && [ -z "${port_given:-}" ]; then
+	export PPROF_PORT=off
+fi
 port=${PPROF_PORT:-6060}
+socket=${PPROF_SOCKET:-}
 hz=${PPROF_HZ:-100}
 only=${PPROF_ONLY:-}
 

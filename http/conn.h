@@ -56,7 +56,8 @@ struct http_exchange {
 	int64_t deadline_ns; /* of what is awaited from the client */
 	int64_t since_ns;    /* when it last became idle */
 	uint64_t number;     /* of its coming: the older, the lower */
-	bool trusted;	     /* by who it is: it needs no key */
+	bool trusted;	     /* a process of ours: nothing is asked of it */
+	bool needs_no_key;   /* by who it is; a browser may still be led by a foreign page */
 	bool known;	     /* its last request had the key */
 	unsigned refusals;   /* requests without it, one after the other */
 	bool keep;	     /* another request may follow this one */

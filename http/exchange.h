@@ -77,8 +77,14 @@ struct http_service {
 	 */
 	void (*before_poll)(void (*reset_all)(void *arg), void *arg);
 	const struct http_limits *limits; /* NULL: http_limits_default */
-	/* Clients come by a unix socket; those of our user, or root's, need no key. */
+	/* It is a member's: clients come by a unix socket, and only processes of ours may. */
 	bool by_peer;
+	/*
+	 * Another socket that listens, a unix one, or where none is open -1; it may change
+	 * before each poll.  Who comes by it, or by `fd` if that is a unix socket, and is our
+	 * user, or root, needs no key.  NULL: there is none.
+	 */
+	const int *socket_fd;
 	/* Answers under way are to be made at once when this is not 0.  NULL: never. */
 	const volatile int *hurry;
 	/* How many answers are under way, told before every poll; NULL: nobody asks. */

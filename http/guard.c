@@ -243,14 +243,17 @@ static const struct guard_refusal *counted(const struct guard_refusal *no, enum 
 	return no;
 }
 
-const struct guard_refusal *guard_check(struct guard *g, const struct http_request *r,
-					int64_t now_ns)
+const struct guard_refusal *guard_check_place(const struct http_request *r)
 {
 	const struct guard_refusal *no = check_host(r);
 
-	if (!no)
-		no = check_page(r);
-	if (no)
-		return counted(no, COUNTER_HTTP_FORBIDDEN);
-	return counted(check_key(g, r, now_ns), COUNTER_HTTP_UNAUTHORIZED);
+	return counted(no ? no : check_page(r), COUNTER_HTTP_FORBIDDEN);
+}
+
+const struct guard_refusal *guard_check(struct guard *g, const struct http_request *r,
+					int64_t now_ns)
+{
+	const struct guard_refusal *no = guard_check_place(r);
+
+	return no ? no : counted(check_key(g, r, now_ns), COUNTER_HTTP_UNAUTHORIZED);
 }

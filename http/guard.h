@@ -39,4 +39,10 @@ void guard_init(struct guard *g, const char *key);
 const struct guard_refusal *guard_check(struct guard *g, const struct http_request *r,
 					int64_t now_ns);
 
+/*
+ * The same without the key, for a client whom the kernel knows: it may be a tunnel, with
+ * a browser behind it.
+ */
+const struct guard_refusal *guard_check_place(const struct http_request *r);
+
 #endif

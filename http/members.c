@@ -203,7 +203,7 @@ static void scan(struct members *m)
 	size_t kept = 0;
 	long n;
 
-	peer_write_prefix(&t, routes_config()->tree_port);
+	peer_write_prefix(&t, routes_config()->tree_id);
 	while ((n = sys_pread(sockets_fd, bytes + kept, sizeof(bytes) - kept, at)) > 0) {
 		at += (uint64_t)n;
 		kept = take_lines(m, bytes, kept + (size_t)n, prefix);

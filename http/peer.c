@@ -8,23 +8,30 @@
 #include "http/net.h"
 #include "sampler/base/cc.h"
 
-#define BACKLOG 64
+#define BACKLOG	    64   /* of a member */
+#define BACKLOG_OPEN 4096 /* of one that anybody may come to */
 
-void peer_write_prefix(struct text *t, uint16_t port)
+void peer_write_prefix(struct text *t, uint32_t tree_id)
 {
 	text_str(t, "pprofshim-");
-	text_u64(t, port);
+	text_u64(t, tree_id);
 	text_char(t, '-');
 }
 
-/* Abstract names begin with a NUL, and have their length beside them. */
-static socklen_t make_address(struct sockaddr_un *at, const char *name)
+/* Abstract names begin with a NUL, and have their length beside them; the others end with one. */
+static socklen_t make_address(struct sockaddr_un *at, char first, const char *rest)
 {
-	size_t len = MIN(strlen(name), sizeof(at->sun_path) - 1);
+	size_t len = MIN(strlen(rest), sizeof(at->sun_path) - 2);
 
 	*at = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(at->sun_path + 1, name, len);
-	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+	at->sun_path[0] = first;
+	memcpy(at->sun_path + 1, rest, len);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len + (first != '\0'));
+}
+
+static socklen_t make_address_at(struct sockaddr_un *at, const char *path)
+{
+	return make_address(at, *path == '@' ? '\0' : *path, path + 1);
 }
 
 static int open_socket(void)
@@ -41,28 +48,55 @@ static int unless_failed(int fd, long result)
 	return (int)result;
 }
 
+static int bind_and_listen(int fd, const struct sockaddr_un *at, socklen_t len, int backlog)
+{
+	long result = fd < 0 ? fd : sys_call3(SYS_bind, fd, (long)at, len);
+
+	if (result >= 0)
+		result = net_listen(fd, backlog);
+	return fd < 0 ? fd : unless_failed(fd, result);
+}
+
+static int connect_to(const struct sockaddr_un *at, socklen_t len)
+{
+	int fd = open_socket();
+
+	return fd < 0 ? fd : unless_failed(fd, sys_call3(SYS_connect, fd, (long)at, len));
+}
+
 int peer_listen(const char *name)
 {
 	struct sockaddr_un at;
-	socklen_t len = make_address(&at, name);
-	int fd = open_socket();
-	long result;
+	socklen_t len = make_address(&at, '\0', name);
 
-	if (fd < 0)
-		return fd;
-	result = sys_call3(SYS_bind, fd, (long)&at, len);
-	if (result >= 0)
-		result = net_listen(fd, BACKLOG);
-	return unless_failed(fd, result);
+	return bind_and_listen(open_socket(), &at, len, BACKLOG);
+}
+
+/* The file gets the socket's mode as it is made: at no moment may somebody else open it. */
+int peer_listen_at(const char *path)
+{
+	struct sockaddr_un at;
+	socklen_t len = make_address_at(&at, path);
+	int fd = open_socket();
+	long failed = fd < 0 ? 0 : sys_call3(SYS_fchmod, fd, 0600, 0);
+
+	return failed ? unless_failed(fd, failed) : bind_and_listen(fd, &at, len, BACKLOG_OPEN);
 }
 
 int peer_connect(const char *name)
 {
 	struct sockaddr_un at;
-	socklen_t len = make_address(&at, name);
-	int fd = open_socket();
+	socklen_t len = make_address(&at, '\0', name);
 
-	return fd < 0 ? fd : unless_failed(fd, sys_call3(SYS_connect, fd, (long)&at, len));
+	return connect_to(&at, len);
+}
+
+int peer_connect_to(const char *path)
+{
+	struct sockaddr_un at;
+	socklen_t len = make_address_at(&at, path);
+
+	return connect_to(&at, len);
 }
 
 bool peer_of(int fd, struct ucred *out)

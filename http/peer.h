@@ -1,6 +1,6 @@
 /* http: the server and its pages.  May include proto and below. */
 /*
- * Abstract unix sockets between processes of ours, and who is at the other end.
+ * Unix sockets, and who is at the other end.
  *
  * Context: listener.
  */
@@ -13,16 +13,24 @@
 
 #include "sampler/base/text.h"
 
-#define PEER_NAME_MAX 64 /* bytes, with the NUL */
+#define PEER_NAME_MAX 64  /* bytes of a member's name, with the NUL */
+#define PEER_PATH_MAX 108 /* of any */
 
-/* What the names of all members of the tree at this port begin with. */
-void peer_write_prefix(struct text *t, uint16_t port);
+/* What the names of all members of the tree with this port, or other number, begin with. */
+void peer_write_prefix(struct text *t, uint32_t tree_id);
 
-/* A socket that listens under this name, or -errno. */
+/* A socket that listens under this abstract name, or -errno. */
 int peer_listen(const char *name);
+
+/*
+ * The same for a path, which only the user that we run as may open, or @ and an abstract
+ * name.  -EADDRINUSE: it is there.
+ */
+int peer_listen_at(const char *path);
 
 /* A connection to it, or -errno; it never waits. */
 int peer_connect(const char *name);
+int peer_connect_to(const char *path);
 
 /* Who is at the other end, as this process's namespaces see it.  False: not known. */
 bool peer_of(int fd, struct ucred *out);

@@ -182,6 +182,14 @@ static void accept_authorized(struct http_exchange *x, const struct http_request
 		accept_body(x, r, waits_for_invitation(r, expect));
 }
 
+static const struct guard_refusal *check(struct http_exchange *x, const struct http_request *r)
+{
+	if (x->trusted)
+		return NULL;
+	return x->needs_no_key ? guard_check_place(r)
+			       : guard_check(&x->shared->guard, r, x->shared->now_ns);
+}
+
 /* The guard comes first: before it agrees, nothing else about a request matters. */
 static void accept_request(struct http_exchange *x, const struct http_request *r)
 {
@@ -192,7 +200,7 @@ static void accept_request(struct http_exchange *x, const struct http_request *r
 	x->head_only = slice_equals(r->method, "HEAD");
 	x->head_bytes = r->head_bytes;
 	x->keep = wants_keep(r);
-	no = x->trusted ? NULL : guard_check(&x->shared->guard, r, x->shared->now_ns);
+	no = check(x, r);
 	x->known = !no;
 	x->refusals = no ? x->refusals + 1 : 0;
 	if (!no) {

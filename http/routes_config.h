@@ -26,7 +26,7 @@ struct routes_config {
 	void (*write_status)(struct text *t);
 
 	/* The tree of processes; all NULL: profiles have this process alone. */
-	uint16_t tree_port; /* in the names of members' sockets */
+	uint32_t tree_id; /* in the names of members' sockets */
 	void (*call_members)(
 		const struct process_list *l); /* those that are not there are to come */
 	bool (*is_member)(int pid);	       /* who has such a socket belongs to the tree */

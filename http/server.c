@@ -50,7 +50,8 @@ struct server {
 	size_t count;
 	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
-	struct pollfd poll[PLACES + 2]; /* [0] listens, [1 + i] is conn[i], the last one wakes */
+	/* [0] listens, [1 + i] is conn[i], then comes the one that wakes, then the other that listens */
+	struct pollfd poll[PLACES + 3];
 };
 
 static int bind_and_listen(int fd, uint16_t port)
@@ -184,7 +185,17 @@ static void take_turn(struct http_exchange *x, bool readable)
 	}
 }
 
-static void add_conn(struct server *s, int fd)
+/*
+ * Who comes by a unix socket is known to the kernel.  To a member's only processes of ours
+ * may; to the other one everybody, and the same user, or root, needs no key.
+ */
+static void set_rights(struct http_exchange *x, bool by_socket)
+{
+	x->trusted = x->shared->service->by_peer;
+	x->needs_no_key = by_socket && !x->trusted && peer_is_ours(x->fd);
+}
+
+static void add_conn(struct server *s, int fd, bool by_socket)
 {
 	size_t limit = MIN(s->shared.limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
 	bool full = s->count >= limit;
@@ -203,7 +214,7 @@ static void add_conn(struct server *s, int fd)
 	s->used = NULL;
 	if (!x)
 		return;
-	x->trusted = s->shared.service->by_peer;
+	set_rights(x, by_socket);
 	s->conn[s->count++] = x;
 	if (!full) {
 		take_turn(x, true); /* while it stood in the queue its request came */
@@ -219,9 +230,16 @@ static bool is_loopback(const struct sockaddr_in *peer)
 	return peer->sin_family == AF_INET && ntohl(peer->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
 }
 
+static bool is_by_socket(const struct sockaddr_in *peer)
+{
+	return peer->sin_family == AF_UNIX;
+}
+
 static bool may_talk(const struct server *s, int fd, const struct sockaddr_in *peer)
 {
-	return s->shared.service->by_peer ? peer_is_ours(fd) : is_loopback(peer);
+	if (s->shared.service->by_peer)
+		return peer_is_ours(fd);
+	return is_by_socket(peer) || is_loopback(peer);
 }
 
 static bool nobody_waits(int error)
@@ -252,14 +270,14 @@ static void pause_accepting(struct server *s)
 }
 
 /* False when there is nobody left to take in now. */
-static bool accept_one(struct server *s)
+static bool accept_one(struct server *s, int listening)
 {
 	struct sockaddr_in peer = { 0 };
-	int fd = net_accept(s->fd, &peer);
+	int fd = net_accept(listening, &peer);
 
 	refusal_note(&s->accepting, "accept4", nobody_waits(fd) ? 0 : fd);
 	if (fd >= 0 && may_talk(s, fd, &peer))
-		add_conn(s, fd);
+		add_conn(s, fd, is_by_socket(&peer));
 	else if (fd >= 0)
 		sys_close(fd);
 	else if (nobody_waits(fd))
@@ -269,10 +287,11 @@ static bool accept_one(struct server *s)
 	return s->accept_ns <= s->shared.now_ns;
 }
 
-static void accept_some(struct server *s)
+static void accept_some(struct server *s, const struct pollfd *listening)
 {
-	for (int i = 0; i < ACCEPTS_A_TURN && accept_one(s); i++)
-		;
+	for (int i = 0; listening->revents && i < ACCEPTS_A_TURN; i++)
+		if (!accept_one(s, listening->fd))
+			break;
 	if (s->used)
 		conn_free(s->used);
 	s->used = NULL;
@@ -320,6 +339,11 @@ static int64_t do_due_work(const struct http_service *service, int64_t now_ns)
 	return service->do_due ? service->do_due(now_ns) : INT64_MAX;
 }
 
+static struct pollfd listening_poll(int fd, bool paused)
+{
+	return (struct pollfd){ .fd = paused ? -1 : fd, .events = POLLIN };
+}
+
 static struct pollfd wake_poll(const struct http_service *service)
 {
 	return (struct pollfd){ .fd = service->wake_fd ? service->wake_fd : -1, .events = POLLIN };
@@ -361,14 +385,15 @@ static int64_t prepare_poll(struct server *s)
 		*service->under_way = count_waiting(s);
 	if (paused)
 		wake = MIN(wake, s->accept_ns);
-	s->poll[0] = (struct pollfd){ .fd = paused ? -1 : s->fd, .events = POLLIN };
+	s->poll[0] = listening_poll(s->fd, paused);
 	for (size_t i = 0; i < s->count; i++) {
 		const struct http_exchange *x = s->conn[i];
 
 		s->poll[i + 1] = (struct pollfd){ .fd = x->fd, .events = conn_events(x) };
 		wake = MIN(wake, conn_wake_ns(x));
 	}
-	s->poll[s->count + 1] = wake_poll(s->shared.service);
+	s->poll[s->count + 1] = wake_poll(service);
+	s->poll[s->count + 2] = listening_poll(service->socket_fd ? *service->socket_fd : -1, paused);
 	return wake;
 }
 
@@ -383,14 +408,14 @@ static void pause_instead(struct server *s, const volatile int *stop)
 
 	refusal_note(&s->pausing, "futex", ended);
 	s->poll_pause_ns = MIN(2 * s->poll_pause_ns, FAILED_POLL_MAX_NS);
-	for (size_t i = 0; i < s->count + 1; i++)
+	for (size_t i = 0; i < s->count + 3; i++)
 		s->poll[i].revents = s->poll[i].fd < 0 ? 0 : s->poll[i].events;
 }
 
 static void poll_once(struct server *s, const volatile int *stop)
 {
 	int64_t wake = prepare_poll(s);
-	int ready = net_poll(s->poll, s->count + 2, sys_now_ns(), wake);
+	int ready = net_poll(s->poll, s->count + 3, sys_now_ns(), wake);
 
 	refusal_note(&s->polling, "ppoll", ready);
 	if (ready >= 0)
@@ -415,14 +440,16 @@ static const char *refused_call(const struct server *s)
 static const char *serve_until(struct server *s, const volatile int *stop)
 {
 	const char *refused = NULL;
+	struct pollfd other; /* newcomers take the places behind */
 
 	while (!refused) {
 		poll_once(s, stop);
 		if (*stop)
 			return NULL;
+		other = s->poll[s->count + 2];
 		handle_all(s);
-		if (s->poll[0].revents)
-			accept_some(s);
+		accept_some(s, &s->poll[0]);
+		accept_some(s, &other);
 		remove_closed(s);
 		refused = refused_call(s);
 	}

@@ -3,6 +3,7 @@
  * that knows everyone.  Whatever goes wrong leaves a pure pass-through behind
  * and, where a user would wonder, one sentence on stderr.
  */
+#include <errno.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -38,11 +39,14 @@
 #include "shim/hooks/locks.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
+#include "shim/life/calls.h"
+#include "shim/life/ending.h"
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"
 #include "shim/life/port.h"
 #include "shim/life/probe.h"
+#include "shim/life/socket.h"
 #include "shim/life/takeover.h"
 #include "shim/life/tell.h"
 #include "shim/life/tree.h"
@@ -120,6 +124,13 @@ static void write_contention_state(struct text *t)
 	}
 }
 
+static const char *program_path(void)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+
+	return path ? path : "";
+}
+
 static void write_port(struct text *t)
 {
 	if (port_now() == port_configured())
@@ -158,14 +169,76 @@ static void tell_port_taken(void)
 	tell_port(buf);
 }
 
+static void write_socket_trouble(struct text *t)
+{
+	text_str(t, "the socket ");
+	text_str(t, socket_path());
+	if (socket_error() == -EADDRINUSE) {
+		text_str(t, " is another process's, which answers there (PPROF_SOCKET sets another); "
+			    "it is tried again every half second");
+	} else if (socket_error() == -EEXIST) {
+		text_str(t, " cannot be made, since a file that is no socket has that name");
+	} else {
+		text_str(t, " cannot be made (errno ");
+		text_i64(t, -socket_error());
+		text_char(t, ')');
+	}
+}
+
+/* Where it stands in for the port nobody can ask without it. */
+static void tell_socket(void)
+{
+	char buf[384];
+	struct text t = TEXT_INIT(buf);
+
+	write_socket_trouble(&t);
+	if (settings.port || socket_error() == -EADDRINUSE)
+		tell_port(buf);
+	else
+		tell_user(buf);
+}
+
 static void tell_outcome(enum listener_outcome outcome)
 {
-	if (outcome == LISTENER_PORT_TAKEN && !ancestor_has_us())
+	bool by_socket = !settings.port && outcome != LISTENER_NO_THREAD;
+
+	if (outcome == LISTENER_PORT_TAKEN && ancestor_has_us())
+		return;
+	if (outcome == LISTENER_PORT_TAKEN && settings.port)
 		tell_port_taken();
+	else if (socket_is_wanted() && socket_error() &&
+		 (by_socket || outcome == LISTENER_SERVING))
+		tell_socket();
 	else if (outcome == LISTENER_REFUSED)
 		tell_user("the kernel refuses a private descriptor table or a socket on 127.0.0.1");
 	else if (outcome == LISTENER_NO_THREAD)
 		tell_user("no thread could be started");
+}
+
+static void begin_socket(void)
+{
+	socket_init(settings.socket, program_path());
+	calls_expect_files();
+	ending_expect(socket_remove);
+}
+
+/* False: nothing is left by which somebody could ask. */
+static bool heed_filter_of_files(const char *forbidden)
+{
+	char buf[256];
+	struct text t = TEXT_INIT(buf);
+
+	if (!forbidden)
+		return true;
+	text_str(&t, "the system-call filter that the program runs under forbids ");
+	text_str(&t, forbidden);
+	text_str(&t, ", so there is no socket for PPROF_SOCKET");
+	settings.socket = NULL;
+	if (settings.port)
+		tell_port(buf);
+	else
+		tell_user(buf);
+	return settings.port != 0;
 }
 
 /* What the filter that we were started under leaves of us; false: nothing. */
@@ -189,7 +262,7 @@ static bool heed_filter(void)
 	}
 	if (found->no_niceties)
 		listener_skip_niceties();
-	return true;
+	return !settings.socket || heed_filter_of_files(found->no_files);
 }
 
 /* Where profiles show a call that a thread waited at, and the main thread's creation. */
@@ -218,13 +291,6 @@ static int64_t do_due_work(int64_t now_ns)
 	return MIN(again, again_for_symbols);
 }
 
-static const char *program_path(void)
-{
-	const char *path = (const char *)getauxval(AT_EXECFN);
-
-	return path ? path : "";
-}
-
 /* The listener serves in the place of another one. */
 static void on_ours(void)
 {
@@ -247,6 +313,8 @@ static void start_profiler(int argc, char **argv)
 	find_called_functions();
 	last_thread_init();
 	tell_init();
+	if (settings.socket)
+		begin_socket();
 	if (settings.tree) {
 		takeover_enable_members();
 		listener_enable_members();
@@ -270,7 +338,7 @@ static void start_profiler(int argc, char **argv)
 					 .default_hz = settings.hz };
 	if (settings.tree) {
 		tree_init(settings.tree == SETTINGS_TREE_ANY);
-		config.tree_port = settings.port;
+		config.tree_id = socket_tree_id(settings.port);
 		config.call_members = tree_call;
 		config.is_member = tree_has;
 		config.has_joined = tree_has_joined;

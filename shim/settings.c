@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/name_pattern.h"
 #include "sampler/base/number.h"
 #include "sampler/base/pattern.h"
 #include "sampler/base/sys.h"
@@ -190,6 +191,9 @@ static bool read_key(struct settings *s, char *const *environment, struct text *
 		return read_key_file(s, path, complaint);
 	if (key)
 		return take_key(s, key, strlen(key), "ADMIN_KEY", complaint);
+	s->key_from = "nowhere: only this user and root are let in, by the socket";
+	if (!s->port)
+		return true;
 	text_str(complaint, "ADMIN_KEY is not set, and without a key nobody could be let in; set "
 			    "ADMIN_KEY or ADMIN_KEY_FILE");
 	return false;
@@ -209,14 +213,49 @@ static bool is_meant(char *const *environment, const char *program)
 	return !only || pattern_matches(only, base_name(program));
 }
 
+static bool read_port(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_PORT");
+	long port = 6060;
+
+	if (value && strcmp(value, "off") == 0)
+		port = 0;
+	else if (!read_number(environment, "PPROF_PORT", 1, 65535,
+			      "a port number, 1 to 65535, or off", &port, complaint))
+		return false;
+	s->port = (uint16_t)port;
+	return true;
+}
+
+/* The program may change its directory before the socket is made again. */
+static bool is_socket_name(const char *value)
+{
+	return (*value == '/' || *value == '@') && value[1] &&
+	       strlen(value) <= SOCKET_PATTERN_MAX && name_pattern_is_valid(value);
+}
+
+static bool read_socket(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_SOCKET");
+
+	if (value && !is_socket_name(value))
+		return complain(complaint, "PPROF_SOCKET", value,
+				"a path from the root, or @ and a name, of 90 bytes at most, with "
+				"%p, %n and %t for process, program and time, and %% for %");
+	if (value)
+		s->socket = memcpy(s->socket_copy, value, strlen(value) + 1);
+	if (s->port || s->socket)
+		return true;
+	text_str(complaint, "PPROF_PORT is off and PPROF_SOCKET is not set, so that nobody could ask");
+	return false;
+}
+
 static bool read_numbers(struct settings *s, char *const *environment, struct text *complaint)
 {
-	long port = 6060, hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
+	long hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
 	long block_rate = BLOCK_RATE_DEFAULT, mutex_fraction = MUTEX_FRACTION_DEFAULT, readers = 0;
 
-	if (!read_number(environment, "PPROF_PORT", 1, 65535, "a port number, 1 to 65535", &port,
-			 complaint) ||
-	    !read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
+	if (!read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
 			 "samples per second, 1 to 1000", &hz, complaint) ||
 	    !read_number(environment, "PPROF_HEAP_RATE", 0, 1L << 40,
 			 "bytes per sample, 0 (off) or more", &heap_rate, complaint) ||
@@ -231,7 +270,6 @@ static bool read_numbers(struct settings *s, char *const *environment, struct te
 	s->block_rate = (uint64_t)block_rate;
 	s->mutex_fraction = (uint64_t)mutex_fraction;
 	s->rwlock_readers = readers != 0;
-	s->port = (uint16_t)port;
 	s->hz = (int)hz;
 	return true;
 }
@@ -242,16 +280,29 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 	memset(s, 0, sizeof(*s));
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
-	if (!read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
+	if (!read_port(s, environment, complaint) || !read_socket(s, environment, complaint) ||
+	    !read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
 	    !read_tree(s, environment, complaint) || !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
 }
 
-void settings_write(const struct settings *s, struct text *t)
+static void write_port(const struct settings *s, struct text *t)
 {
 	text_str(t, "PPROF_PORT=");
-	text_u64(t, s->port);
+	if (s->port)
+		text_u64(t, s->port);
+	else
+		text_str(t, "off");
+	if (s->socket) {
+		text_str(t, "\nPPROF_SOCKET=");
+		text_str(t, s->socket);
+	}
+}
+
+void settings_write(const struct settings *s, struct text *t)
+{
+	write_port(s, t);
 	text_str(t, "\nPPROF_HZ=");
 	text_i64(t, s->hz);
 	text_str(t, "\nPPROF_HEAP_RATE=");

@@ -45,12 +45,12 @@ static bool is_our_address(const struct sockaddr *at, socklen_t len)
 
 	if (at->sa_family == AF_INET6 && len >= offsetof(struct sockaddr_in6, sin6_scope_id)) {
 		memcpy(&v6, at, offsetof(struct sockaddr_in6, sin6_scope_id));
-		return ntohs(v6.sin6_port) == port_now() && takes_loopback6(&v6.sin6_addr);
+		return port_is(ntohs(v6.sin6_port)) && takes_loopback6(&v6.sin6_addr);
 	}
 	if ((at->sa_family != AF_INET && at->sa_family != AF_UNSPEC) || len < sizeof(v4))
 		return false;
 	memcpy(&v4, at, sizeof(v4));
-	return ntohs(v4.sin_port) == port_now() && takes_loopback4(v4.sin_addr.s_addr);
+	return port_is(ntohs(v4.sin_port)) && takes_loopback4(v4.sin_addr.s_addr);
 }
 
 static int option(int fd, int name)

@@ -18,6 +18,7 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "shim/life/after_fork.h"
+#include "shim/life/ending.h"
 #include "shim/life/probe.h"
 #include "shim/life/takeover.h"
 #include "shim/real/real.h"
@@ -93,18 +94,23 @@ static void note_exit(void)
 		takeover_note_exit();
 }
 
-/* X(name): no header declares what all of these are alike in. */
-#define EXITS(X)                                                                                   \
-	X(exit)                                                                                    \
-	X(_exit)                                                                                   \
-	X(_Exit)                                                                                   \
-	X(quick_exit)
+static void end_later(void)
+{
+}
 
-#define X(name)                                                                                    \
+/* X(name, ending): no header declares what all of these are alike in. */
+#define EXITS(X)                                                                                   \
+	X(exit, end_later)                                                                         \
+	X(_exit, ending_now)                                                                       \
+	X(_Exit, ending_now)                                                                       \
+	X(quick_exit, ending_now)
+
+#define X(name, ending)                                                                            \
 	EXPORT __attribute__((noreturn)) void name(int status)                                     \
 	{                                                                                          \
 		note_exit();                                                                       \
 		takeover_finish();                                                                 \
+		ending();                                                                          \
 		real()->name(status);                                                              \
 		__builtin_unreachable();                                                           \
 	}

@@ -9,6 +9,7 @@
 #ifndef SHIM_LIFE_CALLS_H
 #define SHIM_LIFE_CALLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum need {
@@ -19,6 +20,7 @@ enum need {
 	FOR_FOREIGN_READS, /* stacks that are not known to be a thread's own */
 	FOR_NICETIES,	   /* how our thread is called and scheduled */
 	INSTEAD_OF_CLONE3, /* where clone3 is refused */
+	FOR_FILES,	   /* what settings ask that name files: never made without one */
 };
 
 struct own_call {
@@ -29,5 +31,11 @@ struct own_call {
 
 extern const struct own_call own_calls[];
 extern const size_t own_call_count;
+
+/* A setting names a file: the calls FOR_FILES are made too.  Context: init. */
+void calls_expect_files(void);
+
+/* Whether this one may be made from now on.  Context: hook. */
+bool call_is_expected(const struct own_call *c);
 
 #endif

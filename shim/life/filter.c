@@ -267,7 +267,7 @@ struct filter_verdict filter_judge(const struct sock_fprog *program)
 	if (take_program(program)) {
 		v.lets_handlers_return = call_is_allowed(SYS_rt_sigreturn);
 		for (size_t i = 0; i < own_call_count && !v.refuses; i++)
-			if (own_calls[i].need != AT_START &&
+			if (call_is_expected(&own_calls[i]) &&
 			    !call_is_allowed((uint32_t)own_calls[i].number))
 				v.refuses = own_calls[i].name;
 	}

@@ -19,6 +19,7 @@
 #include "shim/life/member.h"
 #include "shim/life/own_thread.h"
 #include "shim/life/port.h"
+#include "shim/life/socket.h"
 
 #define START_WAIT_NS  (200 * NS_PER_MS)
 #define RETRY_MIN_NS   (5 * NS_PER_MS)
@@ -41,7 +42,8 @@
 #endif
 
 static struct {
-	int fd; /* of the listening socket */
+	int fd;	       /* of the listening socket: of the port, or where there is none the unix one */
+	int socket_fd; /* of the unix one beside a port, negative: there is none now */
 	const char *key;
 	const struct http_service *service;
 	struct own_thread thread;
@@ -165,9 +167,35 @@ static int64_t do_due_work(int64_t now_ns)
 	return sandbox_is_noted() ? MIN(again, now_ns + NS_PER_SECOND) : again;
 }
 
+static int64_t do_due_work_of_endpoint(int64_t now_ns)
+{
+	int64_t again = do_due_work(now_ns);
+
+	if (port_configured())
+		socket_keep_open(&listener.socket_fd, now_ns, &again);
+	return again;
+}
+
 static void before_poll(void (*reset_all)(void *arg), void *arg)
 {
-	port_give_way(listener.fd, may_rename(), reset_all, arg);
+	if (port_configured())
+		port_give_way(listener.fd, may_rename(), reset_all, arg);
+}
+
+/* Who has it answers for all. */
+static int open_endpoint(void)
+{
+	return port_configured() ? port_open(may_rename()) : socket_open();
+}
+
+static void close_endpoint(int fd)
+{
+	if (listener.socket_fd >= 0)
+		socket_close(listener.socket_fd);
+	if (port_configured())
+		port_close(fd);
+	else
+		socket_close(fd);
 }
 
 /* Until *stop, or until the kernel refuses a call: then that is returned. */
@@ -191,8 +219,12 @@ static const char *serve(int fd, struct http_service *service, void (*on_serving
 
 static void on_port(void)
 {
+	int64_t again = INT64_MAX;
+
 	if (listener.succession.on_port)
 		listener.succession.on_port();
+	if (port_configured())
+		socket_keep_open(&listener.socket_fd, sys_now_ns(), &again);
 	say(LISTENER_SERVING);
 }
 
@@ -201,10 +233,12 @@ static void serve_port(int fd)
 	struct http_service service = *listener.service;
 	const char *refused;
 
-	service.do_due = do_due_work;
+	listener.socket_fd = SOCKET_UNTRIED;
+	service.do_due = do_due_work_of_endpoint;
 	service.before_poll = before_poll;
+	service.socket_fd = &listener.socket_fd;
 	refused = serve(fd, &service, on_port, &listener.stop);
-	port_close(fd);
+	close_endpoint(fd);
 	if (refused)
 		listener.refused(refused);
 }
@@ -230,7 +264,7 @@ static int look_for_port(int64_t now_ns)
 	member.next_try_ns = now_ns + RETRY_MAX_NS;
 	if (!may_have_port())
 		return -EAGAIN;
-	fd = port_open(may_rename());
+	fd = open_endpoint();
 	return fd == -EADDRINUSE ? -EAGAIN : fd;
 }
 
@@ -247,7 +281,7 @@ static int64_t do_due_work_of_member(int64_t now_ns)
 static int serve_as_member(void)
 {
 	struct http_service service = *listener.service;
-	int fd = listener.has_members && !sandbox_is_noted() ? member_open(port_configured())
+	int fd = listener.has_members && !sandbox_is_noted() ? member_open(socket_tree_id(port_configured()))
 							     : -EOPNOTSUPP;
 	const char *refused;
 
@@ -272,13 +306,13 @@ static int serve_as_member(void)
 /* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
-	int fd = port_open(may_rename());
+	int fd = open_endpoint();
 
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS)) {
 		if (ns == RETRY_MAX_NS && (fd = serve_as_member()) >= 0)
 			break;
-		fd = port_open(may_rename());
+		fd = open_endpoint();
 	}
 	return fd;
 }

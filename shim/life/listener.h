@@ -24,7 +24,7 @@ enum listener_outcome {
 
 /*
  * Starts the thread and waits, a fifth of a second at most, until it knows whether
- * it has the port.  `key` (see http_serve) and `service` are borrowed for ever.
+ * it has the port, or where that is 0 the unix socket (socket.h).  `key` (see http_serve) and `service` are borrowed for ever.
  * Context: init.
  */
 enum listener_outcome listener_start(uint16_t port, const char *key,

@@ -2,7 +2,7 @@
 /*
  * The socket of a member: a process of a tree whose endpoint is another process's.  It
  * is an abstract one, so that it is there in a chroot and leaves nothing behind, and
- * has the port and the process in its name, by which the one that has the port finds
+ * has the port (or what stands for it, socket.h) and the process in its name, by which the one that has the port finds
  * it.  That one connects and asks as any client would; who may is told by the kernel
  * (SO_PEERCRED): the same user, or root.  No key is shown to anybody.
  */
@@ -12,6 +12,6 @@
 #include <stdint.h>
 
 /* A socket that listens, or -errno.  Context: listener. */
-int member_open(uint16_t port);
+int member_open(uint32_t tree_id);
 
 #endif

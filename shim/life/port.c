@@ -68,6 +68,12 @@ uint16_t port_configured(void)
 	return configured;
 }
 
+/* Who binds port 0 wants any that is free. */
+bool port_is(uint16_t port)
+{
+	return port && port == port_now();
+}
+
 /* ---- the listener's part */
 
 void port_close(int fd)

@@ -22,9 +22,12 @@
 /* Context: init. */
 void port_init(uint16_t configured);
 
-/* Where the endpoint is, or is to be; and what the user set.  Context: any role. */
+/* Where the endpoint is, or is to be; and what the user set: 0 for none.  Context: any role. */
 uint16_t port_now(void);
 uint16_t port_configured(void);
+
+/* Whether that is the endpoint's.  Context: hook. */
+bool port_is(uint16_t port);
 
 /*
  * A socket that listens on port_now(), or -errno; on another port if that is the

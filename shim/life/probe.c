@@ -113,6 +113,8 @@ static void note(struct probe_result *out, const struct own_call *c)
 	out->no_timers |= c->need == FOR_TIMERS;
 	out->no_foreign_reads |= c->need == FOR_FOREIGN_READS;
 	out->no_niceties |= c->need == FOR_NICETIES;
+	if (c->need == FOR_FILES && !out->no_files)
+		out->no_files = c->name;
 }
 
 /*

@@ -17,6 +17,7 @@ struct probe_result {
 	bool no_timers;	       /* CPU profiles cannot be taken */
 	bool no_foreign_reads; /* process_vm_readv */
 	bool no_niceties;      /* or no sched_setscheduler: only niceties */
+	const char *no_files;  /* a call that only settings need that name files, NULL: none */
 };
 
 /* Tried once, when it is asked for first. */

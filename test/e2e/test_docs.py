@@ -45,6 +45,8 @@ EXPECTED = [
     ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
     ("docs/PROFILING.md", "until make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
     ("docs/PROFILING.md", "go tool pprof -tags", r"(?s)Type: goroutine.*wait_reason: Total"),
+    ("docs/PROFILING.md", "--unix-socket sleep.sock", r"Type: goroutine(?s:.*)nanosleep"),
+    ("docs/PROFILING.md", "--abstract-unix-socket", r"PPROF_SOCKET=@sleep-%p"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]
 
@@ -132,7 +134,7 @@ def script_of(blocks, ports):
             lines.append(text)
         for port in re.findall(r"(?:--port|PPROF_PORT=|-http 127\.0\.0\.1:)\s*(\d+)", text):
             lines.append(f"ready {port}")
-        if "pprof-inject.sh" in text and "PPROF_PORT=" not in text:
+        if "pprof-inject.sh" in text and not re.search("PPROF_PORT=|--socket", text):
             lines.append(f"ready {ports['6060']}")
         http = re.search(r"-http (127\.0\.0\.1:\d+)", text)
         if http:

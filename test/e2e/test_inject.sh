@@ -57,6 +57,11 @@ done
 PPROF_PORT=http refuses 'a bad PPROF_PORT' 2 "'http' is not a port" true
 PPROF_HZ=often refuses 'a bad PPROF_HZ' 2 "'often' is not a sampling rate" true
 
+for socket in relative / @; do
+	refuses "socket '$socket'" 2 "'$socket' is not a socket's name" --socket "$socket" true
+done
+PPROF_PORT=off refuses 'no port and no socket' 2 'without a port nobody could ask' true
+
 ADMIN_KEY='' refuses 'an empty key' 2 'no key; ADMIN_KEY is empty: set it' true
 # Without any a key is made: what is printed is all that is needed.
 (
@@ -78,6 +83,24 @@ ok $? "a key is made when there is none, each time another ($(cat err))"
 	grep -q 'Profiles' page && sh -c "$(grep curl err | sed 's/seconds=5/seconds=1/')" && [ -s cpu.pb.gz ]
 ) 2>/dev/null
 ok $? "the address that is printed opens, and the command works ($(cat err curl.err))"
+for socket in "$work/a socket" "@inject-test-$$"; do
+	(
+		unset ADMIN_KEY PPROF_PORT
+		"$inject" --socket "$socket" sh -c 'echo "key:$ADMIN_KEY port:$PPROF_PORT"; exec sleep 60' >out 2>err & disown
+		trap "kill $!" EXIT
+		for _ in $(seq 100); do
+			command=$(grep curl err | sed 's/seconds=5/seconds=1/') && [ -n "$command" ] && sh -c "$command" 2>curl.err && break
+			sleep 0.1
+		done
+		[ -s cpu.pb.gz ] && rm cpu.pb.gz && [ "$(cat out)" = 'key: port:off' ] && ! grep -q 127.0.0.1 err
+	) 2>/dev/null
+	ok $? "$socket: the command that is printed works, without a key ($(cat err curl.err))"
+done
+(
+	"$inject" --socket "$work/beside" --port "$PPROF_PORT" sh -c 'echo "$PPROF_PORT"' >out 2>err
+	[ "$(cat out)" = "$PPROF_PORT" ] && grep -q 127.0.0.1 err && grep -q -- '--unix-socket' err
+)
+ok $? "a socket beside the port ($(cat err))"
 : >empty
 printf '\nsecond line\n' >blank
 printf 'key-in-file' >key

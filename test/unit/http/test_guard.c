@@ -253,6 +253,29 @@ START_TEST(test_guard__empty_key_opens_nothing)
 }
 END_TEST
 
+static int place_status(const char *headers)
+{
+	static char text[4096];
+	static struct http_request r;
+	const struct guard_refusal *no;
+
+	snprintf(text, sizeof(text), "GET / HTTP/1.1\r\n%s\r\n", headers);
+	ck_assert(http_parse(text, strlen(text), &r) == PARSE_OK);
+	no = guard_check_place(&r);
+	return no ? no->status : 0;
+}
+
+/* A tunnel is a client whom the kernel knows, whoever is at its other end. */
+START_TEST(test_guard__without_a_key_hosts_and_pages_are_looked_at)
+{
+	ck_assert_int_eq(place_status(HOST), 0);
+	ck_assert_int_eq(place_status(HOST "Authorization: Bearer wrong\r\n"), 0);
+	ck_assert_int_eq(place_status("Host: evil.example\r\n"), 403);
+	ck_assert_int_eq(place_status(HOST "Origin: http://evil.example\r\n"), 403);
+	ck_assert_int_eq(place_status(HOST "Sec-Fetch-Site: cross-site\r\n"), 403);
+}
+END_TEST
+
 START_TEST(test_guard__refusals_are_counted)
 {
 	uint64_t unauthorized = counter_get(COUNTER_HTTP_UNAUTHORIZED);
@@ -286,6 +309,7 @@ static Suite *guard_suite(void)
 	tcase_add_test(t, test_guard__too_long_a_key_opens_nothing);
 	tcase_add_test(t, test_guard__empty_key_opens_nothing);
 	tcase_add_test(t, test_guard__refusals_are_counted);
+	tcase_add_test(t, test_guard__without_a_key_hosts_and_pages_are_looked_at);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -66,6 +66,8 @@ START_TEST(settings__every_good_value_is_taken)
 	ck_assert_uint_eq(settings.port, 65535);
 	expect_ok("PPROF_PORT=08080");
 	ck_assert_uint_eq(settings.port, 8080);
+	ck_assert_int_eq(read_with(KEY, "PPROF_PORT=off", "PPROF_SOCKET=/run/s"), SETTINGS_OK);
+	ck_assert_uint_eq(settings.port, 0);
 	expect_ok("PPROF_HZ=1");
 	ck_assert_int_eq(settings.hz, 1);
 	expect_ok("PPROF_HZ=1000");
@@ -93,6 +95,38 @@ START_TEST(settings__every_good_value_is_taken)
 }
 END_TEST
 
+START_TEST(settings__sockets)
+{
+	char longest[14 + SOCKET_PATTERN_MAX] = "PPROF_SOCKET=/";
+	size_t len = strlen(longest);
+
+	expect_ok("PPROF_SOCKET=/run/%n-%p-%t%%");
+	ck_assert_str_eq(settings.socket, "/run/%n-%p-%t%%");
+	expect_ok("PPROF_SOCKET=@x");
+	expect_ok("PPROF_SOCKET=");
+	ck_assert_ptr_null(settings.socket);
+	memset(longest + len, 'x', SOCKET_PATTERN_MAX - 1);
+	expect_ok(longest);
+}
+END_TEST
+
+START_TEST(settings__nobody_can_ask_without_port_and_socket)
+{
+	ck_assert_int_eq(read_with(KEY, "PPROF_PORT=off", NULL), SETTINGS_BAD);
+	ck_assert_ptr_nonnull(strstr(complaint, "PPROF_SOCKET"));
+}
+END_TEST
+
+START_TEST(settings__a_socket_alone_needs_no_key)
+{
+	ck_assert_int_eq(read_with("A=b", "PPROF_PORT=off", "PPROF_SOCKET=/s"), SETTINGS_OK);
+	ck_assert_str_eq(settings.key, "");
+	ck_assert_int_eq(read_with("A=b", "PPROF_SOCKET=/s", NULL), SETTINGS_BAD);
+	ck_assert_int_eq(read_with(KEY, "PPROF_PORT=off", "PPROF_SOCKET=/s"), SETTINGS_OK);
+	ck_assert_str_eq(settings.key, "secret");
+}
+END_TEST
+
 START_TEST(settings__empty_is_the_default)
 {
 	expect_ok("PPROF_PORT=");
@@ -117,6 +151,13 @@ static const char *const bad[] = {
 	"PPROF_PORT=99999999999999999999999999",
 	"PPROF_PORT=18446744073709551697",
 	"PPROF_PORT=6060,6061",
+	"PPROF_PORT=OFF",
+	"PPROF_SOCKET=s",
+	"PPROF_SOCKET=./s",
+	"PPROF_SOCKET=/",
+	"PPROF_SOCKET=@",
+	"PPROF_SOCKET=/run/%x",
+	"PPROF_SOCKET=/run/%",
 	"PPROF_HZ=0",
 	"PPROF_HZ=1001",
 	"PPROF_HZ=-100",
@@ -445,6 +486,9 @@ int main(void)
 
 	tcase_add_test(t, settings__defaults_are_those_of_go);
 	tcase_add_test(t, settings__every_good_value_is_taken);
+	tcase_add_test(t, settings__sockets);
+	tcase_add_test(t, settings__nobody_can_ask_without_port_and_socket);
+	tcase_add_test(t, settings__a_socket_alone_needs_no_key);
 	tcase_add_test(t, settings__empty_is_the_default);
 	tcase_add_test(t, settings__every_bad_value_is_named_with_its_variable);
 	tcase_add_test(t, settings__the_signal_of_older_versions_is_accepted);
