@@ -9,9 +9,11 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/tick.h"
+#include "sampler/unwind/code.h"
 #include "sampler/unwind/site_at.h"
 
 #define PATIENCE_NS (2 * NS_PER_MS)
+#define ATTEMPTS    4 /* other threads go on leaving stacks */
 
 static uint32_t passes;	   /* one up when one begins, and when it ends; futex word */
 static atomic_int waiting; /* hooks */
@@ -37,22 +39,57 @@ static bool wait_for(uint32_t wanted, int64_t until_ns)
 	return true;
 }
 
-/* The running pass may already be past our stack; wait for the one after it. */
-static void wait_for_a_pass(void)
+/*
+ * The running pass may already be past our stack; wait for the one after it.  *until_ns is
+ * the end of all patience, 0 before anything was waited for.
+ */
+static bool wait_for_a_pass(int64_t *until_ns)
 {
 	uint32_t now = passes_now();
 	uint32_t wanted = now + 2 + now % 2; /* odd: one is running */
+	bool is_followed;
 
 	atomic_fetch_add(&waiting, 1);
-	if (wake() && !wait_for(wanted, sys_now_ns() + PATIENCE_NS))
-		counter_add(COUNTER_DLCLOSE_WAITS_TIMED_OUT, 1);
+	is_followed = wake();
+	if (is_followed && !*until_ns)
+		*until_ns = sys_now_ns() + PATIENCE_NS;
+	is_followed = is_followed && wait_for(wanted, *until_ns);
 	atomic_fetch_sub(&waiting, 1);
+	return is_followed;
 }
 
-void unload_wait(void)
+static bool has_pending(void)
 {
-	if (site_at_has_pending() || tick_has_pending())
-		wait_for_a_pass();
+	return site_at_has_pending() || tick_has_pending();
+}
+
+/* Whatever has a stamp from before this lies in a ring by now. */
+static bool begin_if_none_is_pending(void)
+{
+	code_unload_begin();
+	if (!has_pending())
+		return true;
+	code_unload_end();
+	return false;
+}
+
+void unload_begin(void)
+{
+	int64_t until_ns = 0;
+
+	for (int i = 0; i < ATTEMPTS; i++) {
+		if (has_pending() && !wait_for_a_pass(&until_ns))
+			break;
+		if (begin_if_none_is_pending())
+			return;
+	}
+	counter_add(COUNTER_DLCLOSE_WAITS_TIMED_OUT, until_ns != 0);
+	code_unload_begin_unsure();
+}
+
+void unload_end(void)
+{
+	code_unload_end();
 }
 
 void unload_pass_begin(void)

@@ -10,8 +10,13 @@
 
 #include <stdint.h>
 
-/* Returns at once when nothing is on its way, or nobody can be woken.  Context: hook. */
-void unload_wait(void);
+/*
+ * Around a dlclose: waits, and announces the unload to everybody who walks a stack.  Waits
+ * not at all when nothing is on its way, or nobody can be woken; where something is still
+ * on its way then, that is said too (code_unload_begin_unsure()).  Context: hook.
+ */
+void unload_begin(void);
+void unload_end(void);
 
 /* Around a pass over everything that hooks and handlers left.  Context: listener. */
 void unload_pass_begin(void);

@@ -6,7 +6,6 @@
 struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t bp)
 {
 	struct own_stack own = own_stack();
-	struct code_stamp stamp = code_stamp();
 	bool is_known = sp % 8 == 0 && sp >= own.lo && sp < own.hi;
 	uint64_t above = is_known ? own.hi - sp : capture_guess_above(sp);
 	/* as much as a hook may copy: allocations are not sampled that often */
@@ -16,7 +15,7 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 
 	if (!c)
 		return NULL;
-	c->stamp = stamp;
+	c->stamp = code_stamp_in_ring();
 	c->slice_at = sp;
 	c->on_known_stack = is_known;
 	CAPTURE_PC(c) = pc;

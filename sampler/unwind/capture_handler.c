@@ -121,7 +121,6 @@ void capture_copy(struct capture *c, uint32_t len, uint64_t above)
 
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
-	struct code_stamp stamp = code_stamp();
 	uint64_t at = arch_interrupted_sp(uc) - RED_ZONE_BYTES;
 	uint64_t known = at % 8 ? 0 : known_above(t, at);
 	uint64_t above = known ? known : capture_guess_above(at);
@@ -132,7 +131,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 		counter_add(COUNTER_CPU_DROPPED_RING_FULL, 1);
 		return false;
 	}
-	c->stamp = stamp;
+	c->stamp = code_stamp_in_ring();
 	c->thread = t;
 	c->tp = thread_pointer();
 	c->weight_ns = weight_ns;

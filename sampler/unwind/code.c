@@ -104,6 +104,16 @@ bool code_has_looked_since(const struct code_stamp *s)
 	return nothing_went_since() || (int32_t)(seen.look - s->looks) > 0;
 }
 
+/*
+ * Whoever began to unload after the stamp was taken has waited until it was followed, and it
+ * was not yet: all that was there is still there.
+ */
+static bool is_awaited(const struct code_stamp *s)
+{
+	return s->is_awaited && is_none_under_way(s->closes) &&
+	       s->unsure == (uint16_t)atomic_load(&code_shared.unsure);
+}
+
 static bool came_after(const struct module *m, const struct code_stamp *s)
 {
 	return (int32_t)(m->came - s->looks) > 0;
@@ -119,7 +129,8 @@ bool code_may_have_gone(const struct code_stamp *s, uint64_t frame)
 	bool is_same = s->closes == seen.closes && seen.was_quiet;
 	const struct module *m;
 
-	if (frame < FRAME_PSEUDO_LIMIT || (is_same && is_none_under_way(s->closes)))
+	if (frame < FRAME_PSEUDO_LIMIT || (is_same && is_none_under_way(s->closes)) ||
+	    is_awaited(s))
 		return false;
 	m = frame_module(frame);
 	if (!m)
@@ -145,6 +156,13 @@ void code_after_fork(void)
 void code_unload_begin(void)
 {
 	atomic_fetch_add_explicit(&code_shared.closes, ONE_BEGUN, memory_order_seq_cst);
+}
+
+/* In this order: a stamp with the new count has an unload under way, or is of after it. */
+void code_unload_begin_unsure(void)
+{
+	code_unload_begin();
+	atomic_fetch_add(&code_shared.unsure, 1);
 }
 
 void code_unload_end(void)

@@ -42,4 +42,7 @@ void code_after_fork(void);
 void code_unload_begin(void);
 void code_unload_end(void);
 
+/* The same, if something captured before it may not be followed until then.  Context: hook. */
+void code_unload_begin_unsure(void);
+
 #endif

@@ -41,7 +41,7 @@ void *ring_reserve(struct ring *r, size_t len)
 		if (head + taken - tail > r->size)
 			return NULL;
 	} while (!atomic_compare_exchange_weak_explicit(
-		&r->head, &head, head + taken, memory_order_acquire, memory_order_acquire));
+		&r->head, &head, head + taken, memory_order_seq_cst, memory_order_acquire));
 	return place(r, head, need, taken);
 }
 
@@ -53,6 +53,6 @@ void ring_commit(void *record)
 
 uint64_t ring_used(struct ring *r)
 {
-	return atomic_load_explicit(&r->head, memory_order_relaxed) -
-	       atomic_load_explicit(&r->tail, memory_order_relaxed);
+	/* seq_cst: pairs with that in ring_reserve(), see code_stamp_in_ring() */
+	return atomic_load(&r->head) - atomic_load_explicit(&r->tail, memory_order_relaxed);
 }

@@ -9,7 +9,6 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/unload.h"
-#include "sampler/unwind/code.h"
 #include "shim/life/after_fork.h"
 #include "shim/real/real.h"
 
@@ -20,11 +19,9 @@ EXPORT int dlclose(void *handle)
 	after_fork_enter();
 	if (!process_records_heap())
 		return real()->dlclose(handle);
-	unload_wait();
-	/* meanwhile another thread may load something else at the same address */
-	code_unload_begin();
+	unload_begin();
 	err = real()->dlclose(handle);
-	code_unload_end();
+	unload_end();
 	wake();
 	return err;
 }

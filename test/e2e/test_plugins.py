@@ -9,6 +9,7 @@ Seen to fail against:
   a table of 4096 objects in a life: later ones have no name (many, in the storm)
   modules told apart by address and the loader's record: a file written over is the old one
   (replaced)
+  whatever comes while another thread unloads is unknown: 120 of 200 have names (two threads)
 """
 import collections
 import os
@@ -35,6 +36,16 @@ def space_of(p, value, *names):
     at = p.index(value)
     return sum(s.values[at] for s in p.samples
                if tuple(list(p.names(s.locations))[:len(names)]) == names)
+
+
+def cpu_by_plugin(p):
+    """function of the plugin -> CPU time in it."""
+    at, found = p.index('cpu'), collections.Counter()
+    for s in p.samples:
+        names = list(p.names(s.locations))
+        for name in {n for n in names if re.fullmatch(r'work_\d{5}', n)}:
+            found[name] += s.values[at]
+    return found
 
 
 def by_plugin(p, value):
@@ -74,8 +85,9 @@ def come_and_go(count, threads, limit=60, bytes_each=None):
                  if v not in ((200000,) if k[1] == 'own' else (0, 100000))}
         check('many: each has what it allocated', not wrong, sorted(wrong.items())[:5])
         named = len({k[0] for k in found})
-        # while the other thread unloads, what is not known yet may be another's
-        room = late if threads == 1 else count * 3 // 4
+        # what is captured while another thread is in the loader's code may be another's: a
+        # tenth of the time; one such in a plugin that is not awaited concerns that one only
+        room = late if threads == 1 else 2 * late + count // 6
         check('many: all are named', named >= count - room, (named, count, late))
         check('many: none is among the other stacks',
               not p.flat('inuse_space')['[other stacks]'], unnamed(p, 'inuse_space'))
@@ -154,7 +166,67 @@ def test_the_same_file_again_and_again():
         check('replaced: the last has its name', found[last, 'own'] or late, (found, late))
 
 
+def allocated(mode, *args):
+    """What was allocated by each plugin and from it, and the output, when the fixture is done."""
+    with Target('plugin_host', mode, folder(mode), *args, env=RATE) as t:
+        if not check(mode + ': it ends', t.wait_for('ready', 60), t.output(1)[-300:]):
+            return {}, 0
+        found, late = by_plugin(pprof_reader.parse(t.fetch('allocs')), 'alloc_space'), late_rounds(t)
+        t.p.stdin.close()
+        same(mode + ': it ends well', t.finish().code, 0)
+        return found, late
+
+
+def test_a_link_that_leads_to_the_next():
+    """What has the name of the link is another file each time, as with current -> release-5."""
+    count = rounds(40)
+    found, late = allocated('linked', count)
+    wrong = {k: v for k, v in found.items() if v != (200000 if k[1] == 'own' else 100000)}
+    check('linked: nobody has what others allocated', not wrong, wrong)
+    # the file that a name leads to is read when names are asked for: that of the last one
+    check('linked: the last has its name', found[f'work_{count - 1:05}', 'own'] or late, found)
+
+
+def test_one_that_is_never_unloaded():
+    found, late = allocated('stays')
+    want = {('work_00000', 'own'): 11 * 200000, ('work_00001', 'own'): 200000,
+            ('work_00001', 'host'): 100000}
+    check('stays: all is named', dict(found) == want or late, (found, late))
+
+
+def test_a_destructor_closes_another_plugin():
+    found, late = allocated('nested')
+    want = {(f'work_0000{i}', who): size for i in range(3)
+            for who, size in (('own', 200000), ('host', 100000))}
+    wrong = {k: v for k, v in found.items() if want.get(k) != v}
+    check('nested: nobody has what others allocated', not wrong, wrong)
+    # what the destructor does in the other plugin comes while an unload is under way
+    missing = {k for k in want if k not in found and k[0] != 'work_00001'}
+    check('nested: what others did is named', not missing or late, (missing, late))
+
+
+def test_cpu_time_of_plugins():
+    """100 plugins use 20 ms each, one after the other: at 1000 Hz one without a tick in that
+    time is one that the scheduler's own tick, 10 ms at most, did not meet."""
+    with Target('plugin_host', 'burn', folder('burn'), 100, 1) as t:
+        if not check('burn: it waits', t.wait_for('waits'), t.output(1)):
+            return
+        t.say()
+        p = pprof_reader.parse(t.fetch('profile?seconds=3&hz=1000'))
+        check('burn: it ends', t.wait_for('ready', 30), t.output(1))
+        found, late, total = cpu_by_plugin(p), late_rounds(t), p.total('cpu')
+        named = sum(found.values())
+        check('burn: the time is named', named > 0.9 * total - late * 20e6, (named, total, late))
+        check('burn: each is there', len(found) >= 95 - late, (len(found), late))
+        most = found.most_common(1)[0] if found else ('none', 0)
+        check('burn: nobody has the time of others', most[1] < 60e6, most)
+        print(f'ok: burn: {len(found)} of 100 plugins, {named / max(total, 1):.0%} of the time, '
+              f'{late} unloads not awaited')
+
+
 if __name__ == '__main__':
     harness.run(test_what_stays_is_not_disturbed, test_a_slow_destructor_blinds_nobody,
                 test_plugins_keep_their_names, test_two_threads_load_and_unload,
-                test_a_coroutine_has_stacks_for_ever, test_the_same_file_again_and_again)
+                test_a_coroutine_has_stacks_for_ever, test_the_same_file_again_and_again,
+                test_a_link_that_leads_to_the_next, test_one_that_is_never_unloaded,
+                test_a_destructor_closes_another_plugin, test_cpu_time_of_plugins)

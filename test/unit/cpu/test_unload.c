@@ -17,7 +17,8 @@ static void pass(void)
 
 START_TEST(nothing_on_its_way_is_not_waited_for)
 {
-	unload_wait();
+	unload_begin();
+	unload_end();
 	ck_assert(!is_woken_within(0));
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
@@ -27,7 +28,8 @@ START_TEST(without_a_listener_nobody_waits)
 {
 	meet_new_stack();
 	wake_after_fork();
-	unload_wait();
+	unload_begin();
+	unload_end();
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 0);
 }
 END_TEST
@@ -37,7 +39,8 @@ START_TEST(a_listener_that_does_not_come_is_waited_for_2_ms_and_counted)
 	int64_t before = sys_now_ns();
 
 	meet_new_stack();
-	unload_wait();
+	unload_begin();
+	unload_end();
 	ck_assert_int_ge(sys_now_ns() - before, 2 * NS_PER_MS);
 	ck_assert(is_woken_within(0));
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
@@ -47,7 +50,8 @@ END_TEST
 /* Its time limit may pass before we drain, and then it counts; but it never returns early. */
 static void *unload(void *first)
 {
-	unload_wait();
+	unload_begin();
+	unload_end();
 	ck_assert(is_known(first) || counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT) == 1);
 	return NULL;
 }
@@ -87,7 +91,8 @@ START_TEST(while_a_pass_is_under_way_it_is_slept)
 	meet_new_stack();
 	before = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	unload_pass_begin();
-	unload_wait();
+	unload_begin();
+	unload_end();
 	ck_assert_int_lt(sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - before, NS_PER_MS);
 	ck_assert_uint_eq(counter_get(COUNTER_DLCLOSE_WAITS_TIMED_OUT), 1);
 }
