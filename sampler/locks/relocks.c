@@ -63,11 +63,20 @@ struct relock *relock_find(const void *mutex)
 	return NULL;
 }
 
+/* Nothing more is charged to the site that it had, but by who is stopped meanwhile. */
+static void set_site(struct relock_hold *h, uint64_t site)
+{
+	uint64_t old = atomic_exchange(&h->site, site);
+
+	if (old && !(old & PENDING))
+		site_release((struct site *)old);
+}
+
 static void forget_notes(struct relock *r)
 {
 	for (int i = 0; i < HOLDS; i++) {
 		atomic_store(&r->hold[i].end_ns, 0);
-		atomic_store(&r->hold[i].site, 0);
+		set_site(&r->hold[i], 0);
 	}
 }
 
@@ -117,7 +126,7 @@ struct relock_hold *relock_hold_ends(struct relock *r, int64_t now_ns)
 
 	atomic_store_explicit(&r->noted_cycles, monotonic_cycles(), memory_order_relaxed);
 	atomic_store_explicit(&r->used_ns, now_ns, memory_order_relaxed);
-	atomic_store(&h->site, PENDING | (uint64_t)now_ns);
+	set_site(h, PENDING | (uint64_t)now_ns);
 	counter_add(COUNTER_MUTEX_RELOCKS_UNSEEN,
 		    (uint64_t)weight_round((int64_t)atomic_exchange(&h->owed_weight, 0)));
 	atomic_store(&h->owed_ns, 0);
@@ -140,6 +149,8 @@ void relock_hold_was(struct relock_hold *h, int64_t now_ns, struct site *site, r
 
 	if (atomic_compare_exchange_strong(&h->site, &mine, (uint64_t)site))
 		pay(h, site, charge);
+	else
+		site_release(site);
 }
 
 static void owe(struct relock_hold *h, uint64_t ns, uint64_t weight, relock_charge charge)
@@ -178,6 +189,8 @@ void relock_done(struct relock *r, const void *mutex, int64_t from_ns, int64_t t
 
 void relocks_after_fork(void)
 {
+	for (size_t i = 0; are_used && i < RECORDS; i++)
+		forget_notes(&records[i]);
 	if (are_used)
 		memset(records, 0, sizeof(records));
 	are_used = false;

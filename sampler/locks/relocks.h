@@ -41,7 +41,10 @@ bool relock_is_due(const struct relock *r, uint64_t cycles);
 /* The thread that has the mutex gives it up now. */
 struct relock_hold *relock_hold_ends(struct relock *r, int64_t now_ns);
 
-/* It has; that was at `site`.  `now_ns` is that of relock_hold_ends(). */
+/*
+ * It has; that was at `site`, which is the note's until it is written over.  `now_ns` is that
+ * of relock_hold_ends().
+ */
 void relock_hold_was(struct relock_hold *h, int64_t now_ns, struct site *site,
 		     relock_charge charge);
 

@@ -8,18 +8,21 @@
 #include "sampler/locks/readers.h"
 #include "sampler/locks/relocks.h"
 #include "sampler/locks/wakes.h"
+#include "sampler/unwind/sites.h"
 #include "sampler/unwind/weight.h"
 
 /* Addresses and nothing more. */
 #define MUTEX(i) ((const void *)(0x7f0000001000UL + (uint64_t)(i)*40))
-#define SITE(i)	 ((struct site *)(0x5000UL + (uint64_t)(i)*64))
+#define SITE(i)	 ((struct site *)site_room[i])
 #define SITES	 16
 
+/* Not known yet: of these it matters who has them. */
+static _Alignas(struct site) char site_room[SITES][sizeof(struct site)];
 static int64_t charged[SITES], weight[SITES];
 
 static void charge(struct site *site, uint64_t ns, uint64_t part)
 {
-	uint64_t i = ((uint64_t)site - 0x5000) / 64;
+	uint64_t i = (uint64_t)((char *)site - site_room[0]) / sizeof(struct site);
 
 	__atomic_fetch_add(&charged[i], ns, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&weight[i], part, __ATOMIC_RELAXED);
@@ -57,6 +60,63 @@ START_TEST(each_moment_is_charged_to_the_hold_it_was_spent_on)
 	ck_assert_int_le(llabs(weight[1] + weight[2] + weight[3] -
 			       (int64_t)WEIGHT_ONE * (550 * 5 + 400 * 6) / 3000),
 			 8);
+}
+END_TEST
+
+#define HELD 1U
+
+static bool is_held(int site)
+{
+	return atomic_load(&SITE(site)->state) & HELD;
+}
+
+static void hold_site(int site)
+{
+	atomic_store(&SITE(site)->state, HELD);
+}
+
+/* A record of a stack that is not known yet can be used again once nobody charges it. */
+START_TEST(a_note_lets_go_of_its_site_when_it_is_overwritten)
+{
+	struct relock *r = relock_note(MUTEX(1), 1000);
+
+	hold_site(1);
+	hold(r, 1100, 1);
+	ck_assert(is_held(1));
+	for (int i = 0; i < 31; i++)
+		hold(r, 1200 + i, 2);
+	ck_assert(is_held(1));
+	hold(r, 1300, 2);
+	ck_assert(!is_held(1));
+}
+END_TEST
+
+START_TEST(a_site_that_comes_too_late_is_let_go)
+{
+	struct relock *r = relock_note(MUTEX(1), 1000);
+	struct relock_hold *h = relock_hold_ends(r, 1100);
+
+	for (int i = 0; i < 32; i++)
+		hold(r, 1200 + i, 2);
+	hold_site(1);
+	relock_hold_was(h, 1100, SITE(1), charge);
+	ck_assert(!is_held(1));
+}
+END_TEST
+
+START_TEST(another_mutex_and_a_child_let_go_of_all)
+{
+	struct relock *r = relock_note(MUTEX(1), 1000);
+
+	hold_site(1);
+	hold(r, 1100, 1);
+	for (int i = 2; i < 3000 && is_held(1); i++)
+		relock_note(MUTEX(i), 1100 + 2 * NS_PER_SECOND);
+	ck_assert(!is_held(1));
+	hold_site(2);
+	hold(relock_note(MUTEX(1), 10 * NS_PER_SECOND), 10 * NS_PER_SECOND, 2);
+	relocks_after_fork();
+	ck_assert(!is_held(2));
 }
 END_TEST
 
@@ -293,6 +353,9 @@ int main(void)
 	tcase_add_test(t, nothing_is_known_at_first);
 	tcase_add_test(t, each_moment_is_charged_to_the_hold_it_was_spent_on);
 	tcase_add_test(t, who_comes_after_all_holds_charges_nobody);
+	tcase_add_test(t, a_note_lets_go_of_its_site_when_it_is_overwritten);
+	tcase_add_test(t, a_site_that_comes_too_late_is_let_go);
+	tcase_add_test(t, another_mutex_and_a_child_let_go_of_all);
 	tcase_add_test(t, a_site_that_is_known_late_gets_what_was_added_before);
 	tcase_add_test(t, a_site_that_comes_too_late_is_not_anothers);
 	tcase_add_test(t, more_holds_than_are_kept_are_told);
