@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proto/names.h"
+#include "proto/other_share.h"
 #include "proto/samples.h"
 #include "proto/trim.h"
 #include "sampler/base/sys.h"
@@ -24,8 +25,23 @@ static void fill_head(struct message *m, const struct profile_head *head)
 	m->period = head->period;
 	m->time_ns = head->time_ns;
 	m->duration_ns = head->duration_ns;
-	m->comment = head->comment;
-	m->comment_count = head->comment_count;
+}
+
+/* The head's own, and what the stacks say. */
+static int fill_comments(struct message *m, struct arena *a, const struct stack_table *t,
+			 const struct profile_head *head)
+{
+	const char *other = other_share(a, t, head->sample_type, head->sample_type_count);
+	const char **all = arena_array(a, head->comment_count + 1, sizeof(*all));
+
+	if (!all)
+		return -1;
+	for (size_t i = 0; i < head->comment_count; i++)
+		all[i] = head->comment[i];
+	all[head->comment_count] = other;
+	m->comment = all;
+	m->comment_count = head->comment_count + (other != NULL);
+	return 0;
 }
 
 static void fill_tables(struct message *m, const struct namer *n, const struct sample_table *s)
@@ -65,6 +81,8 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 		return -1;
 	*out = (struct message){ 0 };
 	fill_head(out, head);
+	if (fill_comments(out, a, t, head) != 0)
+		return -1;
 	fill_tables(out, &namer, &samples);
 	*of_stack = samples.of_stack;
 	return 0;

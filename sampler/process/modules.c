@@ -28,6 +28,7 @@
 #include "sampler/process/loader_list.h"
 #include "sampler/process/mapped_file.h"
 #include "sampler/process/module_read.h"
+#include "sampler/process/modules_kept.h"
 #include "sampler/process/peek.h"
 
 /* Some 280 bytes each: 16 MiB hold all that have a number. */
@@ -36,11 +37,13 @@
 #define HASH_CHAINS   4096
 #define NUMBERS	      (MODULES_MAX + 1) /* from 1 */
 #define MET_MAX	      8192
+#define TRIES	      256 /* records that are looked at for one to be given again */
 
 struct record {
 	struct module m;
 	struct record *next; /* in its hash chain */
 	uint64_t hash;
+	size_t room;	   /* bytes behind it */
 	uint32_t seen;	   /* the last look that met it, believed or not */
 	bool is_inherited; /* in a child: it was loaded in the parent, and was not met yet */
 };
@@ -64,6 +67,8 @@ static struct {
 	struct record **record; /* by number */
 	struct record *chain[HASH_CHAINS];
 	uint32_t count; /* of records; also the last number */
+	uint32_t limit; /* the largest number to be given */
+	uint32_t tried; /* records that were looked at, to be given again */
 	struct now *now;
 	bool has_looked; /* in this process */
 	uint32_t look;
@@ -72,7 +77,7 @@ static struct {
 	uint64_t main_phdr, vdso_ehdr; /* from the auxiliary vector */
 	uint32_t main_phdr_count;
 	char main_path[MODULE_PATH_MAX];
-} table = { .memory = { .limit = RECORDS_BYTES } };
+} table = { .memory = { .limit = RECORDS_BYTES }, .limit = MODULES_MAX };
 
 _Atomic uint64_t *modules_bias;
 
@@ -200,26 +205,85 @@ static bool allocate_table(void)
 	return table.record && modules_bias && table.now;
 }
 
+/* As it is written: a child may be forked between any two instructions. */
+static void keep_order(void)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+}
+
 /* A child that is forked in here loses the new one, or finds it by number only. */
+static struct record *add_record(const struct module *m)
+{
+	size_t room = bytes_behind(m);
+	struct record *r = NULL;
+
+	if (table.count < table.limit)
+		r = permanent_alloc(&table.memory, sizeof(*r) + room);
+	if (!r)
+		return NULL;
+	copy_module(&r->m, m, r + 1);
+	r->room = room;
+	r->m.number = table.count + 1;
+	table.record[r->m.number] = r;
+	keep_order();
+	table.count++;
+	return r;
+}
+
+static bool may_be_forgotten(const struct record *r, size_t bytes)
+{
+	return !r->m.is_loaded && !r->is_inherited && !modules_is_kept(r->m.number) && r->room >= bytes;
+}
+
+static void unchain(const struct record *r)
+{
+	struct record **at = &table.chain[r->hash % HASH_CHAINS];
+
+	while (*at && *at != r)
+		at = &(*at)->next;
+	if (*at)
+		*at = r->next;
+}
+
+/* A child that is forked in here has a record that nobody finds or means. */
+static void write_over(struct record *r, const struct module *m)
+{
+	uint32_t number = r->m.number;
+
+	unchain(r);
+	keep_order();
+	copy_module(&r->m, m, r + 1);
+	r->m.number = number;
+}
+
+/* One of a module that went and that nobody keeps; some are looked at each time. */
+static struct record *reuse_record(const struct module *m)
+{
+	for (uint32_t i = 0; i < MIN(table.count, (uint32_t)TRIES); i++) {
+		struct record *r = table.record[table.tried++ % table.count + 1];
+
+		if (!may_be_forgotten(r, bytes_behind(m)))
+			continue;
+		write_over(r, m);
+		return r;
+	}
+	return NULL;
+}
+
 static struct record *new_record(const struct module *m, uint64_t hash)
 {
 	struct record **chain = &table.chain[hash % HASH_CHAINS];
-	struct record *r = NULL;
+	struct record *r = add_record(m);
 
-	if (table.count < MODULES_MAX)
-		r = permanent_alloc(&table.memory, sizeof(*r) + bytes_behind(m));
+	if (!r)
+		r = reuse_record(m);
 	if (!r) {
 		counter_add(COUNTER_MODULES_DROPPED_TABLE_FULL, 1);
 		return NULL;
 	}
-	copy_module(&r->m, m, r + 1);
-	r->m.number = table.count + 1;
 	r->hash = hash;
 	r->next = *chain;
-	table.record[r->m.number] = r;
-	atomic_signal_fence(memory_order_seq_cst); /* in the order in which it is written */
-	table.count++;
-	atomic_signal_fence(memory_order_seq_cst);
+	keep_order();
 	*chain = r;
 	module_count_losses(m);
 	return r;
@@ -584,7 +648,15 @@ uint32_t modules_meet(const struct module *m)
 	there.is_loaded = there.is_fixed = there.is_main = there.is_vdso = false;
 	there.link_map = 0;
 	r = new_record(&there, hash);
-	return r ? r->m.number : 0;
+	if (!r)
+		return 0;
+	modules_keep(r->m.number); /* before the stacks that have it come */
+	return r->m.number;
+}
+
+void modules_limit_numbers(uint32_t max)
+{
+	table.limit = max;
 }
 
 uint64_t modules_frame_in(uint32_t number, uint64_t address)

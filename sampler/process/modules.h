@@ -1,9 +1,11 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * The table of loaded objects (executable, libraries, vdso), by what they are: path, build
- * id (without one: size and time of the file) and layout.  Each has a number for as long as
- * the process lives, so that a frame (frame.h) which names it keeps its meaning after it
- * went; one that is loaded again, wherever, is the same module again.
+ * id (without one: size and time of the file) and layout.  Each has a number.  Who keeps a
+ * frame (frame.h) of it says so; then it has that number for as long as the process lives,
+ * and the frame its meaning.  One that is loaded again, wherever, is the same module
+ * again.  When all numbers are given, those of unloaded modules that nobody keeps are given
+ * again.
  *
  * Context: listener only, unless a function says otherwise.
  */
@@ -18,7 +20,7 @@
 #include "sampler/process/frame.h"
 #include "sampler/process/module.h"
 
-#define MODULES_MAX 65534 /* in a life: what fits into a frame */
+#define MODULES_MAX 65534 /* what fits into a frame */
 
 /*
  * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)
@@ -86,6 +88,9 @@ static inline uint64_t modules_frame_here(uint32_t number, uint64_t pc)
 {
 	return frame_in_module(number, modules_bias_of(number), pc);
 }
+
+/* As if there were so few numbers.  Context: tests. */
+void modules_limit_numbers(uint32_t max);
 
 /*
  * The modules keep their numbers; what is loaded is read anew at the next refresh, and

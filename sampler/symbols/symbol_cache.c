@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/process/modules_kept.h"
 
 #define FIRST_ROOM 512 /* slots; a power of two */
 
@@ -126,6 +127,7 @@ static bool add_symbol(const struct module *m, uint64_t addr, const struct symbo
 	if (!copy(&s->symbol, found, &cache.arena, &cache.strings))
 		return false;
 	s->key = key;
+	modules_keep(m->number);
 	cache.count++;
 	cache.was_asked = true;
 	return true;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/process/modules_kept.h"
 #include "sampler/unwind/stacks.h"
 
 /*
@@ -32,6 +33,7 @@ static struct site *new_site(struct site_table *t, const uint64_t *frame, uint32
 	s->epoch = t->epoch;
 	s->depth = depth;
 	memcpy(s->frame, frame, depth * sizeof(*frame));
+	modules_keep_frames(frame, depth);
 	return s;
 }
 

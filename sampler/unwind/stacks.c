@@ -15,6 +15,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/process/modules_kept.h"
 
 #define FIRST_BUCKETS	256
 #define FIRST_LIST_ROOM 255
@@ -90,6 +91,7 @@ static struct stack *new_stack(struct stack_table *t, uint64_t hash, const uint6
 	s->hash = hash;
 	s->depth = depth;
 	memcpy(s->frame, frame, depth * sizeof(*frame));
+	modules_keep_frames(frame, depth);
 	return s;
 }
 

@@ -18,6 +18,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/process/modules.h"
+#include "sampler/process/modules_kept.h"
 
 static int went, came;
 
@@ -429,6 +430,68 @@ START_TEST(modules__thousands_that_come_and_go_have_a_number_each)
 }
 END_TEST
 
+/* The frame of what is loaded under this name, and unloaded again. */
+static uint64_t frame_of_a_moment(size_t i)
+{
+	char copy[sizeof(plugin_path) + 16];
+	void *object;
+	uint64_t frame;
+
+	snprintf(copy, sizeof(copy), "%s.%05zu", plugin_path, i);
+	if (access(copy, F_OK) != 0)
+		ck_assert_int_eq(link(plugin_path, copy), 0);
+	object = dlopen(copy, RTLD_NOW);
+	ck_assert_ptr_nonnull(object);
+	refresh();
+	frame = modules_frame((uint64_t)dlsym(object, "plugin"));
+	dlclose(object);
+	refresh();
+	return frame;
+}
+
+#define FEW 20
+
+START_TEST(modules__numbers_that_nobody_keeps_are_given_again)
+{
+	uint64_t kept, frame, dropped = counter_get(COUNTER_MODULES_DROPPED_TABLE_FULL);
+	char command[256], path[MODULE_PATH_MAX];
+
+	modules_limit_numbers((uint32_t)modules_count() + FEW);
+	kept = frame_of_a_moment(0);
+	modules_keep_frames(&kept, 1);
+	strcpy(path, frame_module(kept)->path);
+	for (size_t i = 1; i < 10 * FEW; i++) {
+		frame = frame_of_a_moment(i);
+		ck_assert_uint_ne(frame_number(frame), 0);
+		ck_assert_uint_ne(frame_number(frame), frame_number(kept));
+		ck_assert_int_eq(atoi(strrchr(frame_module(frame)->path, '.') + 1), (int)i);
+	}
+	ck_assert_str_eq(frame_module(kept)->path, path);
+	ck_assert_uint_eq(frame_of_a_moment(0), kept);
+	ck_assert_uint_eq(counter_get(COUNTER_MODULES_DROPPED_TABLE_FULL), dropped);
+	snprintf(command, sizeof(command), "rm -f '%s'.*", plugin_path);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
+START_TEST(modules__when_all_are_kept_what_comes_has_none)
+{
+	uint64_t frame, dropped = counter_get(COUNTER_MODULES_DROPPED_TABLE_FULL);
+	char command[256];
+
+	modules_limit_numbers((uint32_t)modules_count() + FEW);
+	for (size_t i = 0; i < FEW; i++) {
+		frame = frame_of_a_moment(i);
+		modules_keep_frames(&frame, 1);
+	}
+	ck_assert_uint_eq(frame_number(frame_of_a_moment(FEW)), 0);
+	ck_assert_uint_gt(counter_get(COUNTER_MODULES_DROPPED_TABLE_FULL), dropped);
+	ck_assert_uint_ne(frame_number(frame_of_a_moment(FEW - 1)), 0);
+	snprintf(command, sizeof(command), "rm -f '%s'.*", plugin_path);
+	ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 START_TEST(modules__other_namespaces_are_looked_at_too)
 {
 	void *object = dlmopen(LM_ID_NEWLM, plugin_path, RTLD_NOW);
@@ -659,6 +722,8 @@ int main(void)
 	tcase_add_test(plugin, modules__what_comes_again_is_the_same_module_wherever_it_lies);
 	tcase_add_test(plugin, modules__without_a_build_id_the_time_of_the_file_tells);
 	tcase_add_test(plugin, modules__thousands_that_come_and_go_have_a_number_each);
+	tcase_add_test(plugin, modules__numbers_that_nobody_keeps_are_given_again);
+	tcase_add_test(plugin, modules__when_all_are_kept_what_comes_has_none);
 	tcase_add_test(plugin, modules__a_child_forked_while_a_plugin_comes_finds_what_stays);
 	tcase_add_test(plugin, modules__another_object_at_the_same_address_is_another_module);
 	tcase_add_test(plugin, modules__other_namespaces_are_looked_at_too);

@@ -641,6 +641,22 @@ static void add_server_stacks(size_t count, uint32_t depth)
 	}
 }
 
+START_TEST(the_share_of_other_stacks_is_told)
+{
+	struct decoded d;
+
+	add_one(MAIN_LARGE + 0x320);
+	ck_assert_uint_eq(built(SYMBOLS_LINES).comment_count, 1);
+	add((const uint64_t[]){ MAIN_LARGE + 0x420 }, 1, 998);
+	add((const uint64_t[]){ PSEUDO_OTHER }, 1, 1);
+	d = built(SYMBOLS_LINES);
+	ck_assert_uint_eq(d.comment_count, 2);
+	ck_assert_str_eq(decoded_string(&d, d.comment[1]),
+			 "[other stacks] has 0.1 % of samples, 0.1 % of cpu: there was no room for "
+			 "more stacks.");
+}
+END_TEST
+
 START_TEST(whatever_the_memory_it_ends_cleanly)
 {
 	int failures = 0, done = -1;
@@ -717,6 +733,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, code_in_a_memory_file_is_jit);
 	tcase_add_test(tc, code_in_a_file_that_is_no_module_has_its_name);
 	tcase_add_test(tc, memory_that_is_not_executable_and_none_at_all_are_unknown);
+	tcase_add_test(tc, the_share_of_other_stacks_is_told);
 	tcase_add_test(tc, whatever_the_memory_it_ends_cleanly);
 	tcase_add_test(tc, symbols_without_memory_end_the_build);
 	tcase_add_test(tc, the_largest_profile_is_built_in_a_moment);
