@@ -17,8 +17,12 @@ static const struct {
 	{ HEAP_UNSEEN_NEW, "The program brings its own operator new, which hides ours: "
 			   "what it allocates with that is here only as far as it calls malloc." },
 	{ HEAP_UNSEEN_OWN_CALLS,
-	  "The allocator has functions besides the standard ones (such as mi_malloc, tc_malloc): "
-	  "what they allocate is not here, and what they free may be shown as in use." },
+	  "The allocator has functions besides the standard ones (such as je_malloc): what they "
+	  "allocate is not here, and what they free may be shown as in use." },
+	{ HEAP_UNSEEN_SOME_CALLS,
+	  "The allocator has functions besides the standard ones, and what some of them allocate "
+	  "is not here (such as mi_malloc_aligned, mi_heap_malloc, tc_memalign). What "
+	  "mi_heap_destroy frees may be shown as in use." },
 };
 
 static const char *memory_sentence(int64_t inuse_bytes)

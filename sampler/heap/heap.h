@@ -71,9 +71,10 @@ bool heap_is_on(void);
  * What of the program's allocations does not come to the hooks, as bits.
  * Context: init; any role.
  */
-#define HEAP_UNSEEN_MALLOC    1U /* its own definition is in front of ours */
-#define HEAP_UNSEEN_NEW	      2U /* the same for operator new */
-#define HEAP_UNSEEN_OWN_CALLS 4U /* functions of the allocator's own that have no hook */
+#define HEAP_UNSEEN_MALLOC     1U /* its own definition is in front of ours */
+#define HEAP_UNSEEN_NEW	       2U /* the same for operator new */
+#define HEAP_UNSEEN_OWN_CALLS  4U /* functions of the allocator's own that have no hook */
+#define HEAP_UNSEEN_SOME_CALLS 8U /* some of them allocate and are not counted */
 void heap_set_unseen(unsigned what);
 unsigned heap_unseen(void);
 

@@ -16,60 +16,13 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/heap/heap.h"
+#include "shim/hooks/alloc_names.h"
 #include "shim/hooks/alloc_sample.h"
 #include "shim/hooks/allocator.h"
 #include "shim/real/lookup.h"
 
 static void *without_mallocx(size_t size, int flags);
-
 static void *without_reallocarray(void *p, size_t count, size_t size);
-
-/*
- * X(name, parameters, arguments, bytes, when there is no next definition)
- *
- * The last is for objects that asked whether the program has the name (by a weak
- * reference, which we satisfy).
- */
-#define ALLOCATES(X)                                                                               \
-	X(_Znwm, (size_t n), (n), n, malloc(n))                                                    \
-	X(_Znam, (size_t n), (n), n, malloc(n))                                                    \
-	X(_ZnwmRKSt9nothrow_t, (size_t n, const void *nothrow), (n, nothrow), n, malloc(n))        \
-	X(_ZnamRKSt9nothrow_t, (size_t n, const void *nothrow), (n, nothrow), n, malloc(n))        \
-	X(_ZnwmSt11align_val_t, (size_t n, size_t align), (n, align), n, memalign(align, n))       \
-	X(_ZnamSt11align_val_t, (size_t n, size_t align), (n, align), n, memalign(align, n))       \
-	X(_ZnwmSt11align_val_tRKSt9nothrow_t, (size_t n, size_t align, const void *nothrow),       \
-	  (n, align, nothrow), n, memalign(align, n))                                              \
-	X(_ZnamSt11align_val_tRKSt9nothrow_t, (size_t n, size_t align, const void *nothrow),       \
-	  (n, align, nothrow), n, memalign(align, n))                                              \
-	X(mallocx, (size_t n, int flags), (n, flags), n, without_mallocx(n, flags))
-
-/* X(name, parameters, arguments, bytes, when there is no next definition); p is the old block */
-#define MOVES(X)                                                                                   \
-	X(rallocx, (void *p, size_t n, int flags), (p, n, flags), n, realloc(p, n))                \
-	X(reallocarray, (void *p, size_t count, size_t n), (p, count, n), count *n,                \
-	  without_reallocarray(p, count, n))
-
-/* X(name, parameters, arguments); p is the block */
-#define FREES(X)                                                                                   \
-	X(_ZdlPv, (void *p), (p))                                                                  \
-	X(_ZdaPv, (void *p), (p))                                                                  \
-	X(_ZdlPvm, (void *p, size_t n), (p, n))                                                    \
-	X(_ZdaPvm, (void *p, size_t n), (p, n))                                                    \
-	X(_ZdlPvRKSt9nothrow_t, (void *p, const void *nothrow), (p, nothrow))                      \
-	X(_ZdaPvRKSt9nothrow_t, (void *p, const void *nothrow), (p, nothrow))                      \
-	X(_ZdlPvSt11align_val_t, (void *p, size_t align), (p, align))                              \
-	X(_ZdaPvSt11align_val_t, (void *p, size_t align), (p, align))                              \
-	X(_ZdlPvmSt11align_val_t, (void *p, size_t n, size_t align), (p, n, align))                \
-	X(_ZdaPvmSt11align_val_t, (void *p, size_t n, size_t align), (p, n, align))                \
-	X(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *p, size_t align, const void *nothrow),       \
-	  (p, align, nothrow))                                                                     \
-	X(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *p, size_t align, const void *nothrow),       \
-	  (p, align, nothrow))                                                                     \
-	X(dallocx, (void *p, int flags), (p, flags))                                               \
-	X(sdallocx, (void *p, size_t n, int flags), (p, n, flags))                                 \
-	X(cfree, (void *p), (p))                                                                   \
-	X(free_sized, (void *p, size_t n), (p, n))                                                 \
-	X(free_aligned_sized, (void *p, size_t align, size_t n), (p, align, n))
 
 #define X(name, parameters, ...)                                                                   \
 	void *name parameters;                                                                     \
@@ -77,6 +30,7 @@ static void *without_reallocarray(void *p, size_t count, size_t size);
 	static void *counted_##name parameters;
 ALLOCATES(X)
 MOVES(X)
+LOSES(X)
 #undef X
 #define X(name, parameters, arguments)                                                             \
 	void name parameters;                                                                      \
@@ -84,21 +38,31 @@ MOVES(X)
 	static void counted_##name parameters;
 FREES(X)
 #undef X
+#define X(name, parameters, ...)                                                                   \
+	size_t name parameters;                                                                    \
+	static COLD size_t first_##name parameters;                                                \
+	static size_t counted_##name parameters;
+RESIZES(X)
+#undef X
 
 struct functions {
 #define X(name, parameters, ...) void *(*name)parameters;
 	ALLOCATES(X)
 	MOVES(X)
+	LOSES(X)
 #undef X
 #define X(name, parameters, arguments) void(*name) parameters;
 	FREES(X)
+#undef X
+#define X(name, parameters, ...) size_t(*name) parameters;
+	RESIZES(X)
 #undef X
 };
 
 /* What the hooks jump to: the next definition, or what counts and then calls it. */
 static struct functions target = {
 #define X(name, ...) .name = first_##name,
-	ALLOCATES(X) MOVES(X) FREES(X)
+	ALLOCATES(X) MOVES(X) LOSES(X) FREES(X) RESIZES(X)
 #undef X
 };
 static struct functions next; /* NULL: there is none */
@@ -111,9 +75,21 @@ static bool is_of_allocator(const struct lookup_found *f)
 	return !f->is_libc && lookup_defines(f->in, "malloc");
 }
 
+/* Most programs have neither, and names are looked for in every object. */
+struct allocators {
+	bool mimalloc, tcmalloc;
+};
+
+static inline bool may_be_there(const char *name, struct allocators has)
+{
+	if (name[2] != '_')
+		return true;
+	return name[0] == 'm' ? has.mimalloc : has.tcmalloc;
+}
+
 /* Two threads may do this at once: both write the same values. */
 #define FIND(name)                                                                                 \
-	if (lookup_find_next(#name, &found)) {                                                     \
+	if (may_be_there(#name, has) && lookup_find_next(#name, &found)) {                         \
 		next.name = (__typeof__(next.name))found.at;                                       \
 		__atomic_store_n(&target.name,                                                     \
 				 is_of_allocator(&found) ? counted_##name : next.name,             \
@@ -122,6 +98,7 @@ static bool is_of_allocator(const struct lookup_found *f)
 
 static COLD NOINLINE void find_all(void)
 {
+	struct allocators has = { lookup_next("mi_malloc"), lookup_next("tc_malloc") };
 	struct lookup_found found;
 
 #define X(name, ...)                                                                               \
@@ -130,9 +107,11 @@ static COLD NOINLINE void find_all(void)
 		alloc_note_outer(#name);
 	ALLOCATES(X)
 	MOVES(X)
+	LOSES(X)
 #undef X
 #define X(name, ...) FIND(name)
 	FREES(X)
+	RESIZES(X)
 #undef X
 }
 
@@ -147,7 +126,9 @@ void allocator_hide_idle(void)
 		idle[count++] = #name;
 	ALLOCATES(X)
 	MOVES(X)
+	LOSES(X)
 	FREES(X)
+	RESIZES(X)
 #undef X
 	lookup_hide(idle, count);
 }
@@ -162,6 +143,7 @@ void allocator_hide_idle(void)
 	}
 ALLOCATES(X)
 MOVES(X)
+LOSES(X)
 #undef X
 
 #define X(name, parameters, arguments)                                                             \
@@ -174,6 +156,15 @@ MOVES(X)
 			target.name arguments;                                                     \
 	}
 FREES(X)
+#undef X
+
+#define X(name, parameters, arguments, absent)                                                     \
+	static COLD size_t first_##name parameters                                                 \
+	{                                                                                          \
+		find_all();                                                                        \
+		return target.name == first_##name ? (absent) : target.name arguments;             \
+	}
+RESIZES(X)
 #undef X
 
 /* Flags of jemalloc: the logarithm of the alignment, and whether it is to be zeroed. */
@@ -252,6 +243,30 @@ ALLOCATES(X)
 MOVES(X)
 #undef X
 
+#define X(name, parameters, arguments, stays, absent)                                              \
+	static COLD NOINLINE void *sampled_##name parameters                                       \
+	{                                                                                          \
+		struct alloc_moved old = alloc_take_out(p);                                        \
+		void *q = next.name arguments;                                                     \
+                                                                                                   \
+		alloc_settle(&old, !q && (stays));                                                 \
+		return q;                                                                          \
+	}                                                                                          \
+                                                                                                   \
+	static void *counted_##name parameters                                                     \
+	{                                                                                          \
+		if (UNLIKELY(live_maybe(p)))                                                       \
+			return sampled_##name arguments;                                           \
+		return next.name arguments;                                                        \
+	}                                                                                          \
+                                                                                                   \
+	EXPORT void *name parameters                                                               \
+	{                                                                                          \
+		return target.name arguments;                                                      \
+	}
+LOSES(X)
+#undef X
+
 #define X(name, parameters, arguments)                                                             \
 	static COLD NOINLINE void sampled_##name parameters                                        \
 	{                                                                                          \
@@ -272,4 +287,31 @@ MOVES(X)
 		target.name arguments;                                                             \
 	}
 FREES(X)
+#undef X
+
+/* It is another block from now on, as if it had been moved to where it is. */
+static COLD NOINLINE void resized(void *p, size_t size, bool is_due, struct frame_regs caller)
+{
+	if (is_due && alloc_begin_sample(size))
+		alloc_recorded(p, size, caller);
+	else if (live_maybe(p))
+		alloc_forget(p);
+}
+
+#define X(name, parameters, arguments, absent)                                                     \
+	static size_t counted_##name parameters                                                    \
+	{                                                                                          \
+		size_t now = next.name arguments;                                                  \
+		bool is_due = now >= n && heap_count_down(n);                                      \
+                                                                                                   \
+		if (UNLIKELY(is_due || (now >= n && live_maybe(p))))                               \
+			resized(p, n, is_due, CALLER());                                           \
+		return now;                                                                        \
+	}                                                                                          \
+                                                                                                   \
+	EXPORT size_t name parameters                                                              \
+	{                                                                                          \
+		return target.name arguments;                                                      \
+	}
+RESIZES(X)
 #undef X

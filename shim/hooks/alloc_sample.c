@@ -11,7 +11,7 @@
 
 /* ---- calls of allocators among themselves */
 
-#define OUTER_MAX 64 /* more than there are hooks */
+#define OUTER_MAX 96 /* more than there are hooks */
 
 static struct {
 	struct {

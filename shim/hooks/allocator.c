@@ -6,20 +6,24 @@
 #include "sampler/heap/heap.h"
 #include "shim/real/lookup.h"
 
-/* By one of the functions that only they have and that have no hook: tcmalloc, mimalloc. */
-static bool has_own_calls(void)
+/* By one of the functions that only they have: those in front of ours are not hooked. */
+static unsigned own_calls(void)
 {
-	static const char *const names[] = { "tc_malloc", "mi_malloc", "je_malloc" };
+	static const char *const names[] = { "tc_malloc", "mi_malloc" };
+	unsigned found = lookup_next("je_malloc") || lookup_comes_earlier("je_malloc")
+				 ? HEAP_UNSEEN_OWN_CALLS
+				 : 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (lookup_next(names[i]) || lookup_comes_earlier(names[i]))
-			return true;
-	return false;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		found |= lookup_next(names[i]) ? HEAP_UNSEEN_SOME_CALLS : 0;
+		found |= lookup_comes_earlier(names[i]) ? HEAP_UNSEEN_OWN_CALLS : 0;
+	}
+	return found;
 }
 
 unsigned allocator_unseen(void)
 {
 	return (lookup_comes_earlier("malloc") ? HEAP_UNSEEN_MALLOC : 0) |
 	       (lookup_comes_earlier("_Znwm") ? HEAP_UNSEEN_NEW : 0) |
-	       (has_own_calls() ? HEAP_UNSEEN_OWN_CALLS : 0);
+	       own_calls();
 }

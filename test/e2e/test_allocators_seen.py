@@ -202,6 +202,32 @@ def test_own_calls_of_jemalloc():
             same('nothing is told to be missing', len(p.comments), 1)
 
 
+def test_in_place_by_jemalloc():
+    for _, preload in preloads('jemalloc'):
+        with Program('xallocx', preload=preload) as t:
+            p = t.profile()
+            same('mallocx, then xallocx: in use', p.flat('inuse_space')['site_mallocx'], 0)
+            near('xallocx', p.flat('inuse_space')['site_xallocx'], 1024 * 20000)
+            near('what it could not do is not counted', p.flat('alloc_space')['site_xallocx'],
+                 1024 * 20000)
+
+
+def test_own_calls_of_tcmalloc_and_mimalloc():
+    for name, preload in preloads('tcmalloc_minimal', 'mimalloc'):
+        with Program(name, preload=preload) as t:
+            p = t.profile()
+            allocated, inuse = p.flat('alloc_space'), p.flat('inuse_space')
+            for site in ('malloc', 'memalign', 'own_malloc', 'own_new', 'own_calloc'):
+                near(f'{name}: {site}', allocated['site_' + site])
+            for site in ('malloc', 'memalign', 'own_malloc', 'own_calloc'):
+                same(f'{name}: {site}: in use', inuse['site_' + site], 0)
+            near(f'{name}: own_new: in use', inuse['site_own_new'])
+            near(f'{name}: realloc', allocated['site_own_realloc'], 3 * TOTAL)
+            near(f'{name}: realloc: in use', inuse['site_own_realloc'], 1.5 * TOTAL)
+            t.say()
+            same(f'{name}: it ends well', t.finish().code, 0)
+
+
 def test_reallocarray_of_every_allocator():
     for name, preload in [('libc', SHIM), *preloads(*ALL)]:
         with Program('grow', preload=preload) as t:
@@ -301,6 +327,7 @@ if __name__ == '__main__':
         test_what_operator_delete_frees_is_freed, test_operator_new_fails_as_without_us,
         test_names_are_answered_as_without_us_where_nothing_is_counted,
         test_plugins_with_operators_of_their_own_keep_them, test_own_calls_of_jemalloc,
+        test_in_place_by_jemalloc, test_own_calls_of_tcmalloc_and_mimalloc,
         test_reallocarray_of_every_allocator, test_functions_without_a_hook_are_told,
         test_objects_that_are_bound_past_us_are_told,
         test_an_allocation_inside_another_is_not_counted)
