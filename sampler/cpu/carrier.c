@@ -10,6 +10,8 @@
 #include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/kernel_action.h"
 
+static bool is_ignored; /* by us */
+
 static bool is_ours(const struct kernel_action *act)
 {
 	return act->handler == (void *)carrier_handle;
@@ -98,5 +100,15 @@ void carrier_retire(void)
 	if (!carrier_signal() || kernel_action(CARRIER, NULL, &now) != 0 || !is_ours(&now))
 		return;
 	if (!is_handler(&wanted))
-		kernel_action(CARRIER, &ignore, NULL);
+		is_ignored = kernel_action(CARRIER, &ignore, NULL) == 0;
+}
+
+/* What waited anywhere was dropped when the signal became one that is ignored. */
+void carrier_leave(void)
+{
+	const struct kernel_action dfl = { .handler = (void *)SIG_DFL };
+
+	if (is_ignored && carrier_wanted().sa_handler == SIG_DFL)
+		kernel_action(CARRIER, &dfl, NULL);
+	is_ignored = false;
 }

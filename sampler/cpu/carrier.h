@@ -39,4 +39,10 @@ void carrier_keep(void);
  */
 void carrier_retire(void);
 
+/*
+ * After that, and when nobody can start a timer: the signal is what it was before us, also
+ * for a program that is executed.  Context: hook.
+ */
+void carrier_leave(void);
+
 #endif

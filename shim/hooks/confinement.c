@@ -217,6 +217,8 @@ static long call_and_be_quiet(const struct request *r, real_call call,
 				       v->refuses);
 		listener_pause_begin();
 	}
+	if (concerns_us && !v->lets_handlers_return && roster_is_quiet())
+		carrier_leave(); /* the listener starts no timer any more */
 	sandbox_note();
 	result = call(r);
 	if (result == 0) {

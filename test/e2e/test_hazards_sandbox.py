@@ -72,6 +72,18 @@ def test_filters_that_kill():
             judge(what, (SANDBOX, how, 300, *more), how != 'worker')
 
 
+def test_what_is_executed_under_a_filter_inherits_nothing():
+    """Where handlers cannot return, ticks end; their signal is not ignored by who comes next."""
+    args = SANDBOX, 'exec', 300, 15  # rt_sigreturn
+    expected = plain(*args, preexec=no_core)
+    with Target(*args, env={'PPROF_ONLY': 'hostile_sandbox'}, preexec=no_core) as t:
+        t.wait_ready()
+        c = t.open('profile?seconds=30&hz=1000')
+        t.say()
+        same('signals that are ignored', t.finish(20).seen()[:2], expected.seen()[:2])
+        c.close()
+
+
 def test_allocations_under_a_filter():
     for rate in '1', '65536':
         args = SANDBOX, 'alloc', 100, 'sigreturn'
@@ -231,6 +243,6 @@ def test_own_calls_are_listed():
 
 
 if __name__ == '__main__':
-    run(test_filters_that_kill, test_allocations_under_a_filter, test_one_call_kills,
-        test_harmless_filter, test_questions_about_filters, test_invalid_filter,
+    run(test_filters_that_kill, test_what_is_executed_under_a_filter_inherits_nothing,
+        test_allocations_under_a_filter, test_one_call_kills, test_harmless_filter, test_questions_about_filters, test_invalid_filter,
         test_started_under_a_filter, test_refused_later, test_own_calls_are_listed)

@@ -221,6 +221,39 @@ START_TEST(carrier__retired_is_ignored_where_nobody_wanted_it)
 }
 END_TEST
 
+/* What is ignored stays so in a program that is executed. */
+START_TEST(carrier__left_is_as_it_was_and_late_ticks_are_gone)
+{
+	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = CARRIER };
+	struct itimerspec at_once = { .it_value = { 0, 1 } };
+	uint64_t pending = 0;
+	timer_t timer;
+
+	set_in_kernel(SIG_DFL);
+	acquire();
+	kernel_mask(SIG_BLOCK, SIGNAL_BIT(CARRIER), NULL);
+	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
+	ck_assert_int_eq(timer_settime(timer, 0, &at_once, NULL), 0);
+	while (!(pending & SIGNAL_BIT(CARRIER)))
+		sys_call3(SYS_rt_sigpending, (long)&pending, sizeof(pending), 0);
+	timer_delete(timer);
+	carrier_retire();
+	carrier_leave();
+	ck_assert_ptr_eq(kernel_handler(), SIG_DFL);
+	kernel_mask(SIG_UNBLOCK, SIGNAL_BIT(CARRIER), NULL);
+}
+END_TEST
+
+START_TEST(carrier__left_is_ignored_where_it_was)
+{
+	set_in_kernel(SIG_IGN);
+	acquire();
+	carrier_retire();
+	carrier_leave();
+	ck_assert_ptr_eq(kernel_handler(), SIG_IGN);
+}
+END_TEST
+
 /* ---- ticks */
 
 START_TEST(carrier__a_tick_is_ours_whatever_the_target_wants)
@@ -740,6 +773,8 @@ int main(void)
 	tcase_add_test(t, carrier__threads_change_their_ids_together_as_before);
 	tcase_add_test(t, carrier__retired_leaves_libcs_handler_in_force);
 	tcase_add_test(t, carrier__retired_is_ignored_where_nobody_wanted_it);
+	tcase_add_test(t, carrier__left_is_as_it_was_and_late_ticks_are_gone);
+	tcase_add_test(t, carrier__left_is_ignored_where_it_was);
 	tcase_add_test(t, carrier__a_tick_is_ours_whatever_the_target_wants);
 	tcase_add_test(t, carrier__a_timer_of_the_target_goes_to_the_target);
 	tcase_add_test(t, carrier__our_cookie_sent_by_others_is_no_tick);
