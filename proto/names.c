@@ -16,6 +16,7 @@
 #include "sampler/process/maps.h"
 #include "sampler/process/other_code.h"
 #include "sampler/symbols/jit_names.h"
+#include "sampler/symbols/told.h"
 #include "sampler/unwind/stacks.h"
 
 /* Places of one module in order of address. */
@@ -256,13 +257,19 @@ static void mark_ours(struct arena *a, struct symbol *s)
 	s->frame = copy ? copy : s->frame;
 }
 
+static int resolve(const struct namer *n, const struct module *m, const struct run *r,
+		   struct symbol *symbol)
+{
+	return told_is_module(m) ? told_resolve(n->arena, m, r->pc, r->count, symbol)
+				 : symbols_resolve(n->arena, m, r->pc, r->count, n->detail,
+						   n->deadline_ns, symbol);
+}
+
 static int name_in_module(struct namer *n, const struct module *m, const struct run *r)
 {
 	struct symbol *symbol = arena_array(n->arena, r->count, sizeof(*symbol));
 
-	if (!symbol)
-		return -1;
-	if (symbols_resolve(n->arena, m, r->pc, r->count, n->detail, n->deadline_ns, symbol) != 0)
+	if (!symbol || resolve(n, m, r, symbol) != 0)
 		return -1;
 	for (size_t i = 0; i < r->count; i++) {
 		uint32_t *mapping = &n->location[r->place[i].value].mapping;

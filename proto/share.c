@@ -2,16 +2,22 @@
 
 #include <string.h>
 
+#include "proto/made_code.h"
 #include "proto/wire.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/utf8.h"
 #include "sampler/process/modules.h"
+#include "sampler/symbols/demangle.h"
+#include "sampler/symbols/told.h"
 
 /* Changes with every change of what is written, so that two versions do not misread each other. */
-#define MAGIC 0x31726873 /* "shr1" */
+#define MAGIC 0x32726873 /* "shr2" */
 
 #define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
 #define MODULES_SENT_MAX 4096
+#define NUMBER_OF_NAME	 0xfffeU /* in place of a module's: what follows is the number of a name */
+#define NAMES_SENT_MAX	 65536
+#define NAME_BYTES_LEAST 12 /* of one in what is written */
 #define OWNER_TEXT_MAX	 64 /* bytes; longer ones are cut */
 #define RECEIVER_BYTES	 (1UL << 20)
 
@@ -22,6 +28,9 @@ struct sender {
 	uint16_t *number; /* of each module in what is written, from 1; by its number here */
 	uint32_t count;
 	uint32_t sent[MODULES_SENT_MAX]; /* their numbers here */
+	struct made_code made;
+	uint32_t *name; /* of each of it, its number in what is written, from 1; 0: none */
+	uint32_t name_count;
 };
 
 /* The module of a frame, and the address in it. */
@@ -50,11 +59,33 @@ static void note_modules(struct sender *s, const struct stack_table *stacks)
 
 	for (size_t i = 0; i < stacks->count; i++)
 		for (uint32_t k = 0; k < stacks->list[i]->depth; k++) {
-			const struct module *m = split(stacks->list[i]->frame[k], &address);
+			uint64_t frame = made_code_original(stacks->list[i]->frame[k]);
+			const struct module *m = split(frame, &address);
 
 			if (m)
 				note_module(s, m);
 		}
+}
+
+static bool number_names(struct sender *s, struct arena *a)
+{
+	s->name = arena_array(a, s->made.count + 1, sizeof(*s->name));
+	for (size_t i = 0; s->name && i < s->made.count; i++)
+		if (s->made.told[i].name && s->name_count < NAMES_SENT_MAX)
+			s->name[i] = ++s->name_count;
+	return s->name;
+}
+
+static void put_names(struct sender *s)
+{
+	wire_put_u32(&s->w, s->name_count);
+	for (size_t i = 0; i < s->made.count; i++) {
+		if (!s->name[i])
+			continue;
+		wire_put_text(&s->w, s->made.told[i].name);
+		wire_put_text(&s->w, s->made.told[i].file);
+		wire_put_u32(&s->w, s->made.told[i].line);
+	}
 }
 
 static void put_module(struct wire_writer *w, const struct module *m)
@@ -74,10 +105,16 @@ static void put_module(struct wire_writer *w, const struct module *m)
 static uint64_t frame_to_send(const struct sender *s, uint64_t frame)
 {
 	uint64_t address;
-	const struct module *m = frame < FRAME_PSEUDO_LIMIT ? NULL : split(frame, &address);
+	const struct module *m;
+	long made;
 
 	if (frame < FRAME_PSEUDO_LIMIT)
 		return frame;
+	made = made_code_index(&s->made, frame);
+	if (made >= 0 && s->name[made])
+		return (uint64_t)NUMBER_OF_NAME << FRAME_SHIFT | s->name[made];
+	frame = made_code_original(frame);
+	m = split(frame, &address);
 	if (m && s->number[m->number])
 		return (uint64_t)s->number[m->number] << FRAME_SHIFT | (address & FRAME_ADDRESS);
 	return (uint64_t)FRAME_OF_NO_MODULE << FRAME_SHIFT | (frame_address(frame) & FRAME_ADDRESS);
@@ -112,7 +149,8 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 		return -1;
 	s->w.arena = a;
 	s->number = arena_array(a, MODULES_MAX + 2, sizeof(*s->number));
-	if (!s->number)
+	made_code_find(a, stacks, &s->made);
+	if (!s->number || !number_names(s, a))
 		return -1;
 	note_modules(s, stacks);
 	wire_put_u32(&s->w, MAGIC);
@@ -121,6 +159,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	wire_put_u32(&s->w, s->count);
 	for (uint32_t i = 0; i < s->count; i++)
 		put_module(&s->w, module_at(s->sent[i] - 1));
+	put_names(s);
 	put_owners(&s->w, owners);
 	wire_put_u32(&s->w, (uint32_t)stacks->count);
 	for (size_t i = 0; i < stacks->count; i++)
@@ -138,7 +177,9 @@ struct receiver {
 	uint32_t nowhere; /* see module_of_process() */
 	int pid;
 	const char *process;
-	uint32_t module_count, owner_count;
+	uint32_t module_count, name_count, owner_count;
+	uint32_t names_module;		   /* see told.h */
+	uint32_t *name;			   /* our numbers; 0: it could not be kept */
 	uint32_t module[MODULES_SENT_MAX]; /* our numbers; 0: it is not known here */
 	uint64_t bias[MODULES_SENT_MAX];
 	uint32_t owner[OWNERS_MAX + 1]; /* our numbers; [0] is of stacks of no thread */
@@ -192,12 +233,59 @@ static void take_modules(struct receiver *v)
 		v->module[v->module_count++] = take_module(&v->r);
 }
 
-static void take_text(struct wire_reader *r, char to[static OWNER_TEXT_MAX])
+static void take_text(struct wire_reader *r, char *to, size_t size)
 {
-	char raw[OWNER_TEXT_MAX];
+	char raw[NAME_MAX_BYTES + 1];
 
-	wire_take_text(r, raw, sizeof(raw));
-	utf8_copy(to, OWNER_TEXT_MAX, raw, strlen(raw));
+	wire_take_text(r, raw, MIN(size, sizeof(raw)));
+	utf8_copy(to, size, raw, strlen(raw));
+}
+
+/*
+ * What stands for code of the other process that is in no object, or in none that could
+ * be kept: its addresses mean nothing here, and are not to be taken for code of ours.  Of
+ * that whose names were told, which are places in it, the file is MODULE_FILE_TOLD.
+ */
+static uint32_t module_of_process(const char *process, uint64_t file)
+{
+	static struct module_range all = { 0, 1UL << FRAME_SHIFT, 0 };
+	uint8_t no_id[1] = { 0 };
+	const struct module m = { .path = process,
+				  .build_id = no_id,
+				  .file = { .size = file },
+				  .range = &all,
+				  .range_count = 1,
+				  .image_limit = all.limit };
+
+	return modules_meet(&m);
+}
+
+static uint32_t take_name(struct wire_reader *r)
+{
+	char name[NAME_MAX_BYTES + 1], file[NAME_MAX_BYTES + 1];
+	struct symbol_frame f = { .name = name, .file = file };
+
+	take_text(r, name, sizeof(name));
+	take_text(r, file, sizeof(file));
+	f.line = wire_take_u32(r);
+	return r->bad || !*name ? 0 : told_number(&f);
+}
+
+static void take_names(struct receiver *v, struct arena *a)
+{
+	uint32_t count = wire_take_count(&v->r, NAME_BYTES_LEAST);
+
+	v->r.bad |= count > NAMES_SENT_MAX;
+	if (v->r.bad || !count)
+		return;
+	v->names_module = module_of_process(v->process, MODULE_FILE_TOLD);
+	v->name = v->names_module ? arena_array(a, count, sizeof(*v->name)) : NULL;
+	for (uint32_t i = 0; i < count && !v->r.bad; i++) {
+		uint32_t number = take_name(&v->r);
+
+		if (v->name)
+			v->name[v->name_count++] = number;
+	}
 }
 
 static void take_owners(struct receiver *v)
@@ -213,35 +301,20 @@ static void take_owners(struct receiver *v)
 	v->r.bad |= count > OWNERS_MAX;
 	for (uint32_t i = 1; i <= count && !v->r.bad; i++) {
 		o.tid = (int)wire_take_u32(&v->r);
-		take_text(&v->r, thread);
-		take_text(&v->r, state);
-		take_text(&v->r, wait_reason);
+		take_text(&v->r, thread, sizeof(thread));
+		take_text(&v->r, state, sizeof(state));
+		take_text(&v->r, wait_reason, sizeof(wait_reason));
 		v->owner[i] = owner_number(v->owners, &o);
 		v->owner_count = i;
 	}
-}
-
-/*
- * What stands for code of the other process that is in no object, or in none that could
- * be kept: its addresses mean nothing here, and are not to be taken for code of ours.
- */
-static uint32_t module_of_process(const char *process)
-{
-	static struct module_range all = { 0, 1UL << FRAME_SHIFT, 0 };
-	uint8_t no_id[1] = { 0 };
-	const struct module m = { .path = process,
-				  .build_id = no_id,
-				  .range = &all,
-				  .range_count = 1,
-				  .image_limit = all.limit };
-
-	return modules_meet(&m);
 }
 
 static uint64_t frame_received(const struct receiver *v, uint64_t sent)
 {
 	uint64_t number = sent >> FRAME_SHIFT, address = sent & FRAME_ADDRESS;
 
+	if (number == NUMBER_OF_NAME && address && address <= v->name_count && v->name[address - 1])
+		return modules_frame_in(v->names_module, told_address(v->name[address - 1]));
 	if (number == 0)
 		return address < PSEUDO_COUNT && address ? address : PSEUDO_UNKNOWN;
 	if (number > v->module_count || !v->module[number - 1])
@@ -302,9 +375,10 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 	v->owners = owners;
 	v->pid = pid;
 	v->process = process;
-	v->nowhere = module_of_process(process);
+	v->nowhere = module_of_process(process, 0);
 	if (take_head(v, out)) {
 		take_modules(v);
+		take_names(v, &scratch);
 		take_owners(v);
 		ok = take_stacks(v, out);
 	}

@@ -3,6 +3,8 @@
  * A profile as a member of a tree hands it to the process that has the port: stacks whose
  * frames are a module and an address in its file, and their values.  No names: who has
  * the port has read most files already, and can where a member, in its chroot, cannot.
+ * Only code that was made at run time has names with it, because these are told where
+ * the member is.
  *
  * Context: listener.
  */

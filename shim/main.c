@@ -28,6 +28,7 @@
 #include "sampler/process/peek.h"
 #include "sampler/process/started_as.h"
 #include "sampler/symbols/objects.h"
+#include "sampler/symbols/jit_names.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/code.h"
@@ -278,7 +279,7 @@ static void find_called_functions(void)
 
 static int64_t do_due_work(int64_t now_ns)
 {
-	int64_t again, again_for_symbols;
+	int64_t again, again_for_symbols, again_for_made_code;
 
 	follow_look();
 	unload_pass_begin();
@@ -288,7 +289,8 @@ static int64_t do_due_work(int64_t now_ns)
 	if (again == INT64_MAX)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);
-	return MIN(again, again_for_symbols);
+	again_for_made_code = jit_names_do_due(now_ns);
+	return MIN(MIN(again, again_for_symbols), again_for_made_code);
 }
 
 /* The listener serves in the place of another one. */

@@ -46,6 +46,7 @@ uint64_t arch_caller_bp(void);
 #define ARCH_R_GLOB_DAT	 R_AARCH64_GLOB_DAT
 
 #define ARCH_CALL_BYTES	     4
+#define ARCH_EPILOGUE_BYTES  24
 #define ARCH_STUB_BYTES	     24
 #define ARCH_AHEAD_BYTES     4
 #define ARCH_SIGRETURN_BYTES 8

@@ -8,6 +8,7 @@
  *
  * ARCH_CALL_BYTES       bytes of the longest call
  * ARCH_STUB_BYTES       bytes of the longest stub
+ * ARCH_EPILOGUE_BYTES   bytes of the longest end of a function that is looked at
  * ARCH_AHEAD_BYTES      what is read beyond an instruction to know that it is whole
  * ARCH_SIGRETURN_BYTES  bytes of the code that a signal handler returns to,
  * ARCH_SIGRETURN_LAST   and where in it the last instruction begins
@@ -65,6 +66,13 @@ int64_t arch_prologue_depth(const uint8_t *code, size_t len, size_t limit, bool 
  * none, or a jump or the end of the function comes first.
  */
 int64_t arch_call_arguments(const uint8_t *code, size_t len);
+
+/*
+ * What the code behind a call does if it goes straight to the function's end: the bytes from
+ * SP there to above the return address, and where from SP the caller's BP is (-1: in BP
+ * still).  False: it does something else, or takes SP from BP.
+ */
+bool arch_epilogue(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_at);
 
 /* Whether these bytes are the return from a signal handler, as every libc writes it. */
 bool arch_is_sigreturn(const uint8_t code[ARCH_SIGRETURN_BYTES]);

@@ -290,6 +290,47 @@ int64_t arch_call_arguments(const uint8_t *code, size_t len)
 	return 0;
 }
 
+/* add $n, %rsp, of n that is no less than 0. */
+static bool take_back_room(struct prologue *p)
+{
+	static const uint8_t add8[] = { 0x48, 0x83, 0xc4 }, add32[] = { 0x48, 0x81, 0xc4 };
+	int32_t n;
+
+	if (starts_with(p, add8, sizeof(add8)) && p->end - p->at > 3 && p->at[3] < 128) {
+		p->depth += p->at[3];
+		return skip(p, 4);
+	}
+	if (!starts_with(p, add32, sizeof(add32)) || p->end - p->at < 7)
+		return false;
+	memcpy(&n, p->at + 3, sizeof(n));
+	p->depth += n;
+	return n >= 0 && skip(p, 7);
+}
+
+static bool take_pop(struct prologue *p, int64_t *bp_at)
+{
+	size_t len = *p->at == 0x41 && p->end - p->at > 1 ? 2 : 1;
+	uint8_t op = p->at[len - 1];
+
+	if (op < 0x58 || op > 0x5f || (len == 1 && op == 0x5c)) /* %rsp */
+		return false;
+	if (len == 1 && op == 0x5d)
+		*bp_at = p->depth;
+	p->depth += 8;
+	return skip(p, len);
+}
+
+bool arch_epilogue(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_at)
+{
+	struct prologue p = { .at = code, .end = code + len };
+
+	*bp_at = -1;
+	while (p.at < p.end && (take_back_room(&p) || take_pop(&p, bp_at)))
+		;
+	*frame = p.depth + 8;
+	return p.at < p.end && *p.at == 0xc3;
+}
+
 /* ---- signal frames */
 
 /* mov $15, %rax; syscall: glibc and musl.  Programs' own may say mov $15, %eax. */

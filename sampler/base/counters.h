@@ -69,6 +69,9 @@
 	X(JIT_NAMES_REFUSED, "jit_names_refused",                                                  \
 	  "times /tmp/perf-PID.map or a jitdump file was not read, or not to its end: another "    \
 	  "user's, a link, damaged, too large or too slow")                                        \
+	X(TOLD_NAMES_DROPPED, "told_names_dropped",                                                \
+	  "names of code made at run time in other processes of the tree that were not kept: "     \
+	  "too many; it is shown as [process]")                                                    \
 	X(DUMP_THREADS_UNLISTED, "dump_threads_unlisted",                                          \
 	  "threads beyond what a thread dump holds")                                               \
 	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \

@@ -47,13 +47,13 @@ static bool grow(struct intern *t)
 const char *intern(struct intern *t, const char *s, size_t len)
 {
 	uint32_t hash = hash_of(s, len);
-	struct intern_slot *slot;
+	struct intern_slot *slot = t->room ? find_slot(t, s, len, hash) : NULL;
 
+	if (slot && slot->s)
+		return slot->s;
 	if (t->count * 2 >= t->room && !grow(t))
 		return NULL;
 	slot = find_slot(t, s, len, hash);
-	if (slot->s)
-		return slot->s;
 	s = arena_strndup(t->strings, s, len);
 	if (!s)
 		return NULL;

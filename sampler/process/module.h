@@ -26,6 +26,7 @@ struct module_file {
 };
 
 #define MODULE_FILE_GONE UINT64_MAX
+#define MODULE_FILE_TOLD (UINT64_MAX - 1) /* no file: see symbols/told.h */
 
 /*
  * What stands in the second half is where it is loaded, or was when it was last: an

@@ -6,6 +6,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/base/text.h"
 #include "sampler/process/maps_reader.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/peek.h"
@@ -80,12 +81,17 @@ static void add(struct list *l, struct range r)
 		l->range[l->count++] = r;
 }
 
+/* A forked process has its parent's mapped as well as its own. */
 static bool is_jitdump(const char *path)
 {
 	const char *base = strrchr(path, '/');
-	size_t len = base ? strlen(base) : 0;
+	char own[32];
+	struct text t = TEXT_INIT(own);
 
-	return len > 9 && strncmp(base, "/jit-", 5) == 0 && strcmp(base + len - 5, ".dump") == 0;
+	text_str(&t, "/jit-");
+	text_i64(&t, sys_getpid());
+	text_str(&t, ".dump");
+	return base && strcmp(base, own) == 0;
 }
 
 static void note_jitdump(struct list *l, const char *path)
@@ -213,6 +219,8 @@ bool other_code_take_change(uint64_t *start, uint64_t *limit)
 
 const char *other_code_jitdump(void)
 {
+	if (!other.now)
+		refresh();
 	return other.now && other.now->jitdump[0] ? other.now->jitdump : NULL;
 }
 

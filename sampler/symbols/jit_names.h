@@ -10,6 +10,9 @@
  * of ours or of root's, under one name, and no symbolic link; and then as text of a
  * stranger: bounded in size, time and memory.
  *
+ * What was read is kept for JIT_NAMES_NS after it was last asked for, so that a scraper
+ * has only read what came since.
+ *
  * Context: listener.
  */
 #ifndef SAMPLER_SYMBOLS_JIT_NAMES_H
@@ -28,5 +31,16 @@
  * counts in jit_names_refused.
  */
 void jit_names_find(struct arena *a, const uint64_t *pc, size_t count, struct symbol_frame *frame);
+
+#define JIT_NAMES_NS (60LL * 1000000000)
+
+/*
+ * Called after each piece of the listener's work.  Gives back what is due; returns
+ * when to be called again at the latest, CLOCK_MONOTONIC ns, or INT64_MAX.
+ */
+int64_t jit_names_do_due(int64_t now_ns);
+
+/* What was kept is not there.  Context: child. */
+void jit_names_after_fork(void);
 
 #endif

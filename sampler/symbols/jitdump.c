@@ -55,7 +55,6 @@ struct dump {
 	struct jit_search *s;
 	int fd;
 	uint64_t end;
-	uint64_t debug_at; /* the record of lines that belongs to the next load; 0: none */
 	unsigned moves;
 };
 
@@ -76,14 +75,6 @@ static size_t read_name(const struct dump *d, uint64_t at, uint64_t limit, char 
 	long n = at < limit ? sys_pread(d->fd, name, MIN(limit - at, NAME_BYTES), at) : 0;
 
 	return n > 0 ? strnlen(name, (size_t)n) : 0;
-}
-
-static bool name_load(struct dump *d, uint64_t at, const struct load *l, size_t first, size_t n)
-{
-	char name[NAME_BYTES];
-	size_t len = read_name(d, at + sizeof(*l), at + l->head.size, name);
-
-	return len == 0 || jit_search_name(d->s, first, n, name, len);
 }
 
 /* What one record of lines has been read to. */
@@ -141,51 +132,60 @@ static const char *keep_file(struct jit_search *s, const char *last, const char 
 }
 
 /* Entries ascend: an address has the last line that begins at or before it. */
-static void set_lines(struct dump *d, const struct debug *r, uint64_t at, size_t first, size_t n)
+static void set_lines(struct dump *d, const struct debug *r, uint64_t at, const char *name,
+		      size_t first, size_t n)
 {
 	struct lines l = { .at = at + sizeof(*r), .limit = at + r->head.size };
+	struct jit_search *s = d->s;
 	struct debug_entry e;
-	const char *name;
+	const char *path;
 
-	for (uint64_t k = 0; k < MIN(r->count, LINE_ENTRIES) && (name = next_line(d, &l, &e));
+	for (uint64_t k = 0; k < MIN(r->count, LINE_ENTRIES) && (path = next_line(d, &l, &e));
 	     k++) {
 		bool any = false;
 
 		for (size_t i = first; i < first + n && !any; i++)
-			any = d->s->pc[i] >= e.address;
+			any = s->pc[i] >= e.address;
 		if (!any)
 			break;
-		l.file = keep_file(d->s, l.file, name);
+		l.file = keep_file(s, l.file, path);
 		for (size_t i = first; l.file && i < first + n; i++)
-			if (d->s->pc[i] >= e.address) {
-				d->s->frame[i].file = l.file;
-				d->s->frame[i].line = e.line;
+			if (s->pc[i] >= e.address && s->frame[i].name == name) {
+				s->frame[i].file = l.file;
+				s->frame[i].line = e.line;
 			}
 	}
 }
 
-static void take_lines(struct dump *d, uint64_t start, size_t first, size_t n)
+static void take_lines(struct dump *d, uint64_t debug_at, uint64_t start, const char *name,
+		       size_t first, size_t n)
 {
 	struct debug r;
 
-	if (d->debug_at && read_at(d, d->debug_at, &r, sizeof(r)) && r.start == start)
-		set_lines(d, &r, d->debug_at, first, n);
+	if (read_at(d, debug_at, &r, sizeof(r)) && r.start == start &&
+	    r.head.size <= d->end - debug_at)
+		set_lines(d, &r, debug_at, name, first, n);
+}
+
+static bool add(struct dump *d, uint64_t start, uint64_t size, uint64_t at, uint64_t lines)
+{
+	const struct jit_entry e = { .start = start,
+				     .at = at,
+				     .size = (uint32_t)MIN(size, (uint64_t)UINT32_MAX),
+				     .lines = lines > UINT32_MAX ? 0 : (uint32_t)lines };
+
+	return size == 0 || jit_index_add(d->s->index, &e);
 }
 
 static bool take_load(struct dump *d, uint64_t at)
 {
+	uint64_t *lines_at = &d->s->index->lines_at, lines = *lines_at ? at - *lines_at : 0;
 	struct load l;
-	size_t first, n;
 
 	if (!read_at(d, at, &l, sizeof(l)) || l.head.size < sizeof(l))
 		return true;
-	n = jit_search_covered(d->s, l.start, l.size, &first);
-	if (n && !name_load(d, at, &l, first, n))
-		return false;
-	if (n)
-		take_lines(d, l.start, first, n);
-	d->debug_at = 0;
-	return true;
+	*lines_at = 0;
+	return add(d, l.start, l.size, at, lines);
 }
 
 /* Where the code of that index was loaded, before `end`; 0: nowhere. */
@@ -206,43 +206,67 @@ static bool take_move(struct dump *d, uint64_t at, uint64_t records)
 	struct move m;
 	struct load l;
 	uint64_t load_at;
-	size_t first, n;
 
 	if (!read_at(d, at, &m, sizeof(m)) || m.head.size < sizeof(m))
-		return true;
-	n = jit_search_covered(d->s, m.start, m.size, &first);
-	if (n == 0)
 		return true;
 	if (d->moves++ == MOVES_MAX)
 		return false;
 	load_at = find_load(d, records, at, m.index, &l);
-	return !load_at || name_load(d, load_at, &l, first, n);
+	return !load_at || add(d, m.start, m.size, load_at, 0);
 }
 
-bool jitdump_read(struct jit_search *s, int fd, uint64_t size)
+static bool take_record(struct dump *d, uint64_t at, uint32_t id, uint64_t records)
 {
-	struct dump d = { .s = s, .fd = fd, .end = size };
+	if (id == CODE_LOAD)
+		return take_load(d, at);
+	if (id == CODE_MOVE)
+		return take_move(d, at, records);
+	if (id == DEBUG_INFO)
+		d->s->index->lines_at = at;
+	return true;
+}
+
+static bool read_head(const struct dump *d, struct file_head *f)
+{
+	return read_at(d, 0, f, sizeof(*f)) && f->magic == MAGIC && f->size >= sizeof(*f) &&
+	       f->machine == ARCH_ELF_MACHINE && f->pid == (uint32_t)sys_getpid();
+}
+
+static bool read_dump(struct jit_search *s, uint64_t size, uint64_t *read_to)
+{
+	struct dump d = { .s = s, .fd = s->fd, .end = size };
 	struct file_head f;
 	struct record_head h;
-	uint64_t at;
 
-	if (!read_at(&d, 0, &f, sizeof(f)) || f.magic != MAGIC || f.size < sizeof(f) ||
-	    f.machine != ARCH_ELF_MACHINE || f.pid != (uint32_t)sys_getpid())
+	if (!read_head(&d, &f))
 		return false;
-	at = f.size;
-	for (size_t i = 0; i < RECORDS_MAX; i++, at += h.size) {
-		bool more = true;
-
-		if (!read_record(&d, at, &h) || h.id == CLOSE)
+	*read_to = MAX(s->index->read_to, (uint64_t)f.size);
+	for (size_t i = 0; i < RECORDS_MAX; i++, *read_to += h.size) {
+		if (!read_record(&d, *read_to, &h) || h.id == CLOSE)
 			return true;
-		if (h.id == CODE_LOAD)
-			more = take_load(&d, at);
-		else if (h.id == CODE_MOVE)
-			more = take_move(&d, at, f.size);
-		else if (h.id == DEBUG_INFO)
-			d.debug_at = at;
-		if (!more || (i % 256 == 0 && sys_now_ns() > s->deadline_ns))
+		if (!take_record(&d, *read_to, h.id, f.size) ||
+		    (i % 256 == 255 && sys_now_ns() > s->deadline_ns))
 			return false;
 	}
 	return false;
 }
+
+static bool name_entry(struct jit_search *s, const struct jit_entry *e, size_t first, size_t count)
+{
+	struct dump d = { .s = s, .fd = s->fd, .end = s->index->read_to };
+	char name[NAME_BYTES];
+	const char *kept;
+	struct load l;
+	size_t len;
+
+	if (!read_at(&d, e->at, &l, sizeof(l)))
+		return true;
+	len = read_name(&d, e->at + sizeof(l), e->at + l.head.size, name);
+	if (!jit_search_name(s, first, count, name, len, &kept))
+		return false;
+	if (kept && e->lines)
+		take_lines(&d, e->at - e->lines, l.start, kept, first, count);
+	return true;
+}
+
+const struct jit_reader jitdump_reader = { read_dump, name_entry };

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "sampler/arch/decode.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/other_code.h"
+#include "sampler/process/peek.h"
 #include "sampler/unwind/learn.h"
 
 struct walker {
@@ -145,6 +147,29 @@ static bool needs_bp(struct row row)
 	return row.kind == ROW_BP || row.kind == ROW_COMPLEX;
 }
 
+/* By what the code at the return address does with its stack, if that is all it does. */
+static bool read_epilogue(const struct walker *k, struct frame_regs *caller)
+{
+	uint8_t code[ARCH_EPILOGUE_BYTES];
+	int64_t frame, bp_at;
+
+	if (k->interrupted ||
+	    !arch_epilogue(code, peek_some(k->regs.pc, code, sizeof(code)), &frame, &bp_at))
+		return false;
+	*caller = (struct frame_regs){ .sp = k->regs.sp + (uint64_t)frame, .bp = k->regs.bp };
+	return capture_load(k->capture, arch_return_slot(caller->sp), &caller->pc) &&
+	       (bp_at < 0 || capture_load(k->capture, k->regs.sp + (uint64_t)bp_at, &caller->bp)) &&
+	       (is_code(caller->pc) || is_other_code(caller->pc));
+}
+
+/* A trampoline without unwind data between functions that have it (Python's -X perf). */
+static bool step_without_row(struct walker *k, uint64_t lookup)
+{
+	struct frame_regs caller;
+
+	return read_epilogue(k, &caller) ? enter_caller(k, caller) : step_frame_pointer(k, lookup);
+}
+
 static bool step_by_row(struct walker *k, uint64_t lookup)
 {
 	struct row row = learn_row(lookup);
@@ -167,7 +192,7 @@ static bool step_by_row(struct walker *k, uint64_t lookup)
 	case ROW_UNKNOWN:
 		break;
 	}
-	return step_frame_pointer(k, lookup);
+	return step_without_row(k, lookup);
 }
 
 /*

@@ -22,6 +22,8 @@
 	X(cpu)                                                                                     \
 	X(code)                                                                                    \
 	X(symbol_cache)                                                                            \
+	X(told)                                                                                    \
+	X(jit_names)                                                                               \
 	X(learn)                                                                                   \
 	X(unload)                                                                                  \
 	X(site_at)                                                                                 \

@@ -22,6 +22,7 @@ Seen to fail against:
   unwind data without a table to search it with: burn < [truncated]
 """
 import glob
+import http.client
 import os
 import shutil
 import subprocess
@@ -106,7 +107,8 @@ class Way:
         for _ in range(20):
             try:
                 blob = t.fetch('profile?seconds=1&hz=500', timeout=60)
-            except ConnectionRefusedError:  # unshare() is made without our thread
+            except (ConnectionError, http.client.IncompleteRead):
+                # unshare() is made without our thread; one that crashed is gone for good
                 time.sleep(0.1)
                 continue
             if blob:
@@ -335,6 +337,7 @@ def made(how, *chain, **more):
 def ways_of_made_code():
     return [made('map', 'burn', 'made_inner', 'made_outer', 'run_made'),
             made('dump', 'burn', 'made_inner', 'made_outer', 'run_made', lines='made_inner'),
+            made('bare', 'burn', 'made_inner', 'made_outer', 'run_made'),
             made('link', 'burn', '[anon]', '[anon]', 'run_made'),
             made('again')]
 

@@ -145,6 +145,7 @@ END_TEST
 
 START_TEST(no_code_breaks_the_readers)
 {
+	int64_t frame, bp_at;
 	bool whole;
 
 	srand(7);
@@ -157,6 +158,7 @@ START_TEST(no_code_breaks_the_readers)
 		arch_prologue_depth(exact, len, len > ARCH_AHEAD_BYTES ? len - ARCH_AHEAD_BYTES : 0,
 				    &whole);
 		arch_call_arguments(exact, len);
+		arch_epilogue(exact, len, &frame, &bp_at);
 		free(exact);
 	}
 }
@@ -186,6 +188,41 @@ START_TEST(what_follows_a_call_tells_its_arguments)
 }
 END_TEST
 
+struct epilogue_case {
+	const char *what;
+	uint8_t code[24];
+	int64_t frame, bp_at; /* frame 0: it is none */
+};
+
+static const struct epilogue_case epilogues[] = {
+	{ "return", { 0xc3 }, 8, -1 },
+	{ "room and return", { 0x48, 0x83, 0xc4, 0x08, 0xc3 }, 16, -1 },
+	{ "much room", { 0x48, 0x81, 0xc4, 0, 1, 0, 0, 0xc3 }, 264, -1 },
+	{ "registers", { 0x5b, 0x41, 0x5c, 0xc3 }, 24, -1 },
+	{ "BP among them", { 0x48, 0x83, 0xc4, 0x18, 0x5b, 0x5d, 0x41, 0x5e, 0xc3 }, 56, 32 },
+	{ "SP from BP", { 0xc9, 0xc3 }, 0, 0 },
+	{ "SP from the stack", { 0x5c, 0xc3 }, 0, 0 },
+	{ "more room", { 0x48, 0x83, 0xc4, 0xf8, 0xc3 }, 0, 0 },
+	{ "something else before it", { 0x48, 0x83, 0xc4, 0x08, 0x90, 0xc3 }, 0, 0 },
+	{ "a jump", { 0x48, 0x83, 0xc4, 0x08, 0xeb, 0x10 }, 0, 0 },
+};
+
+START_TEST(the_end_of_a_function_behind_a_call_tells_its_frame)
+{
+	const struct epilogue_case *c = &epilogues[_i];
+	int64_t frame, bp_at;
+	bool is_one = arch_epilogue(c->code, sizeof(c->code), &frame, &bp_at);
+
+	ck_assert_msg(is_one == (c->frame != 0), "%s", c->what);
+	ck_assert_msg(!is_one || (frame == c->frame && bp_at == c->bp_at), "%s: %ld %ld", c->what,
+		      (long)frame, (long)bp_at);
+	for (size_t len = 0; len < sizeof(c->code); len++)
+		if (c->code[len] == 0xc3)
+			ck_assert_msg(!arch_epilogue(c->code, len, &frame, &bp_at), "%s: cut",
+				      c->what);
+}
+END_TEST
+
 /* ---- signal frames */
 
 START_TEST(our_return_from_a_handler_is_one)
@@ -209,6 +246,8 @@ int main(void)
 	tcase_add_loop_test(t, a_call_says_where_it_leads, 0, ARRAY_SIZE(calls));
 	tcase_add_loop_test(t, a_stub_says_where_it_leads, 0, ARRAY_SIZE(stubs));
 	tcase_add_loop_test(t, a_prologue_tells_how_deep_its_frame_is, 0, ARRAY_SIZE(prologues));
+	tcase_add_loop_test(t, the_end_of_a_function_behind_a_call_tells_its_frame, 0,
+			    (int)(sizeof(epilogues) / sizeof(epilogues[0])));
 	tcase_add_loop_test(t, what_follows_a_call_tells_its_arguments, 0, ARRAY_SIZE(arguments));
 	tcase_add_test(t, no_code_breaks_the_readers);
 	tcase_add_test(t, our_return_from_a_handler_is_one);

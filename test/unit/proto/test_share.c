@@ -1,12 +1,17 @@
 /* Profiles that go from one process to another, and what is not one. */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/share.h"
 #include "proto/wire.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/process/modules.h"
+#include "sampler/symbols/demangle.h"
+#include "sampler/symbols/told.h"
 #include "sampler/unwind/code.h"
 
 #define MEMORY (64UL << 20)
@@ -103,6 +108,77 @@ START_TEST(share__code_of_no_object_is_a_place_of_the_other_process)
 }
 END_TEST
 
+static void write_map(const char *text)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", getpid());
+	f = text ? fopen(path, "w") : NULL;
+	if (f) {
+		fputs(text, f);
+		fclose(f);
+	} else {
+		unlink(path);
+	}
+}
+
+/* Names of code that its runtime has told where the other process is. */
+START_TEST(share__code_made_at_run_time_has_its_name_with_it)
+{
+	struct share_result result;
+	struct both b;
+	uint64_t frame, again;
+	struct symbol symbol;
+	uint64_t pc;
+
+	write_map("12344f00 1000 made here\n");
+	set_up(&b);
+	write_map(NULL);
+	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
+	frame = b.into.list[2]->frame[0];
+	ck_assert(told_is_module(frame_module(frame)));
+	pc = frame_address(frame);
+	ck_assert_int_eq(told_resolve(&b.a, frame_module(frame), &pc, 1, &symbol), 0);
+	ck_assert_str_eq(symbol.frame[0].name, "made here");
+	/* the same name is the same place, whoever tells it */
+	share_add(&b.into, &b.owners, 1235, "worker", b.bytes, &result);
+	again = b.into.list[b.into.count - 1]->frame[0];
+	ck_assert_uint_eq(again, frame);
+	pc = UINT64_MAX >> 16; /* what was never told */
+	ck_assert_int_eq(told_resolve(&b.a, frame_module(frame), &pc, 1, &symbol), 0);
+	ck_assert_str_eq(symbol.frame[0].name, "[worker]");
+	tear_down(&b);
+}
+END_TEST
+
+/* Whoever tells without end ends with what there is room for. */
+START_TEST(told__what_does_not_fit_is_counted)
+{
+	uint64_t before = counter_get(COUNTER_TOLD_NAMES_DROPPED);
+	char name[NAME_MAX_BYTES + 1], empty[] = "";
+	struct symbol_frame f = { .name = name, .file = empty };
+	uint32_t first, last = 1;
+
+	memset(name, 'x', NAME_MAX_BYTES);
+	name[NAME_MAX_BYTES] = '\0';
+	first = told_number(&f);
+	for (uint32_t i = 0; i < 20000; i++) {
+		f.line = i + 1;
+		memcpy(name,
+		       &(char[]){ (char)('a' + i % 26), (char)('a' + i / 26 % 26),
+				  (char)('a' + i / 676 % 26) },
+		       3);
+		last = told_number(&f);
+	}
+	ck_assert_uint_eq(last, 0);
+	ck_assert_uint_gt(counter_get(COUNTER_TOLD_NAMES_DROPPED), before);
+	memset(name, 'x', 3);
+	f.line = 0;
+	ck_assert_uint_eq(told_number(&f), first);
+}
+END_TEST
+
 START_TEST(share__two_processes_are_two_stacks_and_own_ones_a_third)
 {
 	struct share_result result;
@@ -125,7 +201,9 @@ START_TEST(share__a_part_of_it_is_refused_at_every_length)
 	struct share_result result;
 	struct both b;
 
+	write_map("12344f00 1000 made here\n");
 	set_up(&b);
+	write_map(NULL);
 	for (size_t len = 0; len < b.bytes.len; len++) {
 		uint8_t *part = malloc(len + !len); /* the address sanitizer sees who reads on */
 
@@ -145,8 +223,10 @@ START_TEST(share__changed_bytes_are_survived)
 	struct both b;
 	uint8_t *changed;
 
+	write_map("12344f00 1000 made here\n");
 	set_up(&b);
 	changed = malloc(b.bytes.len);
+	write_map(NULL);
 	srand(1);
 	for (int round = 0; round < 5000; round++) {
 		memcpy(changed, b.bytes.at, b.bytes.len);
@@ -184,6 +264,8 @@ int main(void)
 
 	tcase_add_test(t, share__what_is_written_is_read_with_the_process_as_label);
 	tcase_add_test(t, share__code_of_no_object_is_a_place_of_the_other_process);
+	tcase_add_test(t, share__code_made_at_run_time_has_its_name_with_it);
+	tcase_add_test(t, told__what_does_not_fit_is_counted);
 	tcase_add_test(t, share__two_processes_are_two_stacks_and_own_ones_a_third);
 	tcase_add_test(t, share__a_part_of_it_is_refused_at_every_length);
 	tcase_add_test(t, share__changed_bytes_are_survived);

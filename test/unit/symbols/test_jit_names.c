@@ -13,6 +13,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/symbols/demangle.h"
+#include "sampler/symbols/jit_index.h"
 #include "sampler/symbols/jit_names.h"
 
 static struct arena arena;
@@ -148,7 +149,7 @@ START_TEST(test_jit_names__no_file_is_no_loss)
 }
 END_TEST
 
-/* What a hostile map may cost: entries that all cover all addresses. */
+/* What a hostile map may cost: entries that all cover all addresses but one. */
 START_TEST(test_jit_names__overlapping_entries_are_bounded)
 {
 	enum { COUNT = 4096, LINES = 40000 };
@@ -158,6 +159,7 @@ START_TEST(test_jit_names__overlapping_entries_are_bounded)
 
 	for (uint64_t i = 0; i < COUNT; i++)
 		pc[i] = 0x2000 + i;
+	pc[COUNT - 1] = 0x10000;
 	for (int i = 0; i < LINES; i++)
 		fprintf(f, "2000 1000 %0200d\n", i);
 	fclose(f);
@@ -167,6 +169,76 @@ START_TEST(test_jit_names__overlapping_entries_are_bounded)
 	ck_assert_uint_le(arena.mapped, 16 << 20);
 	free(frame);
 	free(pc);
+}
+END_TEST
+
+static void append(const char *text)
+{
+	FILE *f = fopen(path, "a");
+
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Scrapers ask every few seconds. */
+START_TEST(test_jit_names__what_came_since_is_added_to_what_is_known)
+{
+	write_map(path, "2000 100 first\n3000 100 second\n4000 10 ha");
+	ck_assert_str_eq(name_of(0x2000), "first");
+	ck_assert_ptr_null(name_of(0x4000));
+	append("lf\n2000 100 third\n");
+	ck_assert_str_eq(name_of(0x4000), "half");
+	ck_assert_str_eq(name_of(0x2000), "third");
+	ck_assert_str_eq(name_of(0x3000), "second");
+}
+END_TEST
+
+/* Java writes its map anew each time that it is asked for it. */
+START_TEST(test_jit_names__a_map_that_was_written_anew_is_read_anew)
+{
+	write_map(path, "2000 100 first\n3000 100 second\n");
+	ck_assert_str_eq(name_of(0x3000), "second");
+	write_map(path, "2000 100 other\n5000 100 secund\n");
+	ck_assert_str_eq(name_of(0x2000), "other");
+	ck_assert_ptr_null(name_of(0x3000));
+	write_map(path, "2000 100 anew, and longer than what was there before\n");
+	ck_assert_ptr_null(name_of(0x5000));
+	write_map(path, "2000 1 x\n");
+	ck_assert_str_eq(name_of(0x2000), "x");
+	unlink(path);
+	ck_assert_ptr_null(name_of(0x2000));
+	write_map(path, "2000 1 y\n");
+	ck_assert_str_eq(name_of(0x2000), "y");
+}
+END_TEST
+
+START_TEST(test_jit_names__what_is_kept_goes_when_nobody_asks)
+{
+	int64_t now = 1000;
+
+	write_map(path, "2000 100 first\n");
+	ck_assert_int_eq(jit_names_do_due(now), INT64_MAX);
+	name_of(0x2000);
+	ck_assert_int_eq(jit_names_do_due(now), now + JIT_NAMES_NS);
+	ck_assert_int_eq(jit_names_do_due(now + JIT_NAMES_NS - 1), now + JIT_NAMES_NS);
+	ck_assert_int_eq(jit_names_do_due(now + JIT_NAMES_NS), INT64_MAX);
+	ck_assert_str_eq(name_of(0x2000), "first");
+}
+END_TEST
+
+/* The oldest of too many are forgotten, and that is told. */
+START_TEST(test_jit_names__more_entries_than_are_kept)
+{
+	uint64_t before = refused();
+	FILE *f = fopen(path, "w");
+
+	fputs("2000 10 oldest\n", f);
+	for (int i = 0; i < JIT_ENTRIES_MAX; i++)
+		fprintf(f, "%x 10 f%d\n", 0x100000 + 16 * i, i);
+	fclose(f);
+	ck_assert_str_eq(name_of(0x100000 + 16 * (JIT_ENTRIES_MAX - 1)), "f409599");
+	ck_assert_ptr_null(name_of(0x2000));
+	ck_assert_uint_gt(refused(), before);
 }
 END_TEST
 
@@ -185,6 +257,10 @@ int main(void)
 	tcase_add_test(t, test_jit_names__links_and_pipes_are_refused);
 	tcase_add_test(t, test_jit_names__another_users_file_is_refused);
 	tcase_add_test(t, test_jit_names__no_file_is_no_loss);
+	tcase_add_test(t, test_jit_names__what_came_since_is_added_to_what_is_known);
+	tcase_add_test(t, test_jit_names__a_map_that_was_written_anew_is_read_anew);
+	tcase_add_test(t, test_jit_names__what_is_kept_goes_when_nobody_asks);
+	tcase_add_test(t, test_jit_names__more_entries_than_are_kept);
 	tcase_add_test(t, test_jit_names__overlapping_entries_are_bounded);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);

@@ -217,10 +217,26 @@ START_TEST(walk_ends__code_without_unwind_data_is_followed_by_frame_pointer)
 }
 END_TEST
 
-START_TEST(walk_ends__code_without_unwind_data_or_frame_pointer_is_cut)
+START_TEST(walk_ends__code_that_ends_behind_its_call_tells_its_frame)
 {
 	/* push %rbp; xor %ebp,%ebp; call *%rdi; pop %rbp; ret */
 	static const uint8_t code[] = { 0x55, 0x31, 0xed, 0xff, 0xd7, 0x5d, 0xc3 };
+	void (*jit)(void (*)(void)) = make_code(code, sizeof(code));
+	bool met = false;
+
+	jit(capture_once);
+	walk_front();
+	ck_assert_int_eq(walked.end, WALK_COMPLETE);
+	for (uint32_t i = 0; i < walked.depth; i++)
+		met |= walked.pc[i] == (uint64_t)jit + 4;
+	ck_assert(met);
+}
+END_TEST
+
+START_TEST(walk_ends__code_without_unwind_data_or_frame_pointer_is_cut)
+{
+	/* push %rbp; xor %ebp,%ebp; call *%rdi; nop; pop %rbp; ret */
+	static const uint8_t code[] = { 0x55, 0x31, 0xed, 0xff, 0xd7, 0x90, 0x5d, 0xc3 };
 	void (*jit)(void (*)(void)) = make_code(code, sizeof(code));
 	uint64_t before = counter_get(COUNTER_STACKS_CUT_NO_RULE);
 
@@ -338,6 +354,7 @@ int main(void)
 	tcase_add_test(t, walk_ends__memory_that_was_not_captured_is_not_read_later);
 	tcase_add_test(t, walk_ends__more_frames_than_a_profile_keeps_are_cut);
 	tcase_add_test(t, walk_ends__code_without_unwind_data_is_followed_by_frame_pointer);
+	tcase_add_test(t, walk_ends__code_that_ends_behind_its_call_tells_its_frame);
 	tcase_add_test(t, walk_ends__code_without_unwind_data_or_frame_pointer_is_cut);
 	tcase_add_test(t, walk_ends__return_address_of_zero_is_the_root);
 	tcase_add_test(t, walk_ends__wild_pc_keeps_its_leaf);
