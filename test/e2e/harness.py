@@ -127,6 +127,22 @@ def read(path):
         return ''
 
 
+def is_open_to_all(path):
+    """Whether any user may read it: all folders above can be searched."""
+    above = [path]
+    while above[-1] != '/':
+        above.append(os.path.dirname(above[-1]))
+    return os.stat(path).st_mode & 0o004 and all(os.stat(f).st_mode & 0o001 for f in above[1:])
+
+
+def for_everyone(path):
+    """The file, or a copy that other users can read: a clone in root's home is not for them."""
+    if is_open_to_all(path):
+        return path
+    os.chmod(work, 0o755)
+    return shutil.copy(path, work)
+
+
 def tasks(pid):
     try:
         return sorted(int(t) for t in os.listdir('/proc/%d/task' % pid))

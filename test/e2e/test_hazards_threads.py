@@ -14,6 +14,7 @@ Seen to fail against:
 import os
 import signal
 
+import harness
 from harness import (Profiling, Target, check, poll, profiled, rounds, run, same, seconds,
                      skip, status_field, switch_profiles, tasks, with_and_without)
 
@@ -47,14 +48,16 @@ def test_short_threads_while_profiles_switch():
     check('profiles came', len(blobs) >= 1, len(blobs))
 
 
-def few_signals():
+def few_signals(threads):
     """The limit counts what the user has queued in all processes: be somebody else."""
     somebody = ['setpriv', '--reuid=%d' % (50000 + os.getpid() % 9999), '--clear-groups']
-    return (somebody if os.geteuid() == 0 else []) + ['prlimit', '--sigpending=20']
+    return Target(harness.for_everyone(harness.fixture(THREADS)), 'queue', threads,
+                  preload=harness.for_everyone(harness.SHIM),
+                  prefix=(somebody if os.geteuid() == 0 else []) + ['prlimit', '--sigpending=20'])
 
 
 def test_limit_of_queued_signals():
-    with Target(THREADS, 'queue', 100, prefix=few_signals()) as t:
+    with few_signals(100) as t:
         t.wait_ready()
         t.wait_for('threads run')
         before = queued(t.pid)
@@ -74,7 +77,7 @@ def test_limit_of_queued_signals():
 
 def test_refused_timers_are_told():
     import pprof_reader
-    with Target(THREADS, 'queue', 60, prefix=few_signals()) as t:
+    with few_signals(60) as t:
         t.wait_ready()
         t.wait_for('threads run')
         p = pprof_reader.parse(t.fetch('profile?seconds=2'))

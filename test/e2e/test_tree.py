@@ -265,7 +265,8 @@ def test_the_tree_can_be_switched_off():
 # ---- trees of executed programs
 
 def test_programs_that_the_first_one_executed():
-    server = harness.fixture('tree_workers')
+    server = harness.for_everyone(harness.fixture('tree_workers'))
+    shim = harness.for_everyone(harness.SHIM)
     for wrapper in (['/bin/sh', '-c', f'{server} plain 1; :'],
                     ['/bin/bash', '-c', f'{server} plain 1; :'],
                     ['timeout', '60', server, 'plain', '1'],
@@ -274,7 +275,7 @@ def test_programs_that_the_first_one_executed():
                        ['su', '-s', '/bin/sh', '-c', f'{server} plain 1', 'nobody']]
                       if AS_ROOT else [])):
         name = os.path.basename(wrapper[0])
-        with Target(shutil.which(wrapper[0]), *wrapper[1:], preexec=os.setsid) as t:
+        with Target(shutil.which(wrapper[0]), *wrapper[1:], preexec=os.setsid, preload=shim) as t:
             try:
                 if not (check(f'{name}: it answers', t.wait_ready()) and
                         check(f'{name}: the server runs', t.wait_for('ready'), t.output(1))):
