@@ -6,29 +6,34 @@
  * For that the carrier is added to the mask that the program asks for, and taken
  * out again of what it reads back.  A call of sigaction(2):
  *
- *	action_mask_begin(&c, sig, act);
- *	the real call, with c.act
- *	if it has succeeded: action_mask_end(&c, old)
+ *	action_mask_begin(&c, sig, &asked);
+ *	the real call, with the carrier in the mask if c.adds
+ *	if it has succeeded: action_mask_end(&c, mask of the old one)
  */
 #ifndef SAMPLER_CPU_ACTION_MASKS_H
 #define SAMPLER_CPU_ACTION_MASKS_H
 
-#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+/* What of an action matters here; libc's and the kernel's differ. */
+struct action_asked {
+	const void *handler;
+	uint64_t flags, mask;
+};
 
 struct action_change {
-	const struct sigaction *act; /* what to tell the kernel; NULL: the program asks only */
-	struct sigaction changed;
 	int sig;
-	bool adds; /* the carrier, to c->act */
+	bool sets; /* else the program asks only */
+	bool adds; /* the carrier is to be in the mask, and the program did not ask for that */
 	bool hid;  /* the same, when this call began */
 };
 
-/* `act` may be NULL.  Context: hook. */
-void action_mask_begin(struct action_change *c, int sig, const struct sigaction *act);
+/* `asked` may be NULL.  Context: hook. */
+void action_mask_begin(struct action_change *c, int sig, const struct action_asked *asked);
 
-/* Notes what was set, and makes of `old` (may be NULL) what the program had asked for.
+/* Notes what was set, and makes of `mask` (may be NULL) what the program had asked for before.
  * Context: hook. */
-void action_mask_end(const struct action_change *c, struct sigaction *old);
+void action_mask_end(const struct action_change *c, uint64_t *mask);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdatomic.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/weight.h"
@@ -146,9 +147,9 @@ static struct live_block weigh(size_t size, struct site *site)
 	return (struct live_block){ blocks, bytes_of(blocks, size), site };
 }
 
-static void record_block(const void *p, size_t size, struct frame_regs caller)
+static NOINLINE void record_block(const void *p, size_t size, struct site *site)
 {
-	struct live_block stale, block = weigh(size, site_at(&sites, 0, caller));
+	struct live_block stale, block = weigh(size, site);
 
 	/* The allocator has the address back, so its last block was freed behind our back. */
 	if (live_maybe(p) && live_remove(p, &stale))
@@ -162,7 +163,7 @@ static void record_block(const void *p, size_t size, struct frame_regs caller)
 void heap_record(const void *p, size_t size, struct frame_regs caller)
 {
 	inside = true;
-	record_block(p, size, caller);
+	record_block(p, size, site_at(&sites, 0, &caller)); /* a walk takes stack enough */
 	inside = false;
 }
 

@@ -42,7 +42,7 @@ static struct profile {
 static void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
 			   uint64_t leaf, const struct frame_regs *caller)
 {
-	struct site *s = site_at(p->sites, leaf, *caller);
+	struct site *s = site_at(p->sites, leaf, caller);
 
 	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
 	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
@@ -206,7 +206,7 @@ static void charge_relock(struct site *s, uint64_t ns, uint64_t weight)
 static void tell_relocks(const struct unlock *u, uint64_t leaf, const struct frame_regs *caller)
 {
 	chance_recorded(&mutex.chance, u->now_ns);
-	relock_hold_was(u->hold, u->now_ns, site_at(mutex.sites, leaf, *caller), charge_relock);
+	relock_hold_was(u->hold, u->now_ns, site_at(mutex.sites, leaf, caller), charge_relock);
 }
 
 void unlock_end(const struct unlock *u, uint64_t leaf, const struct frame_regs *caller)

@@ -57,7 +57,7 @@ bool births_are_on(void)
 
 struct site *birth_site(struct frame_regs caller)
 {
-	return births_are_on() ? site_at(&sites, 0, caller) : NULL;
+	return births_are_on() ? site_at(&sites, 0, &caller) : NULL;
 }
 
 /* ---- the thread's own part */

@@ -65,11 +65,11 @@ static struct ring *ring_to_use(void)
 }
 
 static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
-		      struct frame_regs caller)
+		      const struct frame_regs *caller)
 {
 	struct ring *r = ring_to_use();
 	bool is_alone = r && ring_used(r) == 0;
-	struct capture *c = r ? capture_call(r, caller.pc - 1, caller.sp, caller.bp) : NULL;
+	struct capture *c = r ? capture_call(r, caller->pc - 1, caller->sp, caller->bp) : NULL;
 
 	if (c) {
 		c->sites = t;
@@ -86,7 +86,7 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
  * The stack cannot be known.  Its first frame can, if that is of code which is never
  * unloaded, or of which there is a row.
  */
-static struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
+static NOINLINE struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
 {
 	uint32_t number = (uint32_t)rows_find_in(pc).number;
 	uint64_t frame = number ? modules_frame_here(number, pc) : pc;
@@ -100,16 +100,16 @@ static struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc
  * The stack is not known yet: a record of its own, and a copy of the stack for
  * the listener, who learns the addresses.  So this happens once for each.
  */
-static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+static NOINLINE struct site *unresolved_site(struct site_table *t, uint64_t leaf,
+					     const struct frame_regs *caller)
 {
 	struct site *site = site_unresolved(t);
-
 	struct site *known;
 
 	if (site && hand_over(t, site, leaf, caller))
 		return site;
 	counter_add(t->unknown, 1);
-	known = caller_only(t, leaf, caller.pc - 1);
+	known = caller_only(t, leaf, caller->pc - 1);
 	if (site) {
 		site_resolve(site, known);
 		site_unhold(site);
@@ -117,10 +117,10 @@ static struct site *unresolved_site(struct site_table *t, uint64_t leaf, struct 
 	return known;
 }
 
-static struct site *site_by_walk(struct site_table *t, uint64_t leaf, struct frame_regs caller,
-				 struct hook_walk *w)
+static struct site *site_by_walk(struct site_table *t, uint64_t leaf,
+				 const struct frame_regs *caller, struct hook_walk *w)
 {
-	if (hook_walk(leaf, caller, w))
+	if (hook_walk(leaf, *caller, w))
 		return site_of(t, w->frame, w->depth);
 	return unresolved_site(t, leaf, caller);
 }
@@ -159,7 +159,7 @@ static void give_walk_back(int i)
 	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << i), memory_order_release);
 }
 
-struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller)
+struct site *site_at(struct site_table *t, uint64_t leaf, const struct frame_regs *caller)
 {
 	int i = take_walk();
 	struct site *site;

@@ -20,7 +20,7 @@
  * pseudo frame that names what was called; 0: the caller is the leaf.  Never
  * NULL.  Context: hook, not in a forked child.
  */
-struct site *site_at(struct site_table *t, uint64_t leaf, struct frame_regs caller);
+struct site *site_at(struct site_table *t, uint64_t leaf, const struct frame_regs *caller);
 
 /* So much is recorded that thousands with the same new stack come at once.  Context: init. */
 void site_at_expect_many(void);

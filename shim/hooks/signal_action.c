@@ -25,34 +25,50 @@
 #include "shim/hooks/user_memory.h"
 #include "shim/real/real.h"
 
-typedef int (*action_function)(int sig, const struct sigaction *act, struct sigaction *old);
+/* A copy, only where something is changed: it takes much of a small stack. */
+static NOINLINE int add_carrier(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	struct sigaction changed = *act;
+
+	changed.sa_mask.__val[0] |= SIGNAL_BIT(CARRIER);
+	return real()->sigaction(sig, &changed, old);
+}
+
+static void begin(struct action_change *c, int sig, const struct sigaction *act)
+{
+	struct action_asked asked;
+
+	if (act)
+		asked = (struct action_asked){ (const void *)act->sa_handler,
+					       (unsigned)act->sa_flags, act->sa_mask.__val[0] };
+	action_mask_begin(c, sig, act ? &asked : NULL);
+}
 
 /* A child of vfork has actions of its own, and our memory. */
-static int set_action(action_function fn, int sig, const struct sigaction *act,
-		      struct sigaction *old)
+static int set_action(int sig, const struct sigaction *act, struct sigaction *old)
 {
 	struct action_change c;
 	int err;
 
 	if (process_is_borrowed())
-		return fn(sig, act, old);
-	action_mask_begin(&c, sig, act);
-	err = fn(sig, c.act, old);
+		return real()->sigaction(sig, act, old);
+	begin(&c, sig, act);
+	err = c.adds ? add_carrier(sig, act, old) : real()->sigaction(sig, act, old);
 	if (!err)
-		action_mask_end(&c, old);
+		action_mask_end(&c, old ? (uint64_t *)&old->sa_mask.__val[0] : NULL);
 	return err;
 }
 
 EXPORT int sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	return set_action(real()->sigaction, sig, act, old);
+	return set_action(sig, act, old);
 }
 
 int __sigaction(int sig, const struct sigaction *act, struct sigaction *old);
 
 EXPORT int __sigaction(int sig, const struct sigaction *act, struct sigaction *old)
 {
-	return set_action(real()->sigaction, sig, act, old);
+	return set_action(sig, act, old);
 }
 
 /* ---- by syscall() */
@@ -73,34 +89,63 @@ static void to_kernel(struct kernel_action *to, const struct sigaction *from)
 	memcpy(&to->mask, &from->sa_mask, sizeof(to->mask));
 }
 
-static int raw_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+static long raw_action(int sig, const struct kernel_action *act, struct kernel_action *old)
 {
-	struct kernel_action new, before;
+	return real()->syscall(SYS_rt_sigaction, (long)sig, act, old, (long)KERNEL_SIGSET_BYTES);
+}
+
+/* `act` is a copy of ours, and `old` was found to be writable. */
+static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct kernel_action *old)
+{
+	struct action_change c;
+	struct action_asked asked;
 	long err;
 
+	if (process_is_borrowed())
+		return raw_action(sig, act, old);
 	if (act)
-		to_kernel(&new, act);
-	err = real()->syscall(SYS_rt_sigaction, (long)sig, act ? &new : NULL, old ? &before : NULL,
-			      (long)KERNEL_SIGSET_BYTES);
-	if (!err && old)
-		to_libc(old, &before);
-	return (int)err;
+		asked = (struct action_asked){ act->handler, act->flags, act->mask };
+	action_mask_begin(&c, sig, act ? &asked : NULL);
+	if (c.adds)
+		act->mask |= SIGNAL_BIT(CARRIER);
+	err = raw_action(sig, act, old);
+	if (!err)
+		action_mask_end(&c, old ? &old->mask : NULL);
+	return err;
+}
+
+static NOINLINE void want(const struct kernel_action *act)
+{
+	struct sigaction new;
+
+	to_libc(&new, act);
+	carrier_set_wanted(&new, NULL);
+}
+
+static NOINLINE void tell_wanted(struct kernel_action *old)
+{
+	struct sigaction wanted = carrier_wanted();
+
+	to_kernel(old, &wanted);
 }
 
 /* The carrier: our handler stays. */
-static int set_carrier(int sig, const struct sigaction *act, struct sigaction *old)
+static NOINLINE long set_carrier(const struct kernel_action *act, struct kernel_action *old)
 {
 	bool is_borrowed = process_is_borrowed();
-	int err;
+	long err;
 
-	if (carrier_begin_action(is_borrowed ? 0 : sig)) {
-		carrier_set_wanted(act, old);
+	if (carrier_begin_action(is_borrowed ? 0 : CARRIER)) {
+		if (old)
+			tell_wanted(old);
+		if (act)
+			want(act);
 		return 0;
 	}
-	err = raw_sigaction(sig, act, old);
+	err = raw_action(CARRIER, act, old);
 	carrier_end_action();
-	if (!err && old && old->sa_sigaction == carrier_handle) /* inherited from the parent */
-		carrier_set_wanted(NULL, old);
+	if (!err && old && old->handler == (void *)carrier_handle) /* inherited from the parent */
+		tell_wanted(old);
 	return err;
 }
 
@@ -108,19 +153,11 @@ long signal_syscall_action(long sig, const struct kernel_action *act, struct ker
 			   long size)
 {
 	struct kernel_action now;
-	struct sigaction new, before;
-	int err;
 
 	if (sandbox_is_noted() || size != KERNEL_SIGSET_BYTES ||
 	    (act && !user_copy(&now, act, sizeof(now))) ||
 	    (old && real()->syscall(SYS_rt_sigaction, sig, NULL, old, size) != 0))
 		return real()->syscall(SYS_rt_sigaction, sig, act, old, size);
-	if (act)
-		to_libc(&new, &now);
-	err = sig == CARRIER ? set_carrier(CARRIER, act ? &new : NULL, old ? &before : NULL)
-			     : set_action(raw_sigaction, (int)sig, act ? &new : NULL,
-					  old ? &before : NULL);
-	if (!err && old)
-		to_kernel(old, &before);
-	return err;
+	return sig == CARRIER ? set_carrier(act ? &now : NULL, old)
+			      : set_by_number((int)sig, act ? &now : NULL, old);
 }

@@ -47,13 +47,13 @@ static void to_vec(struct sigvec *vec, const struct sigaction *act)
 
 EXPORT int sigvec(int sig, const struct sigvec *vec, struct sigvec *old)
 {
-	struct sigaction new, before;
+	struct sigaction act; /* one for both: the stack may be small */
 
 	if (vec)
-		from_vec(&new, vec);
-	if (sigaction(sig, vec ? &new : NULL, &before) != 0)
+		from_vec(&act, vec);
+	if (sigaction(sig, vec ? &act : NULL, &act) != 0)
 		return -1;
 	if (old)
-		to_vec(old, &before);
+		to_vec(old, &act);
 	return 0;
 }

@@ -694,11 +694,16 @@ END_TEST
 
 static void hooked(int sig, const struct sigaction *act, struct sigaction *old)
 {
+	struct sigaction set = act ? *act : (struct sigaction){ .sa_flags = 0 };
+	struct action_asked asked = { (void *)set.sa_handler, (unsigned)set.sa_flags,
+				      set.sa_mask.__val[0] };
 	struct action_change c;
 
-	action_mask_begin(&c, sig, act);
-	ck_assert_int_eq(sigaction(sig, c.act, old), 0);
-	action_mask_end(&c, old);
+	action_mask_begin(&c, sig, act ? &asked : NULL);
+	if (c.adds)
+		set.sa_mask.__val[0] |= SIGNAL_BIT(CARRIER);
+	ck_assert_int_eq(sigaction(sig, act ? &set : NULL, old), 0);
+	action_mask_end(&c, old ? (uint64_t *)&old->sa_mask.__val[0] : NULL);
 }
 
 static void set_on_stack(int sig, int also_blocked)

@@ -52,7 +52,7 @@ static void become_listener(void)
 /* No row is known: it is left to the listener. */
 NOINLINE static struct site *meet_new_stack(void)
 {
-	struct site *s = site_at(&table, 0, CALLER());
+	struct site *s = site_at(&table, 0, &CALLER());
 
 	keep_frame++;
 	return s;
