@@ -123,8 +123,9 @@ $(1)/view_page.o: $(VIEW) $(1)/flags
 	@mkdir -p $$(@D)
 	$$(call say,CC)$(2) $$(CPPFLAGS) $$(CODE) $(3) $$(CFLAGS) -c -o $$@ $$<
 
-$(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map
+$(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map .ci/early.sh
 	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
+	@.ci/early.sh $$@
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@

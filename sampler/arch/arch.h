@@ -149,6 +149,10 @@ ARCH_FUNCTION uint64_t arch_cycles(void);
 ARCH_FUNCTION void arch_spin_hint(void);
 
 /*
+ * ARCH_SPARE_TLS: a word of libc's thread record that nobody uses, by its distance from the
+ * thread pointer.  Before we are relocated our thread-local variables are there
+ * (.ci/early.sh).
+ *
  * Subtracts in memory; true when nothing is left, or less than that (unsigned).  A
  * signal handler of the same thread sees it done or not done.
  */

@@ -62,11 +62,39 @@ static COLD void find_all(void)
 #undef X
 }
 
+/* ---- before we are relocated */
+
+/* The word that was counted down is a spare one of libc's (.ci/early.sh). */
+static bool is_early(void)
+{
+	return (uint64_t)&heap_left - (uint64_t)__builtin_thread_pointer() == ARCH_SPARE_TLS;
+}
+
+/* For this call and what follows; relocation puts first_NAME there. */
+static COLD NOINLINE void find_early(void)
+{
+	heap_left = 0; /* as it was */
+#define X(name, type, parameters, arguments)                                                       \
+	next.name = (type(*) parameters)lookup_next_early(#name);
+	FAMILY(X)
+#undef X
+}
+
+/* For hooks off the fast way: nothing else of ours can be called then. */
+#define NEXT (*(UNLIKELY(is_early()) ? (find_early(), &next) : &next))
+
+static bool is_due(size_t size)
+{
+	return LIKELY(!is_early()) && alloc_begin_sample(size);
+}
+
+/* ---- the hooks */
+
 static COLD NOINLINE void *sampled_malloc(size_t size)
 {
-	void *p = next.malloc(size);
+	void *p = NEXT.malloc(size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *malloc(size_t size)
@@ -78,9 +106,9 @@ EXPORT void *malloc(size_t size)
 
 static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 {
-	void *p = next.calloc(count, size);
+	void *p = NEXT.calloc(count, size);
 
-	return alloc_begin_sample(count * size) ? alloc_recorded(p, count * size, CALLER()) : p;
+	return is_due(count * size) ? alloc_recorded(p, count * size, CALLER()) : p;
 }
 
 /* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
@@ -93,9 +121,9 @@ EXPORT void *calloc(size_t count, size_t size)
 
 static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 {
-	void *p = next.memalign(align, size);
+	void *p = NEXT.memalign(align, size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *memalign(size_t align, size_t size)
@@ -107,9 +135,9 @@ EXPORT void *memalign(size_t align, size_t size)
 
 static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 {
-	void *p = next.aligned_alloc(align, size);
+	void *p = NEXT.aligned_alloc(align, size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -121,9 +149,9 @@ EXPORT void *aligned_alloc(size_t align, size_t size)
 
 static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t size)
 {
-	int err = next.posix_memalign(out, align, size);
+	int err = NEXT.posix_memalign(out, align, size);
 
-	if (alloc_begin_sample(size) && err == 0)
+	if (is_due(size) && err == 0)
 		alloc_recorded(*out, size, CALLER());
 	return err;
 }
@@ -137,9 +165,9 @@ EXPORT int posix_memalign(void **out, size_t align, size_t size)
 
 static COLD NOINLINE void *sampled_valloc(size_t size)
 {
-	void *p = next.valloc(size);
+	void *p = NEXT.valloc(size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *valloc(size_t size)
@@ -151,9 +179,9 @@ EXPORT void *valloc(size_t size)
 
 static COLD NOINLINE void *sampled_pvalloc(size_t size)
 {
-	void *p = next.pvalloc(size);
+	void *p = NEXT.pvalloc(size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -181,7 +209,7 @@ EXPORT void free(void *p)
 static void *moved(void *p, size_t size)
 {
 	struct alloc_moved old = alloc_take_out(p);
-	void *q = next.realloc(p, size);
+	void *q = NEXT.realloc(p, size);
 
 	alloc_settle(&old, !q && size);
 	return q;
@@ -196,7 +224,7 @@ static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
 {
 	void *q = moved(p, size);
 
-	return alloc_begin_sample(size) ? alloc_recorded(q, size, CALLER()) : q;
+	return is_due(size) ? alloc_recorded(q, size, CALLER()) : q;
 }
 
 EXPORT void *realloc(void *p, size_t size)

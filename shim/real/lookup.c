@@ -1,6 +1,7 @@
 #include "shim/real/lookup.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,14 @@ static const char *version_of(const struct object *o, uint32_t i)
 	return NULL;
 }
 
+/* strcmp() cannot be called before we are relocated. */
+static bool is_name(const char *a, const char *b)
+{
+	while (*a && *a == *b)
+		a++, b++;
+	return *a == *b;
+}
+
 static bool is_wanted(const struct object *o, uint32_t i)
 {
 	const char *version;
@@ -77,14 +86,14 @@ static bool is_wanted(const struct object *o, uint32_t i)
 	if (!o->versions || !(o->versions[i] & VERSYM_HIDDEN))
 		return true;
 	version = o->version ? version_of(o, i) : NULL;
-	return version && strcmp(version, o->version) == 0;
+	return version && is_name(version, o->version);
 }
 
 static bool is_match(const struct object *o, uint32_t i, const char *name)
 {
 	const Elf64_Sym *s = &o->symbols[i];
 
-	return s->st_shndx != SHN_UNDEF && strcmp(o->strings + s->st_name, name) == 0 &&
+	return s->st_shndx != SHN_UNDEF && is_name(o->strings + s->st_name, name) &&
 	       is_wanted(o, i);
 }
 
@@ -226,6 +235,85 @@ void *lookup_next(const char *name)
 	uint32_t i;
 
 	return find_next(name, &o, &i) ? address_of(&o, i) : NULL;
+}
+
+/* ---- before we are relocated */
+
+/* The kernel's words for the program; getauxval() cannot be called. */
+static bool read_auxv(Elf64_auxv_t *to, size_t bytes)
+{
+	long fd = sys_call4(SYS_openat, AT_FDCWD, (long)"/proc/self/auxv", O_RDONLY | O_CLOEXEC, 0);
+	long n = fd < 0 ? fd : sys_call3(SYS_read, fd, (long)to, (long)bytes);
+
+	if (fd >= 0)
+		sys_call3(SYS_close, fd, 0, 0);
+	return n > 0;
+}
+
+static uint64_t auxv_value(const Elf64_auxv_t *v, uint64_t type)
+{
+	while (v->a_type != AT_NULL && v->a_type != type)
+		v++;
+	return v->a_type == type ? v->a_un.a_val : 0;
+}
+
+static const Elf64_Dyn *dynamic_of(const Elf64_Ehdr *e)
+{
+	const Elf64_Phdr *phdr = (const void *)((const char *)e + e->e_phoff);
+
+	for (int i = 0; i < e->e_phnum; i++)
+		if (phdr[i].p_type == PT_DYNAMIC)
+			return (const void *)((const char *)e + phdr[i].p_vaddr);
+	return NULL;
+}
+
+/* The loader's image: where it was started as the program, that is what the kernel knows. */
+static const Elf64_Ehdr *loader_early(void)
+{
+	Elf64_auxv_t v[64];
+	uint64_t base;
+
+	if (!read_auxv(v, sizeof(v) - sizeof(*v)))
+		return NULL;
+	v[ARRAY_SIZE(v) - 1].a_type = AT_NULL;
+	base = auxv_value(v, AT_BASE);
+	return (const void *)(base ? base : ALIGN_DOWN(auxv_value(v, AT_PHDR), PAGE_BYTES));
+}
+
+/* _r_debug, by the loader's own symbols: our reference to it is not filled in yet. */
+static const struct link_map *list_early(void)
+{
+	const Elf64_Ehdr *e = loader_early();
+	struct link_map l = { .l_addr = (uint64_t)e, .l_ld = (Elf64_Dyn *)(uintptr_t)(e ? dynamic_of(e) : NULL) };
+	struct object o;
+	uint32_t i;
+
+	if (!l.l_ld)
+		return NULL;
+	read_dynamic(&l, &o);
+	i = find(&o, "_r_debug");
+	return i ? ((const struct r_debug *)address_of(&o, i))->r_map : NULL;
+}
+
+/* Where our file is mapped, which is known without a relocation. */
+extern const char __ehdr_start[] __attribute__((visibility("hidden")));
+
+void *lookup_next_early(const char *name)
+{
+	const struct link_map *l = list_early();
+
+	while (l && l->l_addr != (uint64_t)__ehdr_start)
+		l = l->l_next;
+	for (l = l ? l->l_next : NULL; l; l = l->l_next) {
+		struct object o;
+		uint32_t i;
+
+		read_dynamic(l, &o);
+		i = find(&o, name);
+		if (i)
+			return address_of(&o, i);
+	}
+	return NULL;
 }
 
 bool lookup_defines(const struct link_map *in, const char *name)

@@ -40,6 +40,12 @@ void lookup_hide(const char *const *names, size_t count);
  */
 void *lookup_next(const char *name);
 
+/*
+ * The same, of the first version, while our library is not relocated yet (another one's IFUNC
+ * resolver calls us): uses nothing that is relocated, and calls nobody.
+ */
+void *lookup_next_early(const char *name);
+
 /* Whether an object that comes before ours in search order defines `name`. */
 bool lookup_comes_earlier(const char *name);
 

@@ -295,6 +295,67 @@ def test_objects_that_are_bound_past_us_are_told():
             same('it ends well', t.finish().code, 0)
 
 
+# ---- before we are relocated
+
+RESOLVER = r'''
+#include <cstdlib>
+#include <cstring>
+
+static int plain() { return 1; }
+static int fast() { return 2; }
+
+extern "C" __attribute__((visibility("hidden"))) void *resolve()
+{
+	void *aligned = nullptr;
+	char *one = static_cast<char *>(malloc(64)), *two = static_cast<char *>(calloc(8, 8));
+
+	one = static_cast<char *>(memset(realloc(one, 100), 0, 100));
+	int ok = posix_memalign(&aligned, 64, 64) == 0 && !one[99] && !two[63];
+	free(aligned);
+	free(one);
+	free(two);
+	two = static_cast<char *>(malloc(0));
+	free(two);
+	return reinterpret_cast<void *>(ok ? fast : plain);
+}
+
+static int picked() __attribute__((ifunc("resolve")));
+extern "C" int pick() { return picked(); }
+'''
+
+PICKS = r'''
+#include <cstdio>
+#include <cstdlib>
+extern "C" int pick();
+static void *volatile keep;
+int main()
+{
+	char line[16];
+	for (int i = 0; i < 20000; i++)
+		keep = malloc(1000);
+	printf("pick %d\nready\n", pick());
+	fflush(stdout);
+	return fgets(line, sizeof(line), stdin) ? 0 : 1;
+}
+'''
+
+
+def test_a_resolver_that_allocates():
+    """The loader asks it before we are relocated; as jemalloc and others we crashed there."""
+    library = built(RESOLVER, 'libresolver.so', '-shared', '-fPIC')
+    for now in ('-Wl,-z,lazy', '-Wl,-z,now'):
+        program = built(PICKS, 'picks', '-Wl,--no-as-needed', '-Wl,-rpath,' + harness.work, now,
+                        library)
+        for prefix in ((), ('/lib64/ld-linux-x86-64.so.2', '--preload', SHIM)):
+            with Program(*prefix[1:], *[program] * len(prefix[:1]),
+                         program=prefix[0] if prefix else program) as t:
+                check('it starts', t.wait_for('ready'), t.output(1))
+                check('what it picks', 'pick 2' in t.output(), t.output())
+                near('what the program allocates', t.profile().cum('inuse_space')['main'])
+                t.say()
+                same('it ends well', t.finish().code, 0)
+
+
 # ---- one inside another
 
 NESTED = r'''
@@ -329,5 +390,5 @@ if __name__ == '__main__':
         test_plugins_with_operators_of_their_own_keep_them, test_own_calls_of_jemalloc,
         test_in_place_by_jemalloc, test_own_calls_of_tcmalloc_and_mimalloc,
         test_reallocarray_of_every_allocator, test_functions_without_a_hook_are_told,
-        test_objects_that_are_bound_past_us_are_told,
+        test_objects_that_are_bound_past_us_are_told, test_a_resolver_that_allocates,
         test_an_allocation_inside_another_is_not_counted)
