@@ -30,8 +30,8 @@ patience() {
 	local load=1
 
 	read -r load _ 2>/dev/null </proc/loadavg
-	awk -v limit="$limit" -v load="$load" -v cpus="$(nproc)" \
-		'BEGIN { share = load / cpus; printf "%d", limit * (share > 1 ? share : 1) }'
+	awk -v limit="$limit" -v now="$load" -v cpus="$(nproc)" \
+		'BEGIN { share = now / cpus; printf "%d", limit * (share > 1 ? share : 1) }'
 }
 
 # Without stdin, and with a time limit for the test and all it started: one that
