@@ -18,14 +18,15 @@ rooms='0 sampler/arch registers and instructions of the processor
 4 sampler/cpu the CPU profile
 4 sampler/heap the heap profile
 4 sampler/locks the block and mutex profiles
-5 sampler/threads what each thread does, and who created it
-6 proto profiles as files and as text
-7 http the server and its pages
-8 shim/real the definitions behind ours
-9 shim/life the listener, and what forks and filters do
-10 shim/hooks the functions that we interpose
-11 shim/arch those that cannot be written in C
-12 shim the constructor and the settings'
+5 sampler/wall the wall-clock profile
+6 sampler/threads what each thread does, and who created it
+7 proto profiles as files and as text
+8 http the server and its pages
+9 shim/real the definitions behind ours
+10 shim/life the listener, and what forks and filters do
+11 shim/hooks the functions that we interpose
+12 shim/arch those that cannot be written in C
+13 shim the constructor and the settings'
 
 mapfile -t files < <(find sampler shim proto http -name '*.[chS]' | sort)
 edges=$(mktemp) || exit 1

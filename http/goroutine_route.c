@@ -141,7 +141,8 @@ static void tell_owners(struct stack_table *t, struct owner_table *owners,
 		const struct thread_entry *e = &v->entry[i];
 		const struct stack *at = r->now->stacks.list[v->thread[i]->stack];
 		const struct owner o = { 0,	  e->tid,   "",
-					 e->name, e->state, e->reason ? e->reason : "" };
+					 e->name, e->state, e->reason ? e->reason : "",
+					 false };
 		struct stack *s =
 			stack_table_add_labelled(t, at->frame, at->depth, owner_number(owners, &o));
 

@@ -41,6 +41,9 @@ bool other_shim(struct http_exchange *x, const struct http_request *r);
 /* cpu_route.c */
 void cpu_route(struct http_exchange *x, const struct http_request *r);
 
+/* wall_route.c */
+void wall_route(struct http_exchange *x, const struct http_request *r);
+
 /* heap_route.c */
 void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);

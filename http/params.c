@@ -6,6 +6,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/wall/wall.h"
 
 /* ---- numbers */
 
@@ -38,6 +39,13 @@ static const struct number hz_of_cpu = {
 	.lowest = CPU_HZ_MIN,
 	.highest = CPU_HZ_MAX,
 	.refusal = REFUSAL("hz", "a number from 1 to 1000"),
+};
+
+static const struct number hz_of_wall = {
+	.name = "hz",
+	.lowest = WALL_HZ_MIN,
+	.highest = WALL_HZ_MAX,
+	.refusal = REFUSAL("hz", "a number from 1 to 100"),
 };
 
 static const struct number lines_wanted = {
@@ -77,8 +85,12 @@ static const char *read_number(const struct http_request *r, const struct number
 
 /* ---- names */
 
-static const char *const known[] = { "seconds", "debug",	"hz", "lines", "labels", "gc",
-				     "format",	"sample_index", "id", "pid",   "process" };
+static const char *const known[] = { "seconds", "debug",  "hz",		  "lines", "labels",
+				     "gc",	"format", "sample_index", "id",	   "pid",
+				     "process", "state",  "thread" };
+
+/* Between processes of ours (params.share). */
+static const char *const internal[] = { "share", "window_ms" };
 
 /* What else people call them. */
 static const struct {
@@ -115,6 +127,12 @@ static size_t distance(const char *a, const char *b)
 	return row[len];
 }
 
+/* How far a slip may be from this name.  Scrapers send "rate", which is close to "state". */
+static size_t slack(const char *name)
+{
+	return strlen(name) < 5 ? 0 : strcmp(name, "state") == 0 ? 1 : 2;
+}
+
 /* The parameter that was meant by this name, which is none; NULL: no idea. */
 static const char *meant_by(const char *name)
 {
@@ -122,17 +140,23 @@ static const char *meant_by(const char *name)
 		if (distance(name, aliases[i].name) == 0)
 			return aliases[i].meant;
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (distance(name, known[i]) <= (strlen(known[i]) < 5 ? 0 : 2))
+		if (distance(name, known[i]) <= slack(known[i]))
 			return known[i];
 	return NULL;
 }
 
-static bool is_known(const char *name)
+static bool is_among(const char *name, const char *const *names, size_t count)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
-		if (strcmp(name, known[i]) == 0)
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(name, names[i]) == 0)
 			return true;
 	return false;
+}
+
+static bool is_known(const char *name)
+{
+	return is_among(name, known, ARRAY_SIZE(known)) ||
+	       is_among(name, internal, ARRAY_SIZE(internal));
 }
 
 static const char *check_names(const struct http_request *r, struct arena *a)
@@ -181,6 +205,20 @@ static const char *read_format(const struct http_request *r, struct params *p)
 		       "each stack)");
 }
 
+/* Of which threads: their state, and a pattern of their names. */
+static const char *read_threads(const struct http_request *r, struct params *p)
+{
+	static const char *const states[] = { "running", "runnable", "blocked" };
+
+	http_query(r, "state", p->state, sizeof(p->state));
+	if (*p->state && !is_among(p->state, states, ARRAY_SIZE(states)))
+		return REFUSAL("state", "running, runnable or blocked");
+	http_query(r, "thread", p->thread, sizeof(p->thread));
+	if (strlen(p->thread) == sizeof(p->thread) - 1)
+		return REFUSAL("thread", "shorter than 63 bytes");
+	return NULL;
+}
+
 #define ID_BYTES 64
 
 /* Whoever knows it may end the profile; it is compared and nothing else. */
@@ -199,26 +237,27 @@ static const char *read_id(struct http_exchange *x, const struct http_request *r
 bool params_read(struct http_exchange *x, const struct http_request *r, enum params_of what,
 		 struct params *p)
 {
-	const bool is_cpu = what == PARAMS_OF_CPU;
+	const bool is_timed = what != PARAMS_OF_SNAPSHOT;
 	int64_t gc = 0, lines = 1, labels = 1, hz = 0, share = 0;
 	const char *why;
 
 	*p = (struct params){ 0 };
 	if ((why = check_names(r, http_arena(x))) ||
-	    (why = read_number(r, is_cpu ? &seconds_of_cpu : &seconds_of_delta, &p->seconds)) ||
+	    (why = read_number(r, is_timed ? &seconds_of_cpu : &seconds_of_delta, &p->seconds)) ||
 	    (why = read_number(r, &debug_form, &p->debug)) ||
-	    (why = read_number(r, &hz_of_cpu, &hz)) ||
+	    (why = read_number(r, what == PARAMS_OF_WALL ? &hz_of_wall : &hz_of_cpu, &hz)) ||
 	    (why = read_number(r, &lines_wanted, &lines)) ||
 	    (why = read_number(r, &labels_wanted, &labels)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
-	    (why = read_id(x, r, p)) || (why = tree_query_read(r, &p->tree)))
+	    (why = read_id(x, r, p)) || (why = read_threads(r, p)) ||
+	    (why = tree_query_read(r, &p->tree)))
 		http_error(x, 400, why);
-	else if (!is_cpu && p->seconds && p->debug)
+	else if (!is_timed && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
 	else
 		why = "";
 	http_query(r, "sample_index", p->value, sizeof(p->value));
-	if (is_cpu && p->debug)
+	if (is_timed && p->debug)
 		p->format = FORMAT_TEXT;
 	if (http_is_trusted(x)) {
 		http_query_number(r, "share", &share);

@@ -32,13 +32,16 @@ struct params {
 	struct tree_query tree;
 	enum symbols_detail detail;
 	enum format format;
-	char value[24]; /* the sample type that texts are about; "" for the usual one */
+	char state[12];	 /* of threads, in a wall-clock profile; "" for all */
+	char thread[64]; /* the pattern of their names; "" for all */
+	char value[24];	 /* the sample type that texts are about; "" for the usual one */
 	const char
 		*id; /* by which it can be ended early; NULL: it cannot; in the exchange's arena */
 };
 
 enum params_of {
 	PARAMS_OF_CPU,
+	PARAMS_OF_WALL,
 	PARAMS_OF_SNAPSHOT, /* with seconds=N: of a difference */
 };
 

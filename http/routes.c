@@ -97,6 +97,17 @@ static const struct route routes[] = {
 	  .link = "threadcreate?debug=1",
 	  .count = tasks_count,
 	  .is_profile = true },
+	{ .name = "wall",
+	  .description = "Where the time of all threads goes: running, waiting for a processor, or "
+			 "blocked. "
+			 "No thread is woken. <code>seconds</code> sets how long it is taken, "
+			 "<code>state</code> and <code>thread</code> what is shown.",
+	  .serve = wall_route,
+	  .link = "wall?seconds=5",
+	  .is_profile = true,
+	  .seconds = 5,
+	  .refusal = cpu_refusal },
+	{ .name = "fgprof", .serve = wall_route },
 	{ .name = "stop", .serve = stop_route },
 	{ .name = "trace", .serve = trace_route },
 	{ .name = "view", .serve = view_route },
@@ -205,7 +216,9 @@ static void not_found(struct http_exchange *x)
 static void serve_elsewhere(struct http_exchange *x, const struct http_request *r,
 			    const char *clean)
 {
-	if (strcmp(clean, "/debug/pprof") == 0)
+	if (strcmp(clean, "/debug/fgprof") == 0)
+		wall_route(x, r);
+	else if (strcmp(clean, "/debug/pprof") == 0)
 		redirect(x, 301, PREFIX, r->query);
 	else if (strcmp(clean, "/") == 0)
 		redirect(x, 302, PREFIX, r->query);

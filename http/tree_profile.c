@@ -143,7 +143,7 @@ static void add_past(struct tree_profile *p)
 static void add_unsampled(struct tree_profile *p, int pid, const char *name, int64_t ns)
 {
 	static const uint64_t unsampled = PSEUDO_UNSAMPLED;
-	const struct owner o = { pid, 0, name, "", "", "" };
+	const struct owner o = { pid, 0, name, "", "", "", false };
 	struct stack *s;
 
 	if (ns <= 0)

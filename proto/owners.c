@@ -7,7 +7,7 @@
 #include "sampler/base/counters.h"
 
 #define SLOTS	   (2 * OWNERS_MAX)
-#define LABELS_MAX 6 /* of one owner */
+#define LABELS_MAX 7 /* of one owner */
 
 static bool make_room(struct owner_table *t)
 {
@@ -39,6 +39,7 @@ static uint32_t hash_of(const struct owner *o)
 {
 	uint32_t h = (uint32_t)o->pid * 0x9e3779b9U ^ (uint32_t)o->tid * 0x85ebca6bU;
 
+	h = h * 31 + o->is_idle;
 	h = h * 31 + text_hash(o->thread);
 	h = h * 31 + text_hash(o->state);
 	return h * 31 + text_hash(o->wait_reason);
@@ -47,8 +48,9 @@ static uint32_t hash_of(const struct owner *o)
 /* A process may have changed its name meanwhile, and is the same. */
 static bool is_same(const struct owner *a, const struct owner *b)
 {
-	return a->pid == b->pid && a->tid == b->tid && strcmp(a->thread, b->thread) == 0 &&
-	       strcmp(a->state, b->state) == 0 && strcmp(a->wait_reason, b->wait_reason) == 0;
+	return a->pid == b->pid && a->tid == b->tid && a->is_idle == b->is_idle &&
+	       strcmp(a->thread, b->thread) == 0 && strcmp(a->state, b->state) == 0 &&
+	       strcmp(a->wait_reason, b->wait_reason) == 0;
 }
 
 uint32_t owner_number(struct owner_table *t, const struct owner *wanted)
@@ -85,8 +87,9 @@ static struct message_label *put_number(struct message_label *to, const char *ke
 
 static uint32_t write_labels(struct message_label *first, const struct owner *o)
 {
-	struct message_label *to = put_number(first, "pid", o->pid);
+	struct message_label *to = put_text(first, "idle", o->is_idle ? "true" : "");
 
+	to = put_number(to, "pid", o->pid);
 	to = put_text(to, "process", o->process);
 	to = put_text(to, "state", o->state);
 	to = put_text(to, "thread", o->thread);

@@ -21,6 +21,7 @@ struct owner {
 	int tid;	     /* 0: not told */
 	const char *process; /* texts: "" for none */
 	const char *thread, *state, *wait_reason;
+	bool is_idle; /* it did nothing but wait */
 };
 
 struct owner_table {

@@ -11,7 +11,7 @@
 #include "sampler/symbols/told.h"
 
 /* Changes with every change of what is written, so that two versions do not misread each other. */
-#define MAGIC 0x32726873 /* "shr2" */
+#define MAGIC 0x33726873 /* "shr3" */
 
 #define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
 #define MODULES_SENT_MAX 4096
@@ -134,6 +134,7 @@ static void put_owners(struct wire_writer *w, const struct owner_table *t)
 	wire_put_u32(w, t ? t->count : 0);
 	for (uint32_t i = 0; t && i < t->count; i++) {
 		wire_put_u32(w, (uint32_t)t->list[i].tid);
+		wire_put_u32(w, t->list[i].is_idle);
 		wire_put_text(w, t->list[i].thread);
 		wire_put_text(w, t->list[i].state);
 		wire_put_text(w, t->list[i].wait_reason);
@@ -291,7 +292,7 @@ static void take_names(struct receiver *v, struct arena *a)
 static void take_owners(struct receiver *v)
 {
 	uint32_t count = wire_take_u32(&v->r);
-	struct owner o = { v->pid, 0, v->process, "", "", "" };
+	struct owner o = { v->pid, 0, v->process, "", "", "", false };
 	char thread[OWNER_TEXT_MAX], state[OWNER_TEXT_MAX], wait_reason[OWNER_TEXT_MAX];
 
 	v->owner[0] = owner_number(v->owners, &o);
@@ -301,6 +302,7 @@ static void take_owners(struct receiver *v)
 	v->r.bad |= count > OWNERS_MAX;
 	for (uint32_t i = 1; i <= count && !v->r.bad; i++) {
 		o.tid = (int)wire_take_u32(&v->r);
+		o.is_idle = wire_take_u32(&v->r) == 1;
 		take_text(&v->r, thread, sizeof(thread));
 		take_text(&v->r, state, sizeof(state));
 		take_text(&v->r, wait_reason, sizeof(wait_reason));
@@ -392,7 +394,7 @@ void share_add_own(struct stack_table *into, struct owner_table *owners, int pid
 {
 	for (size_t i = 0; i < from->count; i++) {
 		const struct stack *old = from->list[i];
-		struct owner o = { 0, 0, "", "", "", "" };
+		struct owner o = { 0, 0, "", "", "", "", false };
 		struct stack *s;
 
 		if (old->label && from_owners)

@@ -80,6 +80,12 @@
 	  "running threads for which a dump got no timer, or that block the signal")               \
 	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \
 	  "threads in a dump without a stack: [unseen stack]")                                     \
+	X(WALL_STACKS_UNSEEN, "wall_stacks_unseen",                                                \
+	  "looks of wall at a blocked thread that went on at once: [unseen stack]")                \
+	X(WALL_PLACES_FULL, "wall_places_full",                                                    \
+	  "places of threads counted under [other stacks] of wall: there was no room")             \
+	X(WALL_THREADS_UNLISTED, "wall_threads_unlisted",                                          \
+	  "threads beyond the table of a wall profile; their time is not in it")                   \
 	X(WAKES_REFUSED, "wakes_refused",                                                          \
 	  "wake-ups of our thread that the kernel refused (RLIMIT_SIGPENDING)")                    \
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \

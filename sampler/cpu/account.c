@@ -148,6 +148,8 @@ static void book_thread(struct cpu_profile *p, const struct thread *t, int64_t n
 
 void account_thread_end(struct cpu_profile *p, const struct thread *t)
 {
+	if (p->thread_ended)
+		p->thread_ended(p->arg, t);
 	p->tails_ns += t->gone ? SCAN_EVERY_NS : TAIL_NS;
 	book_thread(p, t, clock_of(t));
 	*use_of(p, t) = (struct thread_use){ 0 };

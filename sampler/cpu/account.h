@@ -57,6 +57,10 @@ struct cpu_profile {
 	int64_t start_epoch_ns;
 	int64_t duration_ns; /* filled in by cpu_profile_stop(), see account.c */
 	struct cpu_profile *next;
+	/* For who looks at threads meanwhile: a thread has ended, its record will be another's.
+	 * NULL: nobody does. */
+	void (*thread_ended)(void *arg, const struct thread *t);
+	void *arg;
 	/* Process and listener CPU clocks when it began. */
 	int64_t process_cpu_ns, listener_cpu_ns;
 	struct account_book *book;

@@ -30,6 +30,9 @@ struct cpu_labels {
 /* The number of a thread, with memory from `a`; 0: it has none. */
 uint32_t cpu_label_of(struct cpu_labels *l, struct arena *a, int tid);
 
+/* The number that it has; 0: it has none. */
+uint32_t cpu_label_find(const struct cpu_labels *l, int tid);
+
 /* Reads the names of threads that are still there. */
 void cpu_labels_refresh(struct cpu_labels *l);
 

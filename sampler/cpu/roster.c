@@ -453,6 +453,7 @@ static void start_self(uint64_t blocked)
 		return;
 	}
 	t->newborn = true;
+	t->born_at_ns = sys_now_ns();
 	end_twin(t);
 	take_known_stack(t);
 	thread_remember_self(t);
@@ -468,8 +469,10 @@ static void end_self(void)
 {
 	struct thread *t = thread_self();
 
-	if (t)
-		end_at(t, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID));
+	if (!t)
+		return;
+	t->ended_at_ns = sys_now_ns();
+	end_at(t, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID));
 }
 
 static void pause_self(void)

@@ -19,18 +19,20 @@ struct named_call {
 	const char *reason;
 };
 
+static const char read_call[] = "read", write_call[] = "write";
+
 static const struct named_call calls[] = {
-	{ SYS_read, "read" },
-	{ SYS_readv, "read" },
-	{ SYS_pread64, "read" },
-	{ SYS_preadv, "read" },
-	{ SYS_preadv2, "read" },
-	{ SYS_write, "write" },
-	{ SYS_writev, "write" },
-	{ SYS_pwrite64, "write" },
-	{ SYS_pwritev, "write" },
-	{ SYS_pwritev2, "write" },
-	{ SYS_sendfile, "write" },
+	{ SYS_read, read_call },
+	{ SYS_readv, read_call },
+	{ SYS_pread64, read_call },
+	{ SYS_preadv, read_call },
+	{ SYS_preadv2, read_call },
+	{ SYS_write, write_call },
+	{ SYS_writev, write_call },
+	{ SYS_pwrite64, write_call },
+	{ SYS_pwritev, write_call },
+	{ SYS_pwritev2, write_call },
+	{ SYS_sendfile, write_call },
 	{ SYS_splice, "splice" },
 	{ SYS_recvfrom, "socket receive" },
 	{ SYS_recvmsg, "socket receive" },
@@ -121,6 +123,29 @@ struct wait_reason wait_reason_of_call(const struct task_call *call)
 	if (call->nr == SYS_futex)
 		return reason_of_futex(call);
 	return (struct wait_reason){ .reason = reason_of(call->nr) };
+}
+
+/* ---- descriptors */
+
+static const struct {
+	const char *read, *write;
+} of_kind[] = {
+	[DESCRIPTOR_UNKNOWN] = { read_call, write_call },
+	[DESCRIPTOR_SOCKET] = { "read socket", "write socket" },
+	[DESCRIPTOR_PIPE] = { "read pipe", "write pipe" },
+	[DESCRIPTOR_EVENT] = { "read event", "write event" },
+	[DESCRIPTOR_DEVICE] = { "read device", "write device" },
+	[DESCRIPTOR_FILE] = { "read file", "write file" },
+};
+
+bool wait_reason_is_of_descriptor(const struct wait_reason *w)
+{
+	return w->reason == read_call || w->reason == write_call;
+}
+
+const char *wait_reason_of_descriptor(const struct wait_reason *w, enum descriptor_kind kind)
+{
+	return w->reason == read_call ? of_kind[kind].read : of_kind[kind].write;
 }
 
 /* ---- libc's functions */

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "sampler/process/descriptor_kind.h"
 #include "sampler/process/task_call.h"
 
 enum wait_kind {
@@ -34,6 +35,11 @@ struct wait_reason {
 
 /* By the system call alone. */
 struct wait_reason wait_reason_of_call(const struct task_call *call);
+
+/* Whether it is a read or a write of one descriptor, the call's first argument; and the
+ * same with what that is: "read pipe". */
+bool wait_reason_is_of_descriptor(const struct wait_reason *w);
+const char *wait_reason_of_descriptor(const struct wait_reason *w, enum descriptor_kind kind);
 
 /*
  * From what one of the first two said: kind WAIT_FUTEX if that is no more than a futex,

@@ -83,6 +83,16 @@ int64_t task_exec_start_parse(const char *text)
 	return (int64_t)(ms * NS_PER_MS + fraction);
 }
 
+int64_t task_queued_parse(const char *text)
+{
+	uint64_t ran, queued;
+
+	if (!take_digits(&text, 10, &ran) || !take_char(&text, ' ') ||
+	    !take_digits(&text, 10, &queued) || queued > INT64_MAX)
+		return -1;
+	return (int64_t)queued;
+}
+
 void task_name_parse(const char *text, char name[TASK_NAME_BYTES])
 {
 	size_t len = strnlen(text, TASK_NAME_BYTES - 1);
@@ -160,6 +170,15 @@ void task_reader_close(struct task_reader *r)
 	r->fd = -1;
 }
 
+bool task_is_running(int dir, int tid)
+{
+	struct task_reader r;
+	struct task_call c = task_reader_open(&r, dir, tid);
+
+	task_reader_close(&r);
+	return c.state == TASK_RUNNING;
+}
+
 void task_name_read(int dir, int tid, char name[TASK_NAME_BYTES])
 {
 	char text[64];
@@ -173,6 +192,13 @@ int64_t task_exec_start(int dir, int tid)
 	char text[512];
 
 	return read_file(dir, tid, "/sched", text, sizeof(text)) ? task_exec_start_parse(text) : -1;
+}
+
+int64_t task_queued_ns(int dir, int tid)
+{
+	char text[96];
+
+	return read_file(dir, tid, "/schedstat", text, sizeof(text)) ? task_queued_parse(text) : -1;
 }
 
 void task_wchan_read(int dir, int tid, char *name, size_t size)

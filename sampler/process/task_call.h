@@ -42,6 +42,10 @@ bool task_call_is_same(const struct task_call *a, const struct task_call *b);
 /* "se.exec_start" of a sched file: ms and six decimals, in ns; -1 if it is not there. */
 int64_t task_exec_start_parse(const char *text);
 
+/* How long a thread has waited for a processor, in ns: the second number of a schedstat
+ * file; -1 if it is not there. */
+int64_t task_queued_parse(const char *text);
+
 #define TASK_NAME_BYTES 16
 
 /* Without the line's end, cut to TASK_NAME_BYTES - 1. */
@@ -64,6 +68,9 @@ bool task_reader_unmoved(const struct task_reader *r);
 
 void task_reader_close(struct task_reader *r);
 
+/* First look alone: whether it is on a processor, or waits for one. */
+bool task_is_running(int dir, int tid);
+
 void task_name_read(int dir, int tid, char name[TASK_NAME_BYTES]);
 
 /*
@@ -71,6 +78,12 @@ void task_name_read(int dir, int tid, char name[TASK_NAME_BYTES]);
  * the kernel does not tell.  For the calling thread that is a moment ago.
  */
 int64_t task_exec_start(int dir, int tid);
+
+/*
+ * For how long it has waited for a processor since it began, in ns; -1 when the kernel
+ * does not tell.  A wait that is not over yet is not in it.
+ */
+int64_t task_queued_ns(int dir, int tid);
 
 /* Name of the kernel function it sleeps in (wchan); "" if that is not told. */
 void task_wchan_read(int dir, int tid, char *name, size_t size);

@@ -118,6 +118,8 @@ static void reset_record(struct thread *t, int tid, uint32_t dump_id)
 	t->late = false;
 	atomic_store_explicit(&t->lost_ns, 0, memory_order_relaxed);
 	t->final_ns = 0;
+	t->born_at_ns = 0;
+	t->ended_at_ns = 0;
 	t->gone = false;
 	t->met_ns = 0;
 	t->ended_seen = false;

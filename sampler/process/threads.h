@@ -46,6 +46,8 @@ struct thread {
 
 	_Atomic int64_t lost_ns; /* CPU time of its ticks that the ring had no room for */
 	int64_t final_ns;	 /* its CPU clock at its end, as far as known; before ENDED */
+	int64_t born_at_ns;	 /* CLOCK_MONOTONIC when it told us of its start; 0: it did not */
+	int64_t ended_at_ns;	 /* and of its end, before ENDED */
 	bool gone;		 /* it ended without a word: final_ns is of the last scan */
 
 	/* Listener only. */

@@ -1,4 +1,4 @@
-/* threads: what each thread does, and who created it.  May include cpu, heap, locks and below. */
+/* threads: what each thread does, and who created it.  May include wall and below. */
 /*
  * Which call created each thread that is alive: what the threadcreate profile
  * shows.  The creator's stack is taken in the pthread_create hook, and noted

@@ -1,4 +1,4 @@
-/* threads: what each thread does, and who created it.  May include cpu, heap, locks and below. */
+/* threads: what each thread does, and who created it.  May include wall and below. */
 /*
  * A dump of all threads: who is there, what each is doing, its stack.  Waiting
  * threads are read from outside, running ones by their next CPU tick; no thread

@@ -128,13 +128,23 @@ static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)
 	return result;
 }
 
-enum blocked_result blocked_take(struct blocked *b, int dir, int tid)
+static enum blocked_result take(struct blocked *b, int dir, int tid, int looks)
 {
 	enum blocked_result result = BLOCKED_MOVED;
 
-	for (int i = 0; result == BLOCKED_MOVED && i < LOOKS_MAX; i++)
+	for (int i = 0; result == BLOCKED_MOVED && i < looks; i++)
 		result = look_at_thread(b, dir, tid);
 	if (result == BLOCKED_TAKEN && b->walk.end != WALK_COMPLETE)
 		walk_mark_cut(&b->walk);
 	return result;
+}
+
+enum blocked_result blocked_take(struct blocked *b, int dir, int tid)
+{
+	return take(b, dir, tid, LOOKS_MAX);
+}
+
+enum blocked_result blocked_take_once(struct blocked *b, int dir, int tid)
+{
+	return take(b, dir, tid, 1);
 }

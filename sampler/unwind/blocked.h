@@ -33,4 +33,10 @@ void blocked_release(struct blocked *b);
 /* `dir` is /proc/self/task, opened. */
 enum blocked_result blocked_take(struct blocked *b, int dir, int tid);
 
+/*
+ * One look and no more, for who samples: a thread that goes on is not looked at again,
+ * since that would favour those that wait.
+ */
+enum blocked_result blocked_take_once(struct blocked *b, int dir, int tid);
+
 #endif

@@ -30,6 +30,9 @@ static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[t
 							[PSEUDO_UNSEEN] = "[unseen stack]",
 							[PSEUDO_SIGNAL] = "[signal handler]",
 							[PSEUDO_KERNEL] = "[kernel thread]",
+							[PSEUDO_QUEUED] =
+								"[waiting for a processor]",
+							[PSEUDO_BLOCKED] = "[blocked]",
 							[PSEUDO_MAIN] = "[main thread]",
 #define X(name) [PSEUDO_CALL_##name] = #name,
 							PSEUDO_CALLS(X)

@@ -80,6 +80,8 @@ enum pseudo_frame {
 	PSEUDO_UNSEEN,	      /* a thread whose stack could not be read */
 	PSEUDO_SIGNAL,	      /* what a signal handler returns to; its caller was interrupted */
 	PSEUDO_KERNEL,	      /* a thread that has no stack of its own in the program */
+	PSEUDO_QUEUED,	      /* time of threads that waited for a processor */
+	PSEUDO_BLOCKED,	      /* time of threads that waited, where nobody may see for what */
 	PSEUDO_MAIN,	      /* creation of the main thread, which the kernel made */
 #define X(name) PSEUDO_CALL_##name,
 	PSEUDO_CALLS(X)

@@ -17,6 +17,7 @@
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/site_at.h"
+#include "sampler/wall/wall.h"
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"

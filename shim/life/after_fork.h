@@ -20,6 +20,7 @@
 	X(sys)                                                                                     \
 	X(wake)                                                                                    \
 	X(cpu)                                                                                     \
+	X(wall)                                                                                    \
 	X(code)                                                                                    \
 	X(symbol_cache)                                                                            \
 	X(told)                                                                                    \

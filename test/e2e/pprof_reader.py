@@ -31,11 +31,13 @@ CONTENTION = [('contentions', 'count'), ('delay', 'nanoseconds')]
 # Sample types, period type: what scrapers file profiles under.
 KINDS = {
     'cpu': ([('samples', 'count'), ('cpu', 'nanoseconds')], ('cpu', 'nanoseconds')),
+    'wall': ([('samples', 'count'), ('wall', 'nanoseconds')], ('wall', 'nanoseconds')),
     'heap': (HEAP, ('space', 'bytes')),
     'contention': (CONTENTION, ('contentions', 'count')),
     'goroutine': ([('goroutine', 'count')], ('goroutine', 'count')),
     'threadcreate': ([('threadcreate', 'count')], ('threadcreate', 'count')),
 }
+TIMED = ('cpu', 'wall')  # taken for a while, and no difference for that
 
 
 # ---- the wire format
@@ -326,9 +328,9 @@ def check_types(p, delta):
 def check_times(p, kind, delta):
     if not 1577836800e9 < p.time_ns < (time.time() + 600) * 1e9:
         yield f'time_nanos {p.time_ns}'
-    if (kind == 'cpu' or delta) and p.duration_ns <= 0:
+    if (kind in TIMED or delta) and p.duration_ns <= 0:
         yield f'duration_nanos {p.duration_ns}'
-    if kind != 'cpu' and not delta and p.duration_ns:
+    if kind not in TIMED and not delta and p.duration_ns:
         yield 'duration_nanos of a snapshot is not 0: readers take it for a difference'
 
 

@@ -33,6 +33,8 @@
 #include "sampler/threads/births.h"
 #include "sampler/threads/dump.h"
 #include "sampler/unwind/code.h"
+#include "sampler/wall/spread.h"
+#include "sampler/wall/wall.h"
 
 /* ---- fake server */
 
@@ -265,6 +267,64 @@ void cpu_profile_free(struct cpu_profile *p)
 {
 	ck_assert_ptr_eq(p, &cpu.profile);
 	cpu.freed++;
+}
+
+/* ---- fake wall-clock profile */
+
+static struct {
+	const char *why_not;
+	int hz, steps, stopped, freed;
+} wall;
+
+struct wall_profile *wall_start(int hz, int cpu_hz, const char **why)
+{
+	(void)cpu_hz;
+	wall.hz = hz;
+	*why = wall.why_not;
+	return wall.why_not ? NULL : (struct wall_profile *)&wall;
+}
+
+int64_t wall_step(struct wall_profile *w)
+{
+	(void)w;
+	wall.steps++;
+	return sys_now_ns() + 10 * NS_PER_MS;
+}
+
+void wall_stop(struct wall_profile *w)
+{
+	(void)w;
+	wall.stopped++;
+}
+
+void wall_free(struct wall_profile *w)
+{
+	(void)w;
+	wall.freed++;
+}
+
+/* 2 s of a thread that ran, 4 s of one that was blocked. */
+void wall_each(struct wall_profile *w, void (*fn)(void *arg, const struct wall_part *part),
+	       void *arg)
+{
+	static const uint64_t frame = 0x1234000;
+
+	(void)w;
+	fn(arg,
+	   &(struct wall_part){ &frame, 1, 2 * NS_PER_SECOND, 7, "runs", WALL_RUNNING, "", false });
+	fn(arg, &(struct wall_part){ &frame, 1, 4 * NS_PER_SECOND, 8, "waits", WALL_BLOCKED, "poll",
+				     true });
+}
+
+struct wall_summary wall_summary(const struct wall_profile *w)
+{
+	(void)w;
+	return (struct wall_summary){ .start_epoch_ns = 1234,
+				      .duration_ns = 4 * NS_PER_SECOND,
+				      .period_ns = NS_PER_SECOND / 20,
+				      .life_ns = 8 * NS_PER_SECOND,
+				      .unsampled_ns = 2 * NS_PER_SECOND,
+				      .looked_at = 50 };
 }
 
 int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,

@@ -403,6 +403,34 @@ START_TEST(test_profile__parameters)
 }
 END_TEST
 
+START_TEST(test_wall__looks_until_it_is_due_and_is_given_back)
+{
+	ask("GET /debug/pprof/wall?hz=50&seconds=60");
+	ck_assert(x.begun && x.has_pending);
+	ck_assert_str_eq(x.filename, "wall");
+	ck_assert_int_eq(wall.hz, 50);
+	ck_assert_int_le(x.pending.due_ns, sys_now_ns());
+	x.pending.due(&x, x.pending.arg);
+	ck_assert_int_eq(wall.steps, 1);
+	ck_assert_int_eq(x.again, 1);
+	ck_assert_int_eq(wall.stopped, 0);
+	x.pending.gone(x.pending.arg);
+	ck_assert_int_eq(wall.freed, 1);
+}
+END_TEST
+
+START_TEST(test_wall__is_where_scrapers_look_for_it)
+{
+	static const char *const lines[] = { "GET /debug/fgprof", "GET /debug/pprof/fgprof",
+					     "GET /debug/fgprof?seconds=2" };
+
+	ask(lines[_i]);
+	ck_assert(x.begun && x.has_pending);
+	ck_assert_int_eq(wall.hz, 20);
+	x.pending.gone(x.pending.arg);
+}
+END_TEST
+
 START_TEST(test_profile__is_built_when_due)
 {
 	ask("GET /debug/pprof/profile?hz=50");
@@ -650,6 +678,8 @@ static void add_profile_tests(TCase *t)
 	ADD_TABLE(t, test_profile__parameters, parameter_cases);
 	ADD_TABLE(t, test_profile__nonsense_is_refused_with_a_sentence, refused_cases);
 	tcase_add_test(t, test_profile__names_of_nobody_are_ignored);
+	tcase_add_test(t, test_wall__looks_until_it_is_due_and_is_given_back);
+	tcase_add_loop_test(t, test_wall__is_where_scrapers_look_for_it, 0, 3);
 	tcase_add_test(t, test_profile__is_built_when_due);
 	tcase_add_test(t, test_profile__says_what_it_measures);
 	tcase_add_test(t, test_profile__that_cannot_be_built_is_aborted);

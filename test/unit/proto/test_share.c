@@ -27,7 +27,7 @@ static void fill(struct stack_table *t, struct owner_table *owners)
 {
 	uint64_t frame[3] = { modules_frame((uint64_t)marked), modules_frame((uint64_t)strtol),
 			      modules_frame((uint64_t)abort) };
-	const struct owner o = { 0, 17, "", "a thread", "running", "" };
+	const struct owner o = { 0, 17, "", "a thread", "running", "", false };
 	static const uint64_t lost = PSEUDO_LOST, nowhere = 0x12345000;
 	struct stack *s = stack_table_add_labelled(t, frame, 3, owner_number(owners, &o));
 

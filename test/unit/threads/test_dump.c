@@ -90,6 +90,7 @@ START_TEST(no_bytes_break_the_parsers)
 		text[len] = '\0';
 		task_call_parse(text);
 		task_exec_start_parse(text);
+		ck_assert_int_ge(task_queued_parse(text), -1);
 		task_name_parse(text, name);
 		ck_assert_uint_lt(strlen(name), TASK_NAME_BYTES);
 	}
@@ -105,6 +106,16 @@ START_TEST(the_time_of_the_last_run_is_found)
 	ck_assert_int_eq(task_exec_start_parse("se.vruntime : 1.0\n"), -1);
 	ck_assert_int_eq(task_exec_start_parse("\nse.exec_start : 1\n"), -1);
 	ck_assert_int_eq(task_exec_start_parse("\nse.exec_start"), -1);
+}
+END_TEST
+
+START_TEST(the_time_in_the_queue_is_found)
+{
+	ck_assert_int_eq(task_queued_parse("194821 5031 12\n"), 5031);
+	ck_assert_int_eq(task_queued_parse("0 0 0\n"), 0);
+	ck_assert_int_eq(task_queued_parse("0"), -1);
+	ck_assert_int_eq(task_queued_parse(""), -1);
+	ck_assert_int_eq(task_queued_parse("1 18446744073709551615 0"), -1);
 }
 END_TEST
 
@@ -501,6 +512,7 @@ static TCase *pure(void)
 	tcase_add_loop_test(t, an_unexpected_text_is_refused, 0, ARRAY_SIZE(bad_calls));
 	tcase_add_test(t, no_bytes_break_the_parsers);
 	tcase_add_test(t, the_time_of_the_last_run_is_found);
+	tcase_add_test(t, the_time_in_the_queue_is_found);
 	tcase_add_test(t, a_name_loses_its_line_end);
 	tcase_add_test(t, a_futex_is_named_by_who_waits);
 	tcase_add_test(t, a_function_of_the_program_names_no_wait);

@@ -1,0 +1,194 @@
+#include "http/timed_profile.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "http/download.h"
+#include "http/tree_profile.h"
+#include "proto/share.h"
+#include "proto/trim.h"
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
+
+#define SECONDS_DEFAULT 30 /* as in Go */
+
+/* What is needed when the time is up; lives in the exchange's arena. */
+struct pending_profile {
+	const struct timed_page *page;
+	void *profile;
+	struct params query;
+	int value;		   /* that texts are about */
+	struct tree_profile *tree; /* NULL: this process alone */
+	int64_t end_ns;
+	bool is_stopped;
+	int64_t own_ns; /* of our own thread, at the start */
+};
+
+static struct http_response head_of(struct http_exchange *x, const struct timed_page *page,
+				    const struct params *p)
+{
+	return p->format == FORMAT_FILE ? download_of(x, page->file)
+					: (struct http_response){ .status = 200 };
+}
+
+static int64_t own_thread_ns(void)
+{
+	return sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+}
+
+static int write_form(struct arena *a, const struct pending_profile *w,
+		      const struct stack_table *all, const struct profile_head *head,
+		      struct bytes *out)
+{
+	bool is_file = w->query.format == FORMAT_FILE;
+	struct message m;
+
+	if (is_file && !w->page->refine)
+		return build_profile(a, all, head, w->query.detail, out);
+	if (build_message(a, all, head, w->query.detail, &m) != 0)
+		return -1;
+	if (w->page->refine)
+		w->page->refine(a, &m);
+	trim_cancellable_call(a, &m);
+	return is_file ? build_file(a, &m, out)
+		       : format_write(a, &m, w->query.format, w->value, out);
+}
+
+static int build_answer(struct arena *a, const struct pending_profile *w, struct bytes *out)
+{
+	struct owner_table owners = { .arena = a };
+	struct profile_head head = *w->page->kind;
+	const struct stack_table *all = w->page->stacks(w->profile, a, &owners, &head);
+
+	if (!all)
+		return -1;
+	if (w->query.share)
+		return share_write(a,
+				   &(struct share_head){ (uint32_t)head.sample_type_count,
+							 own_thread_ns() - w->own_ns },
+				   all, &owners, out);
+	head.labels = owner_labels(a, &owners);
+	if (w->tree)
+		all = tree_profile_merge(w->tree, a, all, &owners, &head);
+	if (!w->query.labels)
+		head.labels = NULL;
+	if (all && w->page->filter)
+		w->page->filter(&w->query, w->tree ? &w->tree->owners : &owners, all);
+	return all ? write_form(a, w, all, &head, out) : -1;
+}
+
+static void profile_gone(void *arg)
+{
+	struct pending_profile *w = arg;
+
+	w->page->free(w->profile);
+	if (w->tree)
+		tree_profile_end(w->tree);
+}
+
+/* After the end, while members answer, nothing is sampled. */
+static void stop_sampling(struct pending_profile *w)
+{
+	if (!w->is_stopped)
+		w->page->stop(w->profile);
+	w->is_stopped = true;
+}
+
+/* When there is something to do before the end; the end at the latest. */
+static int64_t work(struct pending_profile *w)
+{
+	int64_t again = w->page->step ? w->page->step(w->profile) : w->end_ns;
+
+	return MIN(again, w->end_ns);
+}
+
+static void profile_due(struct http_exchange *x, void *arg)
+{
+	struct pending_profile *w = arg;
+	bool ends = w->is_stopped || http_is_hurried(x) || sys_now_ns() >= w->end_ns;
+	int64_t at = ends ? 0 : work(w);
+	int64_t again = w->tree ? tree_profile_look(w->tree, http_is_hurried(x)) : 0;
+	struct bytes file = { 0 };
+	int failed;
+
+	if (ends)
+		stop_sampling(w);
+	if (at || again) {
+		http_again(x, at && again ? MIN(at, again) : MAX(at, again));
+		return;
+	}
+	failed = build_answer(http_arena(x), w, &file);
+	profile_gone(w);
+	if (failed)
+		http_abort(x);
+	else
+		http_finish(x, file.at, file.len);
+}
+
+static void could_not_start(struct http_exchange *x, const char *what, const char *why)
+{
+	static const char could_not[] = "Could not enable ", profiling[] = " profiling: ";
+	size_t size = sizeof(could_not) + strlen(what) + sizeof(profiling) + strlen(why);
+	struct text t = { .at = arena_alloc(http_arena(x), size), .size = size };
+
+	if (!t.at) {
+		http_error(x, 500, "Could not enable profiling: out of memory");
+		return;
+	}
+	text_str(&t, could_not);
+	text_str(&t, what);
+	text_str(&t, profiling);
+	text_str(&t, why);
+	http_error(x, 500, t.at);
+}
+
+static void start_profile(struct http_exchange *x, const struct params *p,
+			  struct pending_profile *w)
+{
+	const char *why = "unknown reason";
+	struct http_pending pending = {
+		.arg = w, .due = profile_due, .gone = profile_gone, .id = p->id
+	};
+	struct http_response head = head_of(x, w->page, p);
+	int64_t start_ns, window = params_window_ns(p);
+
+	w->own_ns = own_thread_ns();
+	w->profile = w->page->start(p, &start_ns, &why);
+	if (!w->profile) {
+		could_not_start(x, w->page->what, why);
+		return;
+	}
+	w->end_ns = start_ns + (window ? window : SECONDS_DEFAULT * NS_PER_SECOND);
+	if (tree_is_asked(x, &p->tree))
+		w->tree = tree_profile_begin(http_arena(x), w->page->name, p, w->end_ns, 0);
+	if (w->tree && w->page->has_clocks)
+		tree_profile_use_clocks(w->tree);
+	pending.due_ns = w->tree || w->page->step ? start_ns : w->end_ns;
+	http_begin(x, &head, &pending);
+}
+
+void timed_profile_route(struct http_exchange *x, const struct http_request *r,
+			 const struct timed_page *page)
+{
+	struct params p;
+	struct pending_profile *w;
+	struct http_response head;
+	int value;
+
+	if (!params_read(x, r, page->params, &p) || !params_value(x, &p, page->kind, &value))
+		return;
+	if (slice_equals(r->method, "HEAD")) {
+		head = head_of(x, page, &p);
+		http_begin(x, &head, NULL);
+		return;
+	}
+	w = arena_alloc(http_arena(x), sizeof(*w));
+	if (!w) {
+		could_not_start(x, page->what, "out of memory");
+		return;
+	}
+	w->page = page;
+	w->query = p;
+	w->value = value;
+	start_profile(x, &p, w);
+}

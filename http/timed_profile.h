@@ -1,0 +1,52 @@
+/* http: the server and its pages.  May include proto and below. */
+/*
+ * What the profiles that are taken for a while have in common: the head of the answer goes
+ * out at once, so that a client knows early that the profile is being taken; the server
+ * waits while it is; then comes what it found.  A page of such a profile fills in one
+ * structure.
+ *
+ * Context: listener.
+ */
+#ifndef HTTP_TIMED_PROFILE_H
+#define HTTP_TIMED_PROFILE_H
+
+#include "http/handlers.h"
+#include "http/params.h"
+#include "proto/build.h"
+#include "proto/owners.h"
+
+struct timed_page {
+	const char *name; /* of the page, for members of the tree */
+	const char *file; /* of the file */
+	const char *what; /* is taken: "CPU", for a refusal */
+	enum params_of params;
+	bool has_clocks; /* its values are CPU time, see tree_profile.h */
+	const struct profile_head *kind;
+
+	/* Begins, at *start_ns (CLOCK_MONOTONIC); NULL and a sentence in *why when that cannot
+	 * work now. */
+	void *(*start)(const struct params *p, int64_t *start_ns, const char **why);
+	/* Works; returns when to call it again (CLOCK_MONOTONIC ns).  NULL: nothing to do. */
+	int64_t (*step)(void *profile);
+	/* Ends the window. */
+	void (*stop)(void *profile);
+	/* Gives all back, stopped or not. */
+	void (*free)(void *profile);
+	/*
+	 * After stop: the stacks, which live until free(), with their owners as labels in
+	 * `owners`; and the head's times and comments.  NULL without memory.
+	 */
+	const struct stack_table *(*stacks)(void *profile, struct arena *a,
+					    struct owner_table *owners, struct profile_head *head);
+	/* Takes out what was not asked for, of all processes.  NULL: nothing. */
+	void (*filter)(const struct params *p, const struct owner_table *owners,
+		       const struct stack_table *all);
+	/* Has a look at the finished message.  NULL: nothing. */
+	void (*refine)(struct arena *a, struct message *m);
+};
+
+/* Answers a GET or HEAD of this page, which is borrowed for ever. */
+void timed_profile_route(struct http_exchange *x, const struct http_request *r,
+			 const struct timed_page *page);
+
+#endif

@@ -1,0 +1,113 @@
+#include "sampler/wall/lives.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
+
+#define OWNER_CROWD 0x80000000U /* and its number */
+
+bool lives_init(struct life_table *t, struct arena *a)
+{
+	*t = (struct life_table){ .crowds = 1 };
+	t->list = arena_array(a, LIVES_MAX, sizeof(*t->list));
+	t->of_record = arena_array(a, THREADS_MAX, sizeof(*t->of_record));
+	t->crowd = arena_array(a, CROWDS_MAX, sizeof(*t->crowd));
+	return t->list && t->of_record && t->crowd && visits_init(&t->visits, a);
+}
+
+struct life *lives_find(const struct life_table *t, const struct thread *of)
+{
+	uint32_t number = t->of_record[thread_index(of)];
+
+	return number ? &t->list[number - 1] : NULL;
+}
+
+static struct life *take_place(struct life_table *t)
+{
+	struct life *l;
+
+	if (t->unused) {
+		l = &t->list[t->unused - 1];
+		t->unused = l->next_free;
+		return l;
+	}
+	return t->count < LIVES_MAX ? &t->list[t->count++] : NULL;
+}
+
+struct life *lives_add(struct life_table *t, const struct thread *of)
+{
+	struct life *l = take_place(t);
+
+	if (!l) {
+		t->unlisted++;
+		counter_add(COUNTER_WALL_THREADS_UNLISTED, 1);
+		return NULL;
+	}
+	*l = (struct life){ .tid = of->tid, .queued_begin = -1, .queued = -1 };
+	t->of_record[thread_index(of)] = (uint32_t)(l - t->list) + 1;
+	return l;
+}
+
+uint32_t lives_owner(const struct life_table *t, const struct life *l)
+{
+	return (uint32_t)(l - t->list) + 1;
+}
+
+int64_t life_queued_ns(const struct life *l)
+{
+	int64_t rest = MAX(l->end_ns - l->begin_ns - life_cpu_ns(l), 0);
+
+	if (l->looks && !l->has_run && !l->blocked_looks && !l->is_refused)
+		return rest; /* it never came to a processor: the kernel adds that up afterwards */
+	if (l->queued < 0 || l->queued_begin < 0)
+		return 0;
+	return MIN(MAX(l->queued - l->queued_begin, 0), rest);
+}
+
+int64_t life_blocked_ns(const struct life *l)
+{
+	return MAX(l->end_ns - l->begin_ns - life_cpu_ns(l) - life_queued_ns(l), 0);
+}
+
+/* ---- crowds */
+
+static uint32_t crowd_of(struct life_table *t, const char *name)
+{
+	for (uint32_t i = 1; i < t->crowds; i++)
+		if (strcmp(t->crowd[i].name, name) == 0)
+			return i;
+	if (!*name || t->crowds == CROWDS_MAX)
+		return 0;
+	memcpy(t->crowd[t->crowds].name, name, TASK_NAME_BYTES);
+	return t->crowds++;
+}
+
+static void join_crowd(struct life_table *t, struct life *l)
+{
+	uint32_t crowd = crowd_of(t, l->name);
+	int64_t lost =
+		visits_move(&t->visits, &l->visits, &t->crowd[crowd].visits, OWNER_CROWD | crowd);
+
+	t->crowd_life_ns += l->end_ns - l->begin_ns;
+	t->crowd_cpu_ns += life_cpu_ns(l);
+	t->crowd_queued_ns += life_queued_ns(l);
+	t->crowd_blocked_ns += l->blocked_ns;
+	t->crowd_lost_ns += l->lost_ns + lost;
+	l->tid = 0;
+	l->next_free = t->unused;
+	t->unused = lives_owner(t, l);
+}
+
+void lives_end(struct life_table *t, const struct thread *of)
+{
+	struct life *l = lives_find(t, of);
+
+	t->of_record[thread_index(of)] = 0;
+	if (!l)
+		return;
+	l->is_over = true;
+	if (l->blocked_looks < LOOKS_OWN || t->count > LIVES_MAX / 2)
+		join_crowd(t, l);
+}

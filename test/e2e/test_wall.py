@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Compares wall-clock profiles with what a program itself knows about its time.
+
+wall_truth's askers spend drawn lengths of time in five functions and add up, by the
+kernel's account of each thread, how long they ran, waited for a processor and were
+blocked, and in which function.
+
+How likely is it to fail by chance?  Each look at a thread is a draw: it finds it in a
+function with share p, and the stretches (1 to 40 ms) are shorter than the time between
+two looks, so that draws of one thread do not depend on each other.  Of n looks sigma is
+at most sqrt(0.25 / n): 0.5 points for the 10,000 that SECONDS have at least, and 2
+points are 4 of them: one failure in 15,000 for each share.  Totals of states come from
+clocks and not from looks.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+
+import harness
+import pprof_reader
+
+ASKERS = 20
+SECONDS = 25
+POINTS = 2.0
+PLACES = ('in_sleep', 'in_poll', 'in_pipe', 'in_lock')
+
+
+def expect(sentence, ok):
+    harness.check(sentence, ok)
+    if ok:
+        print('ok: ' + sentence, flush=True)
+
+
+def answer(target, command):
+    told = target.output().count('\n')
+    target.say(command + '\n')
+    if not harness.poll(lambda: target.output().count('\n') > told, 20):
+        raise RuntimeError('wall_truth does not answer')
+    return json.loads(target.output().splitlines()[-1])
+
+
+def fetched(target, query, seconds=1):
+    return pprof_reader.parse(target.fetch(query, seconds + 30))
+
+
+# ---- the truth
+
+def parts(p, **labels):
+    """[(names of the stack, ns)] of the samples with these labels."""
+    index = p.index('wall')
+    return [(s.stack, s.values[index]) for s in p.samples
+            if all(s.labels.get(key) == value for key, value in labels.items())]
+
+
+def total(found):
+    return sum(ns for _, ns in found)
+
+
+def within(found, function):
+    return sum(ns for names, ns in found if function in names)
+
+
+def compare(name, p, truth):
+    askers = {state: parts(p, thread='asker', state=state)
+              for state in ('running', 'runnable', 'blocked')}
+    all_ns, all_true = sum(map(total, askers.values())), sum(truth.values())
+    states = {state: truth[state] for state in ('running', 'runnable')}
+    states['blocked'] = all_true - sum(states.values())
+    for state, ns in states.items():
+        share, true = 100 * total(askers[state]) / all_ns, 100 * ns / all_true
+        expect(f'{name}: {state} is {share:.2f} %, should be {true:.2f} %',
+               abs(share - true) <= POINTS)
+    for place in PLACES:
+        share = 100 * within(askers['blocked'], place) / all_ns
+        true = 100 * truth[place] / all_true
+        expect(f'{name}: blocked {place} is {share:.2f} %, should be {true:.2f} %',
+               abs(share - true) <= POINTS)
+
+
+def check_whole(name, p, strays, threads):
+    problems = pprof_reader.check(p, main=harness.fixture('wall_truth'))
+    expect(f'{name}: a valid profile {problems[:5] or ""}', not problems)
+    expect(f'{name}: types {[t.type for t in p.sample_types]}',
+           p.sample_types == [('samples', 'count'), ('wall', 'nanoseconds')])
+    sum_s, whole_s = p.total('wall') / 1e9, threads * p.duration_ns / 1e9
+    expect(f'{name}: the sum is {sum_s:.2f} s of {whole_s:.2f} s',
+           abs(sum_s - whole_s) <= whole_s / 100)
+    expect(f'{name}: no call ended early ({strays})', strays == 0)
+
+
+def run_truth(name):
+    with harness.Target('wall_truth', ASKERS, 600) as target:
+        if not harness.check(f'{name}: the shim answers', target.wait_ready()):
+            return
+        time.sleep(0.5)  # so that all threads are there
+        p = fetched(target, f'wall?seconds={SECONDS}', SECONDS)
+        truth = answer(target, f'window {p.time_ns} {p.time_ns + p.duration_ns}')
+        strays = answer(target, 'strays')['strays']
+    check_whole(name, p, strays, 2 * ASKERS + 1)
+    compare(name, p, truth)
+
+
+def test_truth_on_a_quiet_machine():
+    run_truth('quiet')
+
+
+def test_truth_on_an_overloaded_machine():
+    """Twice as many programs that compute as there are processors."""
+    busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass'])
+            for _ in range(2 * len(os.sched_getaffinity(0)))]
+    try:
+        run_truth('overloaded')
+    finally:
+        for program in busy:
+            program.kill()
+            program.wait()
+
+
+# ---- what is asked for
+
+def labels(p, key):
+    return {s.labels.get(key) for s in p.samples}
+
+
+def check_filters(target):
+    askers = fetched(target, 'wall?seconds=1&thread=ask*')
+    expect(f'thread=ask*: {labels(askers, "thread")}', labels(askers, 'thread') == {'asker'})
+    threads = askers.total('wall') / askers.duration_ns
+    expect(f'thread=ask*: the time of {threads:.2f} threads', abs(threads - 4) < 0.1)
+    blocked = fetched(target, 'wall?seconds=1&state=blocked&hz=100')
+    expect(f'state=blocked: {labels(blocked, "state")}', labels(blocked, 'state') == {'blocked'})
+    reasons = labels(blocked, 'wait_reason')
+    expect(f'reasons: {reasons}', {'sleep', 'poll', 'read pipe', 'mutex wait'} <= reasons)
+    idle = {s.labels['thread'] for s in blocked.samples if s.labels.get('idle')}
+    expect(f'nobody who works is idle: {idle}', not idle)
+
+
+def check_forms(target):
+    bare = fetched(target, 'wall?seconds=1&labels=0')
+    expect('labels=0', bare.samples and not any(s.labels for s in bare.samples))
+    text = target.fetch('wall?seconds=1&format=collapsed&state=blocked').decode()
+    expect('format=collapsed', 'in_sleep;' in text and 'in_work' not in text)
+    for page in ('wall', 'fgprof', '../fgprof'):
+        p = fetched(target, page + '?seconds=1')
+        expect(f'{page}: a profile', p.kind() == 'wall' and p.samples)
+
+
+def refusal(target, path):
+    connection = target.open(path)
+    try:
+        return connection.answer.status, connection.answer.read().decode().strip()
+    finally:
+        connection.close()
+
+
+def check_refusals(target):
+    for query, word in (('hz=101', 'hz'), ('hz=0', 'hz'), ('state=asleep', 'state'),
+                        ('thread=' + 'x' * 63, 'thread'), ('second=1', 'seconds')):
+        status, said = refusal(target, 'wall?' + query)
+        expect(f'{query} is refused: {said}', status == 400 and word in said)
+
+
+def test_what_is_asked_for():
+    with harness.Target('wall_truth', 4, 600) as target:
+        if harness.check('the shim answers', target.wait_ready()):
+            time.sleep(0.3)  # so that all threads have their names
+            check_filters(target)
+            check_forms(target)
+            check_refusals(target)
+
+
+def test_threads_that_do_nothing_are_idle():
+    with harness.Target('waiting_threads', 20,
+                        os.path.join(harness.FIXTURES, 'wait_calls_plugin.so')) as target:
+        if not harness.check('the threads wait', target.wait_for('ready') and target.wait_ready()):
+            return
+        threads = len(harness.tasks(target.pid)) - 1  # ours
+        p = fetched(target, 'wall?seconds=2', 2)
+    idle = total(parts(p, idle='true', state='blocked')) / p.duration_ns
+    expect(f'the time of {idle:.1f} of {threads} threads is idle', abs(idle - threads) < 1.5)
+
+
+harness.run(test_what_is_asked_for, test_threads_that_do_nothing_are_idle,
+            test_truth_on_a_quiet_machine, test_truth_on_an_overloaded_machine)
