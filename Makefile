@@ -46,6 +46,7 @@ LINK = -shared -nostartfiles -static-libgcc -pthread -Wl,-soname,libpprofshim.so
 # ---- what there is
 
 SO    = $(BUILD)/libpprofshim.so
+ATTACH = $(BUILD)/pprof-attach
 LIBS  = build# other people's libraries, shared by all values of BUILD
 PB    = $(BUILD)/proto/profile.pb-c
 VIEW  = $(BUILD)/view/view_page.c
@@ -56,6 +57,7 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 UNIT_C   = $(wildcard test/unit/*/test_*.c)
 SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
+ATTACH_OBJ = $(call objects,attach/*.c attach/arch/*.c)
 CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o view_page.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
 HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ))
@@ -70,7 +72,7 @@ STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 CHAT     = $(addprefix $(BUILD)/fixtures/,chat_server chat_load)
-SOURCES  = $(foreach d,shim shim/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
+SOURCES  = $(foreach d,shim shim/* attach attach/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh http/*/*.sh test/*/*.sh)
 
 # What the goals of this run need from Debian.  It is installed before anything is
@@ -93,7 +95,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $@; )
 
 # ---- build
 
-all: $(SO) ## Build build/libpprofshim.so (DEVELOPER=1 makes warnings errors)
+all: $(SO) $(ATTACH) ## Build build/libpprofshim.so and build/pprof-attach (DEVELOPER=1 makes warnings errors)
 
 # Names with a version get it; the others are exported because their source says
 # EXPORT, and a gate compares them with the list.
@@ -126,6 +128,9 @@ $(1)/view_page.o: $(VIEW) $(1)/flags
 $(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind.syms $(BUILD)/exports.map .ci/early.sh
 	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 	@.ci/early.sh $$@
+
+$(1)/pprof-attach: $(ATTACH_OBJ:%=$(1)/%)
+	$$(call say,LINK)$(2) $(sanitizer) $$(LDFLAGS) -o $$@ $$^
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)
 	@rm -f $$@
@@ -270,12 +275,14 @@ format: need ## Format all C and C++
 # By rename: a running server may have the old file mapped.
 put = install -D -m $(1) $(2) $(DESTDIR)$(3).new && mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
 
-install: all ## Install library and launcher (PREFIX=/usr/local DESTDIR=)
+install: all ## Install library, launcher and pprof-attach (PREFIX=/usr/local DESTDIR=)
 	$(call put,755,$(SO),$(PREFIX)/lib/pprofshim/libpprofshim.so)
 	$(call put,755,pprof-inject.sh,$(PREFIX)/bin/pprof-inject)
+	$(call put,755,$(ATTACH),$(PREFIX)/bin/pprof-attach)
 
 uninstall: ## Remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/lib/pprofshim/libpprofshim.so $(DESTDIR)$(PREFIX)/bin/pprof-inject
+	rm -f $(DESTDIR)$(PREFIX)/lib/pprofshim/libpprofshim.so \
+		$(addprefix $(DESTDIR)$(PREFIX)/bin/,pprof-inject pprof-attach)
 	-rmdir $(DESTDIR)$(PREFIX)/lib/pprofshim
 
 clean: ## Remove build/

@@ -1,14 +1,17 @@
 #!/bin/sh
 # Starts a command with libpprofshim.so preloaded, after checking that it can
 # work.  The command replaces this script: its input, output, process id and
-# exit status are its own.
+# exit status are its own.  With --pid it is pprof-attach that replaces it, for a
+# program that runs already.
 set -eu
 
 usage() {
 	cat <<'END'
 usage: pprof-inject.sh [--port N] [--socket PATH] [--key-file F] [--hz N] [--only PATTERN] [--] command args...
+       pprof-inject.sh [--port N] [--key-file F] [--hz N] --pid PID
 
-Runs the command with /debug/pprof/ on a loopback port, or on a unix socket.
+Runs the command with /debug/pprof/ on a loopback port, or on a unix socket; or gives a port to a process
+that runs.
 
   --port N         port on 127.0.0.1 (default: PPROF_PORT, else 6060)
   --socket PATH    a unix socket instead of the port, or with --port beside it; who is the
@@ -17,6 +20,7 @@ Runs the command with /debug/pprof/ on a loopback port, or on a unix socket.
                    and without those a key is made and printed, good for this run
   --hz N           CPU samples per second and thread, 1 to 1000 (default 100)
   --only PATTERN   only programs whose name matches, for commands that start the real one
+  --pid PID        the process that runs already, instead of a command (see pprof-attach --help)
   --help           this text
 
 Exit status: that of the command; 2 when the request makes no sense as it stands,
@@ -125,6 +129,17 @@ find_library() {
 	case $library in
 	*[:\ ]*) refuse 2 "$library has a colon or a blank in its path, and LD_PRELOAD allows neither; move it" ;;
 	esac
+}
+
+# ---- a process that runs
+
+attach() {
+	self=$(readlink -f "$0")
+	here=${self%/*}
+	for tool in "$here/pprof-attach" "$here/build/pprof-attach"; do
+		[ ! -x "$tool" ] || exec "$tool" ${key_given:+--key-file "$key_file"} -- "$pid"
+	done
+	refuse 2 "pprof-attach is not to be found; run make, or make install"
 }
 
 # ---- the command
@@ -302,9 +317,10 @@ tell() {
 
 key_file=${ADMIN_KEY_FILE:-}
 made=
+pid=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--port | --socket | --key-file | --hz | --only)
+	--port | --socket | --key-file | --hz | --only | --pid)
 		[ $# -gt 1 ] || refuse 2 "$1 needs a value; see --help"
 		option=$1=$2
 		shift 2
@@ -330,6 +346,7 @@ while [ $# -gt 0 ]; do
 	--socket=*) export PPROF_SOCKET="$value" socket_given=yes ;;
 	--hz=*) export PPROF_HZ="$value" ;;
 	--only=*) export PPROF_ONLY="$value" ;;
+	--pid=*) pid=$value ;;
 	--key-file=*) key_file=$value key_given=yes ;;
 	*) refuse 2 "no such option: ${option%%=*}; see --help" ;;
 	esac
@@ -342,6 +359,10 @@ socket=${PPROF_SOCKET:-}
 hz=${PPROF_HZ:-100}
 only=${PPROF_ONLY:-}
 
+if [ -n "$pid" ]; then
+	[ $# = 0 ] || refuse 2 "--pid $pid and a command ($1): one of the two"
+	attach
+fi
 [ $# -gt 0 ] || refuse 2 "no command given; say what to run, as in: pprof-inject.sh redis-server"
 check_settings
 check_key

@@ -6,15 +6,21 @@
 #include "proto/contention_text.h"
 #include "sampler/base/cc.h"
 #include "sampler/locks/contention.h"
+#include "sampler/process/attached.h"
 
 const char *block_refusal(void)
 {
-	return block_rate() ? NULL : "block profiling is off: PPROF_BLOCK_RATE is 0";
+	if (block_rate())
+		return NULL;
+	return attached_is() ? attached_refusal() : "block profiling is off: PPROF_BLOCK_RATE is 0";
 }
 
 const char *mutex_refusal(void)
 {
-	return mutex_fraction() ? NULL : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
+	if (mutex_fraction())
+		return NULL;
+	return attached_is() ? attached_refusal()
+			     : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
 }
 
 static void fill_head(struct profile_head *head)

@@ -14,13 +14,16 @@
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
 #include "sampler/heap/heap.h"
+#include "sampler/process/attached.h"
 
 /* In the snapshot taken last. */
 static int64_t inuse_bytes;
 
 const char *heap_refusal(void)
 {
-	return heap_is_on() ? NULL : "heap profiling is off: PPROF_HEAP_RATE is 0";
+	if (heap_is_on())
+		return NULL;
+	return attached_is() ? attached_refusal() : "heap profiling is off: PPROF_HEAP_RATE is 0";
 }
 
 static void fill_head(struct profile_head *head)

@@ -12,6 +12,7 @@
 #include "proto/samples.h"
 #include "proto/trim.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/attached.h"
 
 /* For all files and lines of one profile, on a busy machine too; names take what they take. */
 #define LINES_NS NS_PER_SECOND
@@ -41,6 +42,25 @@ static int fill_comments(struct message *m, struct arena *a, const struct stack_
 	all[head->comment_count] = other;
 	m->comment = all;
 	m->comment_count = head->comment_count + (other != NULL);
+	return 0;
+}
+
+/* What is true of each profile of a program that we came to later stands before the rest. */
+static int add_since(struct message *m, struct arena *a)
+{
+	const char *since = attached_comment();
+	const char **all;
+
+	if (!since)
+		return 0;
+	all = arena_array(a, m->comment_count + 1, sizeof(*all));
+	if (!all)
+		return -1;
+	all[0] = since;
+	for (size_t i = 0; i < m->comment_count; i++)
+		all[i + 1] = m->comment[i];
+	m->comment = all;
+	m->comment_count++;
 	return 0;
 }
 
@@ -85,7 +105,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 		return -1;
 	fill_tables(out, &namer, &samples);
 	*of_stack = samples.of_stack;
-	return 0;
+	return add_since(out, a);
 }
 
 int build_message(struct arena *a, const struct stack_table *t, const struct profile_head *head,

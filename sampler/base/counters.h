@@ -23,6 +23,9 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_SMALL_STACK, "cpu_threads_small_alternate_stack",                            \
 	  "threads whose alternate stack has no room for a tick; their time is in [unsampled]")    \
+	X(CPU_TICKS_WITHOUT_ROOM, "cpu_ticks_without_room",                                        \
+	  "ticks that came on an alternate stack with no room for a capture; their time is in "    \
+	  "[unsampled]")                                                                           \
 	X(CPU_THREADS_UNTRACKED, "cpu_threads_untracked",                                          \
 	  "threads beyond the table of threads; their time is in [unsampled]")                     \
 	X(CPU_TIMER_WAITS_TIMED_OUT, "cpu_timer_waits_timed_out",                                  \

@@ -32,6 +32,33 @@ static void want(const struct kernel_action *found)
 	carrier_set_wanted(&act, NULL);
 }
 
+static bool knows_no_stacks;
+
+void carrier_know_no_stacks(void)
+{
+	knows_no_stacks = true;
+}
+
+static bool goes_to_alternate_stack(int sig)
+{
+	struct kernel_action act;
+
+	return sig != CARRIER && kernel_action(sig, NULL, &act) == 0 &&
+	       act.handler != (void *)SIG_DFL && act.handler != (void *)SIG_IGN &&
+	       (act.flags & SA_ONSTACK);
+}
+
+static unsigned long stack_flag(void)
+{
+	if (!knows_no_stacks)
+		return SA_ONSTACK;
+	for (int sig = 1; sig < _NSIG; sig++) {
+		if (goes_to_alternate_stack(sig))
+			return SA_ONSTACK;
+	}
+	return 0;
+}
+
 /*
  * What was there is handed on to before we are there: libc's signal may come at any
  * moment, and whoever sent it waits for its handler.
@@ -44,7 +71,7 @@ static void want(const struct kernel_action *found)
 static bool install(void)
 {
 	struct kernel_action ours = { .handler = (void *)carrier_handle,
-				      .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK |
+				      .flags = SA_SIGINFO | SA_RESTART | stack_flag() |
 					       ARCH_SA_RESTORER,
 				      .restorer = (void *)pprofshim_sigreturn,
 				      .mask = ALL_SIGNALS };
@@ -52,9 +79,10 @@ static bool install(void)
 
 	if (kernel_action(CARRIER, NULL, &before) != 0)
 		return false;
-	if (is_ours(&before))
+	if (is_ours(&before) && before.flags == ours.flags)
 		return true;
-	want(&before);
+	if (!is_ours(&before))
+		want(&before);
 	if (kernel_action(CARRIER, &ours, &found) != 0)
 		return false;
 	if (!is_ours(&found) && found.handler != before.handler)

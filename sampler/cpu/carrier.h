@@ -23,6 +23,13 @@
 #define CARRIER (__SIGRTMIN + 1)
 
 /*
+ * No hook told of the alternate stacks that threads have: ticks go there only while some
+ * handler of the program's does, for then its threads are prepared for a frame of the
+ * kernel's.  Context: init, before the first profile.
+ */
+void carrier_know_no_stacks(void);
+
+/*
  * Makes sure that our handler is installed.  Returns the signal, or 0 and a sentence in
  * *why.  Context: listener.
  */
@@ -30,7 +37,7 @@ int carrier_acquire(const char **why);
 
 /*
  * libc installs its handler with the first thread that it makes: ours comes back
- * over it.  One load, when that has happened already.  Context: hook.
+ * over it.  One load, when that has happened already.  Context: hook, listener.
  */
 void carrier_keep(void);
 

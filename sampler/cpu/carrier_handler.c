@@ -3,6 +3,7 @@
 #include <ucontext.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/cpu/carrier_belief.h"
 #include "sampler/cpu/kernel_action.h"
 
@@ -90,10 +91,27 @@ static NOINLINE LEFT_WITHOUT_RETURN void pass_on(int sig, siginfo_t *info, void 
 	call_handler(sig, info, context, &wanted);
 }
 
+/*
+ * Where no hook told how large the thread's alternate stack is, it may be just what the
+ * kernel's frame takes: then nothing is called.
+ */
+#define ROOM_BYTES 1024
+
+static bool has_room(const ucontext_t *uc)
+{
+	uint64_t at = (uint64_t)__builtin_frame_address(0);
+
+	return !is_on(&uc->uc_stack, at) || at - (uint64_t)uc->uc_stack.ss_sp >= ROOM_BYTES;
+}
+
 void carrier_handle(int sig, siginfo_t *info, void *context)
 {
-	if (LIKELY(info->si_code == SI_TIMER && is_ours(info)))
-		handle_tick(info, context);
-	else
+	if (LIKELY(info->si_code == SI_TIMER && is_ours(info))) {
+		if (LIKELY(has_room(context)))
+			handle_tick(info, context);
+		else
+			counter_add(COUNTER_CPU_TICKS_WITHOUT_ROOM, 1);
+	} else {
 		pass_on(sig, info, context);
+	}
 }

@@ -299,8 +299,10 @@ static void settle_ended(void)
 	roster_settle_ended(account_for);
 }
 
+/* No hook may have told of the first thread, with which libc takes the signal's handler. */
 static void scan(int64_t now_ns)
 {
+	carrier_keep();
 	code_refresh();
 	settle_ended();
 	roster_scan();

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sampler/process/attached.h"
 #include "sampler/process/module.h"
 #include "sampler/process/peek.h"
 
@@ -27,11 +28,12 @@ static struct {
 	bool may_be_stuck;   /* in a child, until the list was seen at rest */
 } list;
 
+/* Of a program that runs already only itself: what it loaded later looks like the rest. */
 void loader_list_init(void)
 {
 	const struct link_map *l = _r_debug.r_map;
 
-	while (l && l->l_next)
+	while (l && l->l_next && !attached_is())
 		l = l->l_next;
 	list.last_fixed = (uint64_t)l;
 }

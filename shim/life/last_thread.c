@@ -70,6 +70,6 @@ static bool should_go(int64_t now_ns, int64_t *again_ns)
 
 void last_thread_init(void)
 {
-	main_thread = thread_pointer();
+	main_thread = sys_gettid() == sys_getpid() ? thread_pointer() : 0;
 	listener_end_when(should_go);
 }

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Called by the main thread.  Context: init. */
+/* Called by the main thread, or nobody is it.  Context: init. */
 void last_thread_init(void);
 
 /* The calling thread is the main thread.  Makes no system call.  Context: hook. */

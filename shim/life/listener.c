@@ -54,6 +54,7 @@ static struct {
 	struct listener_succession succession;
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
 	void (*refused)(const char *call);
+	void (*at_end)(void);
 	volatile int hurry;
 	uint32_t under_way; /* futex word: answers of a member */
 	bool no_niceties;
@@ -341,6 +342,8 @@ static void run(void *unused)
 	else if (listener.succession.on_lost)
 		listener.succession.on_lost(listener.stop ? -EINTR : fd);
 	say(LISTENER_REFUSED);
+	if (listener.at_end)
+		listener.at_end();
 }
 
 /* ---- start and end */
@@ -424,6 +427,25 @@ bool listener_take_over(const struct listener_succession *succession)
 	sys_restore_signals(mask);
 	end_change();
 	return ok;
+}
+
+bool listener_begin(uint16_t port, const char *key, const struct http_service *service,
+		    const struct listener_succession *succession)
+{
+	port_init(port);
+	listener.key = key;
+	listener.service = service;
+	return listener_take_over(succession);
+}
+
+void listener_call_at_end(void (*at_end)(void))
+{
+	listener.at_end = at_end;
+}
+
+int listener_thread(void)
+{
+	return listener.thread.tid;
 }
 
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns))

@@ -68,6 +68,20 @@ struct listener_succession {
  */
 bool listener_take_over(const struct listener_succession *succession);
 
+/*
+ * Starts the one of this process at `port`, without waiting for it, in a program that runs
+ * already: the first, or another after the last has ended.  False: there is no thread to be
+ * had.  `key` and `service` as of listener_start().  Context: init.
+ */
+bool listener_begin(uint16_t port, const char *key, const struct http_service *service,
+		    const struct listener_succession *succession);
+
+/* `at_end` is the last that each listener's thread calls.  Context: init, before the start. */
+void listener_call_at_end(void (*at_end)(void));
+
+/* The thread that was started last.  Context: init. */
+int listener_thread(void);
+
 /* One that waits for its port is a member meanwhile.  Context: init, before the start. */
 void listener_enable_members(void);
 

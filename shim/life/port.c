@@ -49,7 +49,12 @@ static unsigned moves;
 
 void port_init(uint16_t port)
 {
-	long p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
+	long p;
+
+	if (page != &unshared)
+		sys_call3(SYS_munmap, (long)page, PAGE_BYTES, 0);
+	page = &unshared;
+	p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
 			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (!sys_failed(p))

@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Context: init. */
+/* Again, when nobody has the port: a page of its own, with another port.  Context: init. */
 void port_init(uint16_t configured);
 
 /* Where the endpoint is, or is to be; and what the user set: 0 for none.  Context: any role. */

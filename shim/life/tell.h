@@ -10,6 +10,12 @@ void tell_user(const char *sentence);
 void tell_init(void);
 
 /*
+ * From now on nothing is said on stderr, which is another's: the sentences of tell_user()
+ * go to `take`, and the others nowhere.  Context: init.
+ */
+void tell_instead(void (*take)(const char *sentence));
+
+/*
  * Later: an endpoint that was there goes for good.  Silent when stderr is another
  * file by now, which may be one of the program's.  Context: hook.
  */

@@ -156,20 +156,34 @@ static void *address_of(const struct object *o, uint32_t i)
 }
 
 /* Our own dynamic section (_DYNAMIC, in <link.h>) is how we know ourselves in the loader's list. */
+static bool from_first;
+
+void lookup_from_first(void)
+{
+	from_first = true;
+}
+
 static const struct link_map *after_ours(void)
 {
 	const struct link_map *l = _r_debug.r_map;
 
+	if (from_first)
+		return l;
 	while (l && l->l_ld != _DYNAMIC)
 		l = l->l_next;
 	return l ? l->l_next : NULL;
 }
 
-/* The vdso is in the list, but the loader itself never looks there. */
+/*
+ * The vdso is in the list, but the loader itself never looks there; nor do we look in
+ * ourselves when we look from the first on.
+ */
 static uint32_t find_in(const struct link_map *l, struct object *o, const char *name,
 			const char *version)
 {
 	if (l->l_addr && l->l_addr == getauxval(AT_SYSINFO_EHDR))
+		return 0;
+	if (from_first && l->l_ld == _DYNAMIC)
 		return 0;
 	read_dynamic(l, o);
 	o->version = version;
@@ -202,6 +216,8 @@ bool lookup_comes_earlier(const char *name)
 {
 	const char *version = version_that_programs_have(name);
 
+	if (from_first)
+		return false;
 	for (const struct link_map *l = _r_debug.r_map; l && l->l_ld != _DYNAMIC; l = l->l_next) {
 		struct object o;
 
@@ -347,6 +363,15 @@ static bool protect(const Elf64_Sym *first, const Elf64_Sym *last, int how)
 	return sys_call3(SYS_mprotect, (long)from, (long)(to - from), how) == 0;
 }
 
+const char *lookup_own_name(void)
+{
+	const struct link_map *l = _r_debug.r_map;
+
+	while (l && l->l_ld != _DYNAMIC)
+		l = l->l_next;
+	return l ? l->l_name : "";
+}
+
 /* Our own entry in the loader's list; NULL in a namespace of its own (dlmopen), which has another
  * list. */
 static const struct link_map *own_entry(void)
@@ -362,7 +387,7 @@ static const struct link_map *own_entry(void)
  * nothing. */
 static Elf64_Sym *own_symbol(const struct link_map *us, const char *name)
 {
-	struct object o;
+	struct object o = { 0 };
 	uint32_t i = find_in(us, &o, name, NULL);
 
 	return (Elf64_Sym *)(uintptr_t)&o.symbols[i];

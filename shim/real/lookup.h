@@ -21,6 +21,15 @@ struct lookup_found {
 	bool is_libc;		   /* which is libc */
 };
 
+/*
+ * We were loaded by a program that runs already: nobody is bound to us, and what programs
+ * are bound to is the first definition of all, not the next.  Context: init.
+ */
+void lookup_from_first(void);
+
+/* Our own name in the loader's list, as it was given to it.  Context: init. */
+const char *lookup_own_name(void);
+
 /* The next definition of `name`.  False: there is none. */
 bool lookup_find_next(const char *name, struct lookup_found *out);
 
@@ -46,7 +55,8 @@ void *lookup_next(const char *name);
  */
 void *lookup_next_early(const char *name);
 
-/* Whether an object that comes before ours in search order defines `name`. */
+/* Whether an object that comes before ours in search order defines `name`; none does where we
+ * look from the first on. */
 bool lookup_comes_earlier(const char *name);
 
 /* An object whose path holds `part` is loaded.  Context: init. */

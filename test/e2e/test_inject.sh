@@ -47,6 +47,8 @@ refuses 'no command after --' 2 'no command given' --
 refuses 'an unknown option' 2 'no such option: --prot' --prot 1 true
 refuses 'an unknown option with =' 2 'no such option: --prot' --prot=1 true
 refuses 'a short option' 2 'no such option: -p' -p 1 true
+refuses 'a process and a command' 2 '--pid 1 and a command (true): one of the two' --pid 1 true
+refuses 'a process without the tool' 2 'pprof-attach is not to be found' --pid 1
 refuses 'an option without its value' 2 '--port needs a value' --port
 for port in 0 65536 -1 abc 80x 99999999999999999999 ' 80'; do
 	refuses "port '$port'" 2 "'$port' is not a port" --port "$port" true

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,7 +55,6 @@ static void target_handler_with_info(int sig, siginfo_t *info, void *context)
 	context_seen = context;
 }
 
-
 static int acquire(void)
 {
 	const char *why = NULL;
@@ -82,17 +82,22 @@ static void set_wanted(void (*handler)(int), int flags, int also_blocked)
 }
 
 /* A signal with si_code SI_TIMER, as only a timer makes them. */
+static int arrived(void)
+{
+	return ticks + calls + (int)counter_get(COUNTER_CPU_TICKS_WITHOUT_ROOM);
+}
+
 static void send_from_timer(int sig, void *value)
 {
 	struct sigevent ev = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = sig };
 	struct itimerspec at_once = { .it_value = { 0, 1 } };
-	int before = ticks + calls;
+	int before = arrived();
 	timer_t timer;
 
 	ev.sigev_value.sival_ptr = value;
 	ck_assert_int_eq(timer_create(CLOCK_MONOTONIC, &ev, &timer), 0);
 	ck_assert_int_eq(timer_settime(timer, 0, &at_once, NULL), 0);
-	while (ticks + calls == before)
+	while (arrived() == before)
 		;
 	timer_delete(timer);
 }
@@ -610,6 +615,54 @@ START_TEST(carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one)
 }
 END_TEST
 
+/* No hook told of any stack: the program's own handlers say whether they are used. */
+START_TEST(carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do)
+{
+	const struct sigaction on_it = wanted(target_handler, SA_ONSTACK, 0);
+	const struct sigaction off_it = wanted(target_handler, 0, 0);
+
+	carrier_know_no_stacks();
+	use_alternate_stack();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(!is_on_alternate(tick_at));
+	sigaction(SIGUSR1, &on_it, NULL);
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(is_on_alternate(tick_at));
+	sigaction(SIGUSR1, &off_it, NULL);
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(!is_on_alternate(tick_at));
+	ck_assert_int_eq(ticks, 3);
+}
+END_TEST
+
+/* From a size that is enough down to what the kernel itself refuses, in small steps. */
+START_TEST(carrier__a_tick_without_room_does_nothing)
+{
+	size_t frame = getauxval(AT_MINSIGSTKSZ);
+	char *top = alternate + sizeof(alternate);
+	int captured = 0, left_out = 0;
+
+	frame = frame ? frame : 4096;
+	use_alternate_stack();
+	for (size_t size = frame + 4096; size >= frame + 256; size -= 64) {
+		const stack_t stack = { .ss_sp = top - size, .ss_size = size };
+		int before = ticks;
+
+		memset(alternate, 0x5a, sizeof(alternate));
+		ck_assert_int_eq(syscall(SYS_sigaltstack, &stack, NULL), 0); /* libc has a limit */
+		send_from_timer(CARRIER, COOKIE);
+		captured += ticks - before;
+		left_out += ticks == before;
+		for (const char *at = alternate; at < top - size; at++)
+			ck_assert_msg(*at == 0x5a, "written below a stack of %zu bytes", size);
+	}
+	ck_assert_int_gt(captured, 0);
+	ck_assert_uint_eq(counter_get(COUNTER_CPU_TICKS_WITHOUT_ROOM), (uint64_t)left_out);
+}
+END_TEST
+
 static void handle_here(int sig)
 {
 	char here;
@@ -801,6 +854,8 @@ int main(void)
 	tcase_add_test(t, carrier__a_handler_set_late_is_kept);
 	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
 	tcase_add_test(t, carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one);
+	tcase_add_test(t, carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do);
+	tcase_add_test(t, carrier__a_tick_without_room_does_nothing);
 	tcase_add_test(t, carrier__the_targets_handler_runs_where_it_asked_to);
 	tcase_add_test(t, carrier__a_moved_handler_leaves_the_alternate_stack_free);
 	tcase_add_test(t, carrier__a_moved_handler_may_jump_away);

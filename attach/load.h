@@ -1,0 +1,22 @@
+/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* Gets the library into the program, or wakes up the one that is there. */
+#ifndef ATTACH_LOAD_H
+#define ATTACH_LOAD_H
+
+#include "attach/request.h"
+#include "attach/target.h"
+#include "shim/attach_block.h"
+
+/*
+ * Returns NULL when the library took the settings, or a sentence that says why not and what
+ * to do.  The time that one thread was stopped goes to *stopped_ns.
+ */
+const char *load_library(struct target *t, const struct request *r, int64_t *stopped_ns);
+
+/* Reads the library's block.  False: it has none (an older version). */
+bool load_read_block(const struct target *t, struct attach_block *out);
+
+/* Asks the library to leave, which stops no thread.  False: the kernel refuses to let us. */
+bool load_ask_to_leave(const struct target *t, const struct attach_block *b);
+
+#endif

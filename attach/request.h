@@ -1,0 +1,28 @@
+/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* What the user asked for: by options, and by the variables that the library knows. */
+#ifndef ATTACH_REQUEST_H
+#define ATTACH_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "shim/attach_block.h"
+
+struct request {
+	int pid;
+	bool detach, tree;
+	unsigned port;
+	const char *key_file; /* for the command that is shown; NULL: there is none */
+	char made_key[33];    /* "": none had to be made */
+	/* For the library: NAME=value, each ended by NUL, and one NUL more. */
+	char settings[ATTACH_SETTINGS_BYTES];
+	size_t settings_bytes;
+};
+
+/* Reads options and environment; what makes no sense ends the tool with a sentence. */
+void request_read(struct request *r, int argc, char **argv);
+
+/* Prints where the endpoint is, and what to paste. */
+void request_tell(const struct request *r, unsigned port);
+
+#endif

@@ -1,0 +1,35 @@
+/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* The program to attach to: what it is, and why it may not be possible. */
+#ifndef ATTACH_TARGET_H
+#define ATTACH_TARGET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attach/image.h"
+
+struct target {
+	int pid;
+	int inner_pid; /* its number in its own namespace */
+	uint64_t uid;  /* the effective one */
+	struct image libc;
+	struct image library; /* ours, if it is there */
+	bool has_library;
+};
+
+/*
+ * Fills in `t` and returns NULL, or returns a sentence that says why this program cannot be
+ * attached to, and what to do instead.  It lives until the next call.
+ */
+const char *target_look(struct target *t, int pid);
+
+/* The same for what the kernel says when a thread is to be stopped (errno). */
+const char *target_refusal(const struct target *t, int error);
+
+/* The program's name, for sentences.  Static. */
+const char *target_name(int pid);
+
+/* A process listens on this port of 127.0.0.1, in the network that the program sees. */
+bool target_port_is_taken(int pid, unsigned port);
+
+#endif

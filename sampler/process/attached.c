@@ -1,0 +1,80 @@
+#include "sampler/process/attached.h"
+
+#include <stdint.h>
+#include <time.h>
+
+#include "sampler/base/sys.h"
+#include "sampler/base/text.h"
+
+static bool is_attached;
+static char since[32], comment[320], refusal[320];
+
+static void write_two(struct text *t, uint64_t n)
+{
+	text_char(t, (char)('0' + n / 10));
+	text_char(t, (char)('0' + n % 10));
+}
+
+/* Where the program is, in time zones, only its libc could tell. */
+static void write_since(void)
+{
+	uint64_t s = (uint64_t)(sys_clock_ns(CLOCK_REALTIME) / NS_PER_SECOND) % 86400;
+	struct text t = TEXT_INIT(since);
+
+	write_two(&t, s / 3600);
+	text_char(&t, ':');
+	write_two(&t, s / 60 % 60);
+	text_char(&t, ':');
+	write_two(&t, s % 60);
+	text_str(&t, " UTC");
+}
+
+static void write_comment(void)
+{
+	struct text t = TEXT_INIT(comment);
+
+	text_str(&t, "Attached to the running program: since ");
+	text_str(&t, since);
+	text_str(&t,
+		 ". What it calls is not hooked: allocations and waits are not recorded, creators "
+		 "of threads not known, and forked children not in it.");
+}
+
+static void write_refusal(void)
+{
+	struct text t = TEXT_INIT(refusal);
+
+	text_str(&t, "attached to the running program at ");
+	text_str(&t, since);
+	text_str(&t,
+		 ", whose allocations and waits are not hooked; start it with pprof-inject to have "
+		 "this profile");
+}
+
+void attached_note(void)
+{
+	write_since();
+	write_comment();
+	write_refusal();
+	is_attached = true;
+}
+
+bool attached_is(void)
+{
+	return is_attached;
+}
+
+const char *attached_since(void)
+{
+	return since;
+}
+
+const char *attached_comment(void)
+{
+	return is_attached ? comment : NULL;
+}
+
+const char *attached_refusal(void)
+{
+	return refusal;
+}

@@ -1,0 +1,26 @@
+/* process: threads, mappings and loaded objects of the process.  May include base and below. */
+/*
+ * We came to a program that was running already: since when, and what therefore is not
+ * measured.  Profiles say so in a comment.
+ */
+#ifndef SAMPLER_PROCESS_ATTACHED_H
+#define SAMPLER_PROCESS_ATTACHED_H
+
+#include <stdbool.h>
+
+/* That was now.  Context: init. */
+void attached_note(void);
+
+/* Context: any role. */
+bool attached_is(void);
+
+/* "07:12:31 UTC"; "" if we were there from the start.  Context: listener. */
+const char *attached_since(void);
+
+/* A sentence for every profile; NULL if we were there from the start.  Context: listener. */
+const char *attached_comment(void);
+
+/* Why there is no profile of something that hooks record.  Context: listener. */
+const char *attached_refusal(void);
+
+#endif

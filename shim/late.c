@@ -1,0 +1,235 @@
+#include "shim/late.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "sampler/base/cc.h"
+#include "sampler/base/process_state.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/cpu.h"
+#include "sampler/process/attached.h"
+#include "sampler/process/peek.h"
+#include "sampler/symbols/jit_names.h"
+#include "sampler/symbols/symbol_cache.h"
+#include "shim/attach_block.h"
+#include "shim/life/after_fork.h"
+#include "shim/life/listener.h"
+#include "shim/life/port.h"
+#include "shim/life/privileges.h"
+#include "shim/life/tell.h"
+#include "shim/profiler.h"
+#include "shim/real/lookup.h"
+
+#define VARIABLES_MAX 32
+
+/* When memory that is kept for a next profile is not any more. */
+#define LATER_NS (120 * NS_PER_SECOND)
+
+/* In the data that is written to, as is what the tool writes. */
+EXPORT struct attach_block pprofshim_attach_block = { .version = ATTACH_VERSION };
+EXPORT int pprofshim_attach(void);
+
+static struct attach_block *const block = &pprofshim_attach_block;
+
+static struct {
+	int argc; /* as the constructor got them */
+	char **argv;
+	bool has_started;
+} late;
+
+static void set_state(enum attach_state state)
+{
+	__atomic_store_n(&block->state, state, __ATOMIC_RELEASE);
+}
+
+bool late_is_handed_over(int argc, char **argv)
+{
+	const char *name = lookup_own_name(), *slash = strrchr(name, '/');
+
+	if (!slash || slash == name || slash[-1] != '/')
+		return false;
+	late.argc = argc;
+	late.argv = argv;
+	return true;
+}
+
+void late_note_preloaded(uint16_t port)
+{
+	block->port = port;
+	block->pid = sys_getpid();
+	set_state(ATTACH_PRELOADED);
+}
+
+/* ---- on the listener's thread */
+
+static void say(const char *sentence)
+{
+	struct text t = TEXT_INIT(block->sentence);
+
+	text_str(&t, sentence);
+}
+
+static const char changed[] = "The program changed its user, capabilities or filters, and so the "
+			      "profiler leaves; attach again.";
+
+static bool should_go(int64_t now_ns, int64_t *again_ns)
+{
+	(void)again_ns;
+	if (__atomic_load_n(&block->wants_leave, __ATOMIC_ACQUIRE))
+		return true;
+	if (!privileges_seem_changed(now_ns))
+		return false;
+	say(changed);
+	return true;
+}
+
+/* Nothing is done with rights that the program has given up. */
+static void serve(struct http_exchange *x, const struct http_request *r)
+{
+	if (privileges_have_changed())
+		http_error(x, 503, changed);
+	else
+		profiler_service.serve(x, r);
+}
+
+static void on_port(void)
+{
+	profiler_on_ours();
+	block->port = port_now();
+	set_state(ATTACH_SERVING);
+}
+
+static void on_member(void)
+{
+	profiler_on_ours();
+	set_state(ATTACH_MEMBER);
+}
+
+static void on_lost(int err)
+{
+	if (err == -EPERM)
+		say("the kernel refuses a private descriptor table or a socket on 127.0.0.1");
+}
+
+/* Connections are closed, so no profile runs, and no timer. */
+static void at_end(void)
+{
+	cpu_do_due(sys_now_ns() + LATER_NS);
+	symbol_cache_do_due(sys_now_ns() + LATER_NS);
+	jit_names_do_due(sys_now_ns() + LATER_NS);
+	peek_release();
+	process_moves(PROCESS_LISTENER_ENDED);
+	set_state(ATTACH_DETACHED);
+}
+
+/* ---- on the thread that the tool stopped */
+
+/* The settings as an environment. */
+static void split_settings(char *variable[VARIABLES_MAX])
+{
+	char *at = block->settings, *limit = at + sizeof(block->settings) - 1;
+	size_t n = 0;
+
+	*limit = '\0';
+	while (at < limit && *at && n < VARIABLES_MAX - 1) {
+		variable[n++] = at;
+		at += strlen(at) + 1;
+	}
+	variable[n] = NULL;
+}
+
+static void wipe_settings(void)
+{
+	memset(block->settings, 0, sizeof(block->settings));
+	__asm__ volatile("" : : "r"(block->settings) : "memory"); /* the key stays in one place */
+}
+
+static bool is_only_copy(void)
+{
+	if (!lookup_next("pprofshim_marker"))
+		return true;
+	say("another copy of libpprofshim.so is in the program already");
+	return false;
+}
+
+static bool start_first(char *const *environment)
+{
+	lookup_from_first();
+	tell_instead(say);
+	if (!is_only_copy() || !profiler_check(environment))
+		return false;
+	attached_note();
+	profiler_start(late.argc, late.argv);
+	listener_end_when(should_go);
+	listener_call_at_end(at_end);
+	late.has_started = true;
+	return true;
+}
+
+/* Or, in a forked child, for the first time there. */
+static bool start_again(char *const *environment)
+{
+	after_fork_enter();
+	if (!profiler_read_settings(environment))
+		return false;
+	attached_note();
+	profiler_change_settings();
+	return true;
+}
+
+static bool start_listener(void)
+{
+	const struct listener_succession succession = { .patience_ns = LISTENER_FOR_EVER,
+							.on_port = on_port,
+							.on_member = on_member,
+							.on_lost = on_lost };
+	static struct http_service service;
+	const struct settings *s = profiler_settings();
+
+	service = profiler_service;
+	service.serve = serve;
+	privileges_note();
+	set_state(ATTACH_STARTING);
+	if (!listener_begin(s->port, s->key, &service, &succession)) {
+		say("no thread could be started");
+		return false;
+	}
+	block->thread = listener_thread();
+	return true;
+}
+
+static bool attach(void)
+{
+	char *environment[VARIABLES_MAX];
+
+	if (!late.argv) {
+		say("it was started with the profiler, or is a child of what was; the endpoint is "
+		    "there, or it is dormant for a reason that was told then");
+		return false;
+	}
+	split_settings(environment);
+	return (late.has_started ? start_again(environment) : start_first(environment)) &&
+	       start_listener();
+}
+
+/*
+ * Called by pprof-attach on a thread of the program that waits in the kernel, with all
+ * signals blocked.  0, or 1 and a sentence in the block.  Context: init.
+ */
+int pprofshim_attach(void)
+{
+	bool done;
+
+	if (late.has_started && block->pid == sys_getpid() && listener_is_running())
+		return 0;
+	block->wants_leave = 0;
+	block->sentence[0] = '\0';
+	block->pid = sys_getpid();
+	block->port = 0;
+	done = attach();
+	wipe_settings();
+	if (!done && block->state == ATTACH_STARTING)
+		set_state(ATTACH_DETACHED);
+	return done ? 0 : 1;
+}

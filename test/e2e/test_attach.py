@@ -1,0 +1,382 @@
+#!/usr/bin/env python3
+"""pprof-attach: the endpoint in a program that runs, and out of it again (docs/HAZARDS.md).
+
+Each program is attached to and detached from again and again (ROUNDS), and says itself what
+was wrong: a call that returned early or with EINTR, errno, a result, a child.
+"""
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import harness
+import pprof_reader
+from harness import BUILD, FIXTURES, KEY, Target, check, poll, run, same, skip
+
+ATTACH = os.path.join(BUILD, 'pprof-attach')
+PROGRAM = 'hostile_attached'
+OTHER = 'an0ther-key'
+PLUGIN = os.path.join(FIXTURES, 'names_chain_plugin.so')
+SLOW = os.path.join(FIXTURES, 'slow_constructor_plugin.so')
+CALLS = ['poll', 'ppoll', 'select', 'epoll', 'nanosleep', 'recv', 'sigtimedwait', 'condition',
+         'semaphore', 'read', 'poll-for-ever', 'epoll-for-ever']
+
+
+def tool(*args, env=None, prefix=(), limit=60):
+    """Status, standard output and standard error of pprof-attach."""
+    variables = {k: v for k, v in os.environ.items() if not k.startswith('PPROF_')}
+    variables.update({'ADMIN_KEY': KEY}, **(env or {}))
+    done = subprocess.run([*prefix, ATTACH, *map(str, args)], env=variables, timeout=limit,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True)
+    return done.returncode, done.stdout, done.stderr
+
+
+def attach(t, *args, **options):
+    """Attaches to the target at its port; true when that worked."""
+    status, out, err = tool('--port', t.port, *args, t.pid, **options)
+    return check('attach to %s' % t.what, status == 0, (status, out, err))
+
+
+def detach(t):
+    status, out, err = tool('--detach', t.pid)
+    return check('detach from %s' % t.what, status == 0, (status, out, err))
+
+
+def program(*args, what=None, name=PROGRAM, **options):
+    t = Target(name, *args, preload='', **options)
+    t.what = what or ' '.join([name, *map(os.path.basename, map(str, args))])
+    return t
+
+
+def ends_well(t):
+    t.p.stdin.close()
+    got = t.finish()
+    same('what %s says' % t.what, (got.code, got.out.splitlines()[-1:]), (0, ['ended, 0 wrong']))
+    if got.code:
+        print(got.out, got.err)
+
+
+def again_and_again(t, rounds, ask=None):
+    t.wait_for('ready')
+    for _ in range(rounds):
+        if not attach(t):
+            break
+        if ask:
+            ask(t)
+        if not detach(t):
+            break
+
+
+def profile(t, query='seconds=1&hz=1000'):
+    blob = t.fetch('profile?' + query)
+    check('a profile of %s' % t.what, blob is not None)
+    return blob
+
+
+# ---- what a program must not notice
+
+def test_waits_go_on_as_if_nothing_had_been():
+    for call in CALLS:
+        with program('wait', call) as t:
+            again_and_again(t, harness.rounds(8))
+            ends_well(t)
+
+
+def test_programs_that_allocate_load_and_fork():
+    for args in ['malloc'], ['dlopen', PLUGIN], ['small'], ['fork'], ['vfork']:
+        with program(*args) as t:
+            again_and_again(t, 1, profile)
+            again_and_again(t, harness.rounds(12))
+            ends_well(t)
+
+
+def test_signals_are_not_lost():
+    with program('signals') as t:
+        again_and_again(t, harness.rounds(12))
+        ends_well(t)
+
+
+def test_nothing_of_us_is_left():
+    """After detaching: the threads, descriptors and port that there were before."""
+    with program('malloc') as t:
+        t.wait_for('ready')
+        before = harness.tasks(t.pid), sorted(os.listdir('/proc/%d/fd' % t.pid))
+        again_and_again(t, 2, profile)
+        check('our thread ended', poll(lambda: harness.tasks(t.pid) == before[0]))
+        same('descriptors', sorted(os.listdir('/proc/%d/fd' % t.pid)), before[1])
+        check('the port is free', not t.answers())
+        maps = harness.read('/proc/%d/maps' % t.pid)
+        again_and_again(t, 20)
+        grown = len(harness.read('/proc/%d/maps' % t.pid).splitlines()) - len(maps.splitlines())
+        check('mappings do not pile up', grown < 5, grown)
+        same('what was said on stderr', t.output(1), '')
+        ends_well(t)
+
+
+def test_the_key_is_nowhere_to_be_seen():
+    with program('malloc') as t:
+        t.wait_for('ready')
+        attach(t, env={'ADMIN_KEY': OTHER})
+        for name in 'environ', 'cmdline':
+            check('the key in %s' % name, OTHER not in harness.read('/proc/%d/%s' % (t.pid, name)))
+        detach(t)
+        ends_well(t)
+
+
+# ---- what it shows
+
+def test_profiles_say_since_when():
+    with program('malloc') as t:
+        t.wait_for('ready')
+        attach(t)
+        p = pprof_reader.parse(profile(t, 'seconds=1&hz=1000'))
+        comments = '\n'.join(p.comments)
+        check('the comment', re.search(r'since \d\d:\d\d:\d\d UTC', comments), comments)
+        page = t.shim_page()
+        check('the page', 'attached: since' in page and 'hooks: none' in page, page[:400])
+        c = t.open('heap')
+        why = c.answer.read().decode()
+        check('heap says why', c.answer.status == 500 and 'attached' in why, why)
+        text = (t.fetch('goroutine?debug=2') or b'').decode()
+        check('stacks of threads', text.count('goroutine ') >= 5 and 'allocate' in text, text[:500])
+        check('made by pthread_create', t.fetch('threadcreate') is not None)
+        detach(t)
+        ends_well(t)
+
+
+def test_threads_made_later_are_sampled():
+    """The first thread of a program, with which libc takes the signal's handler, and more."""
+    with program('late') as t:
+        t.wait_for('ready')
+        attach(t)
+        c = t.open('profile?seconds=3&hz=1000')
+        t.say('g')
+        p = pprof_reader.parse(c.answer.read())
+        total = sum(s.values[1] for s in p.samples)
+        text = (t.fetch('profile?seconds=2&hz=1000&format=text') or b'').decode()
+        check('most of a processor', total > 1.0e9, total)
+        check('in the thread that spins', 'spin' in text, text[:600])
+        ends_well(t)
+
+
+# ---- what is refused, and how
+
+def refused(what, words, *args, status=126, **options):
+    got, out, err = tool(*args, **options)
+    check(what, got == status and words in err and not out and err.count('\n') == 1,
+          (got, out, err))
+
+
+def test_requests_that_make_no_sense():
+    refused('no process', 'no process given', status=2)
+    refused('two', 'one process at a time', 1, 2, status=2)
+    refused('no number', "'x' is not a process", 'x', status=2)
+    refused('a bad port', "'0' is not a port", '--port', 0, 1, status=2)
+    refused('a bad rate', "'5000' is not a sampling rate", '--hz', 5000, 1, status=2)
+    refused('an unknown option', 'no such option: --prot', '--prot', 1, status=2)
+    refused('no value', '--port needs a value', '--port', status=2)
+    refused('an empty key', 'no key; ADMIN_KEY is empty', 1, env={'ADMIN_KEY': ''}, status=2)
+    refused('no key file', 'cannot be read', '--key-file', '/no/such', 1, status=2)
+    refused('nobody', 'there is no process', 4194303)
+    refused('a kernel thread', 'a thread of the kernel', 2)
+    with program('malloc') as t:
+        t.wait_for('ready')
+        refused('a thread', 'is a thread of process %d' % t.pid, harness.tasks(t.pid)[-1])
+        refused('detached already', 'is not attached to', '--detach', t.pid, status=2)
+        with harness.socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            s.listen()
+            refused('a taken port', 'is taken', '--port', s.getsockname()[1], t.pid, status=2)
+        ends_well(t)
+
+
+def test_programs_that_cannot_be_attached_to():
+    with program('busy') as t:
+        t.wait_for('ready')
+        refused('nobody waits', 'no thread of process', t.pid)
+        ends_well(t)
+    with program('handler') as t:
+        t.wait_for('ready')
+        refused('the only thread is in a handler', 'no thread of process', t.pid)
+        t.p.stdin.close()
+        same('it goes on', t.finish().code, 0)
+    with program('malloc') as t:
+        t.wait_for('ready')
+        t.p.send_signal(signal.SIGSTOP)
+        poll(lambda: harness.status_field(t.pid, 'State').startswith('T'))
+        refused('a stopped program', 'kill -CONT', t.pid)
+        t.p.send_signal(signal.SIGCONT)
+        ends_well(t)
+
+
+def compiled(name, *how):
+    """A program that waits for its input's end, made in another way; None: not here."""
+    path = os.path.join(harness.work, name)
+    source = path + '.c'
+    with open(source, 'w') as f:
+        f.write('#include <unistd.h>\nint main(void) { char c; return (int)read(0, &c, 1); }\n')
+    if not shutil.which(how[0]) or subprocess.run([*how, '-o', path, source],
+                                                  stderr=subprocess.DEVNULL).returncode:
+        skip(name, 'it cannot be made here')
+        return None
+    return path
+
+
+def test_other_kinds_of_programs():
+    for name, words, how in (('static', 'static executable', ['gcc', '-static']),
+                             ('static-pie', 'no glibc loaded', ['gcc', '-static-pie']),
+                             ('musl', 'musl', ['musl-gcc']),
+                             ('32-bit', '32-bit', ['gcc', '-m32'])):
+        path = compiled(name, *how)
+        if path:
+            with program(name=path) as t:
+                time.sleep(0.1)
+                refused(name, words, t.pid)
+                t.p.stdin.close()
+                same(name + ' goes on', t.finish().code, 0)
+
+
+def test_a_program_that_is_traced():
+    if not shutil.which('strace'):
+        skip('strace', 'not here')
+        return
+    with program('malloc') as t:
+        t.wait_for('ready')
+        tracer = subprocess.Popen(['strace', '-f', '-o', '/dev/null', '-p', str(t.pid)],
+                                  stderr=subprocess.DEVNULL)
+        poll(lambda: harness.status_field(t.pid, 'TracerPid') not in ('', '0'))
+        refused('traced', 'is being traced by process %d (strace)' % tracer.pid, t.pid)
+        tracer.terminate()
+        tracer.wait()
+        poll(lambda: harness.status_field(t.pid, 'TracerPid') == '0')
+        again_and_again(t, 2)
+        ends_well(t)
+
+
+def test_a_loader_that_is_busy():
+    """A thread is in a constructor: what waits for its lock is taken back after 2 s."""
+    with program('loading', SLOW) as t:
+        t.wait_for('ready')
+        time.sleep(0.2)
+        status, out, err = tool('--port', t.port, t.pid)
+        check('taken back', status == 126 and 'busy with another library' in err, (status, out, err))
+        poll(lambda: 'slow' in harness.read('/proc/%d/maps' % t.pid), 1)
+        time.sleep(6)
+        again_and_again(t, 2)
+        ends_well(t)
+
+
+def test_there_already():
+    with program('malloc') as t:
+        t.wait_for('ready')
+        attach(t)
+        status, out, err = tool('--port', t.port, t.pid)
+        check('attached twice', status == 0 and 'already' in out, (status, out, err))
+        detach(t)
+        ends_well(t)
+    with Target(PROGRAM, 'malloc') as t:
+        t.what = 'a preloaded program'
+        t.wait_ready()
+        status, out, err = tool(t.pid)
+        check('preloaded', status == 0 and 'since it was started' in out and str(t.port) in out,
+              (status, out, err))
+        refused('detached from a preloaded one', 'stays until it ends', '--detach', t.pid)
+        ends_well(t)
+
+
+def test_other_roots_and_namespaces():
+    if not harness.may_mount():
+        skip('namespaces', 'forbidden here')
+        return
+    with program('malloc', prefix=['unshare', '-m', '--mount-proc', '-p', '-f']) as t:
+        poll(lambda: children(t.pid), 5)
+        t.wait_for('ready')
+        inner = children(t.pid)[0]
+        status, out, err = tool('--port', t.port, inner)
+        check('in a mount and pid namespace', status == 0 and profile(t), (status, out, err))
+        status, out, err = tool('--detach', inner)
+        check('out of it', status == 0, (status, out, err))
+        ends_well(t)
+    with program('malloc', prefix=['unshare', '-U', '-r']) as t:
+        t.wait_for('ready')
+        again_and_again(t, 2, profile)
+        ends_well(t)
+
+
+def children(pid):
+    return [int(p) for p in harness.read('/proc/%d/task/%d/children' % (pid, pid)).split()]
+
+
+def test_a_chroot():
+    """The library is not in it: it is handed over without a name; without /proc it cannot be."""
+    root = os.path.join(harness.work, 'root')
+    program_path = os.path.join(FIXTURES, PROGRAM)
+    libraries = subprocess.run(['ldd', program_path], stdout=subprocess.PIPE, text=True).stdout
+    for path in [program_path, *re.findall(r'(/\S+)', libraries)]:
+        os.makedirs(root + os.path.dirname(path), exist_ok=True)
+        shutil.copy(path, root + path)
+    with program('malloc', prefix=['chroot', root]) as t:
+        t.wait_for('ready')
+        status, out, err = tool('--port', t.port, t.pid)
+        check('a root without /proc', status == 126 and 'refuses' in err, (status, out, err))
+        ends_well(t)
+    os.makedirs(root + '/proc', exist_ok=True)
+    if subprocess.run(['mount', '-t', 'proc', 'proc', root + '/proc'],
+                      stderr=subprocess.DEVNULL).returncode:
+        skip('a root with /proc', 'nothing can be mounted here')
+        return
+    try:
+        with program('malloc', prefix=['chroot', root]) as t:
+            again_and_again(t, 1, profile)
+            ends_well(t)
+    finally:
+        subprocess.run(['umount', root + '/proc'])
+
+
+def test_who_may():
+    """Another user may not; the sentence says who may."""
+    if os.geteuid() != 0:
+        skip('another user', 'only root can become one')
+        return
+    with program('malloc') as t:
+        t.wait_for('ready')
+        refused('a stranger', 'belongs to user 0', t.pid,
+                prefix=['setpriv', '--reuid', '65534', '--clear-groups'])
+        ends_well(t)
+    with program('malloc', prefix=['setpriv', '--reuid', '65534', '--clear-groups']) as t:
+        again_and_again(t, 2, profile)
+        ends_well(t)
+
+
+def test_a_program_that_gives_up_its_user():
+    """No hook tells our thread, so it goes: it would keep what the program gave up."""
+    source = ('import os, sys\nprint("ready", flush=True)\nsys.stdin.read(2)\nos.setuid(65534)\n'
+              'print("given", flush=True)\nsys.stdin.read(2)\n')
+    with program('-c', source, name=sys.executable, what='python that gives up its user') as t:
+        if os.geteuid() != 0:
+            skip('giving up a user', 'only root has one to give up')
+            return
+        t.wait_for('ready')
+        attach(t)
+        t.say('g\n')
+        t.wait_for('given')
+        with contextlib.suppress(OSError, harness.http.client.HTTPException):
+            same('an answer after that', t.fetch('shim', timeout=5), None)
+        check('our thread goes', poll(lambda: len(harness.tasks(t.pid)) == 1))
+        t.p.stdin.close()
+        same('it goes on', t.finish().code, 0)
+
+
+if __name__ == '__main__':
+    run(test_waits_go_on_as_if_nothing_had_been, test_programs_that_allocate_load_and_fork,
+        test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
+        test_profiles_say_since_when, test_threads_made_later_are_sampled,
+        test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
+        test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
+        test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_who_may,
+        test_a_program_that_gives_up_its_user)
