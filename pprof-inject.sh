@@ -9,6 +9,7 @@ usage() {
 	cat <<'END'
 usage: pprof-inject.sh [--port N] [--socket PATH] [--key-file F] [--hz N] [--only PATTERN] [--] command args...
        pprof-inject.sh [--port N] [--key-file F] [--hz N] --pid PID
+       pprof-inject.sh --out DIR [--hz N] [--only PATTERN] [--] command args...
 
 Runs the command with /debug/pprof/ on a loopback port, or on a unix socket; or gives a port to a process
 that runs.
@@ -21,6 +22,9 @@ that runs.
   --hz N           CPU samples per second and thread, 1 to 1000 (default 100)
   --only PATTERN   only programs whose name matches, for commands that start the real one
   --pid PID        the process that runs already, instead of a command (see pprof-attach --help)
+  --out DIR        no port and no key: profiles of the command and of all that it starts are
+                   written to files in DIR (made if it is not there), and at the end the ten
+                   functions that used most CPU time are printed
   --help           this text
 
 Exit status: that of the command; 2 when the request makes no sense as it stands,
@@ -53,7 +57,7 @@ check_settings() {
 		refuse 2 "'$port' is not a port; give --port (or PPROF_PORT) a number from 1 to 65535"
 	case $socket in
 	/?* | @?*) ;;
-	'') [ "$port" != off ] || refuse 2 "without a port nobody could ask; name a socket with --socket" ;;
+	'') [ "$port$out" != off ] || refuse 2 "without a port nobody could ask; name a socket with --socket" ;;
 	*) refuse 2 "'$socket' is not a socket's name; give --socket (or PPROF_SOCKET) a path from the root," \
 		"or @ and a name" ;;
 	esac
@@ -279,6 +283,73 @@ has_capabilities() {
 	fi
 }
 
+# ---- profiles as files
+
+prepare_out() {
+	mkdir -p "$out" 2>/dev/null || refuse 2 "$out cannot be made; give --out a directory that you can write to"
+	marker=$(mktemp "$out/.pprof-inject.XXXXXX" 2>/dev/null) ||
+		refuse 2 "$out cannot be written to; give --out a directory of yours"
+	kinds=${PPROF_OUT_PROFILES:-cpu,heap}
+	keeps_top=
+	case ,$kinds, in
+	*,top,*) keeps_top=yes ;;
+	*) kinds=$kinds,top ;;
+	esac
+	# The slash, behind which names of our own begin: no % of the directory's is in them.
+	PPROF_OUT=$(cd "$out" && pwd | sed 's/%/%%/g')/
+	export PPROF_OUT_PROFILES="$kinds" PPROF_OUT
+}
+
+# What was written since the start, added up: lines of flat, cum and name, which may hold blanks.
+top_files() {
+	find "$out" -maxdepth 1 -newer "$marker" -name '*.top.txt' "$@"
+}
+
+print_top() {
+	top_files -exec cat {} + | awk '
+		{
+			name = substr($0, length($1) + length($2) + 3)
+			flat[name] += $1
+			cum[name] += $2
+			all += $1
+		}
+		END {
+			printf "9e99 pprof-inject: %.2f s of CPU time\n", all / 1e9
+			printf "8e99        flat   flat%%        cum    cum%%  function\n"
+			for (name in cum)
+				printf "%.0f %10.3fs %6.2f%% %9.3fs %6.2f%%  %s\n", flat[name], flat[name] / 1e9,
+					100 * flat[name] / all, cum[name] / 1e9, 100 * cum[name] / all, name
+		}' | sort -s -k1,1gr | head -n 12 | sed 's/^[^ ]* //' >&2
+}
+
+# The command is a child, and has what it would have in our place: input, signals, the
+# terminal.  Ctrl-C reaches it by itself; what is sent to us alone is sent on.
+run_to_files() {
+	exec 3<&0
+	set -- LD_PRELOAD="$preload" "$@"
+	if env --default-signal=INT,QUIT true 2>/dev/null; then # a shell ignores them in such a child
+		set -- --default-signal=INT,QUIT "$@"
+	fi
+	trap : INT QUIT
+	env "$@" <&3 3<&- &
+	child=$!
+	exec 3<&-
+	for name in TERM HUP USR1 USR2; do
+		# shellcheck disable=SC2064 # its name is known now
+		trap "kill -$name $child 2>/dev/null" $name
+	done
+	status=0
+	wait $child || status=$?
+	while kill -0 $child 2>/dev/null; do # a signal to us ended the wait
+		status=0
+		wait $child || status=$?
+	done
+	print_top
+	[ -n "$keeps_top" ] || top_files -exec rm -f {} +
+	rm -f "$marker"
+	exit $status
+}
+
 # ---- start
 
 tell_socket() {
@@ -316,11 +387,11 @@ tell() {
 }
 
 key_file=${ADMIN_KEY_FILE:-}
-made=
+made='' out='' port_given='' socket_given=''
 pid=
 while [ $# -gt 0 ]; do
 	case $1 in
-	--port | --socket | --key-file | --hz | --only | --pid)
+	--port | --socket | --out | --key-file | --hz | --only | --pid)
 		[ $# -gt 1 ] || refuse 2 "$1 needs a value; see --help"
 		option=$1=$2
 		shift 2
@@ -344,6 +415,7 @@ while [ $# -gt 0 ]; do
 	case $option in
 	--port=*) export PPROF_PORT="$value" port_given=yes ;;
 	--socket=*) export PPROF_SOCKET="$value" socket_given=yes ;;
+	--out=*) out=$value ;;
 	--hz=*) export PPROF_HZ="$value" ;;
 	--only=*) export PPROF_ONLY="$value" ;;
 	--pid=*) pid=$value ;;
@@ -351,7 +423,7 @@ while [ $# -gt 0 ]; do
 	*) refuse 2 "no such option: ${option%%=*}; see --help" ;;
 	esac
 done
-if [ -n "${socket_given:-}" ] && [ -z "${port_given:-}" ]; then
+if [ -n "$out$socket_given" ] && [ -z "$port_given" ]; then
 	export PPROF_PORT=off
 fi
 port=${PPROF_PORT:-6060}
@@ -374,9 +446,14 @@ tell
 if [ -n "${key_given:-}" ]; then
 	export ADMIN_KEY_FILE="$key_file"
 fi
-# Only now, for every program started from here on is preloaded too.
 case :${LD_PRELOAD:-}: in
-*[:\ ]"$library"[:\ ]*) ;;
-*) export LD_PRELOAD="${LD_PRELOAD:+$LD_PRELOAD:}$library" ;;
+*[:\ ]"$library"[:\ ]*) preload=$LD_PRELOAD ;;
+*) preload="${LD_PRELOAD:+$LD_PRELOAD:}$library" ;;
 esac
+if [ -n "$out" ]; then
+	prepare_out
+	run_to_files "$@"
+fi
+# Only now, for every program started from here on is preloaded too.
+export LD_PRELOAD="$preload"
 exec "$@"

@@ -61,7 +61,7 @@ static void snapshot_mutex(struct stack_table *t, bool own)
 	mutex_snapshot(t);
 }
 
-static const struct snapshot_page block = {
+const struct snapshot_page block_page = {
 	.name = "block",
 	.delta_name = "block-delta",
 	.default_sample_type = "",
@@ -76,15 +76,15 @@ static const struct snapshot_page block = {
 
 void block_route(struct http_exchange *x, const struct http_request *r)
 {
-	snapshot_route(x, r, &block);
+	snapshot_route(x, r, &block_page);
 }
 
 uint64_t block_stack_count(void)
 {
-	return snapshot_count(&block);
+	return snapshot_count(&block_page);
 }
 
-static const struct snapshot_page mutex = {
+const struct snapshot_page mutex_page = {
 	.name = "mutex",
 	.delta_name = "mutex-delta",
 	.default_sample_type = "",
@@ -99,10 +99,10 @@ static const struct snapshot_page mutex = {
 
 void mutex_route(struct http_exchange *x, const struct http_request *r)
 {
-	snapshot_route(x, r, &mutex);
+	snapshot_route(x, r, &mutex_page);
 }
 
 uint64_t mutex_stack_count(void)
 {
-	return snapshot_count(&mutex);
+	return snapshot_count(&mutex_page);
 }

@@ -1,14 +1,7 @@
 /* /debug/pprof/profile: the CPU profile. */
+#include "http/cpu_head.h"
 #include "http/timed_profile.h"
 #include "sampler/cpu/cpu.h"
-
-static const struct profile_head kind = {
-	.sample_type = { [CPU_VALUE_SAMPLES] = { "samples", "count" },
-			 [CPU_VALUE_NS] = { "cpu", "nanoseconds" } },
-	.sample_type_count = 2,
-	.default_sample_type = "",
-	.period_type = { "cpu", "nanoseconds" },
-};
 
 static void *start(const struct params *p, int64_t *start_ns, const char **why)
 {
@@ -66,7 +59,7 @@ static const struct timed_page page = {
 	.what = "CPU",
 	.params = PARAMS_OF_CPU,
 	.has_clocks = true,
-	.kind = &kind,
+	.kind = &cpu_head,
 	.start = start,
 	.stop = stop,
 	.free = give_back,

@@ -57,11 +57,12 @@ static void snapshot(struct stack_table *t, bool own)
 		.snapshot = snapshot, .trim = trim_operator_new, .text = heap_text                 \
 	}
 
-static const struct snapshot_page heap = PAGE("heap", ""), allocs = PAGE("allocs", "alloc_space");
+const struct snapshot_page heap_page = PAGE("heap", "");
+static const struct snapshot_page allocs = PAGE("allocs", "alloc_space");
 
 void heap_route(struct http_exchange *x, const struct http_request *r)
 {
-	snapshot_route(x, r, &heap);
+	snapshot_route(x, r, &heap_page);
 }
 
 void allocs_route(struct http_exchange *x, const struct http_request *r)
@@ -71,7 +72,7 @@ void allocs_route(struct http_exchange *x, const struct http_request *r)
 
 uint64_t heap_stack_count(void)
 {
-	return snapshot_count(&heap);
+	return snapshot_count(&heap_page);
 }
 
 int64_t heap_inuse_bytes(void)

@@ -117,6 +117,22 @@ static int make_answer(struct arena *a, struct request *r, struct bytes *out)
 	return failed;
 }
 
+int64_t snapshot_file(struct arena *a, const struct snapshot_page *page, struct bytes *out)
+{
+	const struct request r = { .page = page, .query = { .detail = SYMBOLS_LINES } };
+	struct profile_head head;
+	struct stack_table t;
+	int64_t count;
+
+	take_snapshot(page, &t, true);
+	head = head_of(page);
+	count = (int64_t)t.count;
+	if (count && write_form(a, &r, &t, &head, out) != 0)
+		count = -1;
+	stack_table_release(&t);
+	return count;
+}
+
 /* ---- one that takes time: a difference, or a tree */
 
 static void gone(void *arg)

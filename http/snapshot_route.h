@@ -42,6 +42,14 @@ struct snapshot_page {
 	int (*text)(struct arena *a, const struct message *m, struct bytes *out);
 };
 
+extern const struct snapshot_page heap_page, block_page, mutex_page;
+
+/*
+ * The file of this process's own profile as of now, in `a`.  Returns how many stacks are
+ * in it, with none of them no file; -1 without memory.
+ */
+int64_t snapshot_file(struct arena *a, const struct snapshot_page *page, struct bytes *out);
+
 /* The number of stacks in it now; 0 when there is no such profile. */
 uint64_t snapshot_count(const struct snapshot_page *page);
 

@@ -13,6 +13,7 @@
 #include "proto/trim.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/attached.h"
+#include "sampler/symbols/patience.h"
 
 /* For all files and lines of one profile, on a busy machine too; names take what they take. */
 #define LINES_NS NS_PER_SECOND
@@ -76,6 +77,23 @@ static void fill_tables(struct message *m, const struct namer *n, const struct s
 	m->sample_count = s->count;
 }
 
+/* What was left out because the process is about to end is told in the profile itself. */
+static void tell_missing_names(struct arena *a, struct message *m)
+{
+	const char **all;
+
+	if (!patience_was_over())
+		return;
+	all = arena_array(a, m->comment_count + 1, sizeof(*all));
+	if (!all)
+		return;
+	for (size_t i = 0; i < m->comment_count; i++)
+		all[i] = m->comment[i];
+	all[m->comment_count++] = "Some functions are shown as [module]: the program was about to end, "
+				  "and did not wait for their names.  pprof finds them if it has the files.";
+	m->comment = all;
+}
+
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
 {
 	struct bytes plain;
@@ -92,7 +110,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	struct sample_table samples;
 	struct namer namer = { .arena = a, .places = &places, .detail = detail };
 
-	namer.deadline_ns = sys_now_ns() + LINES_NS;
+	namer.deadline_ns = patience_for_lines(sys_now_ns() + LINES_NS);
 	if (place_table_init(&places, a) != 0)
 		return -1;
 	if (sample_table_fill(&samples, a, t, head->sample_type_count, head->labels, &places) != 0)
@@ -104,6 +122,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	if (fill_comments(out, a, t, head) != 0)
 		return -1;
 	fill_tables(out, &namer, &samples);
+	tell_missing_names(a, out);
 	*of_stack = samples.of_stack;
 	return add_since(out, a);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "proto/growing_text.h"
-#include "proto/name_stacks.h"
+#include "proto/name_sums.h"
 #include "proto/order.h"
 #include "sampler/base/cc.h"
 #include "sampler/unwind/stacks.h"
@@ -14,11 +14,6 @@
 #define TREE_DEPTH_MAX	 1024
 #define SHOWN_PER_COLUMN 11
 
-struct sums {
-	int64_t flat, cum;
-	uint32_t last; /* the sample that was added last, + 1 */
-};
-
 /* A level of the tree: samples order[from] ... order[to - 1] have the same names up to there. */
 struct level {
 	size_t from, to, next; /* next: where to look for the next child */
@@ -26,10 +21,9 @@ struct level {
 
 struct job {
 	const struct message *message;
-	struct name_stacks stacks;
+	struct name_sums sums;
 	size_t value;
 	const char *unit;
-	struct sums *sum; /* by number of name */
 	uint32_t *rank;	  /* numbers of names, the largest flat first */
 	uint32_t *place;  /* of each name in the order of what it has with its callees */
 	uint32_t *order;  /* samples by the places of their names from the root */
@@ -111,50 +105,39 @@ static void write_columns(struct text *t, const struct job *j, int64_t value)
 
 static void add_up(struct job *j)
 {
-	const struct name_stacks *s = &j->stacks;
-
-	for (size_t i = 0; i < s->count; i++) {
+	for (size_t i = 0; i < j->sums.stacks.count; i++) {
 		int64_t v = value_of(j, i);
 
 		j->total += v;
 		j->amount += amount(v);
 		j->with_value += v != 0;
-		for (uint32_t k = s->start[i]; k < s->start[i + 1]; k++) {
-			struct sums *sum = &j->sum[s->frame[k]];
-
-			if (sum->last != i + 1)
-				sum->cum += v;
-			sum->last = (uint32_t)i + 1;
-			if (k + 1 == s->start[i + 1])
-				sum->flat += v;
-		}
 	}
 }
 
 static bool ranks_before(const void *arg, uint32_t a, uint32_t b)
 {
 	const struct job *j = arg;
-	const struct sums *x = &j->sum[a], *y = &j->sum[b];
+	const struct name_sum *x = &j->sums.sum[a], *y = &j->sums.sum[b];
 
 	if (amount(x->flat) != amount(y->flat))
 		return amount(x->flat) > amount(y->flat);
 	if (amount(x->cum) != amount(y->cum))
 		return amount(x->cum) > amount(y->cum);
-	return strcmp(j->stacks.name[a], j->stacks.name[b]) < 0;
+	return strcmp(j->sums.stacks.name[a], j->sums.stacks.name[b]) < 0;
 }
 
 static bool has_more(const void *arg, uint32_t a, uint32_t b)
 {
 	const struct job *j = arg;
 
-	return amount(j->sum[a].cum) > amount(j->sum[b].cum);
+	return amount(j->sums.sum[a].cum) > amount(j->sums.sum[b].cum);
 }
 
 /* Of two branches the one whose function has more in all comes first. */
 static bool comes_before(const void *arg, uint32_t a, uint32_t b)
 {
 	const struct job *j = arg;
-	const struct name_stacks *s = &j->stacks;
+	const struct name_stacks *s = &j->sums.stacks;
 	uint32_t x = s->start[a], y = s->start[b];
 
 	while (x < s->start[a + 1] && y < s->start[b + 1] && s->frame[x] == s->frame[y])
@@ -167,8 +150,8 @@ static bool comes_before(const void *arg, uint32_t a, uint32_t b)
 /* Fills in `place`; `rank` is used meanwhile. */
 static void place_names(struct job *j)
 {
-	order_by(j->rank, j->stacks.name_count, has_more, j);
-	for (size_t i = 0; i < j->stacks.name_count; i++)
+	order_by(j->rank, j->sums.stacks.name_count, has_more, j);
+	for (size_t i = 0; i < j->sums.stacks.name_count; i++)
 		j->place[j->rank[i]] = (uint32_t)i;
 }
 
@@ -176,18 +159,18 @@ static void write_list(struct text *t, const struct job *j)
 {
 	size_t all = 0, count;
 
-	while (all < j->stacks.name_count &&
-	       (j->sum[j->rank[all]].flat || j->sum[j->rank[all]].cum))
+	while (all < j->sums.stacks.name_count &&
+	       (j->sums.sum[j->rank[all]].flat || j->sums.sum[j->rank[all]].cum))
 		all++;
 	count = MIN(all, (size_t)TOP);
 	text_str(t, "\n       flat    flat%        cum     cum%  function\n");
 	for (size_t i = 0; i < count; i++) {
-		const struct sums *s = &j->sum[j->rank[i]];
+		const struct name_sum *s = &j->sums.sum[j->rank[i]];
 
 		write_columns(t, j, s->flat);
 		write_columns(t, j, s->cum);
 		text_str(t, "  ");
-		text_str(t, j->stacks.name[j->rank[i]]);
+		text_str(t, j->sums.stacks.name[j->rank[i]]);
 		text_char(t, '\n');
 	}
 	if (count == all)
@@ -203,7 +186,7 @@ static void write_list(struct text *t, const struct job *j)
 static size_t child_end(const struct job *j, const struct level *l, size_t at, uint32_t deep,
 			int64_t *sum)
 {
-	const struct name_stacks *s = &j->stacks;
+	const struct name_stacks *s = &j->sums.stacks;
 	uint32_t name = s->frame[s->start[j->order[at]] + deep];
 
 	*sum = 0;
@@ -229,7 +212,7 @@ static void write_branch(struct text *t, const struct job *j, int64_t sum, uint3
 /* Children in the order of `order`; those that end in `l` itself come first and are none. */
 static void write_tree(struct text *t, const struct job *j)
 {
-	const struct name_stacks *s = &j->stacks;
+	const struct name_stacks *s = &j->sums.stacks;
 	uint32_t deep = 0;
 	int64_t sum;
 
@@ -273,17 +256,17 @@ static bool is_made_up(const char *name)
 /* What could not be measured is told even if it is little: frames that are no code. */
 static void write_made_up(struct text *t, const struct job *j)
 {
-	for (size_t i = 0; i < j->stacks.name_count; i++) {
-		const char *name = j->stacks.name[i];
+	for (size_t i = 0; i < j->sums.stacks.name_count; i++) {
+		const char *name = j->sums.stacks.name[i];
 
-		if (!is_made_up(name) || j->sum[i].cum == 0)
+		if (!is_made_up(name) || j->sums.sum[i].cum == 0)
 			continue;
 		text_str(t, "# ");
 		text_str(t, name);
 		text_char(t, ' ');
-		write_amount(t, j->sum[i].cum, j->unit);
+		write_amount(t, j->sums.sum[i].cum, j->unit);
 		text_str(t, ", ");
-		write_share(t, j, j->sum[i].cum);
+		write_share(t, j, j->sums.sum[i].cum);
 		text_char(t, '\n');
 	}
 }
@@ -330,18 +313,17 @@ int top_text(struct arena *a, const struct message *m, size_t value, struct byte
 {
 	struct job j = { .message = m, .value = value, .unit = m->sample_type[value].unit };
 
-	if (name_stacks_of(a, m, &j.stacks) != 0)
+	if (name_sums_of(a, m, value, &j.sums) != 0)
 		return -1;
-	j.sum = arena_array(a, j.stacks.name_count, sizeof(*j.sum));
-	j.rank = arena_array(a, j.stacks.name_count, sizeof(*j.rank));
-	j.place = arena_array(a, j.stacks.name_count, sizeof(*j.place));
-	j.order = arena_array(a, j.stacks.count, sizeof(*j.order));
+	j.rank = arena_array(a, j.sums.stacks.name_count, sizeof(*j.rank));
+	j.place = arena_array(a, j.sums.stacks.name_count, sizeof(*j.place));
+	j.order = arena_array(a, j.sums.stacks.count, sizeof(*j.order));
 	j.level = arena_array(a, TREE_DEPTH_MAX + 1, sizeof(*j.level));
-	if (!j.sum || !j.rank || !j.place || !j.order || !j.level)
+	if (!j.rank || !j.place || !j.order || !j.level)
 		return -1;
 	add_up(&j);
 	place_names(&j);
-	order_by(j.rank, j.stacks.name_count, ranks_before, &j);
-	order_by(j.order, j.stacks.count, comes_before, &j);
+	order_by(j.rank, j.sums.stacks.name_count, ranks_before, &j);
+	order_by(j.order, j.sums.stacks.count, comes_before, &j);
 	return growing_text(a, write_all, &j, out);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "http/out.h"
 #include "http/routes.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/monotonic.h"
@@ -38,6 +39,7 @@
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/stacks.h"
 #include "shim/hooks/allocator.h"
+#include "shim/hooks/death.h"
 #include "shim/hooks/lock_readers.h"
 #include "shim/hooks/locks.h"
 #include "shim/life/after_fork.h"
@@ -49,6 +51,7 @@
 #include "shim/life/listener.h"
 #include "shim/life/port.h"
 #include "shim/life/probe.h"
+#include "shim/life/recording.h"
 #include "shim/life/socket.h"
 #include "shim/life/takeover.h"
 #include "shim/life/tell.h"
@@ -153,6 +156,11 @@ static const char *program_path(void)
 	return path ? path : "";
 }
 
+static bool has_endpoint(void)
+{
+	return settings.port || settings.socket;
+}
+
 static void write_port(struct text *t)
 {
 	if (port_now() == port_configured())
@@ -238,11 +246,54 @@ void profiler_tell_outcome(enum listener_outcome outcome)
 		tell_user("no thread could be started");
 }
 
-static void begin_socket(void)
+/* From the root, since the program may go elsewhere. */
+static const char *whole_path(const char *path)
 {
-	socket_init(settings.socket, program_path());
+	static char whole[OUT_PATTERN_MAX + 4096];
+	struct text t = TEXT_INIT(whole);
+	char directory[4096];
+
+	if (*path != '/' && sys_call3(SYS_getcwd, (long)directory, sizeof(directory), 0) > 0) {
+		for (const char *c = directory; *c; c++)
+			text_str(&t, *c == '%' ? "%%" : (char[]){ *c, '\0' });
+		text_char(&t, '/');
+	}
+	text_str(&t, path);
+	return whole;
+}
+
+static void begin_out(void)
+{
+	const struct out_config config = { .pattern = whole_path(settings.out),
+					   .program = program_path(),
+					   .kinds = settings.out_kinds,
+					   .hz = settings.hz };
+	const char *complaint;
+
+	out_init(&config);
+	complaint = out_check();
+	if (complaint && !ancestor_has_us())
+		tell_port(complaint);
+	death_init();
+	takeover_keep_recording();
+	listener_keep_recording();
+}
+
+static void last_words(void)
+{
+	recording_finish();
+	socket_remove();
+}
+
+/* What is done for settings that name files; nothing of it without one. */
+static void begin_files(void)
+{
+	if (settings.socket)
+		socket_init(settings.socket, program_path());
+	if (settings.out)
+		begin_out();
 	calls_expect_files();
-	ending_expect(socket_remove);
+	ending_expect(last_words);
 }
 
 /* False: nothing is left by which somebody could ask. */
@@ -255,8 +306,8 @@ static bool heed_filter_of_files(const char *forbidden)
 		return true;
 	text_str(&t, "the system-call filter that the program runs under forbids ");
 	text_str(&t, forbidden);
-	text_str(&t, ", so there is no socket for PPROF_SOCKET");
-	settings.socket = NULL;
+	text_str(&t, ", so there is nothing for PPROF_SOCKET and PPROF_OUT");
+	settings.socket = settings.out = NULL;
 	if (settings.port)
 		tell_port(buf);
 	else
@@ -285,7 +336,7 @@ static bool heed_filter(void)
 	}
 	if (found->no_niceties)
 		listener_skip_niceties();
-	return !settings.socket || heed_filter_of_files(found->no_files);
+	return !(settings.socket || settings.out) || heed_filter_of_files(found->no_files);
 }
 
 /* Where profiles show a call that a thread waited at, and the main thread's creation. */
@@ -312,6 +363,7 @@ static int64_t do_due_work(int64_t now_ns)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);
 	again_for_made_code = jit_names_do_due(now_ns);
+	again = MIN(again, recording_do_due(now_ns));
 	return MIN(MIN(again, again_for_symbols), again_for_made_code);
 }
 
@@ -343,7 +395,7 @@ static void turn_hooks_on(void)
 
 static void enable_tree(void)
 {
-	if (settings.tree) {
+	if (has_endpoint() && (settings.tree || settings.out)) {
 		takeover_enable_members();
 		listener_enable_members();
 	}
@@ -360,7 +412,7 @@ static void configure_routes(int argc, char **argv)
 								      : join_arguments(argc, argv),
 					 .version = PPROFSHIM_VERSION,
 					 .default_hz = settings.hz };
-	if (settings.tree) {
+	if (has_endpoint() && settings.tree) {
 		tree_init(settings.tree == SETTINGS_TREE_ANY);
 		config.tree_id = socket_tree_id(settings.port);
 		config.call_members = tree_call;
@@ -381,8 +433,10 @@ void profiler_start(int argc, char **argv)
 	find_called_functions();
 	last_thread_init();
 	tell_init();
-	if (settings.socket)
-		begin_socket();
+	if (attached_is())
+		settings.out = NULL; /* no hook is in force, so nobody sees the end */
+	if (settings.socket || settings.out)
+		begin_files();
 	enable_tree();
 	takeover_init(profiler_on_ours);
 	after_fork_enable();

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "http/out_kinds.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/name_pattern.h"
 #include "sampler/base/number.h"
@@ -213,12 +214,42 @@ static bool is_meant(char *const *environment, const char *program)
 	return !only || pattern_matches(only, base_name(program));
 }
 
+static bool has_key(char *const *environment)
+{
+	return find_set(environment, "ADMIN_KEY") || find_set(environment, "ADMIN_KEY_FILE");
+}
+
+static bool read_out_kinds(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_OUT_PROFILES");
+
+	s->out_kinds = value ? out_kinds_of(value) : OUT_KINDS_DEFAULT;
+	if (s->out_kinds)
+		return true;
+	return complain(complaint, "PPROF_OUT_PROFILES", value,
+			"a list of cpu, heap, block, mutex and top, with commas between them");
+}
+
+static bool read_out(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_OUT");
+
+	if (value && (strlen(value) > OUT_PATTERN_MAX || !name_pattern_is_valid(value)))
+		return complain(complaint, "PPROF_OUT", value,
+				"a path of 1000 bytes at most, with %p, %n and %t for process, program "
+				"and time, and %% for %");
+	if (value)
+		s->out = memcpy(s->out_copy, value, strlen(value) + 1);
+	return read_out_kinds(s, environment, complaint);
+}
+
+/* Without a port and without a key, for those who want files, there is no endpoint. */
 static bool read_port(struct settings *s, char *const *environment, struct text *complaint)
 {
 	const char *value = find_set(environment, "PPROF_PORT");
 	long port = 6060;
 
-	if (value && strcmp(value, "off") == 0)
+	if (value ? strcmp(value, "off") == 0 : s->out && !has_key(environment))
 		port = 0;
 	else if (!read_number(environment, "PPROF_PORT", 1, 65535,
 			      "a port number, 1 to 65535, or off", &port, complaint))
@@ -244,9 +275,10 @@ static bool read_socket(struct settings *s, char *const *environment, struct tex
 				"%p, %n and %t for process, program and time, and %% for %");
 	if (value)
 		s->socket = memcpy(s->socket_copy, value, strlen(value) + 1);
-	if (s->port || s->socket)
+	if (s->port || s->socket || s->out)
 		return true;
-	text_str(complaint, "PPROF_PORT is off and PPROF_SOCKET is not set, so that nobody could ask");
+	text_str(complaint, "PPROF_PORT is off, and neither PPROF_SOCKET nor PPROF_OUT is set, so that "
+			    "nobody could see a profile");
 	return false;
 }
 
@@ -280,11 +312,28 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 	memset(s, 0, sizeof(*s));
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
-	if (!read_port(s, environment, complaint) || !read_socket(s, environment, complaint) ||
+	if (!read_out(s, environment, complaint) || !read_port(s, environment, complaint) || !read_socket(s, environment, complaint) ||
 	    !read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
 	    !read_tree(s, environment, complaint) || !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
+}
+
+static void write_out(const struct settings *s, struct text *t)
+{
+	const char *comma = "\nPPROF_OUT_PROFILES=";
+
+	if (!s->out)
+		return;
+	text_str(t, "\nPPROF_OUT=");
+	text_str(t, s->out);
+	for (int i = 0; i < OUT_KIND_COUNT; i++) {
+		if (!(s->out_kinds & OUT_KIND_BIT(i)))
+			continue;
+		text_str(t, comma);
+		text_str(t, out_kind_name(i));
+		comma = ",";
+	}
 }
 
 static void write_port(const struct settings *s, struct text *t)
@@ -298,6 +347,7 @@ static void write_port(const struct settings *s, struct text *t)
 		text_str(t, "\nPPROF_SOCKET=");
 		text_str(t, s->socket);
 	}
+	write_out(s, t);
 }
 
 void settings_write(const struct settings *s, struct text *t)

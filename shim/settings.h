@@ -13,7 +13,8 @@
 #include "sampler/base/text.h"
 #include "shim/life/socket.h"
 
-#define KEY_BYTES_MAX 255
+#define KEY_BYTES_MAX	255
+#define OUT_PATTERN_MAX 1000 /* bytes of PPROF_OUT */
 
 enum settings_tree {
 	SETTINGS_TREE_OFF, /* this one alone */
@@ -25,6 +26,9 @@ struct settings {
 	uint16_t port;		     /* PPROF_PORT, 0: off */
 	const char *socket;	     /* PPROF_SOCKET, a pattern (name_pattern.h); NULL: none */
 	char socket_copy[SOCKET_PATTERN_MAX + 1];
+	const char *out;	     /* PPROF_OUT, a pattern (http/out.h); NULL: no files */
+	char out_copy[OUT_PATTERN_MAX + 1];
+	unsigned out_kinds;	     /* PPROF_OUT_PROFILES */
 	int hz;			     /* PPROF_HZ */
 	uint64_t heap_rate;	     /* PPROF_HEAP_RATE: bytes per sample, 0: off */
 	uint64_t block_rate;	     /* PPROF_BLOCK_RATE: ns, 0: off */

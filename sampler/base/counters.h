@@ -65,6 +65,8 @@
 	X(SYMBOL_TABLES_REFUSED, "symbol_tables_refused",                                          \
 	  "compressed symbol tables (.gnu_debugdata) that were damaged or too large")              \
 	X(SYMBOL_NAMES_UNKNOWN, "symbol_names_unknown", "addresses shown as [module]")             \
+	X(SYMBOL_NAMES_TIMED_OUT, "symbol_names_timed_out",                                        \
+	  "times names were left out because the program was about to end")                        \
 	X(SYMBOL_LINES_TIMED_OUT, "symbol_lines_timed_out",                                        \
 	  "addresses without a line: time limit reached")                                          \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \

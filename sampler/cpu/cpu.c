@@ -39,6 +39,8 @@
 #define PROFILE_BYTES  (24UL << 20)
 #define DRAIN_EVERY_NS (50 * NS_PER_MS)
 #define DRAIN_SOON_NS  (10 * NS_PER_MS)
+/* Longer than most of a shell's commands live. */
+#define TOUCH_LATE_NS (20 * NS_PER_MS)
 /* How soon memory is given back after the last profile; a scraper's next one often follows at once.
  */
 #define LINGER_NS (2 * NS_PER_SECOND)
@@ -51,6 +53,8 @@ static struct {
 	int hz;
 	bool open;	   /* timers run */
 	bool holds_memory; /* ring, records and rows are there */
+	bool touches_late;
+	int64_t touch_ns; /* when the ring is to be touched, 0: it is */
 	int64_t next_scan_ns;
 	int64_t give_back_ns;	      /* when, once closed */
 	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
@@ -143,7 +147,11 @@ static bool get_memory(void)
 		return true;
 	if (ring_init(&cpu.ring, RING_BYTES) != 0)
 		return false;
-	ring_touch(&cpu.ring);
+	cpu.touch_ns = 0;
+	if (cpu.touches_late)
+		cpu.touch_ns = sys_now_ns() + TOUCH_LATE_NS;
+	else
+		ring_touch(&cpu.ring);
 	look_open();
 	cpu.holds_memory = true;
 	return true;
@@ -446,8 +454,22 @@ void cpu_dump_close(struct cpu_dump *d)
 
 /* ---- what is due */
 
+void cpu_expect_short_life(void)
+{
+	cpu.touches_late = true;
+}
+
+static void touch_late(int64_t now_ns)
+{
+	if (!cpu.touch_ns || now_ns < cpu.touch_ns)
+		return;
+	ring_touch(&cpu.ring);
+	cpu.touch_ns = 0;
+}
+
 static int64_t due_while_open(int64_t now_ns)
 {
+	touch_late(now_ns);
 	if (now_ns >= cpu.next_scan_ns) {
 		scan(now_ns);
 	}

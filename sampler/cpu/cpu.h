@@ -27,6 +27,12 @@
  */
 struct cpu_profile *cpu_profile_start(int hz, const char **why);
 
+/*
+ * The first profile is taken of a process that has just begun, and may end at once: the
+ * ring's memory is touched a moment later, all but its first part.
+ */
+void cpu_expect_short_life(void);
+
 /* Ends the window: drains what is captured and accounts for unsampled time. */
 void cpu_profile_stop(struct cpu_profile *p);
 

@@ -8,6 +8,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/symbols/objects.h"
+#include "sampler/symbols/patience.h"
 #include "sampler/symbols/resolve.h"
 #include "sampler/symbols/symbol_cache.h"
 
@@ -62,7 +63,7 @@ static void list_unknown(struct work *w, const uint64_t *pc, uint32_t count, str
 
 static void open_objects(struct work *w)
 {
-	if (!w->is_open)
+	if (!w->is_open && !patience_is_over())
 		objects_open(&w->objects, &w->scratch, w->r.m);
 	w->is_open = true;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/symbols/patience.h"
 
 #define BLOCK_SYMBOLS	   (65536 / sizeof(Elf64_Sym))
 #define STRINGS_LOADED_MAX (1UL << 20)
@@ -289,7 +290,8 @@ static void search_symbol(struct symtab_search *s, const struct symtab *t, const
 
 void symtab_search_table(struct symtab_search *s, const struct symtab *t)
 {
-	for (uint64_t done = 0; done < t->count && s->count && s->steps_left;) {
+	for (uint64_t done = 0;
+	     done < t->count && s->count && s->steps_left && !patience_is_over();) {
 		size_t n = MIN(t->count - done, BLOCK_SYMBOLS);
 
 		if (!elf_read(t->in, t->symbols + done * sizeof(Elf64_Sym), s->block,

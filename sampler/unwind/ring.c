@@ -32,10 +32,11 @@ int ring_init_kept(struct ring *r, size_t size)
  * that meets the new head with the old tail still finds room. */
 #define REWIND_FROM(r) ((r)->size / 4)
 
+/* Records may be on their way into it. */
 void ring_touch(struct ring *r)
 {
 	for (uint64_t at = 0; at < REWIND_FROM(r); at += PAGE_BYTES)
-		*(volatile uint8_t *)(r->bytes + at) = 0;
+		__atomic_fetch_or((uint8_t *)(r->bytes + at), 0, __ATOMIC_RELAXED);
 }
 
 void ring_release(struct ring *r)

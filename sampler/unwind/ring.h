@@ -43,8 +43,7 @@ void ring_mend(struct ring *r);
 
 /*
  * Has the kernel map what is used up to a rewind, a quarter of the ring, so that
- * no producer faults there.  Right after ring_init(), before there is a producer.  Context:
- * listener.
+ * no producer faults there.  Nothing that is in it changes.  Context: listener.
  */
 void ring_touch(struct ring *r);
 

@@ -86,6 +86,37 @@ first_syscall:
 	.cfi_endproc
 	.size first_syscall, . - first_syscall
 
+/*
+ * The functions that execute another program, some of them with any number of arguments:
+ * a word before (exec.c), then a jump to the real one with every register as it came.
+ */
+	.hidden pprofshim_before_exec
+.macro EXEC name, number
+	.globl \name
+	.type \name, @function
+\name:
+	.cfi_startproc
+	endbr64
+	SAVE
+	movl $\number, %esi
+	call pprofshim_before_exec
+	movq %rax, %r11
+	RESTORE
+	jmpq *%r11
+	.cfi_endproc
+	.size \name, . - \name
+.endm
+
+	EXEC execve, EXEC_EXECVE
+	EXEC execv, EXEC_EXECV
+	EXEC execvp, EXEC_EXECVP
+	EXEC execvpe, EXEC_EXECVPE
+	EXEC execl, EXEC_EXECL
+	EXEC execlp, EXEC_EXECLP
+	EXEC execle, EXEC_EXECLE
+	EXEC fexecve, EXEC_FEXECVE
+	EXEC execveat, EXEC_EXECVEAT
+
 	.data
 	.align 8
 next_syscall:

@@ -41,6 +41,7 @@
 #include "shim/hooks/signal_syscall.h"
 #include "shim/hooks/stub.h"
 #include "shim/life/after_fork.h"
+#include "shim/life/ending.h"
 #include "shim/life/filter.h"
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
@@ -381,6 +382,7 @@ const unsigned char pprofshim_taken_syscalls[TAKEN_SYSCALLS] = {
 	[SYS_setreuid] = 1,	[SYS_setregid] = 1,
 	[SYS_setresuid] = 1,	[SYS_setresgid] = 1,
 	[SYS_setgroups] = 1,	[SYS_bind] = 1,
+	[SYS_exit_group] = 1,
 
 	[SYS_rt_sigaction] = 1, [SYS_rt_sigprocmask] = 1,
 	[SYS_sigaltstack] = 1,
@@ -399,6 +401,9 @@ long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e
 		return signal_syscall_stack((const void *)a, (void *)b);
 	case SYS_bind:
 		return bind((int)a, (const struct sockaddr *)b, (socklen_t)c);
+	case SYS_exit_group:
+		ending_now();
+		break;
 	case SYS_exit:
 		pprofshim_before_exit();
 	}

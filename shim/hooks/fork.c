@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "http/out.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
@@ -63,14 +64,25 @@ static COLD NOINLINE void begin_before_constructor(void)
 	done = true;
 }
 
+static COLD NOINLINE void begin_recording(void)
+{
+	after_fork_enter();
+	takeover_record();
+}
+
 EXPORT pid_t fork(void)
 {
+	pid_t pid;
+
 	if (sandbox_is_noted())
 		return real()->fork();
 	if (UNLIKELY(!process_state_page))
 		begin_before_constructor();
 	prepare();
-	return is_sampled() ? fork_sampled() : real()->fork();
+	pid = is_sampled() ? fork_sampled() : real()->fork();
+	if (pid == 0 && out_is_wanted())
+		begin_recording();
+	return pid;
 }
 
 /* What returns from it is the child of a process that ended on purpose. */

@@ -4,8 +4,8 @@
  * Handlers on alternate stacks block the signal that carries our ticks
  * (action_masks.h).  That signal itself libc refuses to everybody; by syscall() the
  * program gets back what it asked for, and our handler stays (carrier_belief.h).
- * Those of libc's functions that know no alternate stack (signal and its like) need no
- * hook.
+ * Those of libc's functions that know no alternate stack (signal and its like) have hooks
+ * for what death.h hides, and for nothing else.
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,6 +21,7 @@
 #include "sampler/cpu/carrier_belief.h"
 #include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/kernel_action.h"
+#include "shim/hooks/death.h"
 #include "shim/hooks/signal_syscall.h"
 #include "shim/hooks/user_memory.h"
 #include "shim/real/real.h"
@@ -54,8 +55,10 @@ static int set_action(int sig, const struct sigaction *act, struct sigaction *ol
 		return real()->sigaction(sig, act, old);
 	begin(&c, sig, act);
 	err = c.adds ? add_carrier(sig, act, old) : real()->sigaction(sig, act, old);
-	if (!err)
+	if (!err) {
 		action_mask_end(&c, old ? (uint64_t *)&old->sa_mask.__val[0] : NULL);
+		death_settle(sig, act, old);
+	}
 	return err;
 }
 
@@ -94,6 +97,20 @@ static long raw_action(int sig, const struct kernel_action *act, struct kernel_a
 	return real()->syscall(SYS_rt_sigaction, (long)sig, act, old, (long)KERNEL_SIGSET_BYTES);
 }
 
+static COLD NOINLINE void settle_by_number(int sig, const struct kernel_action *act,
+					   struct kernel_action *old)
+{
+	struct sigaction new, before;
+
+	if (act)
+		to_libc(&new, act);
+	if (old)
+		to_libc(&before, old);
+	death_settle(sig, act ? &new : NULL, old ? &before : NULL);
+	if (old)
+		to_kernel(old, &before);
+}
+
 /* `act` is a copy of ours, and `old` was found to be writable. */
 static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct kernel_action *old)
 {
@@ -111,6 +128,8 @@ static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct ke
 	err = raw_action(sig, act, old);
 	if (!err)
 		action_mask_end(&c, old ? &old->mask : NULL);
+	if (!err && UNLIKELY(death_is_on))
+		settle_by_number(sig, act, old);
 	return err;
 }
 

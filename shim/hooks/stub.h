@@ -1,10 +1,21 @@
 /* shim/hooks: the functions that we interpose.  May include shim/life and below. */
-/* What the stub of syscall() shares with the hooks. */
+/* What the stubs of syscall() and of exec and its like share with the hooks. */
 #ifndef SHIM_HOOKS_STUB_H
 #define SHIM_HOOKS_STUB_H
 
 /* Numbers below this may be taken; all others pass. */
 #define TAKEN_SYSCALLS 512
+
+/* Who is called, in the order of exec.c. */
+#define EXEC_EXECVE   0
+#define EXEC_EXECV    1
+#define EXEC_EXECVP   2
+#define EXEC_EXECVPE  3
+#define EXEC_EXECL    4
+#define EXEC_EXECLP   5
+#define EXEC_EXECLE   6
+#define EXEC_FEXECVE  7
+#define EXEC_EXECVEAT 8
 
 #ifndef __ASSEMBLER__
 
@@ -16,6 +27,12 @@
  */
 extern const unsigned char pprofshim_taken_syscalls[TAKEN_SYSCALLS] HIDDEN;
 long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+/*
+ * The process may become another program: `first` is what the function is given first, and
+ * `which` an EXEC_ number.  Returns the real one, where the stub jumps to.  Context: hook.
+ */
+void *pprofshim_before_exec(const void *first, int which);
 
 /* The calling thread ends by exit(2).  Context: hook. */
 void pprofshim_before_exit(void);

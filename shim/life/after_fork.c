@@ -21,6 +21,7 @@
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"
+#include "shim/life/recording.h"
 #include "shim/life/takeover.h"
 
 static bool enabled;

@@ -33,6 +33,7 @@
 	X(last_thread)                                                                             \
 	X(follow)                                                                                  \
 	X(listener)                                                                                \
+	X(recording)                                                                               \
 	X(takeover)
 
 /* What only a process with a listener needs: its lock hooks are off before. */
@@ -56,7 +57,9 @@
 	X(waiters, contention)                                                                     \
 	X(readers, contention)                                                                     \
 	X(relocks, contention)                                                                     \
-	X(wakes, contention)
+	X(wakes, contention)                                                                       \
+	X(out, recording)                                                                          \
+	X(out_cpu, out)
 
 /*
  * Puts our state in order, if this is a forked child in which nobody has yet.

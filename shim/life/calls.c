@@ -93,6 +93,9 @@ const struct own_call own_calls[] = {
 	CALL(flock, FOR_FILES),
 	CALL(fchmod, FOR_FILES),
 	CALL(unlinkat, FOR_FILES),
+	CALL(renameat2, FOR_FILES),
+	CALL(faccessat, FOR_FILES),
+	CALL(getcwd, FOR_FILES),
 };
 
 const size_t own_call_count = ARRAY_SIZE(own_calls);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#include "http/net.h"
+#include "http/out.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
@@ -25,6 +27,7 @@
 #define RETRY_MIN_NS   (5 * NS_PER_MS)
 #define RETRY_MAX_NS   (500 * NS_PER_MS)
 #define STOP_WAIT_NS   NS_PER_SECOND
+#define MAKER_WAIT_NS  (20 * NS_PER_MS)
 #define FINISH_WAIT_NS (50 * NS_PER_MS)
 #define FINISH_LOOK_NS (NS_PER_MS / 4)
 #define LOOK_EVERY_NS  (200 * NS_PER_MS) /* where nobody can wake us */
@@ -59,6 +62,8 @@ static struct {
 	uint32_t under_way; /* futex word: answers of a member */
 	bool no_niceties;
 	bool has_members;
+	bool records;	  /* as long as the process lives */
+	uint32_t is_made; /* futex word: who made the thread goes on */
 	int wake_fd; /* -errno: nobody can wake us */
 } listener;
 
@@ -183,9 +188,16 @@ static void before_poll(void (*reset_all)(void *arg), void *arg)
 		port_give_way(listener.fd, may_rename(), reset_all, arg);
 }
 
-/* Who has it answers for all. */
+static bool is_nowhere(void)
+{
+	return !port_configured() && !socket_is_wanted();
+}
+
+/* Who has it answers for all.  Where nobody can ask, it is a socket that nothing comes to. */
 static int open_endpoint(void)
 {
+	if (is_nowhere())
+		return net_socket();
 	return port_configured() ? port_open(may_rename()) : socket_open();
 }
 
@@ -195,6 +207,8 @@ static void close_endpoint(int fd)
 		socket_close(listener.socket_fd);
 	if (port_configured())
 		port_close(fd);
+	else if (is_nowhere())
+		sys_close(fd);
 	else
 		socket_close(fd);
 }
@@ -214,8 +228,30 @@ static const char *serve(int fd, struct http_service *service, void (*on_serving
 	if (on_serving)
 		on_serving();
 	refused = http_serve(fd, listener.key, service, stop);
+	out_end();
 	wake_close(listener.wake_fd);
 	return refused;
+}
+
+/*
+ * Who made this thread had its signals blocked meanwhile, and a thread that blocks them is
+ * sampled late: recording begins when it is done with that.
+ */
+static void begin_recording(void)
+{
+	const struct timespec most = { 0, MAKER_WAIT_NS };
+
+	if (listener.records && !__atomic_load_n(&listener.is_made, __ATOMIC_ACQUIRE))
+		sys_futex(&listener.is_made, FUTEX_WAIT_PRIVATE, 0, &most);
+	out_begin();
+}
+
+/* The maker's part. */
+static void note_made(void)
+{
+	__atomic_store_n(&listener.is_made, 1, __ATOMIC_RELEASE);
+	if (listener.records)
+		sys_futex(&listener.is_made, FUTEX_WAKE_PRIVATE, 1, NULL);
 }
 
 static void on_port(void)
@@ -226,6 +262,7 @@ static void on_port(void)
 		listener.succession.on_port();
 	if (port_configured())
 		socket_keep_open(&listener.socket_fd, sys_now_ns(), &again);
+	begin_recording();
 	say(LISTENER_SERVING);
 }
 
@@ -238,7 +275,7 @@ static void serve_port(int fd)
 	service.do_due = do_due_work_of_endpoint;
 	service.before_poll = before_poll;
 	service.socket_fd = &listener.socket_fd;
-	refused = serve(fd, &service, on_port, &listener.stop);
+	refused = serve(is_nowhere() ? -1 : fd, &service, on_port, &listener.stop);
 	close_endpoint(fd);
 	if (refused)
 		listener.refused(refused);
@@ -258,7 +295,7 @@ static int look_for_port(int64_t now_ns)
 
 	if (listener.stop)
 		return -EINTR;
-	if (listener.succession.joins && !family_is_asked())
+	if (listener.succession.joins && !listener.records && !family_is_asked())
 		return -ETIME;
 	if (now_ns < member.next_try_ns)
 		return -EAGAIN;
@@ -278,6 +315,16 @@ static int64_t do_due_work_of_member(int64_t now_ns)
 	return member.is_over ? now_ns : MIN(again, member.next_try_ns);
 }
 
+/* The constructor of an executed program waits until it is recorded. */
+static void on_member(void)
+{
+	if (listener.succession.on_member)
+		listener.succession.on_member();
+	begin_recording();
+	if (!listener.succession.joins)
+		say(LISTENER_PORT_TAKEN);
+}
+
 /* Returns the socket of the port, once it has it; or -errno. */
 static int serve_as_member(void)
 {
@@ -294,7 +341,7 @@ static int serve_as_member(void)
 	service.by_peer = true;
 	service.hurry = &listener.hurry;
 	service.under_way = &listener.under_way;
-	refused = serve(fd, &service, listener.succession.on_member, &member.is_over);
+	refused = serve(fd, &service, on_member, &member.is_over);
 	sys_close(fd);
 	listener.under_way = 0;
 	if (refused)
@@ -309,6 +356,8 @@ static int open_socket(void)
 {
 	int fd = open_endpoint();
 
+	if (fd == -EADDRINUSE && listener.records && (fd = serve_as_member()) == -EOPNOTSUPP)
+		fd = -EADDRINUSE;
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS)) {
 		if (ns == RETRY_MAX_NS && (fd = serve_as_member()) >= 0)
@@ -351,6 +400,7 @@ static void run(void *unused)
 static bool create(void)
 {
 	listener.stop = 0;
+	listener.is_made = 0;
 	return own_thread_start(&listener.thread, run, NULL);
 }
 
@@ -382,6 +432,7 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
 		say(LISTENER_NO_THREAD);
 		return LISTENER_NO_THREAD;
 	}
+	note_made();
 	wait_while(LISTENER_PENDING, sys_now_ns() + START_WAIT_NS);
 	return outcome();
 }
@@ -425,6 +476,7 @@ bool listener_take_over(const struct listener_succession *succession)
 	mask = sys_block_signals();
 	ok = listener_is_running() || succeed(succession);
 	sys_restore_signals(mask);
+	note_made();
 	end_change();
 	return ok;
 }
@@ -484,6 +536,11 @@ void listener_enable_members(void)
 	listener.has_members = true;
 }
 
+void listener_keep_recording(void)
+{
+	listener.records = true;
+}
+
 void listener_after_fork(void)
 {
 	listener.outcome = LISTENER_REFUSED;
@@ -507,6 +564,13 @@ bool listener_is_running(void)
 bool listener_is_serving(void)
 {
 	return outcome() == LISTENER_SERVING && listener_is_running();
+}
+
+int64_t listener_cpu_ns(void)
+{
+	const int of_thread = 6; /* CPUCLOCK_PERTHREAD_MASK | CPUCLOCK_SCHED */
+
+	return sys_clock_ns((int)(~(unsigned)listener.thread.tid << 3) | of_thread);
 }
 
 bool listener_end(void)

@@ -85,6 +85,13 @@ int listener_thread(void);
 /* One that waits for its port is a member meanwhile.  Context: init, before the start. */
 void listener_enable_members(void);
 
+/*
+ * Each process has a listener that records, whether anybody asks or not: one without the
+ * port is a member at once, and stays.  With no port and no socket it only records.
+ * Context: init, before the start.
+ */
+void listener_keep_recording(void);
+
 /* The listener was another process's.  Context: child. */
 void listener_after_fork(void);
 
@@ -103,6 +110,9 @@ bool listener_is_running(void);
 
 /* The same, and it has the port.  Context: hook. */
 bool listener_is_serving(void);
+
+/* CPU time that its thread has used, ns.  Context: hook. */
+int64_t listener_cpu_ns(void);
 
 /*
  * Makes it end after the request at hand, and waits until the kernel has no such

@@ -36,6 +36,7 @@ static struct {
 	bool was_told;	      /* that a call is refused */
 	_Atomic(const char *) refused; /* the call for which our thread gave up */
 	bool has_members;	       /* children that are asked become members */
+	bool records;		       /* children have a listener, asked or not */
 	bool is_member;		       /* its listener is, or was last, a member's */
 	bool rests;		       /* a member whose listener ended, because nobody asked */
 	unsigned calls_seen;	       /* see family_has_called() */
@@ -59,6 +60,11 @@ static void on_refused(const char *call)
 void takeover_enable_members(void)
 {
 	takeover.has_members = true;
+}
+
+void takeover_keep_recording(void)
+{
+	takeover.records = true;
 }
 
 void takeover_init(void (*on_ours)(void))
@@ -153,6 +159,8 @@ static enum takeover_reason decide(bool is_long)
 		return TAKEOVER_REFUSED;
 	if (listener_is_running())
 		return TAKEOVER_SERVES;
+	if (takeover.records)
+		return takeover.has_members ? TAKEOVER_JOINS : TAKEOVER_RECORDS;
 	if (!parent_is_gone() && is_long && is_to_end(takeover.parent))
 		return TAKEOVER_PARENT_ENDS;
 	if (!parent_is_gone())
@@ -297,7 +305,7 @@ void takeover_look(bool is_long)
 			note(reason);
 		if (reason == TAKEOVER_REFUSED)
 			tell_refused();
-		else if (reason == TAKEOVER_TAKES_OVER)
+		else if (reason == TAKEOVER_TAKES_OVER || reason == TAKEOVER_RECORDS)
 			start(0, NULL);
 		else if (reason == TAKEOVER_PARENT_ENDS)
 			start(PATIENCE_NS, await_parent);
@@ -307,6 +315,12 @@ void takeover_look(bool is_long)
 			note(TAKEOVER_NO_THREAD);
 	}
 	errno = saved;
+}
+
+void takeover_record(void)
+{
+	if (takeover.records && process_is_in_order() && !process_is_ours())
+		takeover_look(false);
 }
 
 void takeover_heed_call(void)

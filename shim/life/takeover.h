@@ -33,6 +33,7 @@
 	X(REFUSED, "the kernel refuses them a system call")                                        \
 	X(BORROWED, "they share their parent's memory")                                            \
 	X(SERVES, "they have one, or are about to")                                                \
+	X(RECORDS, "they record into files, and nobody can ask")                                   \
 	X(JOINS, "they are members: profiles of all processes have them")                          \
 	X(RESTS, "they were members until nobody asked any more, and will be again")               \
 	X(PARENT_LIVES, "their parent is there, and nobody asked since they waited last")          \
@@ -57,6 +58,12 @@ void takeover_init(void (*on_ours)(void));
 
 /* Children become members when they are asked.  Context: init, before takeover_init(). */
 void takeover_enable_members(void);
+
+/* Each child has a listener from its start, to record.  Context: init, before takeover_init(). */
+void takeover_keep_recording(void);
+
+/* A child begins to, if it is to.  Context: child. */
+void takeover_record(void);
 
 /* The process was forked by the one that entered last.  Context: child. */
 void takeover_after_fork(void);

@@ -39,7 +39,10 @@
 	  (thread, attr, fn, arg), ENOSYS)                                                         \
 	X(thrd_exit, void, (int result), (result),                                                 \
 	  real_table.pthread_exit((void *)(intptr_t)result))                                       \
-	X(dlclose, int, (void *handle), (handle), -1)
+	X(dlclose, int, (void *handle), (handle), -1)                                              \
+	X(execveat, int,                                                                           \
+	  (int dir, const char *path, char *const argv[], char *const envp[], int flags),          \
+	  (dir, path, argv, envp, flags), -1)
 
 /* X(name, return type, parameters) */
 #define REAL_FUNCTIONS(X)                                                                          \
@@ -49,6 +52,17 @@
 	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
 	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
+	X(signal, sighandler_t, (int, sighandler_t))                                               \
+	X(__sysv_signal, sighandler_t, (int, sighandler_t))                                        \
+	X(sigset, sighandler_t, (int, sighandler_t))                                               \
+	X(execve, int, (const char *, char *const[], char *const[]))                               \
+	X(execv, int, (const char *, char *const[]))                                               \
+	X(execvp, int, (const char *, char *const[]))                                              \
+	X(execvpe, int, (const char *, char *const[], char *const[]))                              \
+	X(execl, int, (const char *, const char *, ...))                                           \
+	X(execlp, int, (const char *, const char *, ...))                                          \
+	X(execle, int, (const char *, const char *, ...))                                          \
+	X(fexecve, int, (int, char *const[], char *const[]))                                       \
 	X(siglongjmp, void, (struct __jmp_buf_tag *, int))                                         \
 	X(longjmp, void, (struct __jmp_buf_tag *, int))                                            \
 	X(_longjmp, void, (struct __jmp_buf_tag *, int))                                           \

@@ -47,6 +47,8 @@ EXPECTED = [
     ("docs/PROFILING.md", "wall?seconds=3", r"(?s)Type: wall.*state: Total"),
     ("docs/PROFILING.md", "-tags threads.pb.gz", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "--unix-socket sleep.sock", r"Type: goroutine(?s:.*)nanosleep"),
+    ("docs/PROFILING.md", "--out profiles", r"(?s)s of CPU time.*function.*Type: cpu.*Total samples = "),
+    ("docs/PROFILING.md", "PPROF_OUT_PROFILES=cpu", r"sort\.\d+\.\w+\.pb\.gz"),
     ("docs/PROFILING.md", "--abstract-unix-socket", r"PPROF_SOCKET=@sleep-%p"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]
@@ -135,7 +137,7 @@ def script_of(blocks, ports):
             lines.append(text)
         for port in re.findall(r"(?:--port|PPROF_PORT=|-http 127\.0\.0\.1:)\s*(\d+)", text):
             lines.append(f"ready {port}")
-        if "pprof-inject.sh" in text and not re.search("PPROF_PORT=|--socket", text):
+        if "pprof-inject.sh" in text and not re.search("PPROF_PORT=|--socket|--out", text):
             lines.append(f"ready {ports['6060']}")
         http = re.search(r"-http (127\.0\.0\.1:\d+)", text)
         if http:

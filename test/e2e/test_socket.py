@@ -226,7 +226,7 @@ def test_settings_that_make_no_sense():
             one_sentence(value, got.err, f'PPROF_SOCKET is "{value}" but must be ')
             same(f'{value}: its end', got.code, 0)
     with Target('/bin/true', env={'PPROF_PORT': 'off'}) as t:
-        one_sentence('nothing at all', t.finish().err, 'PPROF_PORT is off and ')
+        one_sentence('nothing at all', t.finish().err, 'PPROF_PORT is off, and ')
 
 
 # ---- forks

@@ -9,6 +9,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/locks/contention.h"
+#include "http/out_kinds.h"
 #include "shim/settings.h"
 
 #define KEY "ADMIN_KEY=secret"
@@ -110,6 +111,18 @@ START_TEST(settings__sockets)
 }
 END_TEST
 
+START_TEST(settings__files_need_neither_port_nor_key)
+{
+	ck_assert_int_eq(read_with("A=b", "PPROF_OUT=/tmp/%n", NULL), SETTINGS_OK);
+	ck_assert_uint_eq(settings.port, 0);
+	ck_assert_uint_eq(settings.out_kinds, OUT_KINDS_DEFAULT);
+	ck_assert_int_eq(read_with(KEY, "PPROF_OUT=out", "PPROF_OUT_PROFILES=mutex,cpu"), SETTINGS_OK);
+	ck_assert_uint_eq(settings.port, 6060);
+	ck_assert_uint_eq(settings.out_kinds, OUT_KIND_BIT(OUT_CPU) | OUT_KIND_BIT(OUT_MUTEX));
+	ck_assert_int_eq(read_with("A=b", "PPROF_OUT=/tmp", "PPROF_PORT=1"), SETTINGS_BAD);
+}
+END_TEST
+
 START_TEST(settings__nobody_can_ask_without_port_and_socket)
 {
 	ck_assert_int_eq(read_with(KEY, "PPROF_PORT=off", NULL), SETTINGS_BAD);
@@ -158,6 +171,9 @@ static const char *const bad[] = {
 	"PPROF_SOCKET=@",
 	"PPROF_SOCKET=/run/%x",
 	"PPROF_SOCKET=/run/%",
+	"PPROF_OUT=/tmp/%",
+	"PPROF_OUT_PROFILES=cpu,heat",
+	"PPROF_OUT_PROFILES=,",
 	"PPROF_HZ=0",
 	"PPROF_HZ=1001",
 	"PPROF_HZ=-100",
@@ -487,6 +503,7 @@ int main(void)
 	tcase_add_test(t, settings__defaults_are_those_of_go);
 	tcase_add_test(t, settings__every_good_value_is_taken);
 	tcase_add_test(t, settings__sockets);
+	tcase_add_test(t, settings__files_need_neither_port_nor_key);
 	tcase_add_test(t, settings__nobody_can_ask_without_port_and_socket);
 	tcase_add_test(t, settings__a_socket_alone_needs_no_key);
 	tcase_add_test(t, settings__empty_is_the_default);

@@ -19,6 +19,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/symbols/patience.h"
 #include "sampler/symbols/resolve.h"
 #include "sampler/symbols/symbols.h"
 #include "test/unit/symbols/own_module.h"
@@ -509,6 +510,27 @@ START_TEST(test_symbols__damaged_debug_sections_are_survived)
 }
 END_TEST
 
+/* A process that is about to end has names as long as there is time, and [module] then. */
+START_TEST(symbols__patience_ends)
+{
+	struct module m = module_of((const void *)(uintptr_t)name_of);
+	uint64_t timed_out = counter_get(COUNTER_SYMBOL_NAMES_TIMED_OUT);
+
+	m.is_loaded = false; /* its tables in memory are no file */
+	patience_set(sys_now_ns() + 10 * SECOND, 0);
+	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name, "name_of");
+	ck_assert(!patience_was_over());
+	patience_set(1, 1);
+	ck_assert_int_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name[0], '[');
+	ck_assert(patience_was_over());
+	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_NAMES_TIMED_OUT), timed_out + 1);
+	ck_assert_int_eq(patience_for_lines(5), 1);
+	patience_set(0, 0);
+	ck_assert_int_eq(patience_for_lines(5), 5);
+	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name, "name_of");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("symbols");
@@ -538,6 +560,7 @@ int main(void)
 	tcase_add_test(t, test_symbols__truncated_files_are_survived);
 	tcase_add_test(t, test_symbols__files_full_of_noise_are_survived);
 	tcase_add_test(t, test_symbols__damaged_debug_sections_are_survived);
+	tcase_add_test(t, symbols__patience_ends);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
 	srunner_free(r);
