@@ -59,6 +59,7 @@ static const struct timed_page page = {
 	.what = "CPU",
 	.params = PARAMS_OF_CPU,
 	.has_clocks = true,
+	.can_be_read = true,
 	.kind = &cpu_head,
 	.start = start,
 	.stop = stop,

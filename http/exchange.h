@@ -131,6 +131,13 @@ void http_begin(struct http_exchange *x, const struct http_response *r,
 void http_finish(struct http_exchange *x, const void *body, size_t len);
 
 /*
+ * From within due(), to who asked in HTTP/1.1: sends bytes of the body ahead of the rest.  They
+ * stay as they are until the next call that is true.  False: what was sent before is still on its
+ * way, or they cannot be sent ahead.
+ */
+bool http_part(struct http_exchange *x, const void *body, size_t len);
+
+/*
  * From within due(): the answer needs more time, and due() is to be called again at `due_ns`.
  * Work that takes long is done in slices this way, so that other connections are served in between.
  */

@@ -55,9 +55,16 @@ static bool send_request(struct members *m, int fd)
 	return send_head(fd, &t);
 }
 
+static struct member **bucket_of(struct members *m, const char *socket)
+{
+	return &m->bucket[text_hash_more(0, socket, strlen(socket)) % MEMBER_BUCKETS];
+}
+
 static void add(struct members *m, const char *socket, int fd, int pid)
 {
 	struct member *one = arena_alloc(&m->arena, sizeof(*one));
+	struct member **bucket = bucket_of(m, socket);
+	struct process p;
 
 	if (!one || !send_request(m, fd)) {
 		sys_close(fd);
@@ -66,15 +73,19 @@ static void add(struct members *m, const char *socket, int fd, int pid)
 	memcpy(one->socket, socket, strlen(socket) + 1);
 	one->fd = fd;
 	one->pid = pid;
+	if (process_read(pid, &p))
+		memcpy(one->process, p.name, sizeof(p.name));
 	one->next = m->first;
 	m->first = one;
+	one->next_in_bucket = *bucket;
+	*bucket = one;
 	m->count++;
 	m->waiting++;
 }
 
-static bool is_known(const struct members *m, const char *socket)
+static bool is_known(struct members *m, const char *socket)
 {
-	for (const struct member *one = m->first; one; one = one->next)
+	for (const struct member *one = *bucket_of(m, socket); one; one = one->next_in_bucket)
 		if (strcmp(one->socket, socket) == 0)
 			return true;
 	return false;
@@ -116,12 +127,14 @@ static void end(struct members *m, struct member *one, enum member_state state)
 		counter_add(state == MEMBER_LATE ? COUNTER_MEMBERS_LATE : COUNTER_MEMBERS_BROKE, 1);
 }
 
+/* Of one that ended before its answer did there is what it sent ahead of the rest. */
 static void take_answer(struct members *m, struct member *one)
 {
 	struct answer a;
 	bool ok = answer_parse(one->bytes, one->len, &a);
 
-	if (ok && a.status == 200) {
+	if ((ok || a.body_len) && a.status == 200) {
+		one->has_ended = !ok;
 		one->answer = (const uint8_t *)a.body;
 		one->answer_len = a.body_len;
 		end(m, one, MEMBER_ANSWERED);
@@ -137,6 +150,8 @@ static bool make_room(struct members *m, struct member *one)
 	size_t room = one->room ? 2 * one->room : FIRST_ROOM;
 	char *bytes;
 
+	if (one->len == one->room && one->room)
+		one->len = answer_keep_last_chunk(one->bytes, one->len);
 	if (one->len < one->room)
 		return true;
 	bytes = room > MEMBER_ANSWER_MAX ? NULL

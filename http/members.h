@@ -21,8 +21,10 @@
 #include "http/peer.h"
 #include "sampler/base/arena.h"
 #include "sampler/base/text.h"
+#include "sampler/process/descendants.h"
 
 #define MEMBERS_MAX	   1000
+#define MEMBER_BUCKETS	   512
 #define MEMBER_ANSWER_MAX  (8UL << 20)	 /* bytes of one */
 #define MEMBERS_ANSWER_MAX (128UL << 20) /* bytes of all to one request */
 
@@ -34,11 +36,13 @@ enum member_state {
 };
 
 struct member {
-	struct member *next;
+	struct member *next, *next_in_bucket;
 	char socket[PEER_NAME_MAX];
 	int fd; /* -1 once it has ended */
 	int pid;
+	char process[PROCESS_NAME_BYTES]; /* its name when it was asked */
 	enum member_state state;
+	bool has_ended;	       /* ANSWERED, but not to its end: with what it had sent by then */
 	const char *refusal;   /* of one that answered with an error: its sentence; else NULL */
 	const uint8_t *answer; /* ANSWERED: the body */
 	size_t answer_len;
@@ -57,7 +61,8 @@ struct members_request {
 struct members {
 	struct members_request request;
 	struct arena arena;
-	struct member *first; /* the latest */
+	struct member *first;		       /* the latest */
+	struct member *bucket[MEMBER_BUCKETS]; /* by the names of their sockets */
 	size_t count, answered, waiting;
 	int64_t next_scan_ns;
 };

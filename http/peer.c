@@ -8,7 +8,7 @@
 #include "http/net.h"
 #include "sampler/base/cc.h"
 
-#define BACKLOG	    64   /* of a member */
+#define BACKLOG	     64	  /* of a member */
 #define BACKLOG_OPEN 4096 /* of one that anybody may come to */
 
 void peer_write_prefix(struct text *t, uint32_t tree_id)

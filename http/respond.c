@@ -205,6 +205,14 @@ void http_finish(struct http_exchange *x, const void *body, size_t len)
 	enter_state(x, CONN_SENDING);
 }
 
+bool http_part(struct http_exchange *x, const void *body, size_t len)
+{
+	if (x->minor_version == 0 || x->part_count || !len)
+		return false;
+	queue_chunk(x, body, len);
+	return true;
+}
+
 void http_again(struct http_exchange *x, int64_t due_ns)
 {
 	x->pending.due_ns = due_ns;

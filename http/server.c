@@ -50,7 +50,8 @@ struct server {
 	size_t count;
 	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
-	/* [0] listens, [1 + i] is conn[i], then comes the one that wakes, then the other that listens */
+	/* [0] listens, [1 + i] is conn[i], then comes the one that wakes, then the other that
+	 * listens */
 	struct pollfd poll[PLACES + 3];
 };
 
@@ -393,7 +394,8 @@ static int64_t prepare_poll(struct server *s)
 		wake = MIN(wake, conn_wake_ns(x));
 	}
 	s->poll[s->count + 1] = wake_poll(service);
-	s->poll[s->count + 2] = listening_poll(service->socket_fd ? *service->socket_fd : -1, paused);
+	s->poll[s->count + 2] =
+		listening_poll(service->socket_fd ? *service->socket_fd : -1, paused);
 	return wake;
 }
 

@@ -20,7 +20,8 @@ struct timed_page {
 	const char *file; /* of the file */
 	const char *what; /* is taken: "CPU", for a refusal */
 	enum params_of params;
-	bool has_clocks; /* its values are CPU time, see tree_profile.h */
+	bool has_clocks;  /* its values are CPU time, see tree_profile.h */
+	bool can_be_read; /* stacks() tells what there is before stop, too */
 	const struct profile_head *kind;
 
 	/* Begins, at *start_ns (CLOCK_MONOTONIC); NULL and a sentence in *why when that cannot

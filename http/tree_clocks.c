@@ -15,11 +15,17 @@ static bool is_of(const struct tree_clock *t, const struct process *p)
 	return t->pid == p->pid && t->start == p->start;
 }
 
-static struct tree_clock *find(struct tree_clocks *c, const struct process *p)
+/* The lists are in order of pid but for what came later: mostly it is the next one. */
+static struct tree_clock *find(struct tree_clocks *c, const struct process *p, size_t *cursor)
 {
-	for (size_t i = 0; i < c->count; i++)
-		if (is_of(&c->list[i], p))
-			return &c->list[i];
+	for (size_t i = 0; i < c->count; i++) {
+		size_t at = (*cursor + i) % c->count;
+
+		if (!is_of(&c->list[at], p))
+			continue;
+		*cursor = at + 1;
+		return &c->list[at];
+	}
 	return NULL;
 }
 
@@ -71,6 +77,7 @@ void tree_clocks_look(struct tree_clocks *c, bool last)
 {
 	struct arena scratch = ARENA_INIT(LOOK_BYTES);
 	struct process_list now;
+	size_t cursor = 0;
 
 	if (!last && sys_now_ns() < c->next_look_ns)
 		return;
@@ -78,7 +85,7 @@ void tree_clocks_look(struct tree_clocks *c, bool last)
 	for (size_t i = 0; i < c->count; i++)
 		c->list[i].is_there = false;
 	for (size_t i = 0; i < now.count; i++) {
-		struct tree_clock *t = find(c, &now.list[i]);
+		struct tree_clock *t = find(c, &now.list[i], &cursor);
 
 		if (!t)
 			t = add(c, &now.list[i]);

@@ -1,17 +1,40 @@
 #include "http/tree_comments.h"
 
+#include <string.h>
+
 #include "http/routes_config.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
 
 #define NAMED_MAX 24 /* processes; of more their number is told */
 
-static const struct member *answer_of(const struct tree_request *t, int pid)
+/* Those that were asked, by pid: of two the one that came last. */
+struct asked {
+	struct sort_pair *pair;
+	size_t count;
+	const struct member **member;
+};
+
+static bool list_asked(const struct tree_request *t, struct arena *a, struct asked *l)
 {
-	for (const struct member *one = t->members.first; one; one = one->next)
-		if (one->pid == pid)
-			return one;
-	return NULL;
+	*l = (struct asked){ .pair = arena_array(a, t->members.count + 1, sizeof(*l->pair)),
+			     .member = arena_array(a, t->members.count + 1, sizeof(*l->member)) };
+	if (!l->pair || !l->member)
+		return false;
+	for (const struct member *one = t->members.first; one; one = one->next) {
+		l->pair[l->count] = (struct sort_pair){ (uint64_t)one->pid, l->count };
+		l->member[l->count++] = one;
+	}
+	sort_pairs(l->pair, l->count);
+	return true;
+}
+
+static const struct member *answer_of(const struct asked *l, int pid)
+{
+	size_t i = sort_find(l->pair, l->count, (uint64_t)pid);
+
+	return i < l->count && l->pair[i].key == (uint64_t)pid ? l->member[l->pair[i].value] : NULL;
 }
 
 static void write_process(struct text *out, const struct process *p)
@@ -41,12 +64,12 @@ static const char *included_sentence(const struct tree_request *t, struct arena 
 		if (one->state != MEMBER_ANSWERED)
 			continue;
 		text_str(&out, named++ ? ", " : " (");
-		if (process_read(one->pid, &p)) {
-			write_process(&out, &p);
-		} else {
-			text_i64(&out, one->pid);
-			text_str(&out, ", which ended");
+		if (!process_read(one->pid, &p)) {
+			p.state = 'Z';
+			memcpy(p.name, one->process, sizeof(p.name));
 		}
+		write_process(&out, &p);
+		text_str(&out, one->has_ended || p.state == 'Z' ? ", which ended" : "");
 	}
 	text_str(&out, named < t->members.answered + t->includes_self ? ", ...)."
 		       : named					      ? ")."
@@ -87,14 +110,15 @@ static const char *why_member(const struct member *one)
 static const char *missing_sentence(const struct tree_request *t, struct arena *a)
 {
 	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
+	struct asked asked;
 	size_t missing = 0;
 
-	if (!out.at)
+	if (!out.at || !list_asked(t, a, &asked))
 		return NULL;
 	text_str(&out, "Processes not in this profile: ");
 	for (size_t i = 0; i < t->processes.count; i++) {
 		const struct process *p = &t->processes.list[i];
-		const struct member *one = answer_of(t, p->pid);
+		const struct member *one = answer_of(&asked, p->pid);
 
 		if (p->pid == sys_getpid() || !tree_query_has_named(&t->query, p->pid, p->name) ||
 		    (one && one->state == MEMBER_ANSWERED))

@@ -9,7 +9,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/process/descendants.h"
 
-#define KEPT_MAX   2048
+#define KEPT_MAX   8192 /* four profiles of a thousand, and as many that ended */
 #define KEPT_BYTES (32UL << 20)
 #define SUM_BYTES  (8UL << 20) /* of those without a number, of one page */
 #define PAGES_MAX  8

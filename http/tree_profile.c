@@ -89,13 +89,15 @@ int64_t tree_profile_look(struct tree_profile *p, bool hurry)
 
 /* ---- merging */
 
-static const char *name_of(const struct tree_profile *p, int pid, struct process *room)
+static const char *own_name(struct process *room)
 {
-	const struct process *known = descendants_find(&p->request.processes, pid);
+	return process_read(sys_getpid(), room) ? room->name : "";
+}
 
-	if (process_read(pid, room))
-		return room->name;
-	return known ? known->name : "";
+/* A worker that was just forked gives itself a name soon. */
+static const char *name_of_member(const struct member *one, struct process *room)
+{
+	return process_read(one->pid, room) ? room->name : one->process;
 }
 
 static void add_member(struct tree_profile *p, struct member *one)
@@ -105,7 +107,7 @@ static void add_member(struct tree_profile *p, struct member *one)
 	struct share_result result;
 	struct process room;
 
-	if (!share_add(&p->stacks, &p->owners, one->pid, name_of(p, one->pid, &room), bytes,
+	if (!share_add(&p->stacks, &p->owners, one->pid, name_of_member(one, &room), bytes,
 		       &result))
 		one->state = MEMBER_BROKE;
 	if (clock)
@@ -130,7 +132,7 @@ static void add_past(struct tree_profile *p)
 	tree_past_begin();
 	for (const struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
-			tree_past_keep(p->name, one->pid, name_of(p, one->pid, &room),
+			tree_past_keep(p->name, one->pid, name_of_member(one, &room),
 				       (struct bytes){ one->answer, one->answer_len });
 	tree_past_add(&(struct tree_past_visit){ .page = p->name,
 						 .growing_values = p->growing_values,
@@ -183,8 +185,8 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 	p->owners.arena = a;
 	p->owners.without_tids = p->query.debug != 0;
 	if (p->request.includes_self)
-		share_add_own(&p->stacks, &p->owners, sys_getpid(), name_of(p, sys_getpid(), &self),
-			      own, own_owners);
+		share_add_own(&p->stacks, &p->owners, sys_getpid(), own_name(&self), own,
+			      own_owners);
 	for (struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
 			add_member(p, one);
@@ -245,10 +247,10 @@ int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct byte
 		return -1;
 	add_comments(&t, a, p);
 	if (p->request.includes_self)
-		add_text(&t, name_of(p, sys_getpid(), &room), sys_getpid(), own);
+		add_text(&t, own_name(&room), sys_getpid(), own);
 	for (const struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
-			add_text(&t, name_of(p, one->pid, &room), one->pid,
+			add_text(&t, name_of_member(one, &room), one->pid,
 				 (struct bytes){ one->answer, one->answer_len });
 	*out = (struct bytes){ (const uint8_t *)t.at, t.len };
 	return 0;

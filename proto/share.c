@@ -155,6 +155,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 		return -1;
 	note_modules(s, stacks);
 	wire_put_u32(&s->w, MAGIC);
+	wire_put_u32(&s->w, 0); /* the length: see below */
 	wire_put_u32(&s->w, head->values);
 	wire_put_u64(&s->w, (uint64_t)head->own_ns);
 	wire_put_u32(&s->w, s->count);
@@ -165,8 +166,11 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	wire_put_u32(&s->w, (uint32_t)stacks->count);
 	for (size_t i = 0; i < stacks->count; i++)
 		put_stack(s, stacks->list[i], head->values);
+	if (s->w.failed || s->w.len > UINT32_MAX)
+		return -1;
+	memcpy(s->w.at + sizeof(uint32_t), &(uint32_t){ (uint32_t)s->w.len }, sizeof(uint32_t));
 	*out = (struct bytes){ s->w.at, s->w.len };
-	return s->w.failed ? -1 : 0;
+	return 0;
 }
 
 /* ---- reading */
@@ -357,9 +361,28 @@ static bool take_head(struct receiver *v, struct share_result *out)
 {
 	if (wire_take_u32(&v->r) != MAGIC)
 		return false;
+	wire_take_u32(&v->r); /* see last_of() */
 	out->head.values = wire_take_u32(&v->r);
 	out->head.own_ns = (int64_t)wire_take_u64(&v->r);
 	return !v->r.bad && out->head.values <= STACK_VALUES_MAX;
+}
+
+/* The last that is whole; what makes no sense as it is. */
+static struct wire_reader last_of(struct bytes bytes)
+{
+	struct wire_reader r = { bytes.at, bytes.at + bytes.len, false }, next = r;
+	struct wire_reader last = r;
+
+	while (wire_take_u32(&next) == MAGIC) {
+		uint32_t len = wire_take_u32(&next);
+
+		if (next.bad || len < 2 * sizeof(uint32_t) || len > (size_t)(r.limit - r.at))
+			break;
+		last = (struct wire_reader){ r.at, r.at + len, false };
+		r.at += len;
+		next = r;
+	}
+	return last;
 }
 
 bool share_add(struct stack_table *into, struct owner_table *owners, int pid, const char *process,
@@ -372,7 +395,7 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 	*out = (struct share_result){ 0 };
 	if (!v)
 		return false;
-	v->r = (struct wire_reader){ bytes.at, bytes.at + bytes.len, false };
+	v->r = last_of(bytes);
 	v->into = into;
 	v->owners = owners;
 	v->pid = pid;

@@ -6,6 +6,9 @@
  * Only code that was made at run time has names with it, because these are told where
  * the member is.
  *
+ * Several may stand one behind the other, each of which says all that those before it
+ * said: the last whole one counts.  So there is something of who ends before it is done.
+ *
  * Context: listener.
  */
 #ifndef PROTO_SHARE_H

@@ -29,6 +29,7 @@
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/process/tasks.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/retrace.h"
@@ -36,6 +37,7 @@
 
 /* At 100 Hz on 64 busy cores and 8 KiB a capture it fills in 160 ms. */
 #define RING_BYTES     (8UL << 20)
+#define TOUCHED_BYTES  (128UL << 10) /* of it, for each thread */
 #define PROFILE_BYTES  (24UL << 20)
 #define DRAIN_EVERY_NS (50 * NS_PER_MS)
 #define DRAIN_SOON_NS  (10 * NS_PER_MS)
@@ -141,6 +143,17 @@ static int64_t period_of(int hz)
 	return NS_PER_SECOND / hz;
 }
 
+/*
+ * A thousand workers of one thread, which sleep, are not to fill the machine with rings; where
+ * one of few threads comes to a page for the first time, it waits for it once.
+ */
+static uint64_t bytes_to_touch(void)
+{
+	uint64_t threads = tasks_count();
+
+	return threads ? threads * TOUCHED_BYTES : RING_BYTES;
+}
+
 static bool get_memory(void)
 {
 	if (cpu.holds_memory)
@@ -151,7 +164,7 @@ static bool get_memory(void)
 	if (cpu.touches_late)
 		cpu.touch_ns = sys_now_ns() + TOUCH_LATE_NS;
 	else
-		ring_touch(&cpu.ring);
+		ring_touch(&cpu.ring, bytes_to_touch());
 	look_open();
 	cpu.holds_memory = true;
 	return true;
@@ -463,7 +476,7 @@ static void touch_late(int64_t now_ns)
 {
 	if (!cpu.touch_ns || now_ns < cpu.touch_ns)
 		return;
-	ring_touch(&cpu.ring);
+	ring_touch(&cpu.ring, bytes_to_touch());
 	cpu.touch_ns = 0;
 }
 

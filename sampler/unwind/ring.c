@@ -33,9 +33,11 @@ int ring_init_kept(struct ring *r, size_t size)
 #define REWIND_FROM(r) ((r)->size / 4)
 
 /* Records may be on their way into it. */
-void ring_touch(struct ring *r)
+void ring_touch(struct ring *r, uint64_t bytes)
 {
-	for (uint64_t at = 0; at < REWIND_FROM(r); at += PAGE_BYTES)
+	uint64_t limit = MIN(bytes, REWIND_FROM(r));
+
+	for (uint64_t at = 0; at < limit; at += PAGE_BYTES)
 		__atomic_fetch_or((uint8_t *)(r->bytes + at), 0, __ATOMIC_RELAXED);
 }
 

@@ -42,10 +42,10 @@ int ring_init_kept(struct ring *r, size_t size);
 void ring_mend(struct ring *r);
 
 /*
- * Has the kernel map what is used up to a rewind, a quarter of the ring, so that
- * no producer faults there.  Nothing that is in it changes.  Context: listener.
+ * Has the kernel map the first `bytes`, at most what is used up to a rewind, a quarter of the
+ * ring, so that no producer faults there.  Nothing that is in it changes.  Context: listener.
  */
-void ring_touch(struct ring *r);
+void ring_touch(struct ring *r, uint64_t bytes);
 
 /* Context: listener, when no producer can be inside. */
 void ring_release(struct ring *r);

@@ -102,6 +102,38 @@ START_TEST(answer__what_is_not_whole_is_refused)
 }
 END_TEST
 
+/* Who answers may be killed: what it sent ahead is there. */
+START_TEST(answer__whole_chunks_of_a_broken_one_are_there)
+{
+#define HEAD "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	static const struct {
+		const char *text, *body, *kept;
+	} cases[] = {
+		{ HEAD "5\r\nhello\r\n2\r\n, ", "hello", HEAD "5\r\nhello\r\n2\r\n, " },
+		{ HEAD "5\r\nhello\r\n1\r\n!\r\n", "hello!", HEAD "1\r\n!\r\n" },
+		{ HEAD "1\r\na\r\n1\r\nb\r\n1\r\nc\r\n9\r\nx", "abc", HEAD "1\r\nc\r\n9\r\nx" },
+		{ HEAD "5\r\nhel", "", HEAD "5\r\nhel" },
+		{ HEAD, "", HEAD },
+		{ "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", "",
+		  "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel" },
+		{ "HTTP/1.1 200 OK\r\nTransfer-", "", "HTTP/1.1 200 OK\r\nTransfer-" },
+	};
+	char room[512];
+	struct answer a;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		ck_assert(!parse(cases[i].text, &a, room));
+		ck_assert_msg(a.body_len == strlen(cases[i].body) &&
+				      memcmp(a.body, cases[i].body, a.body_len) == 0,
+			      "%zu", i);
+		strcpy(room, cases[i].text);
+		ck_assert_uint_eq(answer_keep_last_chunk(room, strlen(room)),
+				  strlen(cases[i].kept));
+		ck_assert_int_eq(memcmp(room, cases[i].kept, strlen(cases[i].kept)), 0);
+	}
+}
+END_TEST
+
 /* No byte behind the answer is read, and none before it written: asan looks. */
 START_TEST(answer__any_bytes_are_survived)
 {
@@ -120,8 +152,9 @@ START_TEST(answer__any_bytes_are_survived)
 		for (int i = rand() % 12; i > 0; i--)
 			strcat(text, pieces[(size_t)rand() % (sizeof(pieces) / sizeof(*pieces))]);
 		len = strlen(text);
-		bytes = malloc(len + 1);
+		bytes = malloc(len + !len);
 		memcpy(bytes, text, len);
+		len = answer_keep_last_chunk(bytes, len);
 		if (answer_parse(bytes, len, &a))
 			ck_assert(a.body >= bytes && a.body + a.body_len <= bytes + len);
 		free(bytes);
@@ -186,6 +219,7 @@ int main(void)
 	tcase_add_test(t, peer__both_ends_know_each_other);
 	tcase_add_test(t, answer__a_length_or_chunks_give_the_body);
 	tcase_add_test(t, answer__what_is_not_whole_is_refused);
+	tcase_add_test(t, answer__whole_chunks_of_a_broken_one_are_there);
 	tcase_add_test(t, answer__any_bytes_are_survived);
 	tcase_add_test(t, tree_query__pids_and_names_choose_processes);
 	tcase_add_test(t, tree_query__nonsense_is_refused_with_a_sentence);

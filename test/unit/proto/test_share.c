@@ -216,6 +216,32 @@ START_TEST(share__a_part_of_it_is_refused_at_every_length)
 }
 END_TEST
 
+/* What is sent ahead is followed by what says the same and more. */
+START_TEST(share__of_several_the_last_whole_one_counts)
+{
+	struct share_result result;
+	struct both b;
+	uint8_t *two;
+
+	set_up(&b);
+	two = malloc(2 * b.bytes.len);
+	memcpy(two, b.bytes.at, b.bytes.len);
+	b.from.list[0]->value[1] = 1000;
+	ck_assert_int_eq(
+		share_write(&b.a, &(struct share_head){ 2, 99 }, &b.from, &b.from_owners, &b.bytes),
+		0);
+	memcpy(two + b.bytes.len, b.bytes.at, b.bytes.len);
+	ck_assert(share_add(&b.into, &b.owners, 1, "x", (struct bytes){ two, 2 * b.bytes.len },
+			    &result));
+	ck_assert_int_eq(result.total[1], 1012);
+	ck_assert(share_add(&b.into, &b.owners, 1, "x", (struct bytes){ two, 2 * b.bytes.len - 1 },
+			    &result));
+	ck_assert_int_eq(result.total[1], 42);
+	free(two);
+	tear_down(&b);
+}
+END_TEST
+
 /* A member may be under an attacker. */
 START_TEST(share__changed_bytes_are_survived)
 {
@@ -268,6 +294,7 @@ int main(void)
 	tcase_add_test(t, told__what_does_not_fit_is_counted);
 	tcase_add_test(t, share__two_processes_are_two_stacks_and_own_ones_a_third);
 	tcase_add_test(t, share__a_part_of_it_is_refused_at_every_length);
+	tcase_add_test(t, share__of_several_the_last_whole_one_counts);
 	tcase_add_test(t, share__changed_bytes_are_survived);
 	tcase_add_test(t, wire__counts_that_cannot_be_are_bad);
 	suite_add_tcase(s, t);

@@ -64,7 +64,7 @@ START_TEST(ring__what_is_used_before_a_rewind_can_be_mapped_beforehand)
 	unsigned char resident[64];
 
 	ck_assert_int_eq(ring_init(&large, sizeof(resident) * PAGE_BYTES), 0);
-	ring_touch(&large);
+	ring_touch(&large, UINT64_MAX);
 	ck_assert_int_eq(mincore(large.bytes, large.size, resident), 0);
 	for (size_t i = 0; i < sizeof(resident); i++)
 		ck_assert_int_eq(resident[i] & 1, i < sizeof(resident) / 4);
