@@ -212,7 +212,8 @@ static const char *open_library(struct stopped *s, const char *path, uint64_t *b
 
 /* ---- its own function */
 
-static const char *start(struct stopped *s, const struct image *library, const struct request *r)
+static const char *start(struct stopped *s, const struct image *library, const char *settings,
+			 size_t bytes)
 {
 	uint64_t block = image_find(library, ATTACH_BLOCK, NULL);
 	uint64_t function = image_find(library, ATTACH_FUNCTION, NULL), failed = 0;
@@ -224,8 +225,7 @@ static const char *start(struct stopped *s, const struct image *library, const s
 			   "start "
 			   "it with pprof-inject instead",
 			   s->pid);
-	if (!memory_write(s->pid, block + offsetof(struct attach_block, settings), r->settings,
-			  r->settings_bytes + 1))
+	if (!memory_write(s->pid, block + offsetof(struct attach_block, settings), settings, bytes))
 		return say("the memory of process %d cannot be written to", s->pid);
 	result = stopped_call(s, function, 0, 0, &failed);
 	if (result != CALL_DONE)
@@ -237,8 +237,8 @@ static const char *start(struct stopped *s, const struct image *library, const s
 	return say("%s", why);
 }
 
-static const char *work(struct target *t, struct stopped *s, const char *path,
-			const struct request *r)
+static const char *work(struct target *t, struct stopped *s, const char *path, const char *settings,
+			size_t bytes)
 {
 	enum call_result result;
 	uint64_t bias;
@@ -260,7 +260,7 @@ static const char *work(struct target *t, struct stopped *s, const char *path,
 				   t->pid);
 		t->has_library = true;
 	}
-	return start(s, &t->library, r);
+	return start(s, &t->library, settings, bytes);
 }
 
 /* ---- a thread for it */
@@ -301,10 +301,12 @@ static const char *stop_one(struct target *t, struct stopped *s)
 	return kill(t->pid, 0) == 0 ? no_thread(t) : say("process %d ended", t->pid);
 }
 
-const char *load_library(struct target *t, const struct request *r, int64_t *stopped_ns)
+const char *load_library(struct target *t, const struct request *r, unsigned port,
+			 int64_t *stopped_ns)
 {
 	static struct stopped s; /* large */
-	char path[PATH_MAX];
+	char path[PATH_MAX], settings[ATTACH_SETTINGS_BYTES];
+	size_t bytes = request_settings(r, port, settings);
 	const char *why;
 
 	if (!find_library(path))
@@ -312,7 +314,8 @@ const char *load_library(struct target *t, const struct request *r, int64_t *sto
 	why = stop_one(t, &s);
 	if (why)
 		return why;
-	why = work(t, &s, path, r);
+	why = work(t, &s, path, settings, bytes);
+	explicit_bzero(settings, sizeof(settings));
 	stopped_end(&s);
 	*stopped_ns = sys_now_ns() - s.since_ns;
 	return why;

@@ -8,10 +8,11 @@
 #include "shim/attach_block.h"
 
 /*
- * Returns NULL when the library took the settings, or a sentence that says why not and what
- * to do.  The time that one thread was stopped goes to *stopped_ns.
+ * Returns NULL when the library took the settings with this port, or a sentence that says why
+ * not and what to do.  The time that one thread was stopped goes to *stopped_ns.
  */
-const char *load_library(struct target *t, const struct request *r, int64_t *stopped_ns);
+const char *load_library(struct target *t, const struct request *r, unsigned port,
+			 int64_t *stopped_ns);
 
 /* Reads the library's block.  False: it has none (an older version). */
 bool load_read_block(const struct target *t, struct attach_block *out);

@@ -18,8 +18,11 @@
 #include "attach/target.h"
 #include "sampler/base/sys.h"
 
-#define ANSWER_WAIT_NS NS_PER_SECOND
+#define ANSWER_WAIT_NS (3 * NS_PER_SECOND) /* a member tries to have the port for a second */
 #define LEAVE_WAIT_NS  (3 * NS_PER_SECOND)
+
+/* With --tree: the processes below. */
+static struct process_list below;
 
 /* Until the block says something else than `now`, `ns` at most. */
 static void wait_while(const struct target *t, struct attach_block *b, uint32_t now, int64_t ns)
@@ -52,68 +55,125 @@ static void tell_there(const struct request *r, const struct attach_block *b)
 	       r->pid, b->state == ATTACH_PRELOADED ? ", since it was started" : "", b->port);
 }
 
-static int tell_result(const struct target *t, const struct request *r, int64_t stopped_ns)
+/* What the library says once it is there: NULL, or a sentence. */
+static const char *await(const struct target *t, struct attach_block *b, unsigned port)
+{
+	wait_while(t, b, ATTACH_STARTING, ANSWER_WAIT_NS);
+	if (b->state == ATTACH_STARTING)
+		note("port %u is taken; process %d tries it again every half second, and until "
+		     "then has "
+		     "no endpoint",
+		     port, t->pid);
+	else if (b->state != ATTACH_SERVING && b->state != ATTACH_MEMBER)
+		return say("process %d: %s", t->pid,
+			   *b->sentence ? b->sentence : "the library did not start");
+	return NULL;
+}
+
+static bool is_there(const struct target *t, struct attach_block *b)
+{
+	return t->has_library && load_read_block(t, b) && is_about(t, b) && runs(b);
+}
+
+/* NULL, or why not; true in *was_there if nothing had to be done. */
+static const char *attach_one(struct target *t, const struct request *r, unsigned port,
+			      struct attach_block *b, bool *was_there)
+{
+	int64_t stopped_ns = 0;
+	const char *why = NULL;
+
+	*was_there = is_there(t, b);
+	if (!*was_there)
+		why = load_library(t, r, port, &stopped_ns);
+	if (*was_there || why)
+		return why;
+	why = await(t, b, port);
+	if (!why)
+		note("attached to process %d (%s); one thread was stopped for %.2f ms", t->pid,
+		     target_name(t->pid), (double)stopped_ns / NS_PER_MS);
+	return why;
+}
+
+/* It answers by the port of the process above it: one that cannot is told, and left out. */
+static void attach_below(int pid, const struct request *r, unsigned port)
 {
 	struct attach_block b;
+	struct target t;
+	bool was_there;
+	const char *why = target_look(&t, pid);
 
-	wait_while(t, &b, ATTACH_STARTING, ANSWER_WAIT_NS);
-	if (b.state == ATTACH_STARTING)
-		note("port %u is taken; it is tried again every half second, and until then there "
-		     "is "
-		     "no endpoint",
-		     r->port);
-	else if (b.state != ATTACH_SERVING && b.state != ATTACH_MEMBER)
-		refuse(STATUS_PROGRAM, "process %d: %s", r->pid,
-		       *b.sentence ? b.sentence : "the library did not start");
-	note("attached to process %d (%s); one thread was stopped for %.2f ms", r->pid,
-	     target_name(r->pid), (double)stopped_ns / NS_PER_MS);
-	request_tell(r, b.port);
-	return 0;
+	if (!why)
+		why = attach_one(&t, r, port, &b, &was_there);
+	if (why)
+		note("%s", why);
 }
 
 static int attach(struct target *t, const struct request *r)
 {
 	struct attach_block b = { 0 };
-	int64_t stopped_ns = 0;
+	bool was_there;
 	const char *why;
 
-	if (t->has_library && load_read_block(t, &b) && is_about(t, &b) && runs(&b)) {
-		tell_there(r, &b);
-		return 0;
-	}
-	if (target_port_is_taken(r->pid, r->port))
+	if (!is_there(t, &b) && target_port_is_taken(r->pid, r->port))
 		refuse(STATUS_REQUEST,
 		       "port %u is taken by another process; choose a free one with --port",
 		       r->port);
-	why = load_library(t, r, &stopped_ns);
+	why = attach_one(t, r, r->port, &b, &was_there);
 	if (why)
 		refuse(STATUS_PROGRAM, "%s", why);
-	return tell_result(t, r, stopped_ns);
+	for (size_t i = 0; i < below.count; i++)
+		attach_below(below.pid[i], r, b.port ? b.port : r->port);
+	if (was_there)
+		tell_there(r, &b);
+	else
+		request_tell(r, b.port ? b.port : r->port);
+	return 0;
 }
 
 /* ---- detach */
 
-static int detach(const struct target *t, const struct request *r)
+/* NULL, or why not. */
+static const char *detach_one(const struct target *t)
 {
 	struct attach_block b = { 0 };
 
-	if (!t->has_library || !load_read_block(t, &b) || !is_about(t, &b) || !runs(&b))
-		refuse(STATUS_REQUEST, "process %d (%s) is not attached to", r->pid,
-		       target_name(r->pid));
+	if (!is_there(t, &b))
+		return say("process %d (%s) is not attached to", t->pid, target_name(t->pid));
 	if (b.state == ATTACH_PRELOADED)
-		refuse(STATUS_PROGRAM,
-		       "process %d (%s) was started with the profiler, which stays until it ends",
-		       r->pid, target_name(r->pid));
+		return say(
+			"process %d (%s) was started with the profiler, which stays until it ends",
+			t->pid, target_name(t->pid));
 	if (!load_ask_to_leave(t, &b))
-		refuse(STATUS_PROGRAM, "%s", target_refusal(t, errno));
+		return target_refusal(t, errno);
 	wait_while(t, &b, b.state, LEAVE_WAIT_NS);
 	if (b.state != ATTACH_DETACHED)
-		refuse(STATUS_PROGRAM,
-		       "the profiler's thread in process %d does not end; it may be "
-		       "stopped",
-		       r->pid);
-	note("detached from process %d (%s)", r->pid, target_name(r->pid));
+		return say("the profiler's thread in process %d does not end; it may be stopped",
+			   t->pid);
+	note("detached from process %d (%s)", t->pid, target_name(t->pid));
+	return NULL;
+}
+
+static int detach(const struct target *t)
+{
+	const char *why = detach_one(t);
+	struct attach_block b;
+
+	if (why)
+		refuse(is_there(t, &b) ? STATUS_PROGRAM : STATUS_REQUEST, "%s", why);
 	return 0;
+}
+
+/* Those that were not attached to need not be told. */
+static void detach_below(void)
+{
+	struct attach_block b;
+	struct target t;
+
+	for (size_t i = 0; i < below.count; i++) {
+		if (!target_look(&t, below.pid[i]) && is_there(&t, &b) &&
+		    b.state != ATTACH_PRELOADED)
+			detach_one(&t);
+	}
 }
 
 /* ---- */
@@ -125,7 +185,12 @@ static int work(const struct request *r)
 
 	if (why)
 		refuse(STATUS_PROGRAM, "%s", why);
-	return r->detach ? detach(&t, r) : attach(&t, r);
+	if (r->tree)
+		target_list_below(r->pid, &below);
+	if (!r->detach)
+		return attach(&t, r);
+	detach_below();
+	return detach(&t);
 }
 
 /* And first in line for a processor, where it may: a thread of the program waits for us. */

@@ -16,6 +16,9 @@
 #define KEY_BYTES_MAX 255
 #define PORT_DEFAULT  6060
 
+/* "PPROF_PORT=65535" and its end. */
+#define PORT_SETTING_BYTES 24
+
 static const char usage[] =
 	"usage: pprof-attach [--port N] [--key-file F] [--hz N] [--tree] PID\n"
 	"       pprof-attach --detach [--tree] PID\n"
@@ -46,7 +49,7 @@ static const char *const passed[] = {
 
 static void add_setting(struct request *r, const char *name, const char *value)
 {
-	size_t left = sizeof(r->settings) - r->settings_bytes - 1;
+	size_t left = sizeof(r->settings) - r->settings_bytes - 1 - PORT_SETTING_BYTES;
 	int n = snprintf(r->settings + r->settings_bytes, left, "%s=%s", name, value);
 
 	if (n < 0 || (size_t)n >= left)
@@ -195,12 +198,9 @@ static void read_options(struct request *r, int argc, char **argv)
 static void read_settings(struct request *r)
 {
 	const char *port = variable("PPROF_PORT");
-	char text[16];
 
 	r->port =
 		port ? number(port, 1, 65535, "port", "give --port (or PPROF_PORT)") : PORT_DEFAULT;
-	snprintf(text, sizeof(text), "%u", r->port);
-	add_setting(r, "PPROF_PORT", text);
 	if (variable("PPROF_HZ"))
 		number(variable("PPROF_HZ"), 1, 1000, "sampling rate", "give --hz (or PPROF_HZ)");
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
@@ -215,6 +215,14 @@ void request_read(struct request *r, int argc, char **argv)
 	read_options(r, argc, argv);
 	if (!r->detach)
 		read_settings(r);
+}
+
+size_t request_settings(const struct request *r, unsigned port, char out[ATTACH_SETTINGS_BYTES])
+{
+	size_t n = (size_t)snprintf(out, PORT_SETTING_BYTES, "PPROF_PORT=%u", port) + 1;
+
+	memcpy(out + n, r->settings, r->settings_bytes + 1);
+	return n + r->settings_bytes + 1;
 }
 
 /* ---- what is said at the end */
@@ -239,5 +247,5 @@ void request_tell(const struct request *r, unsigned port)
 		printf("%s/\n", url);
 	printf("  %s | curl -fsS -H @- -o cpu.pb.gz '%s/profile?seconds=5'\n", header, url);
 	printf("  go tool pprof -top cpu.pb.gz\n");
-	printf("  pprof-attach --detach %d\n", r->pid);
+	printf("  pprof-attach --detach %s%d\n", r->tree ? "--tree " : "", r->pid);
 }

@@ -14,10 +14,13 @@ struct request {
 	unsigned port;
 	const char *key_file; /* for the command that is shown; NULL: there is none */
 	char made_key[33];    /* "": none had to be made */
-	/* For the library: NAME=value, each ended by NUL, and one NUL more. */
+	/* For the library, but for the port: NAME=value, each ended by NUL, and one NUL more. */
 	char settings[ATTACH_SETTINGS_BYTES];
 	size_t settings_bytes;
 };
+
+/* With the port in front; the bytes, the last NUL included. */
+size_t request_settings(const struct request *r, unsigned port, char out[ATTACH_SETTINGS_BYTES]);
 
 /* Reads options and environment; what makes no sense ends the tool with a sentence. */
 void request_read(struct request *r, int argc, char **argv);

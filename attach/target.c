@@ -288,6 +288,42 @@ const char *target_look(struct target *t, int pid)
 	return NULL;
 }
 
+/* ---- its descendants */
+
+struct children {
+	int parent;
+	struct process_list *out;
+};
+
+/* Those that this thread forked. */
+static bool note_children(int tid, void *arg)
+{
+	struct children *c = arg;
+	char text[65536], *end;
+
+	proc_read_task(c->parent, tid, "children", text, sizeof(text));
+	for (char *at = text; c->out->count < PROCESSES_MAX; at = end) {
+		int child = (int)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		c->out->pid[c->out->count++] = child;
+	}
+	return true;
+}
+
+void target_list_below(int pid, struct process_list *out)
+{
+	struct children c = { pid, out };
+
+	out->count = 0;
+	proc_each_thread(pid, note_children, &c);
+	for (size_t i = 0; i < out->count; i++) {
+		c.parent = out->pid[i];
+		proc_each_thread(c.parent, note_children, &c);
+	}
+}
+
 /* ---- its network */
 
 /* A listener on 127.0.0.1, or on every address of either protocol, is in the way. */

@@ -4,6 +4,7 @@
 #define ATTACH_TARGET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "attach/image.h"
@@ -28,6 +29,16 @@ const char *target_refusal(const struct target *t, int error);
 
 /* The program's name, for sentences.  Static. */
 const char *target_name(int pid);
+
+#define PROCESSES_MAX 4096
+
+struct process_list {
+	int pid[PROCESSES_MAX];
+	size_t count;
+};
+
+/* All descendants, parents before their children. */
+void target_list_below(int pid, struct process_list *out);
 
 /* A process listens on this port of 127.0.0.1, in the network that the program sees. */
 bool target_port_is_taken(int pid, unsigned port);

@@ -37,7 +37,8 @@ static void write_comment(void)
 	text_str(&t, since);
 	text_str(&t,
 		 ". What it calls is not hooked: allocations and waits are not recorded, creators "
-		 "of threads not known, and forked children not in it.");
+		 "of threads not known, and of forked children only those are in it that were "
+		 "attached to as well.");
 }
 
 static void write_refusal(void)

@@ -15,6 +15,7 @@ import time
 
 import harness
 import pprof_reader
+import test_truth
 from harness import BUILD, FIXTURES, KEY, Target, check, poll, run, same, skip
 
 ATTACH = os.path.join(BUILD, 'pprof-attach')
@@ -162,6 +163,69 @@ def test_threads_made_later_are_sampled():
         check('most of a processor', total > 1.0e9, total)
         check('in the thread that spins', 'spin' in text, text[:600])
         ends_well(t)
+
+
+class Attached(Target):
+    """As a target that has the library from the start, to who only asks for profiles."""
+
+    def __init__(self, name, *args, **options):
+        super().__init__(name, *args, **dict(options, preload=''))
+        self.what = ' '.join(map(str, (name, *args)))
+        poll(lambda: len(harness.tasks(self.pid)) > 1)
+        attach(self)
+
+
+def test_profiles_are_as_true_as_of_a_preloaded_program():
+    """By the same program, which keeps its own account, and within the same bounds."""
+    harness.Target = Attached
+    try:
+        test_truth.compare('steady', 4, where=test_truth.NORMAL)
+        test_truth.sampled('churn', 8, seconds=(2,), uncounted=2.0)
+    finally:
+        harness.Target = Target
+
+
+FORKING = '''
+import os, sys, time
+for _ in range(2):
+    if os.fork() == 0:
+        parent = os.getppid()
+        while os.getppid() == parent:
+            until = time.time() + 0.01
+            while time.time() < until:
+                sum(range(1000))
+            time.sleep(0.005)
+        os._exit(0)
+print("ready", flush=True)
+sys.stdin.read()
+'''
+
+
+def test_a_tree():
+    """Its descendants answer by the same port, and are left alone again with it."""
+    with program('-c', FORKING, name=sys.executable, what='python with children') as t:
+        t.wait_for('ready')
+        pids = sorted([t.pid, *children(t.pid)])
+        for again in False, True:
+            attach(t, '--tree')
+            p = pprof_reader.parse(profile(t, 'seconds=2&hz=1000'))
+            by_pid = {}
+            for sample in p.samples:
+                pid = dict(sample.labels).get('pid')
+                by_pid[pid] = by_pid.get(pid, 0) + sample.values[1]
+            comments = '\n'.join(p.comments)
+            check('three processes', 'Processes in this profile: 3' in comments, comments)
+            check('both children have samples', all(by_pid.get(pid, 0) > 0.1e9 for pid in
+                                                    children(t.pid)), by_pid)
+            if again:
+                continue
+            status, out, err = tool('--tree', '--port', t.port, t.pid)
+            check('there already', status == 0 and 'already' in out, (status, out, err))
+            status, out, err = tool('--detach', '--tree', t.pid)
+            check('detach from all', status == 0 and err.count('detached from') == 3, err)
+            check('no thread of ours', poll(lambda: all(len(harness.tasks(p)) == 1 for p in pids)))
+        t.p.stdin.close()
+        same('it ends', t.finish().code, 0)
 
 
 # ---- what is refused, and how
@@ -376,6 +440,7 @@ if __name__ == '__main__':
     run(test_waits_go_on_as_if_nothing_had_been, test_programs_that_allocate_load_and_fork,
         test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled,
+        test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree,
         test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
         test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
         test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_who_may,

@@ -85,10 +85,10 @@ def attach_and_detach(what, pid, rounds, profiles=5):
         status, out, err = test_attach.tool('--detach', pid)
         check('%s: detach' % what, status == 0, err)
     stops.sort()
+    stops = stops or [0]
     check('%s: attached' % what, not refused, refused[:1])
     print('%s: %d attached, %d refused; a thread was stopped %.2f ms (median), %.2f (most)' % (
-        what, len(stops), len(refused), stops[len(stops) // 2] if stops else 0,
-        stops[-1] if stops else 0), flush=True)
+        what, len(stops), len(refused), stops[len(stops) // 2], stops[-1]), flush=True)
 
 
 def fetch(port, path):
