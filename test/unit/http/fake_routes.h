@@ -206,6 +206,12 @@ void http_finish(struct http_exchange *e, const void *body, size_t len)
 	e->len = len;
 }
 
+bool http_part(struct http_exchange *e, const void *body, size_t len)
+{
+	(void)e, (void)body;
+	return len != 0;
+}
+
 void http_again(struct http_exchange *e, int64_t due_ns)
 {
 	e->again++;
