@@ -11,7 +11,7 @@ set -eu
 
 BUILD=${BUILD:-build}
 export BUILD
-names=${*:-heap locks handler learn walk threads_dump answer start idle_redis servers truth heap_truth growth}
+names=${*:-heap locks handler learn walk threads_dump wall answer start idle_redis servers truth heap_truth growth}
 missed=
 
 export BENCH_RESULTS=$PWD/$BUILD/bench/results.jsonl

@@ -31,11 +31,11 @@ static void tell(struct comments *c, const char *before, int64_t number, const c
 
 static void tell_looks(struct comments *c, const struct wall_summary *s)
 {
-	if (s->looked_at >= MOST_PER_CENT)
+	if (s->known >= MOST_PER_CENT)
 		return;
-	tell(c, "Each look was at ", s->looked_at,
-	     " % of the threads, drawn by chance, which stand for the others: looks use no more "
-	     "than 1 % of one processor.");
+	tell(c, "Each look knew where ", s->known,
+	     " % of the threads were, drawn by chance, and these stand for the others: looks "
+	     "use no more than 1 % of one processor.");
 }
 
 static void tell_unsampled(struct comments *c, const struct wall_summary *s)
@@ -60,9 +60,8 @@ void wall_comments(const struct wall_summary *s, bool without_tids, struct arena
 	tell_unsampled(c, s);
 	if (s->is_queue_unknown)
 		tell(c,
-		     "The kernel does not tell how long threads waited for a processor: that time "
-		     "is "
-		     "in their blocked time.",
+		     "The kernel does not tell how long threads waited for a processor: that is in "
+		     "their blocked time.",
 		     -1, "");
 	if (s->unlisted)
 		tell(c, "The time of ", (int64_t)s->unlisted,

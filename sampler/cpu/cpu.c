@@ -323,12 +323,14 @@ static void settle_ended(void)
 /* No hook may have told of the first thread, with which libc takes the signal's handler. */
 static void scan(int64_t now_ns)
 {
+	int64_t own = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
 	carrier_keep();
 	code_refresh();
 	settle_ended();
 	roster_scan();
 	look_at_threads();
-	cpu.next_scan_ns = hunt_next_scan(now_ns);
+	cpu.next_scan_ns = hunt_next_scan(now_ns, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own);
 }
 
 /* ---- profiles */

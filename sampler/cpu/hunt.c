@@ -2,12 +2,16 @@
 
 #include <time.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/cpu/roster.h"
 
 /* With as many threads a scan takes 0.1 ms. */
 #define THREADS_FEW	  256
 #define SCAN_OFTEN_NS	  (10 * NS_PER_MS)
 #define SCAN_OFTEN_FOR_NS (2 * NS_PER_SECOND)
+/* A scan of many is worth so many times its cost in rest. */
+#define SCAN_REST      500
+#define SCAN_SELDOM_NS (5 * NS_PER_SECOND)
 /* A scan reads clocks one after the other, so that a little is always unknown. */
 #define NOISE_NS    NS_PER_MS
 #define NOISE_SHARE 50
@@ -30,7 +34,7 @@ void hunt_begin(void)
 	hunt.often_until_ns = 0;
 }
 
-int64_t hunt_next_scan(int64_t now_ns)
+int64_t hunt_next_scan(int64_t now_ns, int64_t cost_ns)
 {
 	int64_t now = used_now(), known = roster_known_ns();
 	int64_t used = now - hunt.used_ns, unknown = used - (known - hunt.known_ns);
@@ -41,5 +45,5 @@ int64_t hunt_next_scan(int64_t now_ns)
 		hunt.often_until_ns = now_ns + SCAN_OFTEN_FOR_NS;
 	if (now_ns < hunt.often_until_ns && roster_count().armed < THREADS_FEW)
 		return now_ns + SCAN_OFTEN_NS;
-	return now_ns + SCAN_EVERY_NS;
+	return now_ns + MIN(MAX(cost_ns * SCAN_REST, SCAN_EVERY_NS), SCAN_SELDOM_NS);
 }

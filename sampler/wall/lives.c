@@ -8,10 +8,18 @@
 
 #define OWNER_CROWD 0x80000000U /* and its number */
 
+/* An arena aligns to less. */
+static struct life *arena_aligned(struct arena *a, size_t count, size_t size)
+{
+	uintptr_t at = (uintptr_t)arena_array(a, count + 1, size);
+
+	return (struct life *)ALIGN_UP(at, _Alignof(struct life));
+}
+
 bool lives_init(struct life_table *t, struct arena *a)
 {
 	*t = (struct life_table){ .crowds = 1 };
-	t->list = arena_array(a, LIVES_MAX, sizeof(*t->list));
+	t->list = arena_aligned(a, LIVES_MAX, sizeof(*t->list));
 	t->of_record = arena_array(a, THREADS_MAX, sizeof(*t->of_record));
 	t->crowd = arena_array(a, CROWDS_MAX, sizeof(*t->crowd));
 	return t->list && t->of_record && t->crowd && visits_init(&t->visits, a);
@@ -100,6 +108,18 @@ static void join_crowd(struct life_table *t, struct life *l)
 	t->unused = lives_owner(t, l);
 }
 
+void lives_leave(const struct life_table *t, struct life *l)
+{
+	if (!l->visit)
+		return;
+	visit_at(&t->visits, l->visit)->ns += l->still_ns;
+	l->blocked_ns += l->still_ns;
+	l->blocked_looks += l->still_looks;
+	l->still_ns = 0;
+	l->still_looks = 0;
+	l->visit = 0;
+}
+
 void lives_end(struct life_table *t, const struct thread *of)
 {
 	struct life *l = lives_find(t, of);
@@ -107,6 +127,7 @@ void lives_end(struct life_table *t, const struct thread *of)
 	t->of_record[thread_index(of)] = 0;
 	if (!l)
 		return;
+	lives_leave(t, l);
 	l->is_over = true;
 	if (l->blocked_looks < LOOKS_OWN || t->count > LIVES_MAX / 2)
 		join_crowd(t, l);

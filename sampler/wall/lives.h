@@ -24,27 +24,33 @@
 /* Looks that found a thread blocked; with less it is weighed with others. */
 #define LOOKS_OWN 4
 
+/* The first part is all that a sweep touches of a thread that sleeps: one line of the cache. */
 struct life {
-	int tid; /* 0: the place is free */
-	char name[TASK_NAME_BYTES];
+	int tid;	/* 0: the place is free */
+	uint32_t visit; /* where it was at the last look; 0: it ran, or has run since */
+	int64_t clock;	/* its CPU clock then */
+	int64_t end_ns; /* CLOCK_MONOTONIC when it was there last */
+	/* Of looks since then that found it there still: see lives_leave(). */
+	int64_t still_ns;
+	uint32_t still_looks;
+	bool is_queuer;	  /* of late it waited for a processor: see wall.c */
+	bool is_weighted; /* some looks since `known_ns` stand for others */
+	bool is_over;	  /* the thread has ended: end_ns, clock and queued are final */
+	bool has_run;	  /* its CPU clock has moved in the window */
+	bool is_refused;  /* the kernel does not tell where it waits */
 	bool is_named;
-	bool is_over;		  /* the thread has ended: end_ns, clock and queued are final */
-	bool has_run;		  /* its CPU clock has moved in the window */
-	bool is_refused;	  /* the kernel does not tell where it waits */
-	bool is_queuer;		  /* of late it waited for a processor: see wall.c */
-	bool is_weighted;	  /* some of its looks since `known_ns` stand for others */
-	int64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
-	int64_t clock_begin, clock;
+	char name[TASK_NAME_BYTES];
+
+	int64_t begin_ns;
+	int64_t clock_begin;
 	int64_t queued_begin, queued; /* waited for a processor; -1: not read */
-	int64_t known_ns;   /* when clock and queued were read, for the look that found `visit` */
-	int64_t unmoved_ns; /* what looks since then stand for */
-	int64_t blocked_ns; /* what looks that found it blocked stand for, */
-	int64_t lost_ns;    /* of that, in no visit: there was no room */
+	int64_t known_ns;	      /* when clock and queued were read for the last look */
+	int64_t blocked_ns;	      /* what looks that found it blocked stand for, */
+	int64_t lost_ns;	      /* of that, in no visit: there was no room */
 	uint32_t looks, blocked_looks;
 	uint32_t visits; /* the first of them */
-	uint32_t visit;	 /* where it was at the last look; 0: it ran */
 	uint32_t next_free;
-};
+} __attribute__((aligned(64)));
 
 /* Threads of one name that are no more, or had too few looks. */
 struct crowd {
@@ -77,6 +83,9 @@ struct life *lives_add(struct life_table *t, const struct thread *of);
 
 /* The owner's number of its visits. */
 uint32_t lives_owner(const struct life_table *t, const struct life *l);
+
+/* It is not at its `visit` any more, or its life is over: what was put off is booked there. */
+void lives_leave(const struct life_table *t, struct life *l);
 
 /* Its record is another's from now on; what is known of it stays, here or in a crowd. */
 void lives_end(struct life_table *t, const struct thread *of);

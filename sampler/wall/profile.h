@@ -24,7 +24,8 @@ struct wall_profile {
 	int64_t swept_ns;  /* when the last one was; at first the window's begin */
 	int64_t due_ns;	   /* of the next */
 	int64_t end_ns;	   /* of the window; 0 while it is open */
-	uint32_t threads;  /* at the last sweep */
+	uint32_t threads;  /* at the last sweep; and those of them whose place was not known */
+	uint32_t unknown;
 	bool clock_is_coarse;
 	bool is_queue_unknown, is_place_unknown;
 	int64_t unsampled_ns;

@@ -52,16 +52,12 @@ static void read_name(struct life *l)
 }
 
 /* What sweeps have credited since the place was seen cannot be more than it was blocked. */
-static void settle(struct wall_profile *w, struct life *l, int64_t now, int64_t clock,
-		   int64_t queued)
+static void settle(struct life *l, int64_t now, int64_t clock, int64_t queued)
 {
 	int64_t most = now - l->known_ns - (clock - l->clock) - MAX(queued - l->queued, 0);
-	int64_t excess = l->unmoved_ns - MAX(most, 0);
 
-	if (!l->visit || l->is_weighted || queued < 0 || l->queued < 0 || excess <= 0)
-		return;
-	visit_at(&w->lives.visits, l->visit)->ns -= excess;
-	l->blocked_ns -= excess;
+	if (l->visit && !l->is_weighted && queued >= 0 && l->queued >= 0)
+		l->still_ns = MIN(l->still_ns, MAX(most, 0));
 }
 
 static void note_queue(struct wall_profile *w, struct life *l, int64_t now, int64_t queued)
@@ -82,55 +78,86 @@ static int64_t queued_of(const struct life *l)
 struct sweep {
 	struct wall_profile *w;
 	int64_t now;
-	int64_t ns;    /* what a look stands for */
-	uint32_t part; /* of BUDGET_ALL */
-	uint32_t threads, looks;
+	int64_t ns, look_ns; /* what a thread stands for whose place is known; and a look */
+	struct budget_parts part;
+	struct budget_bill bill;
 };
+
+/* Others of which nothing is known have to be stood for. */
+static bool is_weighted(const struct sweep *s)
+{
+	return s->part.threads < BUDGET_ALL || s->part.looks < BUDGET_ALL;
+}
+
+static bool is_drawn(uint32_t part)
+{
+	return part >= BUDGET_ALL || weight_random() % BUDGET_ALL < part;
+}
 
 static void look(struct sweep *s, struct life *l, int64_t clock)
 {
 	int64_t queued = queued_of(l);
 
-	settle(s->w, l, s->now, clock, queued);
+	settle(l, s->now, clock, queued);
+	lives_leave(&s->w->lives, l);
 	note_queue(s->w, l, s->now, queued);
 	l->has_run |= clock != l->clock_begin;
 	l->known_ns = s->now;
 	l->clock = clock;
 	l->queued = queued;
-	l->unmoved_ns = 0;
-	l->is_weighted = s->part < BUDGET_ALL;
-	l->visit = place_look(s->w, l, s->ns);
+	l->end_ns = s->now;
+	l->is_weighted = is_weighted(s);
+	l->visit = place_look(s->w, l, s->look_ns);
 	if (!l->is_named)
 		read_name(l);
 }
 
 static void stay(struct sweep *s, struct life *l)
 {
-	l->unmoved_ns += s->ns;
-	l->is_weighted |= s->part < BUDGET_ALL;
-	l->blocked_ns += s->ns;
-	l->blocked_looks++;
-	visit_at(&s->w->lives.visits, l->visit)->ns += s->ns;
+	l->end_ns = s->now;
+	l->still_ns += s->ns;
+	l->still_looks++;
+	l->is_weighted |= is_weighted(s);
 }
 
 /* Of a thread whose clock stands still. */
-static bool may_queue(const struct life *l)
+static bool may_queue(struct sweep *s, const struct life *l)
 {
+	s->bill.looks += l->is_queuer;
+	s->bill.unknown += l->is_queuer;
 	return l->is_queuer && task_is_running(tasks_dir(), l->tid);
+}
+
+/* Where it is is not known, or not any more.  Others may stand for it. */
+static void look_maybe(struct sweep *s, struct life *l, int64_t clock)
+{
+	s->bill.unknown++;
+	if (!is_drawn(s->part.looks)) {
+		lives_leave(&s->w->lives, l);
+		return;
+	}
+	s->bill.looks++;
+	l->looks++;
+	if (clock < 0)
+		clock = thread_cpu_ns(l->tid);
+	if (clock >= 0)
+		look(s, l, clock);
 }
 
 static void look_or_stay(struct sweep *s, struct life *l)
 {
-	int64_t clock = thread_cpu_ns(l->tid);
+	int64_t clock;
 
-	if (clock < 0)
+	s->bill.drawn++;
+	if (!l->visit) {
+		look_maybe(s, l, -1);
 		return;
-	s->looks++;
-	l->looks++;
-	l->end_ns = s->now;
-	if (!l->visit || clock != l->clock || s->w->clock_is_coarse)
-		look(s, l, clock);
-	else if (!may_queue(l))
+	}
+	s->bill.clocks++;
+	clock = thread_cpu_ns(l->tid);
+	if (clock != l->clock || s->w->clock_is_coarse)
+		look_maybe(s, l, clock);
+	else if (!may_queue(s, l))
 		stay(s, l);
 }
 
@@ -194,11 +221,6 @@ static void thread_ended(void *arg, const struct thread *t)
 
 /* ---- sweeps */
 
-static bool is_drawn(uint32_t part)
-{
-	return part >= BUDGET_ALL || weight_random() % BUDGET_ALL < part;
-}
-
 static void sweep_thread(struct thread *t, void *arg)
 {
 	struct sweep *s = arg;
@@ -206,25 +228,29 @@ static void sweep_thread(struct thread *t, void *arg)
 
 	if (t->dump_id || has_ended(t))
 		return;
-	s->threads++;
+	s->bill.threads++;
 	l = lives_find(&s->w->lives, t);
 	if (!l)
 		l = begin_life(s->w, t, s->now);
-	if (l && is_drawn(s->part))
+	if (l && is_drawn(s->part.threads))
 		look_or_stay(s, l);
 }
 
-static void sweep(struct wall_profile *w, int64_t now, uint32_t part)
+static void sweep(struct wall_profile *w, int64_t now, struct budget_parts part)
 {
 	int64_t own = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	struct sweep s = { .w = w, .now = now, .part = part };
 
-	s.ns = (now - w->swept_ns) * BUDGET_ALL / part;
+	s.ns = (now - w->swept_ns) * BUDGET_ALL / part.threads;
+	s.look_ns = s.ns * BUDGET_ALL / part.looks;
 	code_refresh();
 	threads_each(sweep_thread, &s);
 	w->swept_ns = now;
-	w->threads = s.threads;
-	budget_used(&w->budget, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own, s.looks);
+	w->threads = s.bill.threads;
+	w->unknown =
+		MIN((uint32_t)((uint64_t)s.bill.unknown * BUDGET_ALL / part.threads), w->threads);
+	s.bill.ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own;
+	budget_pay(&w->budget, &s.bill);
 }
 
 /* From 0 to twice the period: nothing that happens at regular times is always met, or never. */
@@ -236,14 +262,15 @@ static int64_t draw_wait(const struct wall_profile *w)
 int64_t wall_step(struct wall_profile *w)
 {
 	int64_t now = sys_now_ns();
-	uint32_t part;
+	struct budget_parts part = { 0 };
 
 	if (w->end_ns)
 		return INT64_MAX;
 	if (now < w->due_ns)
 		return w->due_ns;
-	part = tasks_dir() < 0 ? 0 : budget_part(&w->budget, now, w->threads, running);
-	if (part)
+	if (tasks_dir() >= 0)
+		part = budget_draw(&w->budget, now, w->threads - w->unknown, w->unknown, running);
+	if (part.threads)
 		sweep(w, now, part);
 	w->due_ns = sys_now_ns() + draw_wait(w);
 	return w->due_ns;
@@ -278,6 +305,7 @@ static void begin(struct wall_profile *w, int hz)
 	w->swept_ns = w->cpu->start_ns;
 	budget_begin(&w->budget, w->swept_ns);
 	threads_each(begin_old_life, w);
+	w->unknown = w->threads;
 	w->cpu->thread_ended = thread_ended;
 	w->cpu->arg = w;
 	w->due_ns = w->swept_ns + draw_wait(w);
@@ -317,6 +345,7 @@ static void end_thread(struct thread *t, void *arg)
 	if (!l)
 		return;
 	before = l->clock;
+	lives_leave(&e->w->lives, l);
 	end_life(l, has_ended(t) && t->ended_at_ns ? t->ended_at_ns : e->w->end_ns, clock);
 	if (has_ended(t) || l->clock == before || --e->files < 0)
 		return;
@@ -355,7 +384,7 @@ struct wall_summary wall_summary(const struct wall_profile *w)
 				  .period_ns = w->period_ns,
 				  .life_ns = w->lives.crowd_life_ns,
 				  .unsampled_ns = w->unsampled_ns,
-				  .looked_at = budget_mean_part(&w->budget),
+				  .known = budget_known_percent(&w->budget),
 				  .is_queue_unknown = w->is_queue_unknown,
 				  .is_place_unknown = w->is_place_unknown,
 				  .unlisted = w->lives.unlisted };

@@ -41,7 +41,7 @@ struct wall_summary {
 	int64_t start_epoch_ns, duration_ns, period_ns;
 	int64_t life_ns;       /* of all threads: the sum of all parts, within 1 % */
 	int64_t unsampled_ns;  /* blocked, and no look says where */
-	int looked_at;	       /* per cent of the threads at each look, on average */
+	int known;	       /* of so many per cent of the threads a look knew what they did */
 	bool is_queue_unknown; /* the kernel does not tell who waits for a processor */
 	bool is_place_unknown; /* it does not tell where threads wait */
 	uint64_t unlisted;     /* threads that had no place: their time is missing */

@@ -219,6 +219,23 @@ def test_threads_of_all_processes():
               text[:500])
 
 
+def test_wall_time_of_all_processes():
+    with Tree('threads').start() as t:
+        t.joined()
+        p = t.profile('wall?seconds=2')
+        same('wall: processes', included(p), 4)
+        times = by_label(p, 'pid', 'wall')
+        for pid, threads in zip((t.pid, *t.workers()), (1, 4, 4, 4)):
+            seen = times.get(pid, 0) / p.duration_ns
+            check(f'wall: the time of {threads} threads', abs(seen - threads) < threads / 8, seen)
+        states = by_label(p, 'state', 'wall')
+        check('wall: states of all', {'running', 'blocked'} <= set(states), states)
+        one = t.workers()[0]
+        p = t.profile(f'wall?seconds=1&state=blocked&pid={one}')
+        same('wall: of one process, blocked', [set(by_label(p, k, 'wall')) for k in ('pid', 'state')],
+             [{one}, {'blocked'}])
+
+
 # ---- questions
 
 def test_pid_and_process_choose():
@@ -351,7 +368,7 @@ if __name__ == '__main__':
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,
                 test_a_worker_has_what_it_allocated_itself, test_threads_of_all_processes,
-                test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
+                test_wall_time_of_all_processes, test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
                 test_the_tree_can_be_switched_off, test_programs_that_the_first_one_executed,
                 test_two_trees_with_one_port_stay_apart, test_the_first_process_is_killed,
                 test_a_worker_that_writes_nonsense_to_shared_memory)

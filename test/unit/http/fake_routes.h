@@ -330,7 +330,7 @@ struct wall_summary wall_summary(const struct wall_profile *w)
 				      .period_ns = NS_PER_SECOND / 20,
 				      .life_ns = 8 * NS_PER_SECOND,
 				      .unsampled_ns = 2 * NS_PER_SECOND,
-				      .looked_at = 50 };
+				      .known = 50 };
 }
 
 int build_profile(struct arena *a, const struct stack_table *t, const struct profile_head *head,
