@@ -192,7 +192,9 @@ static bool sleeps_on(int pid, const struct waiting *w)
 	return choose_is_still(pid, w);
 }
 
-static enum rank rank_of_thread(const struct image *libc, int tid, struct waiting *w)
+/* NEVER also for one that is no better than `best`: to look at its stack takes a while. */
+static enum rank rank_of_thread(const struct image *libc, int tid, enum rank best,
+				struct waiting *w)
 {
 	int pid = libc->pid;
 	uint64_t second;
@@ -201,7 +203,7 @@ static enum rank rank_of_thread(const struct image *libc, int tid, struct waitin
 	if (is_ours(pid, tid) || !read_call(pid, tid, w, &second))
 		return NEVER;
 	rank = rank_of_call(w->number, second);
-	if (rank == NEVER || !is_called_by_libc(libc, w->pc) || !is_untouched(pid, tid) ||
+	if (rank <= best || !is_called_by_libc(libc, w->pc) || !is_untouched(pid, tid) ||
 	    runs_handler(pid, w->sp) || !choose_is_still(pid, w))
 		return NEVER;
 	return rank;
@@ -209,7 +211,6 @@ static enum rank rank_of_thread(const struct image *libc, int tid, struct waitin
 
 struct search {
 	const struct image *libc;
-	int not_this;
 	enum rank best;
 	struct waiting *out;
 };
@@ -218,7 +219,7 @@ static bool consider(int tid, void *arg)
 {
 	struct search *s = arg;
 	struct waiting w;
-	enum rank rank = tid == s->not_this ? NEVER : rank_of_thread(s->libc, tid, &w);
+	enum rank rank = rank_of_thread(s->libc, tid, s->best, &w);
 
 	if (rank > s->best) {
 		s->best = rank;
@@ -227,9 +228,9 @@ static bool consider(int tid, void *arg)
 	return s->best != WAITS_FOR_EVENT;
 }
 
-bool choose_thread(const struct image *libc, int not_this, struct waiting *out)
+bool choose_thread(const struct image *libc, struct waiting *out)
 {
-	struct search s = { libc, not_this, NEVER, out };
+	struct search s = { libc, NEVER, out };
 
 	proc_each_thread(libc->pid, consider, &s);
 	return s.best > SLEEPS || (s.best == SLEEPS && sleeps_on(libc->pid, out));

@@ -23,11 +23,8 @@ struct waiting {
 	uint64_t pc, sp;
 };
 
-/*
- * The thread that is best suited now, other than `not_this` (0: any).  False: none is.
- * `libc` is the program's.
- */
-bool choose_thread(const struct image *libc, int not_this, struct waiting *out);
+/* The thread that is best suited now.  False: none is.  `libc` is the program's. */
+bool choose_thread(const struct image *libc, struct waiting *out);
 
 /* The thread is still in that call. */
 bool choose_is_still(int pid, const struct waiting *w);

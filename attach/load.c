@@ -288,7 +288,7 @@ static const char *stop_one(struct target *t, struct stopped *s)
 	struct waiting w;
 
 	do {
-		if (choose_thread(&t->libc, 0, &w)) {
+		if (choose_thread(&t->libc, &w)) {
 			enum stopped_result result = stopped_begin(s, &t->libc, &w);
 
 			if (result == STOPPED_OK)

@@ -13,6 +13,7 @@
 #include "attach/arch/registers.h"
 #include "attach/proc.h"
 #include "attach/refuse.h"
+#include "attach/right.h"
 #include "sampler/base/cc.h"
 
 #define STATUS_BYTES	  8192
@@ -55,40 +56,13 @@ static int yama_scope(void)
 	return n > 0 ? atoi(text) : 0;
 }
 
-/* The most likely reason first, with the exact way out. */
 const char *target_refusal(const struct target *t, int error)
 {
-	int scope = yama_scope();
+	const struct right right = { .scope = yama_scope(),
+				     .may_trace = has_ptrace_capability(),
+				     .is_own = t->uid == (uint64_t)geteuid() };
 
-	if (error == ESRCH)
-		return say("process %d ended", t->pid);
-	if (scope == 3)
-		return say("kernel.yama.ptrace_scope is 3, which forbids everybody to attach until "
-			   "the "
-			   "machine is started anew; start the program with pprof-inject instead");
-	if (!has_ptrace_capability() && t->uid != (uint64_t)geteuid())
-		return say("process %d belongs to user %llu; run pprof-attach as that user or with "
-			   "sudo, in a container started with --cap-add SYS_PTRACE",
-			   t->pid, (unsigned long long)t->uid);
-	if (!has_ptrace_capability() && scope > 0)
-		return say(
-			"kernel.yama.ptrace_scope is %d, which keeps you from attaching to what is "
-			"yours; run pprof-attach with sudo, or say sudo sysctl "
-			"kernel.yama.ptrace_scope=0, or start the container with --cap-add "
-			"SYS_PTRACE",
-			scope);
-	if (!has_ptrace_capability())
-		return say("the kernel refuses to let you stop a thread of process %d (%s): it "
-			   "changed "
-			   "its user or capabilities, or a security module forbids it; run "
-			   "pprof-attach "
-			   "with sudo, or start the container with --cap-add SYS_PTRACE",
-			   t->pid, strerror(error));
-	return say(
-		"the kernel refuses to stop a thread of process %d (%s), though you may trace: "
-		"it is in a user namespace above yours, or a security module (AppArmor, SELinux) "
-		"forbids it; run pprof-attach on the host",
-		t->pid, strerror(error));
+	return right_sentence(&right, t->pid, t->uid, error);
 }
 
 /* ---- what kind of program it is */

@@ -145,7 +145,11 @@ def test_profiles_say_since_when():
         check('heap says why', c.answer.status == 500 and 'attached' in why, why)
         text = (t.fetch('goroutine?debug=2') or b'').decode()
         check('stacks of threads', text.count('goroutine ') >= 5 and 'allocate' in text, text[:500])
-        check('made by pthread_create', t.fetch('threadcreate') is not None)
+        check('threads without their creators', t.fetch('threadcreate') is not None)
+        text = (t.fetch('wall?seconds=1&format=text') or b'').decode()
+        check('wall', 'allocate' in text and 'since' in text, text[:400])
+        index = (t.fetch('') or b'').decode()
+        check('the index says why there is no heap', 'attached to the running program' in index)
         detach(t)
         ends_well(t)
 
@@ -402,6 +406,30 @@ def test_a_chroot():
         subprocess.run(['umount', root + '/proc'])
 
 
+def test_filters():
+    """Its own may kill it for what loading needs; one that it was started under is tried first."""
+    filtered = harness.fixture('hostile_filtered')
+    with program('malloc', prefix=[filtered, '444', 'kill', '-']) as t:
+        t.wait_for('ready')
+        refused('a filter of its own', 'put itself under a system-call filter', t.pid)
+        ends_well(t)
+    shell = ['/bin/sh', '-c', '"$@"; exit $?', 'sh']
+    for what, call, action, works in (('of no call of ours', '444', 'kill', True),
+                                      ('of timers', '222', 'kill', False)):
+        with program('malloc', prefix=[filtered, call, action, '-', *shell]) as t:
+            t.wait_for('ready')
+            t.what = 'a program under a filter ' + what
+            pid = children(t.pid)[0]
+            status, out, err = tool('--port', t.port, pid)
+            check('attach to ' + t.what, status == 0, err)
+            c = t.open('profile?seconds=1')
+            same('a profile of ' + t.what, c.answer.status == 200, works)
+            check('threads of ' + t.what, b'goroutine ' in (t.fetch('goroutine?debug=2') or b''))
+            status, out, err = tool('--detach', pid)
+            check('detach from ' + t.what, status == 0, err)
+            ends_well(t)
+
+
 def test_who_may():
     """Another user may not; the sentence says who may."""
     if os.geteuid() != 0:
@@ -443,5 +471,5 @@ if __name__ == '__main__':
         test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree,
         test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
         test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
-        test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_who_may,
+        test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_filters, test_who_may,
         test_a_program_that_gives_up_its_user)
