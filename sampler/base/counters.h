@@ -104,7 +104,7 @@
 	X(HEAP_STACKS_UNKNOWN, "heap_stacks_unknown",                                              \
 	  "allocations whose stack could not be copied for later; they show their leaf only")      \
 	X(DLCLOSE_WAITS_TIMED_OUT, "dlclose_waits_timed_out",                                      \
-	  "calls of dlclose that went on before all stacks were followed, after 2 ms at most")      \
+	  "calls of dlclose that went on before all stacks were followed, after 2 ms at most")     \
 	X(HEAP_BLOCKS_LOST, "heap_blocks_lost",                                                    \
 	  "blocks counted as freed: this process was a dormant child and did not see their end")   \
 	X(HEAP_SKIPPED_IN_HANDLER, "heap_skipped_in_handler",                                      \

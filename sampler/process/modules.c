@@ -232,7 +232,8 @@ static struct record *add_record(const struct module *m)
 
 static bool may_be_forgotten(const struct record *r, size_t bytes)
 {
-	return !r->m.is_loaded && !r->is_inherited && !modules_is_kept(r->m.number) && r->room >= bytes;
+	return !r->m.is_loaded && !r->is_inherited && !modules_is_kept(r->m.number) &&
+	       r->room >= bytes;
 }
 
 static void unchain(const struct record *r)

@@ -24,6 +24,5 @@ static unsigned own_calls(void)
 unsigned allocator_unseen(void)
 {
 	return (lookup_comes_earlier("malloc") ? HEAP_UNSEEN_MALLOC : 0) |
-	       (lookup_comes_earlier("_Znwm") ? HEAP_UNSEEN_NEW : 0) |
-	       own_calls();
+	       (lookup_comes_earlier("_Znwm") ? HEAP_UNSEEN_NEW : 0) | own_calls();
 }

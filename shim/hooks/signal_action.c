@@ -123,7 +123,7 @@ static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct ke
 	if (act)
 		asked = (struct action_asked){ act->handler, act->flags, act->mask };
 	action_mask_begin(&c, sig, act ? &asked : NULL);
-	if (c.adds)
+	if (act && c.adds)
 		act->mask |= SIGNAL_BIT(CARRIER);
 	err = raw_action(sig, act, old);
 	if (!err)

@@ -300,7 +300,8 @@ static const Elf64_Ehdr *loader_early(void)
 static const struct link_map *list_early(void)
 {
 	const Elf64_Ehdr *e = loader_early();
-	struct link_map l = { .l_addr = (uint64_t)e, .l_ld = (Elf64_Dyn *)(uintptr_t)(e ? dynamic_of(e) : NULL) };
+	struct link_map l = { .l_addr = (uint64_t)e,
+			      .l_ld = (Elf64_Dyn *)(uintptr_t)(e ? dynamic_of(e) : NULL) };
 	struct object o;
 	uint32_t i;
 
