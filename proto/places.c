@@ -80,9 +80,8 @@ static uint32_t new_place(struct place_table *t, uint64_t frame)
 /* An address in a module that may go, and the module's own word for it, are one place. */
 static uint64_t as_module_says(uint64_t frame)
 {
-	const struct module *m = frame < FRAME_PSEUDO_LIMIT || frame_number(frame)
-					 ? NULL
-					 : frame_module(frame);
+	const struct module *m =
+		frame < FRAME_PSEUDO_LIMIT || frame_number(frame) ? NULL : frame_module(frame);
 
 	return m && !m->is_fixed ? frame_in_module(m->number, m->bias, frame) : frame;
 }

@@ -45,7 +45,7 @@
 #endif
 
 static struct {
-	int fd;	       /* of the listening socket: of the port, or where there is none the unix one */
+	int fd; /* of the listening socket: of the port, or where there is none the unix one */
 	int socket_fd; /* of the unix one beside a port, negative: there is none now */
 	const char *key;
 	const struct http_service *service;
@@ -329,8 +329,9 @@ static void on_member(void)
 static int serve_as_member(void)
 {
 	struct http_service service = *listener.service;
-	int fd = listener.has_members && !sandbox_is_noted() ? member_open(socket_tree_id(port_configured()))
-							     : -EOPNOTSUPP;
+	int fd = listener.has_members && !sandbox_is_noted()
+			 ? member_open(socket_tree_id(port_configured()))
+			 : -EOPNOTSUPP;
 	const char *refused;
 
 	if (fd < 0)

@@ -24,8 +24,8 @@ enum listener_outcome {
 
 /*
  * Starts the thread and waits, a fifth of a second at most, until it knows whether
- * it has the port, or where that is 0 the unix socket (socket.h).  `key` (see http_serve) and `service` are borrowed for ever.
- * Context: init.
+ * it has the port, or where that is 0 the unix socket (socket.h).  `key` (see http_serve) and
+ * `service` are borrowed for ever. Context: init.
  */
 enum listener_outcome listener_start(uint16_t port, const char *key,
 				     const struct http_service *service);

@@ -54,8 +54,8 @@ void port_init(uint16_t port)
 	if (page != &unshared)
 		sys_call3(SYS_munmap, (long)page, PAGE_BYTES, 0);
 	page = &unshared;
-	p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	p = sys_call6(SYS_mmap, 0, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		      -1, 0);
 
 	if (!sys_failed(p))
 		page = (struct port_page *)p;

@@ -11,12 +11,9 @@ static const struct name_parts parts = { .pid = 42, .program = "redis", .started
 static const struct {
 	const char *pattern, *name;
 } cases[] = {
-	{ "", "" },
-	{ "/run/x", "/run/x" },
-	{ "%p", "42" },
-	{ "/%n.%p.%t", "/redis.42.1700000000" },
-	{ "%p%p", "4242" },
-	{ "100%%", "100%" },
+	{ "", "" },	    { "/run/x", "/run/x" },
+	{ "%p", "42" },	    { "/%n.%p.%t", "/redis.42.1700000000" },
+	{ "%p%p", "4242" }, { "100%%", "100%" },
 	{ "%%p", "%p" },
 };
 
