@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/text.h"
 #include "sampler/symbols/unpack.h"
 
 #ifndef ELFCOMPRESS_ZSTD
@@ -23,11 +24,13 @@ static const char *const section_names[DWARF_SECTIONS] = {
 static const Elf64_Shdr *find_section(const struct elf *e, enum dwarf_section_id id, bool *is_old)
 {
 	const Elf64_Shdr *h = elf_section(e, section_names[id]);
-	char old[sizeof(".zdebug_str_offsets")] = ".z";
+	char old[sizeof(".zdebug_str_offsets")];
+	struct text t = TEXT_INIT(old);
 
 	*is_old = !h;
 	if (!h) {
-		strcpy(old + 2, section_names[id] + 1);
+		text_str(&t, ".z");
+		text_str(&t, section_names[id] + 1);
 		h = elf_section(e, old);
 	}
 	return h && h->sh_type != SHT_NOBITS ? h : NULL;

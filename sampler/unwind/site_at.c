@@ -103,16 +103,16 @@ static NOINLINE struct site *caller_only(struct site_table *t, uint64_t leaf, ui
 static NOINLINE struct site *unresolved_site(struct site_table *t, uint64_t leaf,
 					     const struct frame_regs *caller)
 {
-	struct site *site = site_unresolved(t);
+	struct site *unresolved = site_unresolved(t);
 	struct site *known;
 
-	if (site && hand_over(t, site, leaf, caller))
-		return site;
+	if (unresolved && hand_over(t, unresolved, leaf, caller))
+		return unresolved;
 	counter_add(t->unknown, 1);
 	known = caller_only(t, leaf, caller->pc - 1);
-	if (site) {
-		site_resolve(site, known);
-		site_unhold(site);
+	if (unresolved) {
+		site_resolve(unresolved, known);
+		site_unhold(unresolved);
 	}
 	return known;
 }
