@@ -122,7 +122,9 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 	bool is_file = !r->query.debug && r->query.format == FORMAT_FILE;
 
 	if (r->query.debug >= DEBUG_TRACEBACKS)
-		return threads_text(a, m, &list, thread_view_preface(v, a, r->now), out);
+		return threads_text(a, m, &list,
+				    thread_view_preface(v, a, r->now, r->query.share || r->tree),
+				    out);
 	if (threads_to_samples(a, &list, is_file && v->count <= TIDS_MAX, m) != 0)
 		return -1;
 	if (r->query.debug)
@@ -184,7 +186,7 @@ static int build_shared(struct arena *a, const struct request *r, const struct t
 
 static bool is_shared(const struct request *r)
 {
-	return r->query.share || (r->tree && r->query.debug < DEBUG_TRACEBACKS);
+	return r->query.debug < DEBUG_TRACEBACKS && (r->query.share || r->tree);
 }
 
 /* A message in which each stack of the dump is a sample without places: nothing is named. */

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "http/tree_waits.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/number.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/locks/deadlock.h"
@@ -205,6 +207,27 @@ static bool exists(int tid)
 	return fd != -ENOENT;
 }
 
+/* 0: it is not told, or it is this one: a thread that came after the dump. */
+static int process_of(int tid)
+{
+	char path[32], status[512];
+	struct text t = TEXT_INIT(path);
+	const char *at;
+	int pid;
+
+	text_str(&t, "/proc/");
+	text_i64(&t, tid);
+	text_str(&t, "/status");
+	if (sys_read_file(path, status, sizeof(status)) <= 0)
+		return 0;
+	at = strstr(status, "\nTgid:\t");
+	if (!at)
+		return 0;
+	at += strlen("\nTgid:\t");
+	pid = (int)number_take(&at, 10);
+	return pid == sys_getpid() ? 0 : pid;
+}
+
 static bool has_owner(const struct wait_reason *w)
 {
 	return w->kind == WAIT_MUTEX || w->kind == WAIT_RWLOCK || w->kind == WAIT_JOIN ||
@@ -227,7 +250,11 @@ static void find_owner(struct thread_view *v, uint32_t i)
 	if (o.tid <= 0)
 		return;
 	e->owner = o.tid;
-	e->owner_is_gone = find_tid(v, o.tid) == DEADLOCK_NONE && !exists(o.tid);
+	if (find_tid(v, o.tid) != DEADLOCK_NONE)
+		return;
+	e->owner_is_gone = !exists(o.tid);
+	if (o.is_shared && !e->owner_is_gone)
+		e->owner_pid = process_of(o.tid);
 }
 
 /* A wait with a time limit ends by itself. */
@@ -452,7 +479,49 @@ static void write_unseen(struct text *t, const struct dump *d)
 	write_count(t, d->unlisted, " threads left out: there are more than a dump holds");
 }
 
-static void write_deadlocks(struct text *t, struct thread_view *v, struct arena *a)
+/* ---- waits that lead to other processes */
+
+static bool leaves(const struct thread_view *v, const uint32_t *next, uint32_t i)
+{
+	for (uint32_t steps = 0; next[i] != DEADLOCK_NONE && steps < v->count; steps++)
+		i = next[i];
+	return next[i] == DEADLOCK_NONE && v->entry[i].owner_pid && !v->wait[i].timed;
+}
+
+/*
+ * A thread that has not run since then has waited there since then; and still does.  The dump was
+ * complete at `now`, so it was looked at before.
+ */
+static void write_wait(struct text *t, const struct thread_view *v, uint32_t i, int dir,
+		       int64_t now)
+{
+	const struct thread_entry *e = &v->entry[i];
+	struct tree_wait w = { .pid = sys_getpid(),
+			       .tid = e->tid,
+			       .owner = e->owner,
+			       .lock = e->lock,
+			       .since_ns = now - MAX(e->idle_ns, (int64_t)0),
+			       .until_ns = sys_now_ns() };
+
+	memcpy(w.name, e->name, MIN(strlen(e->name), sizeof(w.name) - 1));
+	if (still_waits(v, i, dir))
+		tree_wait_write(t, &w);
+}
+
+static void write_waits(struct text *t, const struct thread_view *v, const uint32_t *next, int dir)
+{
+	uint32_t told = 0;
+	int64_t now = sys_now_ns();
+
+	for (uint32_t i = 0; i < v->count && told < TREE_WAITS_OF_ONE; i++) {
+		if (!leaves(v, next, i))
+			continue;
+		write_wait(t, v, i, dir, now);
+		told++;
+	}
+}
+
+static void write_deadlocks(struct text *t, struct thread_view *v, struct arena *a, bool for_tree)
 {
 	uint32_t *next = arena_array(a, v->count, sizeof(*next));
 	uint32_t *circle = arena_array(a, v->count, sizeof(*circle));
@@ -460,6 +529,8 @@ static void write_deadlocks(struct text *t, struct thread_view *v, struct arena 
 
 	if (next && circle && dir >= 0) {
 		find_next(v, next);
+		if (for_tree)
+			write_waits(t, v, next, dir);
 		write_circles(t, v, next, circle, dir);
 		write_gone(t, v, dir);
 		write_hopeless(t, v);
@@ -468,7 +539,8 @@ static void write_deadlocks(struct text *t, struct thread_view *v, struct arena 
 		sys_close(dir);
 }
 
-const char *thread_view_preface(struct thread_view *v, struct arena *a, const struct dump *d)
+const char *thread_view_preface(struct thread_view *v, struct arena *a, const struct dump *d,
+				bool for_tree)
 {
 	struct text t = { .at = arena_alloc(a, PREFACE_BYTES), .size = PREFACE_BYTES };
 
@@ -476,7 +548,7 @@ const char *thread_view_preface(struct thread_view *v, struct arena *a, const st
 		return "";
 	for (uint32_t i = 0; i < v->count; i++)
 		find_owner(v, i);
-	write_deadlocks(&t, v, a);
+	write_deadlocks(&t, v, a, for_tree);
 	write_unseen(&t, d);
 	return t.at;
 }

@@ -39,8 +39,10 @@ void thread_view_refine(struct arena *a, struct message *m);
 /*
  * Finds who holds what (reads the program's memory), and returns what a reader of
  * the dump should know first: deadlocks, locks whose holder is gone, what could
- * not be seen.  Whole lines that begin with '#', "" for nothing; in `a`.
+ * not be seen.  Whole lines that begin with '#', "" for nothing; in `a`.  With `for_tree` lines
+ * for tree_waits_take() come first.
  */
-const char *thread_view_preface(struct thread_view *v, struct arena *a, const struct dump *d);
+const char *thread_view_preface(struct thread_view *v, struct arena *a, const struct dump *d,
+				bool for_tree);
 
 #endif

@@ -5,6 +5,7 @@
 #include "http/routes_config.h"
 #include "http/tree_comments.h"
 #include "http/tree_past.h"
+#include "http/tree_waits.h"
 #include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
@@ -23,7 +24,7 @@ static void write_target(struct text *t, void *arg)
 	text_str(t, "/debug/pprof/");
 	text_str(t, p->name);
 	if (p->query.debug >= TRACEBACKS) {
-		text_str(t, "?debug=2");
+		text_str(t, "?debug=2&share=1");
 		return;
 	}
 	text_str(t, "?share=1&hz=");
@@ -222,10 +223,13 @@ static size_t texts_size(const struct tree_profile *p, struct bytes own)
 	return size;
 }
 
-/* Two sentences in front, as a profile has them as comments. */
-static void add_comments(struct text *t, struct arena *a, const struct tree_profile *p)
+/* Two sentences in front, as a profile has them as comments, and what threads of several say. */
+static void add_comments(struct text *t, struct arena *a, const struct tree_profile *p,
+			 const struct tree_waits *waits)
 {
 	struct profile_head head = { 0 };
+
+	tree_waits_tell(t, a, waits);
 
 	tree_comments(&p->request, a, &head);
 	for (size_t i = 0; i < head.comment_count; i++) {
@@ -236,16 +240,36 @@ static void add_comments(struct text *t, struct arena *a, const struct tree_prof
 	text_char(t, '\n');
 }
 
+#define DEADLOCKS_BYTES (16UL << 10)
+
+/* These lines are between processes, and not in the text. */
+static void take_waits(struct tree_profile *p, struct arena *a, struct bytes *own,
+		       struct tree_waits *waits)
+{
+	*own = tree_waits_take(waits, a, sys_getpid(), *own);
+	for (struct member *one = p->request.members.first; one; one = one->next) {
+		struct bytes rest = { one->answer, one->answer_len };
+
+		if (one->state != MEMBER_ANSWERED)
+			continue;
+		rest = tree_waits_take(waits, a, one->pid, rest);
+		one->answer = rest.at;
+		one->answer_len = rest.len;
+	}
+}
+
 int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct bytes own,
 			    struct bytes *out)
 {
-	struct text t = { .size = texts_size(p, own) + 2 * TREE_COMMENT_BYTES };
+	struct tree_waits waits = { 0 };
+	struct text t = { .size = texts_size(p, own) + DEADLOCKS_BYTES + 2 * TREE_COMMENT_BYTES };
 	struct process room;
 
 	t.at = arena_alloc(a, t.size);
 	if (!t.at)
 		return -1;
-	add_comments(&t, a, p);
+	take_waits(p, a, &own, &waits);
+	add_comments(&t, a, p, &waits);
 	if (p->request.includes_self)
 		add_text(&t, own_name(&room), sys_getpid(), own);
 	for (const struct member *one = p->request.members.first; one; one = one->next)

@@ -46,6 +46,10 @@ static void write_holder(struct text *t, const struct thread_entry *e)
 		return;
 	text_str(t, e->lock ? " held by " : " of ");
 	text_i64(t, e->owner);
+	if (e->owner_pid) {
+		text_str(t, " of process ");
+		text_i64(t, e->owner_pid);
+	}
 	text_str(t, e->owner_is_gone ? " which is gone" : "");
 }
 

@@ -22,6 +22,7 @@ struct thread_entry {
 	int64_t idle_ns;    /* has not run for so long; -1: not known */
 	uint64_t lock;	    /* it waits for the lock at this address, 0: for none */
 	int owner;	    /* tid of who holds that, or of who is joined; 0: not known */
+	int owner_pid;	    /* its process, if that is another; 0 */
 	bool owner_is_gone; /* and that thread is not there */
 	bool is_shared;	    /* the lock is, with other processes */
 	bool hopeless;	    /* libc sleeps for ever, because the lock was refused as a deadlock */

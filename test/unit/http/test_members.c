@@ -11,6 +11,7 @@
 #include "http/net.h"
 #include "http/peer.h"
 #include "http/tree_query.h"
+#include "http/tree_waits.h"
 
 /* ---- sockets */
 
@@ -209,6 +210,83 @@ START_TEST(tree_query__nonsense_is_refused_with_a_sentence)
 }
 END_TEST
 
+/* ---- deadlocks between processes */
+
+static struct arena waits_arena;
+
+static const char *tell(const struct tree_wait *w, size_t count)
+{
+	static char lines[1024], said[1024];
+	struct tree_waits all = { 0 };
+
+	waits_arena.limit = 1 << 20;
+	for (size_t i = 0; i < count; i++) {
+		struct text t = TEXT_INIT(lines);
+		struct bytes rest;
+
+		tree_wait_write(&t, &w[i]);
+		text_str(&t, "\nthe rest");
+		rest = tree_waits_take(&all, &waits_arena, w[i].pid,
+				       (struct bytes){ (uint8_t *)lines, t.len });
+		ck_assert_uint_eq(rest.len, 8);
+		ck_assert_int_eq(memcmp(rest.at, "the rest", 8), 0);
+	}
+	ck_assert_uint_eq(all.count, count);
+	memset(said, 0, sizeof(said));
+	tree_waits_tell(&(struct text)TEXT_INIT(said), &waits_arena, &all);
+	arena_release(&waits_arena);
+	return said;
+}
+
+START_TEST(tree_waits__a_circle_that_was_there_at_one_moment_is_told)
+{
+	struct tree_wait w[] = {
+		{ 10, 11, 21, 0xa0, 100, 200, "one" },
+		{ 20, 21, 22, 0xb0, 150, 250, "two" },
+		{ 20, 22, 11, 0xc0, 90, 160, "" },
+		{ 30, 30, 11, 0xd0, 1, 500, "outside" },
+	};
+
+	ck_assert_str_eq(tell(w, 4),
+			 "# DEADLOCK between processes: thread 11 (one) of process 10 waits for "
+			 "lock 0xa0 held by thread 21 (two) of process 20, which waits for lock "
+			 "0xb0 held by thread 22 of process 20, which waits for lock 0xc0 held by "
+			 "thread 11 (one) of process 10\n");
+	w[2].until_ns = 149; /* it was over before the second began */
+	ck_assert_str_eq(tell(w, 4), "");
+	ck_assert_str_eq(tell(w, 2), "");
+}
+END_TEST
+
+/* Each process tells its own; one of itself alone is told there. */
+START_TEST(tree_waits__what_is_said_of_others_is_not_believed)
+{
+	static const struct tree_wait w[] = { { 20, 11, 21, 1, 1, 9, "" },
+					      { 20, 21, 11, 1, 1, 9, "" } };
+	static const char *const bad[] = { "#wait \n",
+					   "#wait 1 2 3 4 5 x\n",
+					   "#wait 1 2 3 4 5\n",
+					   "#wait 99999999999 2 3 4 5 6 x\n",
+					   "#wait -1 2 3 4 5 6 x\n",
+					   "#wait 99999999999999999999999 2 3 4 5 6 x\n" };
+	struct tree_waits all = { 0 };
+	char line[256];
+	struct text t = TEXT_INIT(line);
+
+	ck_assert_str_eq(tell(w, 2), "");
+	tree_wait_write(&t, &w[0]);
+	tree_waits_take(&all, &waits_arena, 10, (struct bytes){ (uint8_t *)line, t.len });
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		struct bytes rest =
+			tree_waits_take(&all, &waits_arena, 1,
+					(struct bytes){ (const uint8_t *)bad[i], strlen(bad[i]) });
+		ck_assert_uint_eq(rest.len, 0);
+	}
+	ck_assert_uint_eq(all.count, 0);
+	arena_release(&waits_arena);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("members");
@@ -223,6 +301,8 @@ int main(void)
 	tcase_add_test(t, answer__any_bytes_are_survived);
 	tcase_add_test(t, tree_query__pids_and_names_choose_processes);
 	tcase_add_test(t, tree_query__nonsense_is_refused_with_a_sentence);
+	tcase_add_test(t, tree_waits__a_circle_that_was_there_at_one_moment_is_told);
+	tcase_add_test(t, tree_waits__what_is_said_of_others_is_not_believed);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
 	srunner_run_all(r, CK_NORMAL);

@@ -48,11 +48,12 @@ static struct message message_of_stacks(void)
 #define WAITING "waiting", "epoll wait"
 
 static const struct thread_entry threads[] = {
-	{ 100, 1, 0, "main", WAITING, -1, 0, 0, false, false, false, NULL, 0 },
-	{ 101, 1, 0, "worker", WAITING, 61000000000, 0, 0, false, false, false, NULL, 0 },
-	{ 102, 1, 0, "worker", WAITING, 59000000000, 0, 0, false, false, false, &locations[1], 0 },
-	{ 103, 1, 1, "", "running", NULL, -1, 0, 0, false, false, false, NULL, 0 },
-	{ 104, 1, 1, "a,b]{\"", "waiting", "mutex wait", 7200000000000, 0x5580, 101, true, false,
+	{ 100, 1, 0, "main", WAITING, -1, 0, 0, 0, false, false, false, NULL, 0 },
+	{ 101, 1, 0, "worker", WAITING, 61000000000, 0, 0, 0, false, false, false, NULL, 0 },
+	{ 102, 1, 0, "worker", WAITING, 59000000000, 0, 0, 0, false, false, false, &locations[1],
+	  0 },
+	{ 103, 1, 1, "", "running", NULL, -1, 0, 0, 0, false, false, false, NULL, 0 },
+	{ 104, 1, 1, "a,b]{\"", "waiting", "mutex wait", 7200000000000, 0x5580, 101, 0, true, false,
 	  false, NULL, 0 },
 };
 
