@@ -60,11 +60,9 @@ static void settle(struct life *l, int64_t now, int64_t clock, int64_t queued)
 		l->still_ns = MIN(l->still_ns, MAX(most, 0));
 }
 
-static void note_queue(struct wall_profile *w, struct life *l, int64_t now, int64_t queued)
+static void note_queue(struct life *l, int64_t now, int64_t queued)
 {
-	if (queued < 0)
-		w->is_queue_unknown = true;
-	else if (l->queued >= 0 && l->known_ns)
+	if (queued >= 0 && l->queued >= 0 && l->known_ns)
 		l->is_queuer = queued - l->queued > (now - l->known_ns) / QUEUER_PART;
 	if (l->queued_begin < 0)
 		l->queued_begin = queued;
@@ -100,7 +98,7 @@ static void look(struct sweep *s, struct life *l, int64_t clock)
 
 	settle(l, s->now, clock, queued);
 	lives_leave(&s->w->lives, l);
-	note_queue(s->w, l, s->now, queued);
+	note_queue(l, s->now, queued);
 	l->has_run |= clock != l->clock_begin;
 	l->known_ns = s->now;
 	l->clock = clock;
@@ -302,6 +300,7 @@ static void begin(struct wall_profile *w, int hz)
 	w->period_ns = NS_PER_SECOND / MIN(MAX(hz, WALL_HZ_MIN), WALL_HZ_MAX);
 	w->clock_is_coarse = clock_is_coarse();
 	w->is_place_unknown = tasks_dir() < 0;
+	w->is_queue_unknown = task_queued_ns(tasks_dir(), sys_gettid()) < 0;
 	w->swept_ns = w->cpu->start_ns;
 	budget_begin(&w->budget, w->swept_ns);
 	threads_each(begin_old_life, w);

@@ -18,6 +18,7 @@ CLIENTS = 3
 # Every allocation, every wait, every unlock that let another go on.
 HIGHEST = {'PPROF_HEAP_RATE': '1', 'PPROF_BLOCK_RATE': '1', 'PPROF_MUTEX_FRACTION': '1'}
 CPU = 'profile?seconds=1&hz=1000'
+WALL = 'wall?seconds=1&hz=100'
 
 
 def get(port, path, timeout=30):
@@ -38,6 +39,8 @@ def queries(port):
     for name in names:
         if name == 'profile':
             yield CPU
+        elif name == 'wall':
+            yield WALL
         elif name == 'symbol':
             yield 'symbol?0x401000+0x7fffffffe000'
         elif name in ('cmdline', 'shim'):

@@ -305,15 +305,15 @@ def poll(condition, limit=20, every=0.01):
 class Profiling:
     """Takes profiles of a target one after the other for as long as the block lasts."""
 
-    def __init__(self, target, query='seconds=1&hz=1000', overlap=1):
-        self.target, self.query = target, query
+    def __init__(self, target, query='seconds=1&hz=1000', overlap=1, page='profile'):
+        self.target, self.query = target, page + '?' + query
         self.blobs, self.refused, self.running = [], 0, True
         self.threads = [threading.Thread(target=self.loop, daemon=True) for _ in range(overlap)]
 
     def loop(self):
         while self.running and self.target.p.poll() is None:
             try:
-                blob = self.target.fetch('profile?' + self.query)
+                blob = self.target.fetch(self.query)
                 if blob:
                     self.blobs.append(blob)
                 else:
@@ -355,13 +355,13 @@ def plain(name, *args, **options):
         return t.finish()
 
 
-def profiled(name, *args, query='seconds=1&hz=1000', before=None, **options):
+def profiled(name, *args, query='seconds=1&hz=1000', page='profile', before=None, **options):
     """The program with a profile running from before it is told to go until its end."""
     with Target(name, *args, **options) as t:
         if not t.wait_ready():
             t.say()
             return t.finish(), []
-        with Profiling(t, query) as p:
+        with Profiling(t, query, page=page) as p:
             with contextlib.suppress(OSError, http.client.HTTPException):
                 c = t.open('profile?seconds=60&hz=1000')  # so that there is no gap between two
             if before:

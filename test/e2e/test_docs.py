@@ -26,7 +26,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "../.."))
 BUILD = os.path.realpath(os.environ.get("BUILD", os.path.join(ROOT, "build")))
 DOCUMENTS = ["README.md", "docs/PROFILING.md"]
 WATCHDOG_SECONDS = 300
-PORTS = ["16060", "6060", "6061", "6062", "7777", "8080"]
+PORTS = ["16060", "6060", "6061", "6062", "6063", "7778", "7777", "8080"]
 
 # (document, text in a block, what its output must match)
 EXPECTED = [
@@ -44,7 +44,7 @@ EXPECTED = [
     ("docs/PROFILING.md", "block?seconds=3", r"Type: delay(?s:.*)pthread_mutex_lock"),
     ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
     ("docs/PROFILING.md", "until make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
-    ("docs/PROFILING.md", "wall?seconds=3", r"(?s)Type: wall.*state: Total"),
+    ("docs/PROFILING.md", "wall?seconds=3", r"(?s)Type: wall.*journal_message.*wait_reason: Total"),
     ("docs/PROFILING.md", "-tags threads.pb.gz", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "--unix-socket sleep.sock", r"Type: goroutine(?s:.*)nanosleep"),
     ("docs/PROFILING.md", "--out profiles", r"(?s)s of CPU time.*function.*Type: cpu.*Total samples = "),

@@ -27,10 +27,18 @@ def test_idle_threads_see_no_early_return():
           '%d of %d' % (interrupted, calls))
 
 
-def with_and_without_stderr(what, *args):
+def test_idle_threads_are_looked_at_and_see_no_early_return():
+    got, blobs = with_and_without_stderr('idle threads, looked at', 'hostile_waits',
+                                         milliseconds(6), query='seconds=1&hz=100', page='wall')
+    interrupted, calls = (int(n) for n in got.err.split())
+    check('bursty threads are interrupted at most once in 100 calls', interrupted * 100 <= calls,
+          '%d of %d' % (interrupted, calls))
+
+
+def with_and_without_stderr(what, *args, **options):
     """stderr holds numbers, which differ."""
     expected = plain(*args)
-    got, blobs = profiled(*args)
+    got, blobs = profiled(*args, **options)
     same(what, (got.code, got.out), (expected.code, expected.out))
     check('%s: profiles came' % what, blobs)
     return got, blobs
@@ -122,6 +130,7 @@ def test_no_writes_into_files():
 
 
 if __name__ == '__main__':
-    run(test_idle_threads_see_no_early_return, test_closes_everything, test_opens_the_lowest,
+    run(test_idle_threads_see_no_early_return,
+        test_idle_threads_are_looked_at_and_see_no_early_return, test_closes_everything, test_opens_the_lowest,
         test_own_descriptors_are_the_only_ones, test_record_locks_survive_our_reading,
         test_closed_pipe, test_no_writes_into_files)
