@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/heap/heap.h"
 #include "sampler/process/usage.h"
@@ -86,5 +87,36 @@ const char *const *heap_comments(int64_t inuse_bytes, size_t *count)
 	if (past_us)
 		sentences[n++] = past_us;
 	*count = n;
+	return sentences;
+}
+
+const char *const *heap_comments_of_older(int64_t seconds, size_t *count)
+{
+	static char sentence[128];
+	static const char *sentences[] = { sentence };
+	struct text t = TEXT_INIT(sentence);
+
+	text_str(&t, "Only blocks that have been in use for ");
+	text_i64(&t, seconds);
+	text_str(&t, " s and longer; what was allocated is not counted.");
+	*count = 1;
+	return sentences;
+}
+
+const char *const *heap_comments_of_peak(const struct heap_peak *found, int64_t bytes,
+					 size_t *count)
+{
+	static char sentence[256];
+	static const char *sentences[] = { sentence };
+	struct text t = TEXT_INIT(sentence);
+
+	text_str(&t, "When most was in use: ");
+	text_i64(&t, bytes);
+	text_str(&t, " bytes, ");
+	text_i64(&t, (sys_now_ns() - found->time_ns) / NS_PER_SECOND);
+	text_str(&t, " s ago; the highest sum that was seen: ");
+	text_i64(&t, found->highest);
+	text_str(&t, " bytes.  What was allocated is not counted.");
+	*count = 1;
 	return sentences;
 }

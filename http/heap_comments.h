@@ -17,4 +17,12 @@
  */
 const char *const *heap_comments(int64_t inuse_bytes, size_t *count);
 
+/* The same of one of when most was in use. */
+struct heap_peak;
+const char *const *heap_comments_of_peak(const struct heap_peak *found, int64_t bytes,
+					 size_t *count);
+
+/* The same of one that has only blocks of this age. */
+const char *const *heap_comments_of_older(int64_t seconds, size_t *count);
+
 #endif

@@ -18,6 +18,9 @@
 
 /* In the snapshot taken last. */
 static int64_t inuse_bytes;
+static int64_t older_s; /* of what age it was; 0: of any */
+static bool is_peak;	/* it was of when most was in use: */
+static struct heap_peak peak_found;
 
 const char *heap_refusal(void)
 {
@@ -39,26 +42,54 @@ static void fill_head(struct profile_head *head)
 	head->sample_type_count = ARRAY_SIZE(types);
 	head->period_type = (struct message_value_type){ "space", "bytes" };
 	head->period = (int64_t)heap_rate();
-	head->comment = heap_comments(inuse_bytes, &head->comment_count);
+	if (is_peak)
+		head->comment =
+			heap_comments_of_peak(&peak_found, inuse_bytes, &head->comment_count);
+	else if (older_s)
+		head->comment = heap_comments_of_older(older_s, &head->comment_count);
+	else
+		head->comment = heap_comments(inuse_bytes, &head->comment_count);
 }
 
-static void snapshot(struct stack_table *t, bool own)
+static void add_up(const struct stack_table *t)
 {
-	heap_snapshot(t, own);
 	inuse_bytes = 0;
 	for (size_t i = 0; i < t->count; i++)
 		inuse_bytes += t->list[i]->value[HEAP_VALUE_INUSE_BYTES];
 }
 
-#define PAGE(page_name, type)                                                                      \
+static void snapshot(struct stack_table *t, bool own)
+{
+	heap_snapshot(t, own);
+	older_s = 0;
+	is_peak = false;
+	add_up(t);
+}
+
+static void snapshot_peak(struct stack_table *t)
+{
+	heap_snapshot_peak(t, &peak_found);
+	is_peak = true;
+	add_up(t);
+}
+
+static void snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+{
+	heap_snapshot_older(t, own, seconds);
+	older_s = seconds;
+	is_peak = false;
+}
+
+#define PAGE(page_name, type, older, peak)                                                         \
 	{                                                                                          \
 		.name = page_name, .delta_name = page_name "-delta", .default_sample_type = type,  \
 		.growing_values = 2, .refusal = heap_refusal, .fill_head = fill_head,              \
-		.snapshot = snapshot, .trim = trim_operator_new, .text = heap_text                 \
+		.snapshot = snapshot, .snapshot_older = older, .trim = trim_operator_new,          \
+		.snapshot_peak = peak, .text = heap_text                                           \
 	}
 
-const struct snapshot_page heap_page = PAGE("heap", "");
-static const struct snapshot_page allocs = PAGE("allocs", "alloc_space");
+const struct snapshot_page heap_page = PAGE("heap", "", snapshot_older, snapshot_peak);
+static const struct snapshot_page allocs = PAGE("allocs", "alloc_space", NULL, NULL);
 
 void heap_route(struct http_exchange *x, const struct http_request *r)
 {

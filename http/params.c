@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/cpu/cpu.h"
@@ -60,6 +61,12 @@ static const struct number labels_wanted = {
 	.refusal = REFUSAL("labels", "0 (without) or 1 (with)"),
 };
 
+static const struct number peak_wanted = {
+	.name = "peak",
+	.highest = 1,
+	.refusal = REFUSAL("peak", "0 (as it is now) or 1 (when most was in use)"),
+};
+
 static const struct number gc_wanted = {
 	.name = "gc",
 	.lowest = INT32_MIN,
@@ -87,7 +94,7 @@ static const char *read_number(const struct http_request *r, const struct number
 
 static const char *const known[] = { "seconds", "debug",  "hz",		  "lines", "labels",
 				     "gc",	"format", "sample_index", "id",	   "pid",
-				     "process", "state",  "thread" };
+				     "process", "state",  "thread",	  "older", "peak" };
 
 /* Between processes of ours (params.share). */
 static const char *const internal[] = { "share", "window_ms" };
@@ -205,6 +212,27 @@ static const char *read_format(const struct http_request *r, struct params *p)
 		       "each stack)");
 }
 
+/* "90", "90s", "5m", "1h", up to a year. */
+static const char *read_older(const struct http_request *r, struct params *p)
+{
+	static const char refusal[] = REFUSAL("older", "a time as 90s, 5m or 1h");
+	const int64_t year_s = 365LL * 86400;
+	char text[16];
+	const char *at = text;
+	int64_t n, unit;
+
+	if (!http_query(r, "older", text, sizeof(text)))
+		return NULL;
+	n = (int64_t)number_take(&at, 10);
+	unit = *at == 'h' ? 3600 : *at == 'm' ? 60 : 1;
+	if (at == text || (*at && (!strchr("smh", *at) || at[1])) || n < 1 || n > year_s / unit)
+		return refusal;
+	p->older_s = n * unit;
+	if (p->seconds)
+		return "older and seconds params are incompatible";
+	return NULL;
+}
+
 /* Of which threads: their state, and a pattern of their names. */
 static const char *read_threads(const struct http_request *r, struct params *p)
 {
@@ -238,7 +266,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 		 struct params *p)
 {
 	const bool is_timed = what != PARAMS_OF_SNAPSHOT;
-	int64_t gc = 0, lines = 1, labels = 1, hz = 0, share = 0;
+	int64_t gc = 0, peak = 0, lines = 1, labels = 1, hz = 0, share = 0;
 	const char *why;
 
 	*p = (struct params){ 0 };
@@ -248,12 +276,15 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, what == PARAMS_OF_WALL ? &hz_of_wall : &hz_of_cpu, &hz)) ||
 	    (why = read_number(r, &lines_wanted, &lines)) ||
 	    (why = read_number(r, &labels_wanted, &labels)) ||
+	    (why = read_number(r, &peak_wanted, &peak)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
-	    (why = read_id(x, r, p)) || (why = read_threads(r, p)) ||
+	    (why = read_id(x, r, p)) || (why = read_threads(r, p)) || (why = read_older(r, p)) ||
 	    (why = tree_query_read(r, &p->tree)))
 		http_error(x, 400, why);
 	else if (!is_timed && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
+	else if (peak && (p->seconds || p->older_s))
+		http_error(x, 400, "peak goes neither with seconds nor with older");
 	else
 		why = "";
 	http_query(r, "sample_index", p->value, sizeof(p->value));
@@ -266,6 +297,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	p->share = share;
 	p->hz = (int)hz;
 	p->labels = labels;
+	p->peak = peak;
 	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
 	return why && !*why;
 }

@@ -25,9 +25,11 @@
 struct params {
 	int64_t seconds; /* 0: not asked for */
 	int64_t debug;
-	int hz;	     /* 0: not asked for */
-	bool labels; /* of threads, in a CPU profile */
-	bool share;  /* asked by the process that has the port: an answer as in proto/share.h */
+	int hz;		 /* 0: not asked for */
+	bool labels;	 /* of threads, in a CPU profile */
+	bool share;	 /* asked by the process that has the port: an answer as in proto/share.h */
+	bool peak;	 /* of a heap profile: when most was in use */
+	int64_t older_s; /* of a heap profile: blocks in use for so long; 0: all */
 	int64_t window_ms; /* of such a question about CPU, in place of seconds */
 	struct tree_query tree;
 	enum symbols_detail detail;

@@ -40,6 +40,17 @@ static void take_snapshot(const struct snapshot_page *page, struct stack_table *
 	page->snapshot(t, own);
 }
 
+static void take_what_is_asked(const struct request *r, struct stack_table *t)
+{
+	stack_table_init(t, SNAPSHOT_BYTES);
+	if (r->query.peak)
+		r->page->snapshot_peak(t);
+	else if (r->query.older_s)
+		r->page->snapshot_older(t, r->query.share, r->query.older_s);
+	else
+		r->page->snapshot(t, r->query.share);
+}
+
 uint64_t snapshot_count(const struct snapshot_page *page)
 {
 	struct stack_table t;
@@ -109,7 +120,7 @@ static int make_answer(struct arena *a, struct request *r, struct bytes *out)
 	struct stack_table now;
 	int failed;
 
-	take_snapshot(r->page, &now, r->query.share);
+	take_what_is_asked(r, &now);
 	if (r->is_delta)
 		subtract(&now, &r->before);
 	failed = build_answer(a, r, &now, out);
@@ -165,6 +176,12 @@ static void due(struct http_exchange *x, void *arg)
 		http_finish(x, out.at, out.len);
 }
 
+/* Only what is in use, and those that ended have nothing in use. */
+static bool is_of_memory_alone(const struct params *p)
+{
+	return p->older_s || p->peak;
+}
+
 static void begin_delta(struct request *r)
 {
 	r->is_delta = true;
@@ -193,7 +210,7 @@ static void begin(struct http_exchange *x, struct request *r, bool has_tree)
 	if (has_tree)
 		r->tree = tree_profile_begin(http_arena(x), r->page->name, &r->query,
 					     r->is_delta ? r->end_ns : 0, 0);
-	if (r->tree && !r->is_delta)
+	if (r->tree && !r->is_delta && !is_of_memory_alone(&r->query))
 		r->tree->growing_values = r->page->growing_values;
 	pending.due_ns = r->tree ? r->start_ns : r->end_ns;
 	http_begin(x, &head, &pending);
@@ -222,6 +239,8 @@ static void serve_page(struct http_exchange *x, struct request *r)
 
 	if (refusal)
 		http_error(x, 500, refusal);
+	else if (is_of_memory_alone(&r->query) && !r->page->snapshot_older)
+		http_error(x, 400, "older and peak are params of heap: of memory that is in use");
 	else if (has_tree || params_window_ns(&r->query))
 		begin(x, r, has_tree);
 	else

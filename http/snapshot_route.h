@@ -31,6 +31,11 @@ struct snapshot_page {
 	/* `own`: without what a forked process has from its parent */
 	void (*snapshot)(struct stack_table *t, bool own);
 
+	/* The same of what has been there for so long or longer.  NULL: that is not known. */
+	void (*snapshot_older)(struct stack_table *t, bool own, int64_t seconds);
+	/* The same of when it was most; of this process, not its parent.  NULL: not known. */
+	void (*snapshot_peak)(struct stack_table *t);
+
 	/* A difference is going to be taken, and was taken or given up; NULL: nothing to do. */
 	void (*delta_begins)(void);
 	void (*delta_ends)(void);

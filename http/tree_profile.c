@@ -29,6 +29,12 @@ static void write_target(struct text *t, void *arg)
 	}
 	text_str(t, "?share=1&hz=");
 	text_i64(t, p->query.hz ? p->query.hz : routes_config()->default_hz);
+	if (p->query.peak)
+		text_str(t, "&peak=1");
+	if (p->query.older_s) {
+		text_str(t, "&older=");
+		text_i64(t, p->query.older_s);
+	}
 	if (!p->end_ns)
 		return;
 	text_str(t, "&id=");

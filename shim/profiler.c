@@ -357,6 +357,7 @@ static int64_t do_due_work(int64_t now_ns)
 	follow_look();
 	unload_pass_begin();
 	site_at_drain();
+	heap_do_due();
 	again = cpu_do_due(now_ns);
 	unload_pass_end();
 	if (again == INT64_MAX)

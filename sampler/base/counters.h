@@ -96,6 +96,7 @@
 	X(ARENA_REFUSED, "arena_refused", "requests for memory that were refused")                 \
 	X(LIBRARY_ABORTS, "library_aborts",                                                        \
 	  "libraries that gave up; what they worked on is left out")                               \
+	X(HEAP_PEAKS, "heap_peaks", "times the sites were copied as more was in use than before")  \
 	X(HEAP_SAMPLES, "heap_samples", "allocations recorded")                                    \
 	X(HEAP_LIVE_DROPPED, "heap_live_dropped",                                                  \
 	  "blocks not followed to their free because the table was full; counted as freed")        \

@@ -4,6 +4,9 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/monotonic.h"
+#include "sampler/base/sys.h"
+#include "sampler/heap/peak.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/weight.h"
 
@@ -127,24 +130,40 @@ static uint64_t bytes_of(uint64_t blocks, uint64_t size)
 	return (uint64_t)(((unsigned __int128)blocks * size + WEIGHT_ONE / 2) / WEIGHT_ONE);
 }
 
+/* What a parent had is not what this process has most of. */
+static void count_live(const struct site *s, int64_t bytes)
+{
+	if (LIKELY(s->epoch == sites.epoch))
+		peak_count(bytes);
+}
+
 static void count_alloc(const struct live_block *b)
 {
 	site_add(b->site, ALLOC_BLOCKS, b->blocks);
 	site_add(b->site, ALLOC_BYTES, b->bytes);
+	count_live(b->site, (int64_t)b->bytes);
 }
 
 void heap_freed(struct live_block block)
 {
+	count_live(block.site, -(int64_t)block.bytes);
 	site_add(block.site, FREE_BLOCKS, block.blocks);
 	site_add(block.site, FREE_BYTES, block.bytes);
 	site_release(block.site);
+}
+
+static uint32_t now_s(void)
+{
+	return (uint32_t)(monotonic_coarse_ns() / NS_PER_SECOND);
 }
 
 static struct live_block weigh(size_t size, struct site *site)
 {
 	uint64_t blocks = weight_of_block(size, heap_rate());
 
-	return (struct live_block){ blocks, bytes_of(blocks, size), site };
+	return (struct live_block){
+		.blocks = blocks, .bytes = bytes_of(blocks, size), .site = site, .born_s = now_s()
+	};
 }
 
 static NOINLINE void record_block(const void *p, size_t size, struct site *site)
@@ -206,12 +225,98 @@ static void add_values(const struct site *s, int64_t *value)
 void heap_after_fork(void)
 {
 	sites.epoch++;
+	peak_after_fork();
 }
 
 /* Their stacks are what a leak is found by. */
 static bool has_live_blocks(const struct site *s)
 {
 	return site_get(s, FREE_BYTES) != site_get(s, ALLOC_BYTES);
+}
+
+static void round_objects(struct stack_table *t)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		int64_t *objects = &t->list[i]->value[HEAP_VALUE_INUSE_OBJECTS];
+
+		*objects = weight_round(*objects);
+	}
+}
+
+struct older {
+	struct stack_table *table;
+	uint32_t epoch;	  /* the least */
+	uint32_t until_s; /* born then or before */
+};
+
+/* A record whose stack is not known yet stands for nobody's. */
+static struct stack *stack_of(struct stack_table *t, const struct site *s)
+{
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	const struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+
+	if (s->depth == 0 && known)
+		s = known;
+	return s->depth ? stack_table_add(t, s->frame, s->depth) : stack_table_add(t, &unknown, 1);
+}
+
+static void add_if_older(const struct live_block *b, void *arg)
+{
+	const struct older *o = arg;
+	struct stack *s;
+
+	if (b->born_s > o->until_s || b->site->epoch < o->epoch)
+		return;
+	s = stack_of(o->table, b->site);
+	if (!s)
+		return;
+	s->value[HEAP_VALUE_INUSE_OBJECTS] += (int64_t)b->blocks;
+	s->value[HEAP_VALUE_INUSE_BYTES] += (int64_t)b->bytes;
+}
+
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+{
+	int64_t until_s = sys_now_ns() / NS_PER_SECOND - seconds;
+	struct older o = { t, own ? sites.epoch : 0, (uint32_t)MAX(until_s, (int64_t)0) };
+
+	live_each(add_if_older, &o);
+	round_objects(t);
+}
+
+/* free first, as above. */
+static void get_live(const struct site *s, int64_t *blocks, int64_t *bytes)
+{
+	int64_t value[STACK_VALUES_MAX] = { 0 };
+
+	add_values(s, value);
+	*blocks = value[HEAP_VALUE_INUSE_OBJECTS];
+	*bytes = value[HEAP_VALUE_INUSE_BYTES];
+}
+
+void heap_do_due(void)
+{
+	peak_look(&sites, sites.epoch, get_live, false);
+}
+
+static void add_of_peak(const struct site *s, int64_t blocks, int64_t bytes, void *table)
+{
+	static const uint64_t unknown = PSEUDO_UNKNOWN;
+	struct stack *to = s ? stack_table_add(table, s->frame, s->depth)
+			     : stack_table_add(table, &unknown, 1);
+
+	if (!to)
+		return;
+	to->value[HEAP_VALUE_INUSE_OBJECTS] += blocks;
+	to->value[HEAP_VALUE_INUSE_BYTES] += bytes;
+}
+
+void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)
+{
+	site_at_drain();
+	peak_look(&sites, sites.epoch, get_live, true);
+	peak_each(add_of_peak, t);
+	round_objects(t);
+	*found = (struct heap_peak){ peak_time_ns(), peak_highest() };
 }
 
 void heap_snapshot(struct stack_table *t, bool own)

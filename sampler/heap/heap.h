@@ -100,4 +100,24 @@ void heap_after_fork(void);
  */
 void heap_snapshot(struct stack_table *t, bool own);
 
+/*
+ * The same of blocks that have been in use for so long or longer, and without what was
+ * allocated: what a leak is.  Ages are known to the second.  Context: listener.
+ */
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds);
+
+/*
+ * The same of when most was in use since the start, or the fork (peak.h): to within a
+ * tenth, and as it is now if that is most.  Context: listener.
+ */
+struct heap_peak {
+	int64_t time_ns; /* CLOCK_MONOTONIC; 0: nothing was in use at any time */
+	int64_t highest; /* bytes, the highest sum that was seen */
+};
+
+void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found);
+
+/* A copy for it, if one is due.  Context: listener. */
+void heap_do_due(void);
+
 #endif

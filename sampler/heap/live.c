@@ -208,6 +208,38 @@ uint64_t live_count(void)
 	return n;
 }
 
+struct visit {
+	void (*fn)(const struct live_block *block, void *arg);
+	void *arg;
+};
+
+/* One that is freed meanwhile, or whose slot another block has by then, is passed over. */
+static void visit_slot(const struct bucket *b, int k, const struct visit *v)
+{
+	uint64_t addr = atomic_load_explicit(&b->addr[k], memory_order_acquire);
+	struct live_block copy;
+
+	if (addr <= BUSY)
+		return;
+	copy = b->block[k];
+	atomic_thread_fence(memory_order_acquire);
+	if (atomic_load_explicit(&b->addr[k], memory_order_relaxed) == addr)
+		v->fn(&copy, v->arg);
+}
+
+void live_each(void (*fn)(const struct live_block *block, void *arg), void *arg)
+{
+	const struct visit v = { fn, arg };
+
+	for (int i = 0; i < LEVELS; i++) {
+		const struct bucket *buckets = buckets_of(i);
+
+		for (size_t b = 0; buckets && b < buckets_in(i); b++)
+			for (int k = 0; k < BUCKET_SLOTS; k++)
+				visit_slot(&buckets[b], k, &v);
+	}
+}
+
 /* ---- for tests */
 
 static uint64_t filter_sum(bool *is_stuck)

@@ -39,6 +39,7 @@ struct live_block {
 			  */
 	uint64_t bytes;
 	struct site *site;
+	uint32_t born_s; /* when it was recorded, CLOCK_MONOTONIC; 0: not known */
 };
 
 /*
@@ -57,6 +58,9 @@ void live_take_all(void (*fn)(struct live_block block));
 
 /* Looks at every slot.  Context: listener. */
 uint64_t live_count(void);
+
+/* Calls fn with a copy of each block.  Context: listener. */
+void live_each(void (*fn)(const struct live_block *block, void *arg), void *arg);
 
 /*
  * NULL, or what is wrong with table and filter, in words.  While no hook is inside.

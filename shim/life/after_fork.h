@@ -58,6 +58,7 @@
 	X(readers, contention)                                                                     \
 	X(relocks, contention)                                                                     \
 	X(wakes, contention)                                                                       \
+	X(peak, heap)                                                                              \
 	X(out, recording)                                                                          \
 	X(out_cpu, out)
 

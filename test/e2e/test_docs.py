@@ -38,6 +38,7 @@ EXPECTED = [
     ("docs/PROFILING.md", "PPROF_TMPDIR", r"(?s)edit_distance.*\.pb\.gz"),
     ("docs/PROFILING.md", "grep -E '^(cpu", r"cpu_samples [1-9]"),
     ("docs/PROFILING.md", "-base heap1", r"inuse_space(?s:.*)remember_forever"),
+    ("docs/PROFILING.md", "heap?older=5s", r"(?s)inuse_space.*(remember_forever|must_alloc).*inuse_space"),
     ("docs/PROFILING.md", "heap?seconds=10", r"inuse_space(?s:.*)remember_forever"),
     ("docs/PROFILING.md", "allocs?seconds=3", r"alloc_space(?s:.*)copy_message"),
     ("docs/PROFILING.md", "mutex?seconds=3", r"Type: delay(?s:.*)unlock_room"),

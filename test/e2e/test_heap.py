@@ -311,6 +311,93 @@ def test_totals_are_monotone_under_load():
         check('there was load', older.cum('alloc_space')['busy_loop'] > 0)
 
 
+# ---- ages
+
+def young_enough(t, seconds):
+    """`more`, and the profile of what is older, both within that time; None: not on this machine now."""
+    began = time.monotonic()
+    accounts = t.accounts('more')
+    p = t.profile(f'heap?older={seconds}s')
+    return (accounts, p) if time.monotonic() - began < seconds - 1 else None
+
+
+def test_only_what_has_been_in_use_for_long():
+    with truth(1, 100) as t:
+        t.wait_ready()
+        t.accounts()
+        accounts = t.accounts('go')
+        live = {site: a['live_bytes'] for site, a in accounts.items() if a['live_bytes']}
+
+        def of_age(age):
+            return {site: of_site(t.profile('heap?older=' + age), site)['inuse_space'] for site in live}
+        check('all of it is old after a while', harness.poll(lambda: of_age('4s') == live, 30), (of_age('4'), live))
+        same('nothing is an hour old', of_age('1h'), dict.fromkeys(live, 0))
+        got = None
+        for _ in range(5):
+            got = got or young_enough(t, 4)
+        if check('the machine gave us three seconds', got):
+            accounts, p = got
+            same('what came later is not in it', of_site(p, 'grows_later')['inuse_space'],
+                 live.get('grows_later', 0))
+            same('the rest is', of_site(p, 'small_blocks')['inuse_space'], accounts['small_blocks']['live_bytes'])
+            check('nothing was allocated', sum(s.values[p.index('alloc_space')] for s in p.samples) == 0)
+            same('it is told', p.comments, ['Only blocks that have been in use for 4 s and longer; '
+                                            'what was allocated is not counted.'])
+        t.accounts('free')
+        same('what was freed is not old', of_site(t.profile('heap?older=1'), 'large_blocks')['inuse_space'], 0)
+        check('as text', b'small_blocks' in t.fetch('heap?older=1&format=text'))
+        for query in 'heap?older=soon', 'heap?older=0', 'heap?older=1d', 'heap?older=-1', 'heap?older=2s&seconds=1', \
+                'allocs?older=1s', 'block?older=1s', 'heap?older=999999999h':
+            c = t.open(query)
+            same(f'{query}: refused', c.answer.status, 400)
+            check(f'{query}: with a sentence', b'older' in c.answer.read())
+            c.close()
+
+
+def in_use(accounts):
+    return sum(a['live_bytes'] for a in accounts.values())
+
+
+def total_in_use(p):
+    return sum(s.values[p.index('inuse_space')] for s in p.samples)
+
+
+def test_when_most_was_in_use():
+    with truth(1, 100) as t:
+        t.wait_ready()
+        accounts = t.accounts('go')
+        p = t.profile('heap?peak=1')
+        for site, a in accounts.items():
+            same(f'{site}: as long as it is now', of_site(p, site)['inuse_space'], a['live_bytes'])
+        before = of_site(p, 'large_blocks')
+        t.accounts('free')
+        p = t.profile('heap?peak=1')
+        same('what was freed since is in it', of_site(p, 'large_blocks')['inuse_space'], before['inuse_space'])
+        same('blocks, too', of_site(p, 'large_blocks')['inuse_objects'], before['inuse_objects'])
+        check('nothing was allocated', sum(s.values[p.index('alloc_space')] for s in p.samples) == 0)
+        check('it is told', len(p.comments) == 1 and p.comments[0].startswith('When most was in use: '), p.comments)
+        check('by functions', b'large_blocks' in t.fetch('heap?peak=1&format=text'))
+        for query in 'heap?peak=2', 'heap?peak=1&older=2s', 'heap?peak=1&seconds=1', 'allocs?peak=1', 'mutex?peak=1':
+            c = t.open(query)
+            same(f'{query}: refused', c.answer.status, 400)
+            check(f'{query}: with a sentence', b'peak' in c.answer.read())
+            c.close()
+
+
+def test_the_peak_is_there_though_nobody_asked():
+    """Within a tenth of the sum, and what the sum itself is off by at this rate."""
+    with truth(16384, 1) as t:
+        t.wait_ready()
+        t.accounts()
+        most = in_use(t.accounts('go'))
+        check('a copy is made', harness.poll(lambda: t.counter('heap_peaks'), 10))
+        t.accounts('free')
+        same('they are not in use any more', of_site(t.profile(), 'large_blocks')['inuse_space'], 0)
+        p = t.profile('heap?peak=1')
+        check('within a tenth', most / 1.1 * 0.9 < total_in_use(p) < most * 1.1, (total_in_use(p), most))
+        check('with what was freed', of_site(p, 'large_blocks')['inuse_space'] > 0)
+
+
 def test_base_shows_the_leak():
     with truth(DEFAULT_RATE, 10) as t:
         t.wait_ready()
@@ -648,7 +735,8 @@ TESTS = (
     test_a_site_is_its_function_line_and_stack, test_heap_and_allocs_carry_the_same_values,
     test_text_is_readable_by_pprof, test_a_delta_shows_only_what_happened,
     test_a_delta_shows_what_was_freed, test_totals_are_monotone_under_load,
-    test_base_shows_the_leak, test_rate_0_is_off, test_a_malloc_of_the_program_itself_is_told,
+    test_only_what_has_been_in_use_for_long, test_when_most_was_in_use,
+    test_the_peak_is_there_though_nobody_asked, test_base_shows_the_leak, test_rate_0_is_off, test_a_malloc_of_the_program_itself_is_told,
     test_cxx_at_1, test_cxx_at_4096, test_cxx_under_load, test_python_with_threads,
     test_heap_of_node, test_heap_of_rust, test_heap_of_redis, test_heap_of_nginx)
 

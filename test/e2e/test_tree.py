@@ -203,6 +203,18 @@ def test_a_worker_has_what_it_allocated_itself():
               {s.labels['pid'] for s in workers}, [s.labels for s in workers])
 
 
+def test_old_blocks_of_all_processes():
+    with Tree('heap').start() as t:
+        t.joined()
+        last = [None]
+
+        def all_there():
+            last[0] = t.profile('heap?older=1s')
+            return {s.labels['pid'] for s in last[0].samples} >= {t.pid, *t.workers()}
+        check('old blocks have their processes', poll(all_there, 30), last[0] and last[0].comments)
+        same('nothing was allocated', sum(s.values[last[0].index('alloc_space')] for s in last[0].samples), 0)
+
+
 def test_threads_of_all_processes():
     with Tree('threads').start() as t:
         t.joined()
@@ -367,7 +379,8 @@ if __name__ == '__main__':
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,
-                test_a_worker_has_what_it_allocated_itself, test_threads_of_all_processes,
+                test_a_worker_has_what_it_allocated_itself, test_old_blocks_of_all_processes,
+                test_threads_of_all_processes,
                 test_wall_time_of_all_processes, test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
                 test_the_tree_can_be_switched_off, test_programs_that_the_first_one_executed,
                 test_two_trees_with_one_port_stay_apart, test_the_first_process_is_killed,

@@ -54,6 +54,29 @@ static uint64_t filter_sum(void)
 	return sum;
 }
 
+static void sum_up(const struct live_block *b, void *sum)
+{
+	*(uint64_t *)sum += b->bytes;
+}
+
+START_TEST(each_block_is_visited)
+{
+	uint64_t sum = 0, expected = 0;
+
+	for (uint64_t i = 0; i < 3 * FIRST_LEVEL; i++) {
+		add(i);
+		expected += content(i).bytes;
+	}
+	live_each(sum_up, &sum);
+	ck_assert_uint_eq(sum, expected);
+	for (uint64_t i = 0; i < 3 * FIRST_LEVEL; i++)
+		expect_removed(i);
+	sum = 0;
+	live_each(sum_up, &sum);
+	ck_assert_uint_eq(sum, 0);
+}
+END_TEST
+
 START_TEST(nothing_is_in_an_empty_table)
 {
 	ck_assert(!live_maybe(block(1)));
@@ -345,6 +368,7 @@ int main(void)
 
 	suite_add_tcase(suite, tc);
 	tcase_add_test(tc, nothing_is_in_an_empty_table);
+	tcase_add_test(tc, each_block_is_visited);
 	tcase_add_test(tc, a_block_is_taken_out_once_and_whole);
 	tcase_add_test(tc, an_address_added_twice_is_there_twice);
 	tcase_add_test(tc, null_is_never_in_the_table);

@@ -368,6 +368,18 @@ unsigned heap_unseen(void)
 	return 0;
 }
 
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+{
+	(void)seconds;
+	heap_snapshot(t, own);
+}
+
+void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)
+{
+	*found = (struct heap_peak){ 1, 1 };
+	heap_snapshot(t, false);
+}
+
 void heap_snapshot(struct stack_table *t, bool own)
 {
 	static const uint64_t pc = 0x1010;
