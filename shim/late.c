@@ -12,6 +12,7 @@
 #include "sampler/process/peek.h"
 #include "sampler/symbols/jit_names.h"
 #include "sampler/symbols/symbol_cache.h"
+#include "sampler/threads/dump.h"
 #include "shim/attach_block.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/listener.h"
@@ -118,6 +119,7 @@ static void at_end(void)
 	cpu_do_due(sys_now_ns() + LATER_NS);
 	symbol_cache_do_due(sys_now_ns() + LATER_NS);
 	jit_names_do_due(sys_now_ns() + LATER_NS);
+	dump_do_due(sys_now_ns() + LATER_NS);
 	peek_release();
 	process_moves(PROCESS_LISTENER_ENDED);
 	set_state(ATTACH_DETACHED);

@@ -34,6 +34,7 @@
 #include "sampler/symbols/objects.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/threads/births.h"
+#include "sampler/threads/dump.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/eh_table.h"
 #include "sampler/unwind/site_at.h"
@@ -365,6 +366,7 @@ static int64_t do_due_work(int64_t now_ns)
 	again_for_symbols = symbol_cache_do_due(now_ns);
 	again_for_made_code = jit_names_do_due(now_ns);
 	again = MIN(again, recording_do_due(now_ns));
+	again = MIN(again, dump_do_due(now_ns));
 	return MIN(MIN(again, again_for_symbols), again_for_made_code);
 }
 

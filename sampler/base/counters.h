@@ -81,6 +81,8 @@
 	  "threads beyond what a thread dump holds")                                               \
 	X(DUMP_THREADS_MOVED, "dump_threads_moved",                                                \
 	  "times a waiting thread went on while it was looked at; it was looked at again")         \
+	X(DUMP_THREADS_AS_BEFORE, "dump_threads_as_before",                                        \
+	  "threads that had not run since the last dump; they were not read again")                \
 	X(DUMP_THREADS_WITHOUT_TIMER, "dump_threads_without_timer",                                \
 	  "running threads for which a dump got no timer, or that block the signal")               \
 	X(DUMP_STACKS_UNSEEN, "dump_stacks_unseen",                                                \

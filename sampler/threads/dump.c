@@ -11,6 +11,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/cpu/timers.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"
 #include "sampler/threads/births.h"
@@ -44,6 +45,49 @@ struct work {
 	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
 	bool with_times;
 };
+
+/* ---- the dump before */
+
+#define KEPT_FOR_NS    (60 * NS_PER_SECOND)
+#define CLOCK_GRAIN_NS 1000
+
+static struct {
+	struct work *work; /* complete; NULL: none */
+	int64_t until_ns;
+} kept;
+
+static void release(struct work *w)
+{
+	stack_table_release(&w->dump.stacks);
+	arena_release(&w->arena);
+	sys_unmap(w, sizeof(*w));
+}
+
+static void drop_kept(void)
+{
+	if (kept.work)
+		release(kept.work);
+	kept.work = NULL;
+}
+
+static void keep(struct work *w)
+{
+	drop_kept();
+	kept.work = w;
+	kept.until_ns = sys_now_ns() + KEPT_FOR_NS;
+}
+
+int64_t dump_do_due(int64_t now_ns)
+{
+	if (kept.work && now_ns >= kept.until_ns)
+		drop_kept();
+	return kept.work ? kept.until_ns : INT64_MAX;
+}
+
+void dump_after_fork(void)
+{
+	kept.work = NULL;
+}
 
 /* ---- listing */
 
@@ -264,10 +308,36 @@ static void give_up(struct work *w, struct dump_thread *t)
 	finish_without_stack(w, t, t->call.state == TASK_REFUSED ? DUMP_REFUSED : DUMP_NO_TICK);
 }
 
+/*
+ * A thread whose CPU clock stands where it stood has not run: it is where it was.  A clock
+ * that shows whole microseconds may be one that counts the kernel's ticks.
+ */
+static bool is_as_before(struct work *w, struct dump_thread *t)
+{
+	const struct dump_thread *old = kept.work ? find_thread(kept.work, t->tid) : NULL;
+	const struct stack *at;
+
+	if (!old || old->how != DUMP_WAITING || old->call.state != TASK_IN_CALL ||
+	    old->clock_ns != t->clock_ns || old->clock_ns % CLOCK_GRAIN_NS == 0)
+		return false;
+	at = kept.work->dump.stacks.list[old->stack];
+	if (at->frame[at->depth - 1] < PSEUDO_LIMIT)
+		return false; /* cut, or one of many: by now it may be known better */
+	counter_add(COUNTER_DUMP_THREADS_AS_BEFORE, 1);
+	t->call = old->call;
+	if (w->with_times)
+		t->idle_ns = idle_ns(w, t->tid);
+	finish(w, t, DUMP_WAITING, at->frame, at->depth);
+	return true;
+}
+
 static void visit(struct work *w, struct dump_thread *t)
 {
 	if (w->phase == PHASE_LOOK)
 		task_name_read(w->dir, t->tid, t->name);
+	t->clock_ns = thread_cpu_ns(t->tid); /* before it is looked at: what comes later moves it */
+	if (w->phase == PHASE_LOOK && is_as_before(w, t))
+		return;
 	look_at(w, t);
 	if (t->how == DUMP_PENDING)
 		ask_for_tick(w, t);
@@ -388,7 +458,8 @@ void dump_free(struct dump *d)
 
 	cpu_dump_close(&w->sampler);
 	blocked_release(&w->blocked);
-	stack_table_release(&w->dump.stacks);
-	arena_release(&w->arena);
-	sys_unmap(w, sizeof(*w));
+	if (w->phase == PHASE_DONE)
+		keep(w);
+	else
+		release(w);
 }

@@ -41,7 +41,9 @@ struct dump_thread {
 	struct task_call call; /* WAITING */
 	uint32_t creator; /* the call that created it, like `stack`, one frame; with_times only */
 	uint32_t creator_order;
-	int64_t idle_ns; /* has not run for so long; -1: not known, or not asked */
+	int64_t clock_ns; /* WAITING: its CPU clock before the look, by which another dump knows
+			   * that it has not run since */
+	int64_t idle_ns;  /* has not run for so long; -1: not known, or not asked */
 	char name[TASK_NAME_BYTES];
 	char wchan[32]; /* where the kernel says it sleeps; REFUSED only */
 };
@@ -67,7 +69,16 @@ struct dump *dump_start(bool with_times);
  */
 int64_t dump_step(struct dump *d);
 
-/* Gives everything back, complete or not. */
+/*
+ * Gives everything back, complete or not.  A complete one is kept for a minute, for the
+ * next dump: a thread that has not run since is where it was, and is not read again.
+ */
 void dump_free(struct dump *d);
+
+/* Gives back what is kept when its minute is over.  Returns when to call again, INT64_MAX: not. */
+int64_t dump_do_due(int64_t now_ns);
+
+/* What is kept is not there.  Context: child. */
+void dump_after_fork(void);
 
 #endif

@@ -14,6 +14,7 @@
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/symbols/told.h"
 #include "sampler/threads/births.h"
+#include "sampler/threads/dump.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
 #include "sampler/unwind/site_at.h"

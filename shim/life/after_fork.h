@@ -21,6 +21,7 @@
 	X(wake)                                                                                    \
 	X(cpu)                                                                                     \
 	X(wall)                                                                                    \
+	X(dump)                                                                                    \
 	X(code)                                                                                    \
 	X(symbol_cache)                                                                            \
 	X(told)                                                                                    \

@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/locks/deadlock.h"
 #include "sampler/locks/lock_owner.h"
 #include "sampler/process/modules.h"
+#include "sampler/threads/dump.h"
 #include "sampler/unwind/blocked.h"
 #include "sampler/unwind/call_site.h"
 #include "sampler/unwind/code.h"
@@ -106,6 +108,74 @@ START_TEST(the_time_of_the_last_run_is_found)
 	ck_assert_int_eq(task_exec_start_parse("se.vruntime : 1.0\n"), -1);
 	ck_assert_int_eq(task_exec_start_parse("\nse.exec_start : 1\n"), -1);
 	ck_assert_int_eq(task_exec_start_parse("\nse.exec_start"), -1);
+}
+END_TEST
+
+/* ---- the dump before */
+
+static int never[2];
+
+static void *wait_for_ever(void *unused)
+{
+	char c;
+
+	while (read(never[0], &c, 1) == 1)
+		;
+	return unused;
+}
+
+static struct dump *whole_dump(void)
+{
+	struct dump *d = dump_start(false);
+
+	ck_assert_ptr_nonnull(d);
+	while (dump_step(d))
+		usleep(1000);
+	return d;
+}
+
+static const struct dump_thread *waiter_of(const struct dump *d)
+{
+	for (uint32_t i = 0; i < d->count; i++)
+		if (d->thread[i].tid != getpid())
+			return &d->thread[i];
+	ck_abort_msg("the thread is not there");
+	return NULL;
+}
+
+START_TEST(a_thread_that_has_not_run_is_not_read_again)
+{
+	const struct dump_thread *t;
+	struct dump_thread first;
+	struct dump *d;
+	uint64_t before;
+	pthread_t thread;
+
+	ck_assert_int_eq(pipe(never), 0);
+	pthread_create(&thread, NULL, wait_for_ever, NULL);
+	usleep(100000);
+	d = whole_dump();
+	first = *waiter_of(d);
+	ck_assert_int_eq(first.how, DUMP_WAITING);
+	dump_free(d);
+	before = counter_get(COUNTER_DUMP_THREADS_AS_BEFORE);
+	d = whole_dump();
+	t = waiter_of(d);
+	ck_assert_int_eq(t->how, DUMP_WAITING);
+	ck_assert(task_call_is_same(&t->call, &first.call));
+	ck_assert_uint_gt(d->stacks.list[t->stack]->depth, 1);
+	dump_free(d);
+	ck_assert_uint_ge(counter_get(COUNTER_DUMP_THREADS_AS_BEFORE), before + 1);
+	ck_assert_int_eq(write(never[1], "x", 1), 1); /* it runs, and waits as before */
+	usleep(100000);
+	before = counter_get(COUNTER_DUMP_THREADS_AS_BEFORE);
+	d = whole_dump();
+	dump_free(d);
+	ck_assert_uint_eq(counter_get(COUNTER_DUMP_THREADS_AS_BEFORE), before);
+	ck_assert_int_eq(dump_do_due(sys_now_ns() + 61 * NS_PER_SECOND), INT64_MAX);
+	d = whole_dump(); /* nothing is kept */
+	dump_free(d);
+	ck_assert_uint_eq(counter_get(COUNTER_DUMP_THREADS_AS_BEFORE), before);
 }
 END_TEST
 
@@ -512,6 +582,7 @@ static TCase *pure(void)
 	tcase_add_loop_test(t, an_unexpected_text_is_refused, 0, ARRAY_SIZE(bad_calls));
 	tcase_add_test(t, no_bytes_break_the_parsers);
 	tcase_add_test(t, the_time_of_the_last_run_is_found);
+	tcase_add_test(t, a_thread_that_has_not_run_is_not_read_again);
 	tcase_add_test(t, the_time_in_the_queue_is_found);
 	tcase_add_test(t, a_name_loses_its_line_end);
 	tcase_add_test(t, a_futex_is_named_by_who_waits);
