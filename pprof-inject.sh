@@ -306,7 +306,8 @@ top_files() {
 }
 
 print_top() {
-	top_files -exec cat {} + | awk '
+	files=$(find "$out" -maxdepth 1 -newer "$marker" -name '*.pb.gz' | wc -l)
+	top_files -exec cat {} + | FILES="$files in $out" awk '
 		{
 			name = substr($0, length($1) + length($2) + 3)
 			flat[name] += $1
@@ -314,8 +315,9 @@ print_top() {
 			all += $1
 		}
 		END {
-			printf "9e99 pprof-inject: %.2f s of CPU time\n", all / 1e9
-			printf "8e99        flat   flat%%        cum    cum%%  function\n"
+			printf "9e99 pprof-inject: %.2f s of CPU time; profiles written: %s\n", all / 1e9, ENVIRON["FILES"]
+			if (all)
+				printf "8e99        flat   flat%%        cum    cum%%  function\n"
 			for (name in cum)
 				printf "%.0f %10.3fs %6.2f%% %9.3fs %6.2f%%  %s\n", flat[name], flat[name] / 1e9,
 					100 * flat[name] / all, cum[name] / 1e9, 100 * cum[name] / all, name

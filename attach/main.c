@@ -108,6 +108,18 @@ static void attach_below(int pid, const struct request *r, unsigned port)
 		note("%s", why);
 }
 
+/* Where a profile would be empty for a reason that does not meet the eye. */
+static void tell_where_the_work_may_be(const struct request *r)
+{
+	if (!r->tree)
+		target_list_below(r->pid, &below);
+	if (!r->tree && below.count)
+		note("%zu processes below it are not attached to; with --tree they are", below.count);
+	if (!target_has_our_network(r->pid))
+		note("the port is in the process's own network: nsenter -t %d -n curl ... reaches it",
+		     r->pid);
+}
+
 static int attach(struct target *t, const struct request *r)
 {
 	struct attach_block b = { 0 };
@@ -127,6 +139,7 @@ static int attach(struct target *t, const struct request *r)
 		tell_there(r, &b);
 	else
 		request_tell(r, b.port ? b.port : r->port);
+	tell_where_the_work_may_be(r);
 	return 0;
 }
 

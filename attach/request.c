@@ -247,5 +247,5 @@ void request_tell(const struct request *r, unsigned port)
 		printf("%s/\n", url);
 	printf("  %s | curl -fsS -H @- -o cpu.pb.gz '%s/profile?seconds=5'\n", header, url);
 	printf("  go tool pprof -top cpu.pb.gz\n");
-	printf("  pprof-attach --detach %s%d\n", r->tree ? "--tree " : "", r->pid);
+	printf("  %s --detach %s%d\n", program_invocation_name, r->tree ? "--tree " : "", r->pid);
 }

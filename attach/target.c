@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -335,4 +336,15 @@ bool target_port_is_taken(int pid, unsigned port)
 			fclose(table);
 	}
 	return taken;
+}
+
+bool target_has_our_network(int pid)
+{
+	struct stat ours, its;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", pid);
+	if (stat(path, &its) != 0 || stat("/proc/self/ns/net", &ours) != 0)
+		return true;
+	return its.st_dev == ours.st_dev && its.st_ino == ours.st_ino;
 }

@@ -43,4 +43,7 @@ void target_list_below(int pid, struct process_list *out);
 /* A process listens on this port of 127.0.0.1, in the network that the program sees. */
 bool target_port_is_taken(int pid, unsigned port);
 
+/* What it listens on can be reached from here.  True where the kernel does not tell. */
+bool target_has_our_network(int pid);
+
 #endif

@@ -6,7 +6,7 @@
 
 #define SENTENCE_BYTES 256
 
-/* A loss that a counter has: "N times: " and the sentence, when it is not 0. */
+/* A loss that a counter has: how many since the start, and the sentence, when it is not 0. */
 struct loss {
 	enum counter counter;
 	const char *sentence;
@@ -43,6 +43,7 @@ static size_t tell(const struct loss *losses, size_t count, char (*sentence)[SEN
 
 		if (!lost)
 			continue;
+		text_str(&t, "Since the program's start, ");
 		text_u64(&t, lost);
 		text_str(&t, losses[i].sentence);
 		out[n] = sentence[n];

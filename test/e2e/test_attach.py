@@ -232,6 +232,30 @@ def test_a_tree():
         same('it ends', t.finish().code, 0)
 
 
+def test_where_the_work_may_be_is_told():
+    """A master alone, and a program in a network of its own."""
+    with program('-c', FORKING, name=sys.executable, what='python with children') as t:
+        t.wait_for('ready')
+        status, out, err = tool('--port', t.port, t.pid)
+        check('children are told of', status == 0 and '2 processes below it are not attached' in err, err)
+        check('and nothing of networks', 'nsenter' not in err, err)
+        detach(t)
+        t.p.stdin.close()
+        same('it ends', t.finish().code, 0)
+    if os.geteuid() != 0:
+        return skip('another network', 'not root')
+    with program('-n', sys.executable, '-c', 'import sys; print("ready", flush=True); sys.stdin.read()',
+                 name=shutil.which('unshare'), what='a network of its own') as t:
+        t.wait_for('ready')
+        status, out, err = tool('--port', t.port, t.pid)
+        check('the network is told of', status == 0 and f'nsenter -t {t.pid} -n' in err, err)
+        check('no children', 'below' not in err, err)
+        check('the command to detach is the one that was called', f"{ATTACH} --detach {t.pid}" in out, out)
+        detach(t)
+        t.p.stdin.close()
+        same('it ends', t.finish().code, 0)
+
+
 # ---- what is refused, and how
 
 def refused(what, words, *args, status=126, **options):
@@ -469,6 +493,7 @@ if __name__ == '__main__':
         test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled,
         test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree,
+        test_where_the_work_may_be_is_told,
         test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
         test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
         test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_filters, test_who_may,

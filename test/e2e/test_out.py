@@ -262,7 +262,8 @@ def test_the_launcher():
     same('status', got.code, 3)
     head = got.err.splitlines()
     check('the summary', len(head) > 3 and re.match(r'pprof-inject: 0\.\d\d s of CPU time', head[0]) and
-          'function' in head[1] and len(head) <= 12, got.err)
+          head[0].endswith('; profiles written: 1 in ' + folder) and 'function' in head[1] and len(head) <= 12,
+          got.err)
     check('what used most', any('burn_known' in line for line in head[2:]), got.err)
     same('files', len(files(folder)), 1)
     check('and nothing else', all(f.endswith('.pb.gz') for f in os.listdir(folder)), os.listdir(folder))
