@@ -67,6 +67,21 @@ static int share(struct arena *a, const struct pending_profile *w, const struct 
 	return share_write(a, &head, all, owners, out);
 }
 
+/* Empty, and not because nothing happened. */
+static void tell_nothing_is_left(struct arena *a, struct profile_head *head)
+{
+	const char **all = arena_array(a, head->comment_count + 1, sizeof(*all));
+
+	if (!all)
+		return;
+	for (size_t i = 0; i < head->comment_count; i++)
+		all[i] = head->comment[i];
+	all[head->comment_count++] =
+		"Nothing here is of a thread or state that was asked for; without thread= and "
+		"state= there is more. Names are those that /proc/PID/task/TID/comm has.";
+	head->comment = all;
+}
+
 static int build_answer(struct arena *a, const struct pending_profile *w, struct bytes *out)
 {
 	struct owner_table owners = { .arena = a };
@@ -82,8 +97,9 @@ static int build_answer(struct arena *a, const struct pending_profile *w, struct
 		all = tree_profile_merge(w->tree, a, all, &owners, &head);
 	if (!w->query.labels)
 		head.labels = NULL;
-	if (all && w->page->filter)
-		w->page->filter(&w->query, w->tree ? &w->tree->owners : &owners, all);
+	if (all && w->page->filter &&
+	    !w->page->filter(&w->query, w->tree ? &w->tree->owners : &owners, all))
+		tell_nothing_is_left(a, &head);
 	return all ? write_form(a, w, all, &head, out) : -1;
 }
 

@@ -39,8 +39,9 @@ struct timed_page {
 	 */
 	const struct stack_table *(*stacks)(void *profile, struct arena *a,
 					    struct owner_table *owners, struct profile_head *head);
-	/* Takes out what was not asked for, of all processes.  NULL: nothing. */
-	void (*filter)(const struct params *p, const struct owner_table *owners,
+	/* Takes out what was not asked for, of all processes.  False: nothing is left, and there
+	 * was something.  NULL: nothing is taken out. */
+	bool (*filter)(const struct params *p, const struct owner_table *owners,
 		       const struct stack_table *all);
 	/* Has a look at the finished message.  NULL: nothing. */
 	void (*refine)(struct arena *a, struct message *m);

@@ -141,15 +141,20 @@ static bool is_wanted(const struct params *p, const struct owner *o)
 	       (!*p->thread || pattern_matches(p->thread, o->thread));
 }
 
-static void filter(const struct params *p, const struct owner_table *owners,
+static bool filter(const struct params *p, const struct owner_table *owners,
 		   const struct stack_table *all)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < all->count; i++) {
 		struct stack *s = all->list[i];
 
-		if (!is_wanted(p, s->label ? &owners->list[s->label - 1] : NULL))
+		if (is_wanted(p, s->label ? &owners->list[s->label - 1] : NULL))
+			any = true;
+		else
 			memset(s->value, 0, sizeof(s->value));
 	}
+	return any || !all->count;
 }
 
 static const struct timed_page page = {

@@ -147,6 +147,10 @@ def check_filters(target):
     expect(f'thread=ask*: {labels(askers, "thread")}', labels(askers, 'thread') == {'asker'})
     threads = askers.total('wall') / askers.duration_ns
     expect(f'thread=ask*: the time of {threads:.2f} threads', abs(threads - 4) < 0.1)
+    nobody = fetched(target, 'wall?seconds=1&thread=nobody')
+    expect(f'thread=nobody: it says why it is empty: {nobody.comments}', not nobody.samples and
+           any('Nothing here is of a thread' in c for c in nobody.comments))
+    expect('and not where there is something', not any('Nothing here' in c for c in askers.comments))
     blocked = fetched(target, 'wall?seconds=1&state=blocked&hz=100')
     expect(f'state=blocked: {labels(blocked, "state")}', labels(blocked, 'state') == {'blocked'})
     reasons = labels(blocked, 'wait_reason')
