@@ -217,7 +217,8 @@ def test_cpu_time_of_plugins():
         found, late, total = cpu_by_plugin(p), late_rounds(t), p.total('cpu')
         named = sum(found.values())
         check('burn: the time is named', named > 0.9 * total - late * 20e6, (named, total, late))
-        check('burn: each is there', len(found) >= 95 - late, (len(found), late))
+        ran = named / 20e6  # in the window: a busy machine grants less time than it is long
+        check('burn: each is there', len(found) >= 0.8 * ran - 1, (len(found), ran, late))
         most = found.most_common(1)[0] if found else ('none', 0)
         check('burn: nobody has the time of others', most[1] < 60e6, most)
         print(f'ok: burn: {len(found)} of 100 plugins, {named / max(total, 1):.0%} of the time, '
