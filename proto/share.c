@@ -328,6 +328,12 @@ static uint64_t frame_received(const struct receiver *v, uint64_t sent)
 	return modules_frame_in(v->module[number - 1], address);
 }
 
+/* What others send may be any number. */
+static int64_t sum_of(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 static bool take_stack(struct receiver *v, struct share_result *out)
 {
 	uint32_t owner = wire_take_u32(&v->r), depth = wire_take_u32(&v->r);
@@ -341,8 +347,8 @@ static bool take_stack(struct receiver *v, struct share_result *out)
 		v->frame[i] = frame_received(v, wire_take_u64(&v->r));
 	s = v->r.bad ? NULL : stack_table_add_labelled(v->into, v->frame, depth, v->owner[owner]);
 	for (uint32_t k = 0; s && k < out->head.values; k++) {
-		s->value[k] += value[k];
-		out->total[k] += value[k];
+		s->value[k] = sum_of(s->value[k], value[k]);
+		out->total[k] = sum_of(out->total[k], value[k]);
 	}
 	return s != NULL;
 }
