@@ -56,13 +56,13 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a
 # Paths below a build folder, so that each way of compiling can have its own.
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 UNIT_C   = $(wildcard test/unit/*/test_*.c)
-SHIM_OBJ = $(call objects,shim/*.c shim/*/*.[cS])
-ATTACH_OBJ = $(call objects,attach/*.c attach/arch/*.c)
+ATTACH_OBJ = $(call objects,shim/attach/*.c shim/attach/arch/*.c)
+SHIM_OBJ = $(filter-out $(ATTACH_OBJ),$(call objects,shim/*.c shim/*/*.[cS]))
 CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o view_page.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
 HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ))
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
-	   $(filter-out attach/main.o,$(ATTACH_OBJ)) $(addprefix shim/,settings.o real/lookup.o real/real.o life/filter.o life/calls.o life/own_thread.o)
+	   $(filter-out shim/attach/main.o,$(ATTACH_OBJ)) $(addprefix shim/,settings.o real/lookup.o real/real.o life/filter.o life/calls.o life/own_thread.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 
@@ -72,7 +72,7 @@ STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 CHAT     = $(addprefix $(BUILD)/fixtures/,chat_server chat_load)
-SOURCES  = $(foreach d,shim shim/* attach attach/* sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
+SOURCES  = $(foreach d,shim shim/* shim/*/arch sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh http/*/*.sh test/*/*.sh)
 
 # What the goals of this run need from Debian.  It is installed before anything is
@@ -236,7 +236,7 @@ gates: all ## Check the finished library (exports, imports, TLS, notes), and the
 	@HANDLER_OBJS='$(HANDLER_OBJ:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
 
 # gcc says how much stack each function takes, and whom it calls.
-STACK_OBJ = $(patsubst %.c,$(BUILD)/stack/%.o,$(wildcard shim/*/*.c sampler/*/*.c))
+STACK_OBJ = $(patsubst %.c,$(BUILD)/stack/%.o,$(filter-out shim/attach/%,$(wildcard shim/*/*.c sampler/*/*.c)))
 $(BUILD)/stack/%.o: %.c | $(PB).h $(LIBS)/lib/bind.syms
 	@mkdir -p $(@D)
 	$(call say,STACK)$(CC) $(CPPFLAGS) $(CODE) -g0 -w -fcallgraph-info=su -MMD -MP -c -o $@ $<

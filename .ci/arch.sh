@@ -8,7 +8,7 @@
 set -u
 export LC_ALL=C
 
-rooms='shim sampler proto http attach'
+rooms='shim sampler proto http'
 machine=aarch64-linux-gnu
 
 # Registers, instructions and machines; comments count.  An empty template is no

@@ -27,10 +27,10 @@ rooms='0 sampler/arch registers and instructions of the processor
 11 shim/hooks the functions that we interpose
 12 shim/arch those that cannot be written in C
 13 shim the constructor and the settings
-14 attach/arch registers of a thread of another process
-15 attach loads the library into a running program'
+14 shim/attach/arch registers of a thread of another process
+15 shim/attach loads the library into a running program'
 
-mapfile -t files < <(find sampler shim proto http attach -name '*.[chS]' | sort)
+mapfile -t files < <(find sampler shim proto http -name '*.[chS]' | sort)
 edges=$(mktemp) || exit 1
 trap 'rm -f "$edges"' EXIT
 
@@ -38,7 +38,7 @@ trap 'rm -f "$edges"' EXIT
 # runs in the signal handler, a_handler.c, are one.
 includes() {
 	grep -H '^#include "' "${files[@]}" | sed -E 's/\.[chS]:#include "([^"]*)\.h".*/ \1 includes/' |
-		grep -E '^[^ ]+ (sampler|shim|proto|http|attach)/'
+		grep -E '^[^ ]+ (sampler|shim|proto|http)/'
 }
 
 calls() {

@@ -7,9 +7,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "attach/choose.h"
-#include "attach/image.h"
-#include "attach/proc.h"
+#include "shim/attach/choose.h"
+#include "shim/attach/image.h"
+#include "shim/attach/proc.h"
 
 static struct image libc(void)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/right.h"
+#include "shim/attach/right.h"
 #include "sampler/base/cc.h"
 
 #define PID 1234

@@ -12,10 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attach/load.h"
-#include "attach/refuse.h"
-#include "attach/request.h"
-#include "attach/target.h"
+#include "shim/attach/load.h"
+#include "shim/attach/refuse.h"
+#include "shim/attach/request.h"
+#include "shim/attach/target.h"
 #include "sampler/base/sys.h"
 
 #define ANSWER_WAIT_NS (3 * NS_PER_SECOND) /* a member tries to have the port for a second */

@@ -1,4 +1,4 @@
-#include "attach/proc.h"
+#include "shim/attach/proc.h"
 
 #include <dirent.h>
 #include <errno.h>

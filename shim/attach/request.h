@@ -1,7 +1,7 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* What the user asked for: by options, and by the variables that the library knows. */
-#ifndef ATTACH_REQUEST_H
-#define ATTACH_REQUEST_H
+#ifndef SHIM_ATTACH_REQUEST_H
+#define SHIM_ATTACH_REQUEST_H
 
 #include <stdbool.h>
 #include <stddef.h>

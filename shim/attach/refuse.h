@@ -1,7 +1,7 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* How the tool gives up: one sentence that says what to do. */
-#ifndef ATTACH_REFUSE_H
-#define ATTACH_REFUSE_H
+#ifndef SHIM_ATTACH_REFUSE_H
+#define SHIM_ATTACH_REFUSE_H
 
 #include "sampler/base/cc.h"
 

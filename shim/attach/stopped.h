@@ -1,4 +1,4 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /*
  * One thread of the program, stopped while it waits in a system call, that makes calls for
  * us and is then put back: registers, vectors, mask and the interrupted call, as if nothing
@@ -6,15 +6,15 @@
  *
  * Between stopped_begin() and stopped_end() the tool must not end: it blocks its signals.
  */
-#ifndef ATTACH_STOPPED_H
-#define ATTACH_STOPPED_H
+#ifndef SHIM_ATTACH_STOPPED_H
+#define SHIM_ATTACH_STOPPED_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attach/arch/registers.h"
-#include "attach/choose.h"
+#include "shim/attach/arch/registers.h"
+#include "shim/attach/choose.h"
 
 #define EXTENDED_BYTES 32768
 

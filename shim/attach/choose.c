@@ -1,4 +1,4 @@
-#include "attach/choose.h"
+#include "shim/attach/choose.h"
 
 #include <inttypes.h>
 #include <linux/futex.h>
@@ -8,8 +8,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "attach/arch/registers.h"
-#include "attach/proc.h"
+#include "shim/attach/arch/registers.h"
+#include "shim/attach/proc.h"
 #include "sampler/base/cc.h"
 
 /* How well a thread is suited; 0: not at all. */

@@ -1,10 +1,10 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /*
  * A loaded object of another process, as it lies in memory there: so it does not matter
  * whether its file can be seen from here, or was replaced since.
  */
-#ifndef ATTACH_IMAGE_H
-#define ATTACH_IMAGE_H
+#ifndef SHIM_ATTACH_IMAGE_H
+#define SHIM_ATTACH_IMAGE_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "attach/request.h"
+#include "shim/attach/request.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "attach/refuse.h"
+#include "shim/attach/refuse.h"
 #include "sampler/base/cc.h"
 
 #define KEY_BYTES_MAX 255

@@ -1,4 +1,4 @@
-#include "attach/refuse.h"
+#include "shim/attach/refuse.h"
 
 #include <stdarg.h>
 #include <stdio.h>

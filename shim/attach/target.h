@@ -1,13 +1,13 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* The program to attach to: what it is, and why it may not be possible. */
-#ifndef ATTACH_TARGET_H
-#define ATTACH_TARGET_H
+#ifndef SHIM_ATTACH_TARGET_H
+#define SHIM_ATTACH_TARGET_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "attach/image.h"
+#include "shim/attach/image.h"
 
 struct target {
 	int pid;

@@ -1,4 +1,4 @@
-#include "attach/load.h"
+#include "shim/attach/load.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -16,10 +16,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "attach/choose.h"
-#include "attach/proc.h"
-#include "attach/refuse.h"
-#include "attach/stopped.h"
+#include "shim/attach/choose.h"
+#include "shim/attach/proc.h"
+#include "shim/attach/refuse.h"
+#include "shim/attach/stopped.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 

@@ -1,9 +1,9 @@
-#include "attach/right.h"
+#include "shim/attach/right.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "attach/refuse.h"
+#include "shim/attach/refuse.h"
 
 /* Of yama: nobody may, whoever they are. */
 #define SCOPE_NOBODY 3

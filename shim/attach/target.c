@@ -1,4 +1,4 @@
-#include "attach/target.h"
+#include "shim/attach/target.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -11,10 +11,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "attach/arch/registers.h"
-#include "attach/proc.h"
-#include "attach/refuse.h"
-#include "attach/right.h"
+#include "shim/attach/arch/registers.h"
+#include "shim/attach/proc.h"
+#include "shim/attach/refuse.h"
+#include "shim/attach/right.h"
 #include "sampler/base/cc.h"
 
 #define STATUS_BYTES	  8192

@@ -1,4 +1,4 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /*
  * Which thread may make a call for us.  dlopen takes the loader's lock and the allocator's;
  * so it has to be a thread that waits in the kernel where it holds neither:
@@ -9,13 +9,13 @@
  *     done so for a while (allocators sleep for microseconds while they wait for a lock);
  *   - and no signal handler is on its stack: that may have interrupted malloc.
  */
-#ifndef ATTACH_CHOOSE_H
-#define ATTACH_CHOOSE_H
+#ifndef SHIM_ATTACH_CHOOSE_H
+#define SHIM_ATTACH_CHOOSE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attach/image.h"
+#include "shim/attach/image.h"
 
 struct waiting {
 	int tid;

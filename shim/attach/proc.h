@@ -1,7 +1,7 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* What /proc says about a process and its threads, and its memory. */
-#ifndef ATTACH_PROC_H
-#define ATTACH_PROC_H
+#ifndef SHIM_ATTACH_PROC_H
+#define SHIM_ATTACH_PROC_H
 
 #include <stdbool.h>
 #include <stddef.h>

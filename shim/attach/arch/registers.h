@@ -1,10 +1,10 @@
-/* attach/arch: registers of a thread of another process.  May include shim and below. */
+/* shim/attach/arch: registers of a thread of another process.  May include shim and below. */
 /*
  * The registers of a stopped thread, and how to have it call a function or make a system
  * call.  One file for each processor.
  */
-#ifndef ATTACH_ARCH_REGISTERS_H
-#define ATTACH_ARCH_REGISTERS_H
+#ifndef SHIM_ATTACH_ARCH_REGISTERS_H
+#define SHIM_ATTACH_ARCH_REGISTERS_H
 
 #include <stdbool.h>
 #include <stddef.h>

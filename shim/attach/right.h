@@ -1,7 +1,7 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* Why the kernel does not let somebody stop a thread of a process, and the way out. */
-#ifndef ATTACH_RIGHT_H
-#define ATTACH_RIGHT_H
+#ifndef SHIM_ATTACH_RIGHT_H
+#define SHIM_ATTACH_RIGHT_H
 
 #include <stdbool.h>
 #include <stdint.h>

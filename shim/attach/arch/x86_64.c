@@ -4,7 +4,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-#include "attach/arch/registers.h"
+#include "shim/attach/arch/registers.h"
 #include "sampler/base/cc.h"
 
 const uint16_t registers_machine = EM_X86_64;

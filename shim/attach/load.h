@@ -1,10 +1,10 @@
-/* attach: loads the library into a running program.  May include attach/arch and below. */
+/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
 /* Gets the library into the program, or wakes up the one that is there. */
-#ifndef ATTACH_LOAD_H
-#define ATTACH_LOAD_H
+#ifndef SHIM_ATTACH_LOAD_H
+#define SHIM_ATTACH_LOAD_H
 
-#include "attach/request.h"
-#include "attach/target.h"
+#include "shim/attach/request.h"
+#include "shim/attach/target.h"
 #include "shim/attach_block.h"
 
 /*

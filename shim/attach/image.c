@@ -1,11 +1,11 @@
-#include "attach/image.h"
+#include "shim/attach/image.h"
 
 #include <ctype.h>
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "attach/proc.h"
+#include "shim/attach/proc.h"
 #include "sampler/base/cc.h"
 
 #define SEGMENTS_MAX 64

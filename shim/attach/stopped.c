@@ -1,4 +1,4 @@
-#include "attach/stopped.h"
+#include "shim/attach/stopped.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attach/proc.h"
-#include "attach/refuse.h"
+#include "shim/attach/proc.h"
+#include "shim/attach/refuse.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
