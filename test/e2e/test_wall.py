@@ -204,5 +204,23 @@ def test_threads_that_do_nothing_are_idle():
     expect(f'the time of {idle:.1f} of {threads} threads is idle', abs(idle - threads) < 1.5)
 
 
-harness.run(test_what_is_asked_for, test_threads_that_do_nothing_are_idle,
+def test_where_the_kernel_does_not_tell():
+    """After a change of user: totals by clocks, blocked time in one frame, and that is told."""
+    if os.geteuid() != 0:
+        harness.skip('another user', 'not root')
+        return
+    with harness.Target('wall_truth', 4, 600, 'nobody') as target:
+        if not harness.check('the shim answers', target.wait_ready()):
+            return
+        time.sleep(0.3)  # so that all threads are there
+        p = fetched(target, 'wall?seconds=3', 3)
+    threads = p.total('wall') / p.duration_ns
+    expect(f'nobody: the time of {threads:.2f} of 9 threads', abs(threads - 9) < 0.1)
+    leaves = {names[0] for names, _ in parts(p, state='blocked')}
+    expect(f'nobody: blocked is {leaves}', leaves == {'[blocked]'})
+    expect(f'nobody: that is told: {p.comments}', any('[blocked]' in c for c in p.comments))
+    expect('nobody: what ran has names', p.cum('wall')['in_work'] > 0)
+
+
+harness.run(test_where_the_kernel_does_not_tell, test_what_is_asked_for, test_threads_that_do_nothing_are_idle,
             test_truth_on_a_quiet_machine, test_truth_on_an_overloaded_machine)
