@@ -286,7 +286,7 @@ static const Elf64_Dyn *dynamic_of(const Elf64_Ehdr *e)
 /* The loader's image: where it was started as the program, that is what the kernel knows. */
 static const Elf64_Ehdr *loader_early(void)
 {
-	Elf64_auxv_t v[64];
+	static Elf64_auxv_t v[64]; /* there is one thread, and its stack is the program's */
 	uint64_t base;
 
 	if (!read_auxv(v, sizeof(v) - sizeof(*v)))
