@@ -69,12 +69,12 @@ ARCH_FUNCTION void arch_init_control_block(void *at);
 
 /*
  * clone(2) of a thread that calls fn(arg) on the stack that ends at `stack` (aligned
- * to 16) and then ends.  `tid` is where the kernel keeps the thread's id while it
+ * to 16) and then ends, with the status that fn returns.  `tid` is where the kernel keeps the thread's id while it
  * lives, `control` its control block.  Returns the id, or -errno; the new thread
  * never returns.
  */
 long pprofshim_clone(unsigned long flags, void *stack, uint32_t *tid, void *control,
-		     void (*fn)(void *arg), void *arg);
+		     int (*fn)(void *arg), void *arg);
 
 /*
  * A capture holds a thread's general registers in the kernel's order.

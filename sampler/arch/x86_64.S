@@ -42,8 +42,8 @@ pprofshim_clone:
 	popq %rax
 	popq %rdi
 	call *%rax
+	movl %eax, %edi
 	movl $SYS_EXIT, %eax
-	xorl %edi, %edi
 	syscall
 	hlt
 	.cfi_endproc

@@ -405,7 +405,7 @@ long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e
 		ending_now();
 		break;
 	case SYS_exit:
-		pprofshim_before_exit();
+		pprofshim_before_exit((int)a);
 	}
 	return call_confining(&r, real_call_by_number);
 }

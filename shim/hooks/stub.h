@@ -34,8 +34,8 @@ long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e
  */
 void *pprofshim_before_exec(const void *first, int which);
 
-/* The calling thread ends by exit(2).  Context: hook. */
-void pprofshim_before_exit(void);
+/* The calling thread ends by exit(2) with `status`.  Context: hook. */
+void pprofshim_before_exit(int status);
 
 #endif
 #endif

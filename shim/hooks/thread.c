@@ -109,6 +109,8 @@ static OUR_FRAME void *run_thread(void *start)
 	thread_begins(creator);
 	result = s.fn(s.arg);
 	thread_ends();
+	if (process_is_in_order())
+		last_thread_note_exit();
 	return result;
 }
 
@@ -168,13 +170,13 @@ static void note_end(void)
 	last_thread_note_exit();
 }
 
-void pprofshim_before_exit(void)
+void pprofshim_before_exit(int status)
 {
 	if (process_is_borrowed())
 		return;
 	note_end();
 	if (process_is_in_order())
-		last_thread_note_call();
+		last_thread_note_call(status);
 }
 
 EXPORT __attribute__((noreturn)) void thrd_exit(int result)

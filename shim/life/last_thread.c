@@ -3,10 +3,14 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/stat.h>
 
+#include "sampler/base/number.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/wake.h"
+#include "sampler/process/tasks.h"
 #include "shim/life/listener.h"
 
 #define LOOK_EVERY_NS (20 * NS_PER_MS)
@@ -14,14 +18,21 @@
 /* Main's remains and the listener. */
 #define NOBODY_ELSE 2
 
+/* In no header: a flag of /proc's stat. */
+#define PF_EXITING 4
+
 static uint64_t main_thread; /* its control block: known without a system call */
 static atomic_bool main_left, left_by_call;
+
+/* Who left last: its status, and above it its id where that is known, else 0. */
+static _Atomic uint64_t last;
 
 void last_thread_after_fork(void)
 {
 	main_thread = sys_gettid() == sys_getpid() ? thread_pointer() : 0;
 	atomic_store(&main_left, false);
 	atomic_store(&left_by_call, false);
+	atomic_store(&last, 0);
 }
 
 bool last_thread_is_main(void)
@@ -33,11 +44,18 @@ void last_thread_note_exit(void)
 {
 	if (last_thread_is_main())
 		atomic_store(&main_left, true);
+	if (atomic_load(&left_by_call))
+		atomic_store(&last, 0);
 }
 
-void last_thread_note_call(void)
+void last_thread_note_call(int status)
 {
-	last_thread_note_exit();
+	/* a filter may be strict */
+	uint64_t tid = sandbox_is_noted() ? 0 : (uint64_t)sys_gettid();
+
+	if (last_thread_is_main())
+		atomic_store(&main_left, true);
+	atomic_store(&last, tid << 32 | (uint32_t)status);
 	atomic_store(&left_by_call, true);
 	if (atomic_load(&main_left))
 		wake();
@@ -57,12 +75,59 @@ static int64_t count_threads(void)
 	return (int64_t)st.st_nlink - 2;
 }
 
+/*
+ * It is on its way out: the kernel counts it no more, and gives its status to the process
+ * if it was the last.  Among the flags, the seventh field after the name in parentheses.
+ */
+static bool is_exiting(int tid)
+{
+	char stat[256];
+	const char *p;
+
+	if (tasks_read_file(tid, "/stat", stat, sizeof(stat)) <= 0)
+		return true;
+	p = strrchr(stat, ')');
+	for (int field = 0; p && field < 7; field++)
+		p = strchr(p + 1, ' ');
+	return p && (p++, number_take(&p, 10) & PF_EXITING);
+}
+
+struct search {
+	int ours;
+	bool found;
+};
+
+static void look_whether_it_stays(int tid, void *arg)
+{
+	struct search *s = arg;
+
+	if (tid != s->ours && !s->found)
+		s->found = !is_exiting(tid);
+}
+
+/* If it has gone and others stay, one of them will be the last. */
+static void look_at_last(void)
+{
+	struct search s = { sys_gettid(), false };
+	uint64_t seen = atomic_load(&last);
+	int tid = (int)(seen >> 32);
+
+	if (!tid || !is_exiting(tid))
+		return;
+	tasks_each(look_whether_it_stays, &s);
+	if (s.found)
+		atomic_compare_exchange_strong(&last, &seen, 0);
+}
+
 static bool should_go(int64_t now_ns, int64_t *again_ns)
 {
 	if (!atomic_load(&main_left) || !atomic_load(&left_by_call))
 		return false;
-	if (count_threads() <= NOBODY_ELSE)
+	if (count_threads() <= NOBODY_ELSE) {
+		listener_end_with((int)(uint32_t)atomic_load(&last));
 		return true;
+	}
+	look_at_last();
 	if (now_ns + LOOK_EVERY_NS < *again_ns)
 		*again_ns = now_ns + LOOK_EVERY_NS;
 	return false;

@@ -56,6 +56,7 @@ static struct {
 	int64_t until_ns;     /* when to stop trying to have the port */
 	struct listener_succession succession;
 	bool (*should_go)(int64_t now_ns, int64_t *again_ns);
+	int status; /* what the thread ends with */
 	void (*refused)(const char *call);
 	void (*at_end)(void);
 	volatile int hurry;
@@ -380,7 +381,7 @@ static int have_socket(void)
 	return open_socket();
 }
 
-static void run(void *unused)
+static int run(void *unused)
 {
 	int fd;
 
@@ -394,6 +395,7 @@ static void run(void *unused)
 	say(LISTENER_REFUSED);
 	if (listener.at_end)
 		listener.at_end();
+	return listener.status;
 }
 
 /* ---- start and end */
@@ -504,6 +506,11 @@ int listener_thread(void)
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns))
 {
 	listener.should_go = should_go;
+}
+
+void listener_end_with(int status)
+{
+	listener.status = status;
 }
 
 void listener_report_refusal(void (*refused)(const char *call))

@@ -37,6 +37,12 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
 void listener_end_when(bool (*should_go)(int64_t now_ns, int64_t *again_ns));
 
 /*
+ * The status with which its thread ends: the process's, when it is the last.  0 until it
+ * is said.  Context: listener.
+ */
+void listener_end_with(int status);
+
+/*
  * `refused` is called on the listener's thread, as its last act but one, when the kernel
  * refuses it a call that it cannot do without.  Context: init, before the start.
  */

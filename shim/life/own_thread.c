@@ -54,7 +54,7 @@ static bool get_memory(struct own_thread *t, struct reach r)
 	return t->memory != NULL;
 }
 
-bool own_thread_start(struct own_thread *t, void (*fn)(void *arg), void *arg)
+bool own_thread_start(struct own_thread *t, int (*fn)(void *arg), void *arg)
 {
 	struct reach r = reach_of_tls();
 	char *top, *control;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The shim is never the reason a process ends, and never keeps one (H25, H79, H92).
+"""The shim is never the reason a process ends, and never keeps one (H25, H79, H92, H129).
 
 Seen to fail against:
   to_end         a destructor that writes: output differs
@@ -8,6 +8,8 @@ Seen to fail against:
                  same
   exit_handlers  a thread of ours as the program's last (ours): every signal was blocked in them,
                  and thread-local variables were new
+  last_thread    a listener that ended with 0 after syscall(SYS_exit, 8) (ours); one that took a thread
+                 for gone between two looks (ours): 0 for 5
   closed         a listener in the target's table: its first open returned 1
   limits         no look at RLIMIT_AS: the target's malloc failed (ours)
   no_proc        no variant was tried
@@ -30,6 +32,9 @@ from harness import (KEY, SHIM, Target, check, plain, poll, profiled, rounds, ru
 
 EXIT = 'hostile_exit'
 ENDS = ['return', 'exit', '_exit', 'quick_exit', 'abort', 'kill', 'term', 'segv', 'thread-exit']
+RAW = ['raw-alone', 'raw-then-raw', 'raw-then-return', 'raw-then-strict', 'raw-then-pthread-exit',
+       'raw-then-thrd', 'raw-then-cancel', 'raw-after-join', 'raw-after-raw', 'pthread-exit-then-raw',
+       'raw-strict']
 LEAVES = ['pthread-exit', 'thrd-exit', 'cancel', 'pthread-exit-nofile', 'pthread-exit-then-exit']
 
 
@@ -132,6 +137,18 @@ def test_main_gone_by_system_call():
     same('main ends by syscall(SYS_exit)', got, expected)
 
 
+def test_status_of_the_last_thread():
+    """Of one that leaves by the system call: the kernel counts the last that goes, whichever it is."""
+    for how in RAW:
+        for more in {}, {'PPROF_OUT': harness.work}:
+            expected = plain(EXIT, how).seen()
+            for _ in range(rounds(3)):
+                with Target(EXIT, how, limit=10, env=more) as t:
+                    t.wait_ready()
+                    t.say()
+                    same('%s%s' % (how, ', with files' if more else ''), t.finish().seen()[:2], expected[:2])
+
+
 def test_closed_descriptors():
     def close_all():
         os.closerange(0, 3)
@@ -215,5 +232,6 @@ def test_loaded_late():
 if __name__ == '__main__':
     run(test_each_way_to_end_has_its_status, test_each_way_to_leave_main_has_its_status,
         test_exit_handlers_run_in_the_last_thread, test_main_gone_by_system_call,
-        test_closed_descriptors, test_limits_on_memory_and_descriptors_at_the_end, test_no_proc,
+        test_status_of_the_last_thread, test_closed_descriptors,
+        test_limits_on_memory_and_descriptors_at_the_end, test_no_proc,
         test_read_only_root, test_two_copies_of_us_in_one_program, test_loaded_late)

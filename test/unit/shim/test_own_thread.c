@@ -22,7 +22,7 @@ static struct seen {
 	uint64_t mask, tp;
 } seen;
 
-static void look(void *arg)
+static int look(void *arg)
 {
 	seen.arg = arg;
 	seen.errno_at = &errno;
@@ -34,15 +34,17 @@ static void look(void *arg)
 	sys_call4(SYS_rt_sigprocmask, SIG_BLOCK, 0, (long)&seen.mask, sizeof(seen.mask));
 	errno = EDOM;
 	zero = 5;
+	return 0;
 }
 
 static volatile bool go_on;
 
-static void wait_for_go(void *unused)
+static int wait_for_go(void *unused)
 {
 	(void)unused;
 	while (!go_on)
 		sys_call3(SYS_sched_yield, 0, 0, 0);
+	return 0;
 }
 
 static int64_t in_seconds(int n)
@@ -50,7 +52,7 @@ static int64_t in_seconds(int n)
 	return sys_now_ns() + n * NS_PER_SECOND;
 }
 
-static void run(struct own_thread *t, void (*fn)(void *), void *arg)
+static void run(struct own_thread *t, int (*fn)(void *), void *arg)
 {
 	ck_assert(own_thread_start(t, fn, arg));
 	ck_assert(own_thread_join(t, in_seconds(10)));
