@@ -5,9 +5,11 @@
  * tool, by a signal or by closing its terminal, does not end what has a thread stopped.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -191,11 +193,25 @@ static void detach_below(void)
 
 /* ---- */
 
+/* One tool at a time: the next finds what this one did.  Until this process ends. */
+static void take_turn(int pid)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+		;
+}
+
 static int work(const struct request *r)
 {
 	struct target t;
-	const char *why = target_look(&t, r->pid);
+	const char *why;
 
+	take_turn(r->pid);
+	why = target_look(&t, r->pid);
 	if (why)
 		refuse(STATUS_PROGRAM, "%s", why);
 	if (r->tree)

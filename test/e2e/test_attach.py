@@ -4,6 +4,7 @@
 Each program is attached to and detached from again and again (ROUNDS), and says itself what
 was wrong: a call that returned early or with EINTR, errno, a result, a child.
 """
+import concurrent.futures
 import contextlib
 import os
 import re
@@ -236,6 +237,21 @@ def test_a_tree():
             check('no thread of ours', poll(lambda: all(len(harness.tasks(p)) == 1 for p in pids)))
         t.p.stdin.close()
         same('it ends', t.finish().code, 0)
+
+
+def test_two_tools_at_once():
+    """One of them attaches; the other says that it is there, and with whose key."""
+    with program('wait', 'poll') as t:
+        t.wait_for('ready')
+        for _ in range(5):
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                done = [pool.submit(tool, '--port', port, t.pid, env={'ADMIN_KEY': key})
+                        for port, key in ((t.port, KEY), (harness.free_port(), OTHER))]
+            said = [d.result() for d in done]
+            same('both are done', [s[0] for s in said], [0, 0])
+            check('one attached, one found it there', sorted('already' in s[1] for s in said) == [False, True], said)
+            detach(t)
+        ends_well(t)
 
 
 def test_where_the_work_may_be_is_told():
@@ -499,7 +515,7 @@ if __name__ == '__main__':
         test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled,
         test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree,
-        test_where_the_work_may_be_is_told,
+        test_where_the_work_may_be_is_told, test_two_tools_at_once,
         test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
         test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
         test_there_already, test_other_roots_and_namespaces, test_a_chroot, test_filters, test_who_may,

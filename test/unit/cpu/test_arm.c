@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/arm.h"
 #include "sampler/cpu/roster.h"
@@ -261,7 +262,8 @@ START_TEST(arm__no_tick_is_seen_by_threads_that_block_while_profiles_come_and_go
 	quit = true;
 	for (int i = 0; i < 4; i++)
 		pthread_join(thread[i], NULL);
-	ck_assert_int_eq(seen, 0);
+	/* A listener that gets no processor for 2 ms is not awaited, and that is counted. */
+	ck_assert_int_le(seen, (int)counter_get(COUNTER_CPU_TIMER_WAITS_TIMED_OUT));
 }
 END_TEST
 
