@@ -18,7 +18,7 @@ static int sockets_fd = -1; /* /proc/net/unix, of our network */
 
 void members_open(void)
 {
-	sockets_fd = sys_open_read("/proc/self/net/unix");
+	sockets_fd = sys_open_read("/proc/thread-self/net/unix");
 }
 
 void members_close(void)

@@ -126,7 +126,7 @@ static void write_frames(struct text *t, const struct message *m, const struct m
 /* Lets pprof find files and offsets behind the addresses. */
 static void write_maps(struct text *t, const char *title)
 {
-	int fd = sys_open_read("/proc/self/maps");
+	int fd = sys_open_read("/proc/thread-self/maps");
 	char piece[4096];
 	long n;
 

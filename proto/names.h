@@ -24,7 +24,7 @@ struct namer {
 };
 
 /*
- * Names every place: from its module's symbols, from /proc/self/maps if it
+ * Names every place: from its module's symbols, from /proc/thread-self/maps if it
  * belongs to none, or as the pseudo frame it is.  Each gets at least one line.
  * Returns 0, or -1 when memory ran out.
  */

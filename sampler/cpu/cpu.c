@@ -184,7 +184,7 @@ static bool has_room(void)
 
 	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
 	    limit.rlim_cur == RLIM_INFINITY ||
-	    sys_read_file("/proc/self/statm", statm, sizeof(statm)) <= 0)
+	    sys_read_file("/proc/thread-self/statm", statm, sizeof(statm)) <= 0)
 		return true;
 	return limit.rlim_cur > number_take(&pages, 10) * PAGE_BYTES + ROOM_BYTES;
 }

@@ -40,7 +40,7 @@ static int open_object(size_t i)
 	if (peek(kept.link_map[i], &l, sizeof(l)))
 		peek_string((uint64_t)l.l_name, path, sizeof(path));
 	if (i == 0 && !path[0])
-		return sys_open_read("/proc/self/exe");
+		return sys_open_read("/proc/thread-self/exe");
 	return path[0] == '/' ? sys_open_read(path) : -1;
 }
 

@@ -1,7 +1,7 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
  * What is mapped at addresses that belong to no loaded object: code made at
- * run time, files mapped by hand.  One streaming read of /proc/self/maps
+ * run time, files mapped by hand.  One streaming read of /proc/thread-self/maps
  * answers for all addresses of a profile; nothing is kept between calls.
  *
  * Context: listener.

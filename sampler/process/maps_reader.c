@@ -72,7 +72,7 @@ static bool open_path(struct maps_reader *r, const char *path)
 
 bool maps_open(struct maps_reader *r)
 {
-	return open_path(r, "/proc/self/maps");
+	return open_path(r, "/proc/thread-self/maps");
 }
 
 bool maps_open_of(struct maps_reader *r, int pid)

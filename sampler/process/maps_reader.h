@@ -1,6 +1,6 @@
 /* process: threads, mappings and loaded objects of the process.  May include base and below. */
 /*
- * Reads /proc/self/maps line by line.  Formatting it holds a lock that the
+ * Reads /proc/thread-self/maps line by line.  Formatting it holds a lock that the
  * target's page faults need, so it is read in small pieces, at most
  * MAPS_LINES_MAX lines of it, and seldom (H70).
  *

@@ -2,7 +2,7 @@
 /*
  * Executable memory that belongs to no loaded object: what compilers make at run time,
  * and code of a loaded object whose file the program has mapped once more, as V8 does
- * to have its builtins near the code that it makes.  A list out of /proc/self/maps that
+ * to have its builtins near the code that it makes.  A list out of /proc/thread-self/maps that
  * is read again when an unknown address is asked for, a second after the last time at
  * the earliest, and a hundred times as long after it as reading takes.
  *

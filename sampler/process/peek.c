@@ -19,8 +19,7 @@ struct cached_page {
 
 static struct {
 	struct cached_page *page; /* CACHE_PAGES of them; NULL until first used */
-	int mem_fd;		  /* /proc/self/mem + 1; 0 unopened, -1 refused */
-	int pid;		  /* ours, 0: not asked yet */
+	int mem_fd;		  /* /proc/thread-self/mem + 1; 0 unopened, -1 refused */
 	bool no_vm_readv;	  /* the kernel or a filter refuses process_vm_readv */
 } reader;
 
@@ -32,7 +31,7 @@ void peek_avoid_vm_readv(void)
 static int mem_fd(void)
 {
 	if (reader.mem_fd == 0) {
-		int fd = sys_open_read("/proc/self/mem");
+		int fd = sys_open_read("/proc/thread-self/mem");
 
 		reader.mem_fd = fd < 0 ? -1 : fd + 1;
 	}
@@ -46,14 +45,26 @@ static bool read_proc_mem(uint64_t addr, void *to, size_t len)
 	return fd >= 0 && sys_pread(fd, to, len, addr) == (long)len;
 }
 
-static long vm_readv(uint64_t addr, void *to, size_t len)
+static long vm_readv_of(int tid, uint64_t addr, void *to, size_t len)
 {
 	struct iovec local = { to, len };
 	struct iovec remote = { (void *)addr, len };
 
-	if (!reader.pid)
-		reader.pid = sys_getpid();
-	return sys_call6(SYS_process_vm_readv, reader.pid, (long)&local, 1, (long)&remote, 1, 0);
+	return sys_call6(SYS_process_vm_readv, tid, (long)&local, 1, (long)&remote, 1, 0);
+}
+
+/* By the number of this thread: once the first thread has ended, its number has no memory. */
+static long vm_readv(uint64_t addr, void *to, size_t len)
+{
+	return vm_readv_of(sys_gettid(), addr, to, len);
+}
+
+bool peek_first_thread_has_ended(void)
+{
+	char here = 0, copy;
+
+	return !reader.no_vm_readv &&
+	       vm_readv_of(sys_getpid(), (uint64_t)&here, &copy, 1) == -ESRCH;
 }
 
 bool peek(uint64_t addr, void *to, size_t len)
@@ -164,6 +175,5 @@ void peek_new_descriptors(void)
 void peek_after_fork(void)
 {
 	reader.page = NULL;
-	reader.pid = 0;
 	peek_new_descriptors();
 }

@@ -2,7 +2,7 @@
 /*
  * Fault-proof reads of the target's memory.  A module may be unmapped by the
  * target at any moment, so nothing on the listener reads target memory through
- * a pointer: it asks the kernel to copy (process_vm_readv, else /proc/self/mem)
+ * a pointer: it asks the kernel to copy (process_vm_readv, else /proc/thread-self/mem)
  * and gets an error instead of a SIGSEGV.
  *
  * The word reader keeps a small cache of pages, because unwind tables are read
@@ -32,7 +32,14 @@ bool peek_cached(uint64_t addr, void *to, size_t len);
 
 void peek_forget(void);
 
-/* process_vm_readv would kill here: use /proc/self/mem only.  Context: init. */
+/*
+ * After pthread_exit() in main: the first thread is listed until the last one ends, but has
+ * neither a stack nor memory, so that /proc/self/maps and the like are empty (and not those
+ * of /proc/thread-self).  False where the kernel does not tell.
+ */
+bool peek_first_thread_has_ended(void);
+
+/* process_vm_readv would kill here: use the file of the memory only.  Context: init. */
 void peek_avoid_vm_readv(void);
 
 /* Gives the page cache's memory back until it is used again. */

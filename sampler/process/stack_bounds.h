@@ -25,7 +25,7 @@ bool stack_bounds_of_main(int tid, struct stack_bounds *out);
 
 /*
  * Finds the bounds of threads that have been sampled (thread.tp) and have none
- * yet, with one read of /proc/self/maps for all.  Context: listener.
+ * yet, with one read of /proc/thread-self/maps for all.  Context: listener.
  */
 void stack_bounds_resolve(void);
 

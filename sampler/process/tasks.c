@@ -7,6 +7,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "sampler/process/peek.h"
 
 struct task_entry {
 	uint64_t inode;
@@ -76,10 +77,26 @@ long tasks_read_file(int tid, const char *file, char *buf, size_t size)
 	return n;
 }
 
+struct living {
+	int ended; /* the first thread, or 0 */
+	void (*fn)(int tid, void *arg);
+	void *arg;
+};
+
+static void visit_living(int tid, void *arg)
+{
+	const struct living *l = arg;
+
+	if (tid != l->ended)
+		l->fn(tid, l->arg);
+}
+
 /* Opened anew: where a reader is in a directory belongs to the descriptor. */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg)
 {
-	return each_number(tasks_dir() < 0 ? -1 : sys_open_read_at(dir, "."), fn, arg);
+	struct living l = { peek_first_thread_has_ended() ? sys_getpid() : 0, fn, arg };
+
+	return each_number(tasks_dir() < 0 ? -1 : sys_open_read_at(dir, "."), visit_living, &l);
 }
 
 bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg)

@@ -21,7 +21,8 @@ int tasks_dir(void);
 void tasks_new_descriptors(void);
 
 /*
- * Calls fn for every thread.  False when /proc is not there or broke off; then
+ * Calls fn for every thread that lives: the first, once it has ended, is listed by the kernel
+ * until the last one ends, and is left out.  False when /proc is not there or broke off; then
  * only threads that were seen to start are known.
  */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg);

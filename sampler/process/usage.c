@@ -25,7 +25,7 @@ static void read_memory(struct usage *u)
 {
 	char status[4096];
 
-	if (sys_read_file("/proc/self/status", status, sizeof(status)) <= 0)
+	if (sys_read_file("/proc/thread-self/status", status, sizeof(status)) <= 0)
 		return;
 	u->rss = bytes_after(status, "\nVmRSS:");
 	u->rss_anon = bytes_after(status, "\nRssAnon:");

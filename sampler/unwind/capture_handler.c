@@ -37,7 +37,7 @@ static long kernel_copy(void *to, uint64_t at, uint32_t len)
 	struct iovec local = { to, len };
 	struct iovec remote = { (void *)at, len };
 
-	return sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1, 0);
+	return sys_call6(SYS_process_vm_readv, sys_gettid(), (long)&local, 1, (long)&remote, 1, 0);
 }
 
 static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)

@@ -243,7 +243,7 @@ static bool read_memory(const void *from, void *to, size_t len)
 		memcpy(to, from, len);
 		return true;
 	}
-	return sys_call6(SYS_process_vm_readv, sys_getpid(), (long)&local, 1, (long)&remote, 1,
+	return sys_call6(SYS_process_vm_readv, sys_gettid(), (long)&local, 1, (long)&remote, 1,
 			 0) == (long)len;
 }
 

@@ -652,8 +652,28 @@ def test_stacks_through_code_made_at_run_time():
             parse_tracebacks(t.fetch('goroutine?debug=2').decode())
 
 
+def test_the_first_thread_has_ended():
+    """Its number has no memory and its files are empty: the others have what there is."""
+    with Target('main_ends') as t:
+        if not check('the first has ended', t.wait_for('ready') and t.wait_ready()):
+            return
+        for path, value in ('profile?seconds=1&hz=500', 'cpu'), ('goroutine', 'goroutine'), ('wall?seconds=1', 'wall'):
+            p = pprof_reader.parse(t.fetch(path))
+            cum, flat = p.cum(value), p.flat(value)
+            same(f'{path}: what has no name or stack', sorted(n for n in cum if n in (
+                '[unknown]', '[truncated]', '[kernel thread]', '[unseen stack]')), [])
+            check(f'{path}: what computes', cum['compute'], flat)
+            check(f'{path}: what sleeps', value == 'cpu' or cum['sleep_for_ever'], flat)
+        threads = p.total('wall') / p.duration_ns
+        check('wall: three threads', abs(threads - 3) < 0.1, threads)
+        comments = pprof_reader.parse(t.fetch('heap')).comments
+        check('heap: the memory is told', any(re.search(r'RssAnon: [1-9]', c) for c in comments), comments)
+        t.p.stdin.close()
+        same('it ends', t.finish().code, 3)
+
+
 if __name__ == '__main__':
-    harness.run(test_stacks_are_whole, test_a_thousand_threads,
+    harness.run(test_the_first_thread_has_ended, test_stacks_are_whole, test_a_thousand_threads,
         test_what_each_thread_waits_for_in_words, test_nobody_is_woken, test_no_call_returns_early,
         test_deadlocks_are_named, test_go_tool_pprof_reads_both_forms,
         test_seconds_shows_threads_that_came, test_clients_that_hang_up, test_without_privileges,
