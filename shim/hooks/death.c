@@ -2,38 +2,62 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/kernel_action.h"
+#include "shim/life/after_fork.h"
 #include "shim/life/ending.h"
 #include "shim/real/real.h"
 
-#define SIGNALS 32 /* those below; the others are libc's and of real time */
+#define SIGNALS 65 /* those below */
 
 bool death_is_on;
+
+/* The calling process is the first of its namespace. */
+static bool is_first;
 
 /* What the program said itself of a signal that has its default: flags and mask. */
 static struct sigaction wanted[SIGNALS];
 
 static bool ends_by_default(int sig)
 {
-	static const uint64_t others = SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP) |
-				       SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(SIGCONT) |
-				       SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) |
-				       SIGNAL_BIT(SIGTTOU) | SIGNAL_BIT(SIGURG) |
-				       SIGNAL_BIT(SIGWINCH);
+	static const uint64_t others =
+		SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP) | SIGNAL_BIT(SIGCHLD) |
+		SIGNAL_BIT(SIGCONT) | SIGNAL_BIT(SIGTSTP) | SIGNAL_BIT(SIGTTIN) |
+		SIGNAL_BIT(SIGTTOU) | SIGNAL_BIT(SIGURG) | SIGNAL_BIT(SIGWINCH) | /* and libc's: */
+		SIGNAL_BIT(__SIGRTMIN) | SIGNAL_BIT(__SIGRTMIN + 1);
 
 	return sig > 0 && sig < SIGNALS && !(others & SIGNAL_BIT(sig));
+}
+
+static bool is_of_fault(int sig)
+{
+	return sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL;
+}
+
+/*
+ * The first process of a namespace is sent nothing from inside that is at its default, so
+ * with a handler it would get what it never gets.  Its own faults end it.
+ */
+static bool ends_this_process(int sig)
+{
+	return ends_by_default(sig) && (!is_first || is_of_fault(sig));
 }
 
 /* An instruction that failed is there again when the handler returns. */
 static bool fails_again(int sig, const siginfo_t *info)
 {
-	return info->si_code > 0 &&
-	       (sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL);
+	return info->si_code > 0 && is_of_fault(sig);
+}
+
+/* A forked child is asked before it has decided. */
+static bool is_first_now(void)
+{
+	return sandbox_is_noted() ? is_first : sys_getpid() == 1;
 }
 
 /* Signals are blocked here: it comes when the handler returns, to where it came first. */
@@ -51,6 +75,11 @@ static void handle(int sig, siginfo_t *info, void *unused)
 	const struct kernel_action dfl = { .handler = SIG_DFL };
 
 	(void)unused;
+	if (is_first_now() && !fails_again(sig, info)) {
+		if (!is_of_fault(sig))
+			kernel_action(sig, &dfl, NULL);
+		return;
+	}
 	ending_now();
 	kernel_action(sig, &dfl, NULL);
 	if (!fails_again(sig, info))
@@ -71,11 +100,43 @@ static void take(int sig)
 		kernel_action(sig, &ours, NULL);
 }
 
+/* The default as the program set it. */
+static void give_back(int sig)
+{
+	struct kernel_action dfl = { .handler = (void *)SIG_DFL,
+				     .flags = (unsigned)wanted[sig].sa_flags };
+	struct kernel_action now;
+
+	memcpy(&dfl.mask, &wanted[sig].sa_mask, sizeof(dfl.mask));
+	if (kernel_action(sig, NULL, &now) == 0 && now.handler == (void *)handle)
+		kernel_action(sig, &dfl, NULL);
+}
+
+static void take_or_give_back_all(void)
+{
+	for (int sig = 1; sig < SIGNALS; sig++) {
+		if (ends_this_process(sig))
+			take(sig);
+		else if (ends_by_default(sig))
+			give_back(sig);
+	}
+}
+
+/* It may be the first of a new namespace, or its parent was of an old one. */
+static void decide_in_child(void)
+{
+	bool was = is_first;
+
+	is_first = sys_getpid() == 1;
+	if (is_first != was)
+		take_or_give_back_all();
+}
+
 void death_init(void)
 {
-	for (int sig = 1; sig < SIGNALS; sig++)
-		if (ends_by_default(sig))
-			take(sig);
+	is_first = sys_getpid() == 1;
+	take_or_give_back_all();
+	after_fork_call(decide_in_child);
 	death_is_on = true;
 }
 
@@ -94,7 +155,8 @@ void death_settle_action(int sig, const struct sigaction *act, struct sigaction 
 		*old = wanted[sig];
 	if (act && act->sa_handler == SIG_DFL && !sandbox_is_noted()) {
 		wanted[sig] = *act;
-		take(sig);
+		if (ends_this_process(sig))
+			take(sig);
 	}
 	errno = saved;
 }

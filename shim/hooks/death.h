@@ -5,6 +5,9 @@
  * the signal do what it would have done.  Where an instruction failed it is made again;
  * any other signal is sent once more as it came, so that status, core file and registers
  * are those of a death without us.  The program sees the default all along.
+ *
+ * In the first process of a process id namespace, a container's, it is for faults alone:
+ * the kernel keeps all others from it as long as they are at their default.
  */
 #ifndef SHIM_HOOKS_DEATH_H
 #define SHIM_HOOKS_DEATH_H

@@ -26,10 +26,16 @@
 #include "shim/life/takeover.h"
 
 static bool enabled;
+static void (*in_child)(void);
 
 void after_fork_enable(void)
 {
 	enabled = true;
+}
+
+void after_fork_call(void (*fn)(void))
+{
+	in_child = fn;
 }
 
 /*
@@ -49,6 +55,8 @@ static COLD NOINLINE void enter(void)
 		AFTER_FORK_AT_FIRST_HOOK(X)
 #undef X
 		process_moves(PROCESS_IN_ORDER);
+		if (in_child)
+			in_child();
 	}
 	sys_restore_signals(mask);
 }

@@ -73,6 +73,9 @@ void after_fork_enter(void);
 /* Children may do so from now on: the shim is not dormant.  Context: init. */
 void after_fork_enable(void);
 
+/* `fn` is called in each child whose state has been put in order.  Context: init. */
+void after_fork_call(void (*fn)(void));
+
 /* A child has the port, and does from now on all that its parent did.  Context: listener. */
 void after_fork_becomes_ours(void);
 

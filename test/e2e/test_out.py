@@ -2,7 +2,8 @@
 """PPROF_OUT: profiles as files of programs that end, whichever way they do, and nothing else different.
 
 Seen to fail against a library without hooks of exec, of the older functions for signals, and of exit_group;
-one whose handler dies of a signal that it sends anew (another core, another si_code); one that samples before
+one whose handler dies of a signal that it sends anew (another core, another si_code); one that takes signals
+in the first process of a namespace (its waits were cut short), and no real-time ones; one that samples before
 the thread that made ours has its signals back (half of a short program was [unsampled]).
 """
 import glob
@@ -83,10 +84,24 @@ def test_ways_to_end():
 
 
 def test_signals_that_end():
-    for sig in SIGNALS:
+    for sig in [*SIGNALS, signal.SIGRTMIN, 50, signal.SIGRTMAX]:
         judge('k%d' % sig)
     for sig in signal.SIGABRT, signal.SIGSEGV, signal.SIGTERM:
         judge('r%d' % sig)
+
+
+def test_the_first_process_of_a_namespace():
+    """No signal from inside ends it, nor may one cut a wait short; a fault does."""
+    if not AS_ROOT or not harness.may_mount():
+        skip('the first process', 'needs root and namespaces')
+        return
+    for how, first, left in (('first', True, 1), ('first-of-two', True, 2), ('null', True, 1), ('abort', True, 1),
+                             ('first-forked', False, 1), ('first-cloned', False, 1)):
+        folder, prefix = new_folder(), ['unshare', '-p', '-f', '--kill-child'] if first else []
+        bare, got = Done([*prefix, ENDS, how], None), Done([*prefix, ENDS, how], folder)
+        same(f'{how}: its end', (got.code, got.lines), (bare.code, bare.lines))
+        check(f'{how}: as it was to be', 'process 1, poll 0' in bare.out or how in ('first-of-two', 'null', 'abort'), bare.out)
+        same(f'{how}: files', len([f for f in files(folder) if '/out_ends.' in f]), left)
 
 
 def dumped(how, folder):
@@ -289,7 +304,7 @@ if __name__ == '__main__':
     if len(sys.argv) < 2 or any(word in 'test_what_was_there_is_written_now_and_then' for word in sys.argv[1:]):
         background['folder'] = new_folder()
         background['process'] = subprocess.Popen([ENDS, 'wait'], env=environment(background['folder']), stdout=subprocess.DEVNULL)
-    run(test_ways_to_end, test_signals_that_end, test_cores_are_the_same, test_forked_children_have_files_of_their_own,
+    run(test_ways_to_end, test_signals_that_end, test_the_first_process_of_a_namespace, test_cores_are_the_same, test_forked_children_have_files_of_their_own,
         test_kinds_and_names, test_an_image_of_the_same_name_has_another_file, test_places_where_nothing_can_be_written,
         test_a_directory_of_others, test_a_full_disk, test_setuid_programs_are_left_alone, test_nonsense,
         test_a_thousand_short_processes, test_a_build, test_the_launcher, test_without_the_setting_no_handler_is_there,
