@@ -46,8 +46,8 @@ static void *start(const struct params *p, int64_t *start_ns, const char **why)
 	if (!w)
 		return NULL;
 	stack_table_init(&w->stacks, STACKS_BYTES);
-	*start_ns = sys_now_ns();
 	w->wall = wall_start(p->hz ? p->hz : WALL_HZ_DEFAULT, routes_config()->default_hz, why);
+	*start_ns = sys_now_ns(); /* with many threads it takes a while to begin */
 	if (w->wall)
 		return w;
 	sys_unmap(w, sizeof(*w));

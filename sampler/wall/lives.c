@@ -95,14 +95,14 @@ static uint32_t crowd_of(struct life_table *t, const char *name)
 static void join_crowd(struct life_table *t, struct life *l)
 {
 	uint32_t crowd = crowd_of(t, l->name);
-	int64_t lost =
-		visits_move(&t->visits, &l->visits, &t->crowd[crowd].visits, OWNER_CROWD | crowd);
+	struct crowd *c = &t->crowd[crowd];
 
+	c->lost_ns += visits_move(&t->visits, &l->visits, &c->visits, OWNER_CROWD | crowd);
+	c->lost_ns += l->lost_ns;
+	c->blocked_ns += life_blocked_ns(l);
+	c->seen_ns += l->blocked_ns;
 	t->crowd_life_ns += l->end_ns - l->begin_ns;
-	t->crowd_cpu_ns += life_cpu_ns(l);
 	t->crowd_queued_ns += life_queued_ns(l);
-	t->crowd_blocked_ns += l->blocked_ns;
-	t->crowd_lost_ns += l->lost_ns + lost;
 	l->tid = 0;
 	l->next_free = t->unused;
 	t->unused = lives_owner(t, l);

@@ -56,6 +56,9 @@ struct life {
 struct crowd {
 	char name[TASK_NAME_BYTES];
 	uint32_t visits;
+	int64_t blocked_ns; /* by their clocks */
+	int64_t seen_ns;    /* what looks that found them blocked stand for, */
+	int64_t lost_ns;    /* of that, in no visit */
 };
 
 struct life_table {
@@ -63,13 +66,10 @@ struct life_table {
 	struct life *list;   /* LIVES_MAX */
 	uint32_t *of_record; /* by thread_index(): number in the list and 1 */
 	uint32_t count, unused;
-	struct crowd *crowd; /* CROWDS_MAX; [0] is of all names that have none */
+	struct crowd *crowd; /* CROWDS_MAX; [0] is of those whose name has none, or is not known */
 	uint32_t crowds;
-	/* Of those that are in a crowd. */
-	int64_t crowd_life_ns, crowd_cpu_ns, crowd_queued_ns;
-	int64_t crowd_blocked_ns; /* what looks stand for; of that */
-	int64_t crowd_lost_ns;	  /* in no visit */
-	uint64_t unlisted;	  /* threads for which there was no place */
+	int64_t crowd_life_ns, crowd_queued_ns; /* of those that are in a crowd */
+	uint64_t unlisted;			/* threads for which there was no place */
 };
 
 /* False without memory. */

@@ -3,20 +3,26 @@
  *   runnable   the same, under [waiting for a processor], in proportion
  *   blocked    what is left of its life, at the places where looks found it, in proportion
  *
- * Threads with few looks are weighed together: their blocked time is added up, and so are
- * the looks at them.  Threads that never ran and were never looked at (there are many, and
- * looks have a budget) are like those that never ran and were.  What cannot be placed is
- * [unsampled], or [blocked] where the kernel does not let us look.
+ * Threads with few looks are weighed together with those of their name: their blocked time
+ * is added up, and so are the looks at them.  Threads at which nobody looked (there are
+ * many, and looks have a budget) and that hardly ran are like those of their name that
+ * hardly ran and were looked at.  What cannot be placed is [unsampled] under its own name,
+ * or [blocked] where the kernel does not let us look.  Who ended before anybody knew its
+ * name is weighed with all that ended, and has none.
  */
 #include "sampler/wall/spread.h"
 
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/wall/names.h"
 #include "sampler/wall/profile.h"
 
 /* By how much few looks may be scaled up; more than that means that they are not alike. */
 #define SCALE_MAX 4
+
+/* Who ran for less than this part of its life sleeps, with short breaks. */
+#define QUIET_PART 1000
 
 struct pool {
 	int64_t blocked_ns; /* by clocks */
@@ -27,7 +33,7 @@ struct spread {
 	struct wall_profile *w;
 	void (*fn)(void *arg, const struct wall_part *part);
 	void *arg;
-	struct pool few, still; /* few looks; never ran */
+	struct name_table names;
 	int64_t queued[CPU_LABELS_MAX + 1],
 		ran[CPU_LABELS_MAX + 1];    /* by the CPU profile's label */
 	bool is_listed[CPU_LABELS_MAX + 1]; /* it is a thread with a life of its own */
@@ -89,7 +95,7 @@ static void add_queued(struct spread *s, const struct life *l)
 		tell_pseudo(s, PSEUDO_QUEUED, part, life_queued_ns(l));
 }
 
-/* The queueing of threads that are no more: to those that have stacks and no life here. */
+/* The queueing of threads that are no more: to the stacks of those that have no life here. */
 static void add_crowds_queued(struct spread *s)
 {
 	const struct wall_part nobody = { .thread = "", .state = WALL_RUNNABLE };
@@ -118,6 +124,10 @@ static void tell_running(struct spread *s, const struct stack *at)
 	memcpy(s->frame + 1, at->frame, part.depth * sizeof(*at->frame));
 	part.depth++;
 	part.frame = s->frame;
+	if (!s->is_listed[at->label]) { /* it may be another's */
+		part.tid = 0;
+		part.thread = "";
+	}
 	part.ns = scaled(s->queued[at->label], at->value[CPU_VALUE_NS], s->ran[at->label]);
 	part.state = WALL_RUNNABLE;
 	tell(s, &part);
@@ -139,10 +149,15 @@ static void spread_cpu(struct spread *s)
 
 /* ---- blocked */
 
+static bool is_quiet(const struct life *l)
+{
+	return life_cpu_ns(l) <= (l->end_ns - l->begin_ns) / QUIET_PART;
+}
+
 /* Whether its own looks say enough about it. */
 static bool is_own(const struct life *l)
 {
-	return l->blocked_ns > 0 && (l->blocked_looks >= LOOKS_OWN || !l->has_run);
+	return l->blocked_ns > 0 && (l->blocked_looks >= LOOKS_OWN || is_quiet(l));
 }
 
 /* From one place to the other in the whole window without having run. */
@@ -151,7 +166,27 @@ static bool is_idle(const struct spread *s, const struct life *l)
 	return !l->has_run && !l->is_over && l->begin_ns <= s->w->cpu->start_ns;
 }
 
-static void tell_visits(struct spread *s, uint32_t first, struct wall_part part,
+/* At what nobody looked, and nobody could. */
+static bool is_hidden(const struct spread *s, const struct life *l)
+{
+	return s->w->is_place_unknown && !l->blocked_looks;
+}
+
+static struct wall_part part_of_life(const struct spread *s, const struct life *l)
+{
+	return (struct wall_part){
+		.tid = l->tid, .thread = l->name, .state = WALL_BLOCKED, .is_idle = is_idle(s, l)
+	};
+}
+
+/* Of several. */
+static struct wall_part part_of_name(const char *name, bool is_idle)
+{
+	return (struct wall_part){ .thread = name, .state = WALL_BLOCKED, .is_idle = is_idle };
+}
+
+/* These visits, and those that had no room. */
+static void tell_visits(struct spread *s, uint32_t first, int64_t lost_ns, struct wall_part part,
 			const struct pool *by)
 {
 	const struct visit *v;
@@ -167,102 +202,128 @@ static void tell_visits(struct spread *s, uint32_t first, struct wall_part part,
 		part.ns = scaled(v->ns, by->blocked_ns, by->seen_ns);
 		tell(s, &part);
 	}
+	part.is_idle = false; /* in several places, perhaps */
+	tell_pseudo(s, PSEUDO_OTHER, part, scaled(lost_ns, by->blocked_ns, by->seen_ns));
 }
 
-static struct wall_part part_of_life(const struct spread *s, const struct life *l)
+static void tell_life(struct spread *s, const struct life *l, struct wall_part part, int64_t ns)
 {
-	return (struct wall_part){
-		.tid = l->tid, .thread = l->name, .state = WALL_BLOCKED, .is_idle = is_idle(s, l)
-	};
+	const struct pool by = { ns, l->blocked_ns };
+
+	tell_visits(s, l->visits, l->lost_ns, part, &by);
 }
 
-static void spread_own(struct spread *s, const struct life *l)
+/* What looks at few may stand for. */
+static struct pool capped(int64_t blocked_ns, int64_t seen_ns)
 {
-	const struct pool by = { life_blocked_ns(l), l->blocked_ns };
-	struct wall_part part = part_of_life(s, l);
-
-	tell_visits(s, l->visits, part, &by);
-	part.is_idle = false;
-	tell_pseudo(s, PSEUDO_OTHER, part, scaled(l->lost_ns, by.blocked_ns, by.seen_ns));
-	if (is_idle(s, l))
-		s->still.seen_ns += by.blocked_ns;
+	return (struct pool){ MIN(blocked_ns, SCALE_MAX * seen_ns), seen_ns };
 }
 
-static void sort_life(struct spread *s, const struct life *l)
+/* First all are added up by name, */
+static void add_to_name(struct spread *s, const struct life *l)
+{
+	struct name_pool *p = names_find(&s->names, l->name);
+	int64_t blocked = life_blocked_ns(l);
+
+	if (is_own(l)) {
+		p->quiet_seen_ns += is_quiet(l) ? blocked : 0;
+	} else if (is_quiet(l)) {
+		*(is_idle(s, l) ? &p->quiet_idle_ns : &p->quiet_ns) += blocked;
+	} else {
+		p->few_ns += blocked;
+		p->few_seen_ns += l->blocked_ns;
+	}
+}
+
+/* then each that hardly ran stands for some of its name at which nobody looked, */
+static void tell_for_others(struct spread *s, const struct life *l, const struct name_pool *p)
 {
 	int64_t blocked = life_blocked_ns(l);
 
-	if (is_own(l))
-		spread_own(s, l);
-	else if (s->w->is_place_unknown && !l->blocked_looks)
-		tell_unplaced(s, part_of_life(s, l), blocked);
-	else if (is_idle(s, l) && !l->looks)
-		s->still.blocked_ns += blocked;
-	else {
-		s->few.blocked_ns += blocked;
-		s->few.seen_ns += l->blocked_ns;
+	tell_life(s, l, part_of_name(l->name, false),
+		  scaled(p->quiet_ns, blocked, p->quiet_seen_ns));
+	tell_life(s, l, part_of_name(l->name, true),
+		  scaled(p->quiet_idle_ns, blocked, p->quiet_seen_ns));
+}
+
+static void tell_few(struct spread *s, const struct life *l, const struct name_pool *p)
+{
+	const struct pool by = capped(p->few_ns, p->few_seen_ns);
+
+	tell_visits(s, l->visits, l->lost_ns, part_of_name(l->name, false), &by);
+}
+
+static void spread_life(struct spread *s, const struct life *l)
+{
+	const struct name_pool *p = names_find(&s->names, l->name);
+
+	if (is_own(l)) {
+		tell_life(s, l, part_of_life(s, l), life_blocked_ns(l));
+		if (is_quiet(l))
+			tell_for_others(s, l, p);
+	} else if (is_hidden(s, l) || (is_quiet(l) && !p->quiet_seen_ns)) {
+		tell_unplaced(s, part_of_life(s, l), life_blocked_ns(l));
+	} else if (!is_quiet(l)) {
+		tell_few(s, l, p);
 	}
 }
 
-static void add_crowds(struct spread *s)
+/* and what looks at few cannot stand for is left. */
+static void tell_rest_of_few(struct spread *s)
+{
+	for (uint32_t i = 0; i <= s->names.mask; i++) {
+		const struct name_pool *p = &s->names.slot[i];
+
+		if (p->name)
+			tell_unplaced(s, part_of_name(p->name, false),
+				      p->few_ns - capped(p->few_ns, p->few_seen_ns).blocked_ns);
+	}
+}
+
+static void spread_lives(struct spread *s)
 {
 	const struct life_table *t = &s->w->lives;
 
-	s->few.blocked_ns += MAX(t->crowd_life_ns - t->crowd_cpu_ns - t->crowd_queued_ns, 0);
-	s->few.seen_ns += t->crowd_blocked_ns;
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->list[i].tid && !is_hidden(s, &t->list[i]))
+			add_to_name(s, &t->list[i]);
+	for (uint32_t i = 0; i < t->count; i++)
+		if (t->list[i].tid)
+			spread_life(s, &t->list[i]);
+	tell_rest_of_few(s);
 }
 
-static void spread_few(struct spread *s)
+static void spread_crowd(struct spread *s, const struct crowd *c)
 {
-	struct life_table *t = &s->w->lives;
-	struct wall_part part = { .thread = "", .state = WALL_BLOCKED };
-	struct pool by = s->few;
+	const struct wall_part part = part_of_name(c->name, false);
+	const struct pool by = capped(c->blocked_ns, c->seen_ns);
 
-	by.blocked_ns = MIN(by.blocked_ns, SCALE_MAX * by.seen_ns);
-	for (uint32_t i = 0; i < t->count; i++) {
-		part.thread = t->list[i].name;
-		if (t->list[i].tid && !is_own(&t->list[i]))
-			tell_visits(s, t->list[i].visits, part, &by);
-	}
-	for (uint32_t i = 0; i < t->crowds; i++) {
-		part.thread = t->crowd[i].name;
-		tell_visits(s, t->crowd[i].visits, part, &by);
-	}
-	part.thread = "";
-	tell_pseudo(s, PSEUDO_OTHER, part, scaled(t->crowd_lost_ns, by.blocked_ns, by.seen_ns));
-	tell_unplaced(s, part, s->few.blocked_ns - by.blocked_ns);
+	tell_visits(s, c->visits, c->lost_ns, part, &by);
+	tell_unplaced(s, part, c->blocked_ns - by.blocked_ns);
 }
 
-/* Each that never ran and was looked at stands for some that nobody looked at. */
-static void spread_still(struct spread *s)
+/* They may have had any name; they are like all that ended. */
+static void spread_nameless(struct spread *s)
 {
-	struct life_table *t = &s->w->lives;
-	struct wall_part part = { .thread = "", .state = WALL_BLOCKED };
+	const struct life_table *t = &s->w->lives;
+	const struct wall_part part = part_of_name("", false);
+	struct pool by;
+	int64_t seen = 0;
 
-	for (uint32_t i = 0; s->still.seen_ns && i < t->count; i++) {
-		const struct life *l = &t->list[i];
-		struct pool by = { scaled(life_blocked_ns(l), s->still.blocked_ns,
-					  s->still.seen_ns),
-				   l->blocked_ns };
-
-		if (!l->tid || !is_idle(s, l) || !is_own(l))
-			continue;
-		part = part_of_life(s, l);
-		part.tid = 0;
-		tell_visits(s, l->visits, part, &by);
-	}
-	if (!s->still.seen_ns)
-		tell_unplaced(s, part, s->still.blocked_ns);
+	for (uint32_t i = 0; i < t->crowds; i++)
+		seen += t->crowd[i].seen_ns;
+	by = capped(t->crowd[0].blocked_ns, seen);
+	for (uint32_t i = 0; i < t->crowds; i++)
+		tell_visits(s, t->crowd[i].visits, t->crowd[i].lost_ns, part, &by);
+	tell_unplaced(s, part, t->crowd[0].blocked_ns - by.blocked_ns);
 }
 
 static void spread_blocked(struct spread *s)
 {
-	for (uint32_t i = 0; i < s->w->lives.count; i++)
-		if (s->w->lives.list[i].tid)
-			sort_life(s, &s->w->lives.list[i]);
-	add_crowds(s);
-	spread_few(s);
-	spread_still(s);
+	spread_lives(s);
+	for (uint32_t i = 1; i < s->w->lives.crowds; i++)
+		spread_crowd(s, &s->w->lives.crowd[i]);
+	spread_nameless(s);
 }
 
 void wall_each(struct wall_profile *w, void (*fn)(void *arg, const struct wall_part *part),
@@ -270,7 +331,7 @@ void wall_each(struct wall_profile *w, void (*fn)(void *arg, const struct wall_p
 {
 	struct spread *s = arena_alloc(&w->arena, sizeof(*s));
 
-	if (!s)
+	if (!s || !names_init(&s->names, &w->arena, w->lives.count))
 		return;
 	s->w = w;
 	s->fn = fn;

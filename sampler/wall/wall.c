@@ -30,7 +30,7 @@
 
 /* Threads whose queueing is read when a profile begins; of others, when they are looked at. */
 #define QUEUES_AT_BEGIN 256
-/* Threads whose files are read when a window ends, so that the answer comes soon. */
+/* Threads whose queueing is read when a window ends, so that the answer comes soon. */
 #define FILES_AT_END 4096
 /* Who waits for a processor for longer than such a part of the time is a queuer. */
 #define QUEUER_PART 50
@@ -331,6 +331,17 @@ struct ending {
 	int files; /* that may be read yet */
 };
 
+/* Who never ran did not queue, and its name is as old as the first look at it. */
+static void read_at_end(struct ending *e, struct life *l, bool has_run)
+{
+	if (has_run && --e->files >= 0) {
+		l->queued = queued_of(l);
+		read_name(l);
+	} else if (!l->is_named) {
+		read_name(l);
+	}
+}
+
 static void end_thread(struct thread *t, void *arg)
 {
 	struct ending *e = arg;
@@ -346,11 +357,8 @@ static void end_thread(struct thread *t, void *arg)
 	before = l->clock;
 	lives_leave(&e->w->lives, l);
 	end_life(l, has_ended(t) && t->ended_at_ns ? t->ended_at_ns : e->w->end_ns, clock);
-	if (has_ended(t) || l->clock == before || --e->files < 0)
-		return;
-	l->queued = queued_of(l);
-	if (l->is_named)
-		read_name(l);
+	if (!has_ended(t))
+		read_at_end(e, l, l->clock != before);
 }
 
 void wall_stop(struct wall_profile *w)
