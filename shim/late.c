@@ -15,6 +15,7 @@
 #include "sampler/threads/dump.h"
 #include "shim/attach_block.h"
 #include "shim/life/after_fork.h"
+#include "shim/life/family.h"
 #include "shim/life/listener.h"
 #include "shim/life/port.h"
 #include "shim/life/privileges.h"
@@ -121,6 +122,7 @@ static void at_end(void)
 	jit_names_do_due(sys_now_ns() + LATER_NS);
 	dump_do_due(sys_now_ns() + LATER_NS);
 	peek_release();
+	family_leave();
 	process_moves(PROCESS_LISTENER_ENDED);
 	set_state(ATTACH_DETACHED);
 }
@@ -163,6 +165,7 @@ static bool start_first(char *const *environment)
 		return false;
 	attached_note();
 	profiler_start(late.argc, late.argv);
+	family_keep_from_children();
 	listener_end_when(should_go);
 	listener_call_at_end(at_end);
 	late.has_started = true;
@@ -175,6 +178,8 @@ static bool start_again(char *const *environment)
 	after_fork_enter();
 	if (!profiler_read_settings(environment))
 		return false;
+	family_init(); /* what there was is left, or was kept from this child */
+	family_keep_from_children();
 	attached_note();
 	profiler_change_settings();
 	return true;
@@ -195,6 +200,7 @@ static bool start_listener(void)
 	set_state(ATTACH_STARTING);
 	if (!listener_begin(s->port, s->key, &service, &succession)) {
 		say("no thread could be started");
+		family_leave();
 		return false;
 	}
 	block->thread = listener_thread();

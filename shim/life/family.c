@@ -78,10 +78,24 @@ void family_init(void)
 
 	if (fd >= 0)
 		sys_close(fd);
-	if (sys_failed(p))
-		return;
-	family = (void *)p;
-	family_calls = &family->call.number;
+	family = sys_failed(p) ? NULL : (void *)p;
+	family_calls = family ? &family->call.number : NULL;
+}
+
+void family_keep_from_children(void)
+{
+	if (family)
+		sys_call3(SYS_madvise, (long)family, FAMILY_BYTES, MADV_DONTFORK);
+}
+
+void family_leave(void)
+{
+	void *pages = family;
+
+	family_calls = NULL;
+	family = NULL;
+	if (pages)
+		sys_call3(SYS_munmap, (long)pages, FAMILY_BYTES, 0);
 }
 
 void family_ask(void)

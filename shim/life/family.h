@@ -29,6 +29,14 @@
 /* Without memory nothing is told.  Context: init. */
 void family_init(void);
 
+/*
+ * For a program that is attached to, in which no hook is in force: its children have nothing
+ * to do with us, so they do not inherit the pages; and at the end they are gone, name and all.
+ * In a child that is attached to, family_init() makes its own.  Context: init; listener.
+ */
+void family_keep_from_children(void);
+void family_leave(void);
+
 /* ---- who is wanted */
 
 /* How long members stay after they were asked for the last time. */

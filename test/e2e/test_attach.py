@@ -278,6 +278,42 @@ def test_where_the_work_may_be_is_told():
         same('it ends', t.finish().code, 0)
 
 
+COMPLAINING = '''
+both() {
+    env LD_PRELOAD="$1" ADMIN_KEY=k PPROF_PORT="$2" /bin/true
+    env LD_PRELOAD="$1" PPROF_OUT=/no/such /bin/true
+    echo "$3"
+}
+echo ready; read x
+(both "$1" "$2" attached; read x; both "$1" "$2" in-child)
+both "$1" "$2" detached
+'''
+
+
+def test_preloaded_programs_below_complain_again():
+    """Whose parent has us is silent about what it could not do; whose parent had us is not."""
+    with harness.socket.socket() as s, \
+            program('-c', COMPLAINING, 'sh', harness.SHIM, taken(s), name='/bin/sh') as t:
+        t.wait_for('ready')
+        attach(t)
+        t.say('g\n')
+        t.wait_for('attached')
+        same('while it is attached', t.output(1), '')
+        check('a child has nothing of ours', 'memfd:pprofshim' not in harness.read('/proc/%d/maps' % children(t.pid)[0]))
+        detach(t)
+        t.say('g\n')
+        got = t.finish()
+        sentences = [line for line in got.err.splitlines() if line.startswith('pprofshim: ')]
+        same('sentences after that', len(sentences), 4)
+        check('of both kinds', sum('/no/such' in line for line in sentences) == 2, sentences)
+
+
+def taken(s):
+    s.bind(('127.0.0.1', 0))
+    s.listen()
+    return str(s.getsockname()[1])
+
+
 # ---- what is refused, and how
 
 def refused(what, words, *args, status=126, **options):
@@ -514,7 +550,7 @@ if __name__ == '__main__':
     run(test_waits_go_on_as_if_nothing_had_been, test_programs_that_allocate_load_and_fork,
         test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled,
-        test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree,
+        test_profiles_are_as_true_as_of_a_preloaded_program, test_a_tree, test_preloaded_programs_below_complain_again,
         test_where_the_work_may_be_is_told, test_two_tools_at_once,
         test_requests_that_make_no_sense, test_programs_that_cannot_be_attached_to,
         test_other_kinds_of_programs, test_a_program_that_is_traced, test_a_loader_that_is_busy,
