@@ -104,6 +104,7 @@ def test_locked_by_a_user():
             return skip('mlockall by a user', "the program is out of a user's reach")
         with Target(LIMITS, mode, prefix=user) as t:
             t.wait_ready()
+            poll(lambda: harness.is_at_rest(t.pid))
             t.say()
             t.say()
             got = t.finish()

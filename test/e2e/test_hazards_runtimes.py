@@ -179,7 +179,7 @@ def test_node_with_its_own_profiler():
 
 def test_small_stacks_and_fibers():
     for mode in 'fibers', 'context', 'onstack':
-        under_everything('hostile_stacks ' + mode, 'hostile_stacks', mode, milliseconds(1.5))
+        under_everything('hostile_stacks ' + mode, 'hostile_stacks', mode, milliseconds(4))
 
 
 ALTSTACKS = 'hostile_altstacks'
