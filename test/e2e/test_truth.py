@@ -173,7 +173,8 @@ def window(name, target, seconds, where, uncounted, needed_s):
     share = 100 * (total - flat.get('[unsampled]', 0) - flat.get('[lost samples]', 0)) / total
     expect(share >= SAMPLED_PER_CENT, f'{name}: {share:.1f} % of it has a stack')
     for frame, least in dict(where).items():
-        has = 100 * cum.get(frame, 0) / total
+        # but for the program's own book-keeping, which is more the more the machine has to do
+        has = 100 * cum.get(frame, 0) / (total - cum.get('watch', 0))
         expect(has >= least, f'{name}: {frame} has {has:.1f} % of it, should be {least} % at least')
 
 
@@ -195,12 +196,12 @@ def test_everything_is_sampled_of_threads_that_do_little():
 
 
 def test_everything_is_sampled_of_threads_that_ticks_do_not_meet():
-    sampled('ontick', 16, {'on_tick': 70})
+    sampled('ontick', 16, {'on_tick': 95})
 
 
 def test_everything_is_sampled_of_threads_that_libc_starts():
     """The rest is the start and end of a thread for each call."""
-    sampled('callbacks', 4, {'called_back': 75}, uncounted=3, needed_s=1)
+    sampled('callbacks', 4, {'called_back': 95}, uncounted=3, needed_s=1)
 
 
 if __name__ == '__main__':
