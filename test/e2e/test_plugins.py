@@ -220,7 +220,8 @@ def test_cpu_time_of_plugins():
         ran = named / 20e6  # in the window: a busy machine grants less time than it is long
         check('burn: each is there', len(found) >= 0.8 * ran - 1, (len(found), ran, late))
         most = found.most_common(1)[0] if found else ('none', 0)
-        check('burn: nobody has the time of others', most[1] < 60e6, most)
+        # a thread's stacks are brought to what its clock says: theirs that were not awaited as well
+        check('burn: nobody has the time of others', most[1] < 60e6 + late * 20e6, (most, late))
         print(f'ok: burn: {len(found)} of 100 plugins, {named / max(total, 1):.0%} of the time, '
               f'{late} unloads not awaited')
 
