@@ -196,12 +196,12 @@ def test_everything_is_sampled_of_threads_that_do_little():
 
 
 def test_everything_is_sampled_of_threads_that_ticks_do_not_meet():
-    sampled('ontick', 16, {'on_tick': 95})
+    sampled('ontick', 16, {'on_tick': 70})
 
 
 def test_everything_is_sampled_of_threads_that_libc_starts():
     """The rest is the start and end of a thread for each call."""
-    sampled('callbacks', 4, {'called_back': 95}, uncounted=3, needed_s=1)
+    sampled('callbacks', 4, {'called_back': 75}, uncounted=3, needed_s=1)
 
 
 if __name__ == '__main__':
