@@ -28,7 +28,7 @@ rooms='0 sampler/arch registers and instructions of the processor
 12 shim/arch those that cannot be written in C
 13 shim the constructor and the settings
 14 shim/attach/arch registers of a thread of another process
-15 shim/attach loads the library into a running program'
+15 shim/attach loads us into a running program'
 
 mapfile -t files < <(find sampler shim proto http -name '*.[chS]' | sort)
 edges=$(mktemp) || exit 1

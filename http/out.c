@@ -198,7 +198,8 @@ static void write_cpu(struct arena *a)
 	struct bytes file;
 	struct message m;
 
-	if (!(wants(OUT_CPU) || wants(OUT_TOP)) || out_cpu_message(a, LEAST_CPU_NS, &m) < LEAST_CPU_NS)
+	if (!(wants(OUT_CPU) || wants(OUT_TOP)) ||
+	    out_cpu_message(a, LEAST_CPU_NS, &m) < LEAST_CPU_NS)
 		return;
 	if (wants(OUT_CPU) && build_file(a, &m, &file) == 0)
 		write_file(OUT_CPU, file);

@@ -50,12 +50,11 @@ static uint32_t owner_of(const struct cpu_labels *threads, uint32_t label)
 
 	if (!thread)
 		return 0;
-	return owner_number(&out.owners,
-			    &(struct owner){ .tid = thread->tid,
-					      .process = "",
-					      .thread = thread->name,
-					      .state = "",
-					      .wait_reason = "" });
+	return owner_number(&out.owners, &(struct owner){ .tid = thread->tid,
+							  .process = "",
+							  .thread = thread->name,
+							  .state = "",
+							  .wait_reason = "" });
 }
 
 static void add_window(const struct cpu_profile *p)

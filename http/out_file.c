@@ -108,7 +108,8 @@ static int move_to_free(int dir, const char *from, const char *to)
 }
 
 /* To the name that was ours, or the first that nobody has. */
-static int publish(struct out_file *f, int dir, const char *from, const char *name, const char *kind)
+static int publish(struct out_file *f, int dir, const char *from, const char *name,
+		   const char *kind)
 {
 	char buf[PATH_BYTES];
 	int failed = -EEXIST;
@@ -117,7 +118,8 @@ static int publish(struct out_file *f, int dir, const char *from, const char *na
 		struct text to = TEXT_INIT(buf);
 
 		write_path(&to, f, name, kind);
-		failed = is_ours(f, dir, buf) ? move(dir, from, buf, 0) : move_to_free(dir, from, buf);
+		failed = is_ours(f, dir, buf) ? move(dir, from, buf, 0)
+					      : move_to_free(dir, from, buf);
 		if (failed == -EEXIST)
 			f->number += f->number ? 1 : 2;
 	}

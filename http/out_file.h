@@ -20,7 +20,8 @@
 /* Zero-initialised: nothing was written so far. */
 struct out_file {
 	unsigned number; /* the name's, if others have it without one: 2 and more; else 0 */
-	/* What was written last; inode 0: nothing.  Numbers of inodes are used again, times are not. */
+	/* What was written last; inode 0: nothing.  Numbers of inodes are used again, times are
+	 * not. */
 	dev_t device;
 	ino_t inode;
 	off_t size;

@@ -89,8 +89,9 @@ static void tell_missing_names(struct arena *a, struct message *m)
 		return;
 	for (size_t i = 0; i < m->comment_count; i++)
 		all[i] = m->comment[i];
-	all[m->comment_count++] = "Some functions are shown as [module]: the program was about to end, "
-				  "and did not wait for their names.  pprof finds them if it has the files.";
+	all[m->comment_count++] =
+		"Some functions are shown as [module]: the program was about to end, "
+		"and did not wait for their names.  pprof finds them if it has the files.";
 	m->comment = all;
 }
 

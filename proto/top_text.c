@@ -24,9 +24,9 @@ struct job {
 	struct name_sums sums;
 	size_t value;
 	const char *unit;
-	uint32_t *rank;	  /* numbers of names, the largest flat first */
-	uint32_t *place;  /* of each name in the order of what it has with its callees */
-	uint32_t *order;  /* samples by the places of their names from the root */
+	uint32_t *rank;	 /* numbers of names, the largest flat first */
+	uint32_t *place; /* of each name in the order of what it has with its callees */
+	uint32_t *order; /* samples by the places of their names from the root */
 	struct level *level;
 	int64_t total, amount; /* with and without signs */
 	uint64_t with_value;   /* samples that have one */

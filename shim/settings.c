@@ -235,9 +235,10 @@ static bool read_out(struct settings *s, char *const *environment, struct text *
 	const char *value = find_set(environment, "PPROF_OUT");
 
 	if (value && (strlen(value) > OUT_PATTERN_MAX || !name_pattern_is_valid(value)))
-		return complain(complaint, "PPROF_OUT", value,
-				"a path of 1000 bytes at most, with %p, %n and %t for process, program "
-				"and time, and %% for %");
+		return complain(
+			complaint, "PPROF_OUT", value,
+			"a path of 1000 bytes at most, with %p, %n and %t for process, program "
+			"and time, and %% for %");
 	if (value)
 		s->out = memcpy(s->out_copy, value, strlen(value) + 1);
 	return read_out_kinds(s, environment, complaint);
@@ -277,8 +278,9 @@ static bool read_socket(struct settings *s, char *const *environment, struct tex
 		s->socket = memcpy(s->socket_copy, value, strlen(value) + 1);
 	if (s->port || s->socket || s->out)
 		return true;
-	text_str(complaint, "PPROF_PORT is off, and neither PPROF_SOCKET nor PPROF_OUT is set, so that "
-			    "nobody could see a profile");
+	text_str(complaint,
+		 "PPROF_PORT is off, and neither PPROF_SOCKET nor PPROF_OUT is set, so that "
+		 "nobody could see a profile");
 	return false;
 }
 
@@ -312,9 +314,10 @@ enum settings_result settings_read(struct settings *s, char *const *environment,
 	memset(s, 0, sizeof(*s));
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
-	if (!read_out(s, environment, complaint) || !read_port(s, environment, complaint) || !read_socket(s, environment, complaint) ||
-	    !read_numbers(s, environment, complaint) || !check_signal(environment, complaint) ||
-	    !read_tree(s, environment, complaint) || !read_key(s, environment, complaint))
+	if (!read_out(s, environment, complaint) || !read_port(s, environment, complaint) ||
+	    !read_socket(s, environment, complaint) || !read_numbers(s, environment, complaint) ||
+	    !check_signal(environment, complaint) || !read_tree(s, environment, complaint) ||
+	    !read_key(s, environment, complaint))
 		return SETTINGS_BAD;
 	return SETTINGS_OK;
 }

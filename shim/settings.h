@@ -23,20 +23,21 @@ enum settings_tree {
 };
 
 struct settings {
-	uint16_t port;		     /* PPROF_PORT, 0: off */
-	const char *socket;	     /* PPROF_SOCKET, a pattern (name_pattern.h); NULL: none */
+	uint16_t port;	    /* PPROF_PORT, 0: off */
+	const char *socket; /* PPROF_SOCKET, a pattern (name_pattern.h); NULL: none */
 	char socket_copy[SOCKET_PATTERN_MAX + 1];
-	const char *out;	     /* PPROF_OUT, a pattern (http/out.h); NULL: no files */
+	const char *out; /* PPROF_OUT, a pattern (http/out.h); NULL: no files */
 	char out_copy[OUT_PATTERN_MAX + 1];
-	unsigned out_kinds;	     /* PPROF_OUT_PROFILES */
-	int hz;			     /* PPROF_HZ */
-	uint64_t heap_rate;	     /* PPROF_HEAP_RATE: bytes per sample, 0: off */
-	uint64_t block_rate;	     /* PPROF_BLOCK_RATE: ns, 0: off */
-	uint64_t mutex_fraction;     /* PPROF_MUTEX_FRACTION: one in so many, 0: off */
-	bool rwlock_readers;	     /* PPROF_RWLOCK_READERS: they are recorded */
-	enum settings_tree tree;     /* PPROF_TREE: which processes a profile has */
-	char key[KEY_BYTES_MAX + 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE; "": nobody has one */
-	const char *key_from;	     /* which of the two, for the shim page */
+	unsigned out_kinds;	 /* PPROF_OUT_PROFILES */
+	int hz;			 /* PPROF_HZ */
+	uint64_t heap_rate;	 /* PPROF_HEAP_RATE: bytes per sample, 0: off */
+	uint64_t block_rate;	 /* PPROF_BLOCK_RATE: ns, 0: off */
+	uint64_t mutex_fraction; /* PPROF_MUTEX_FRACTION: one in so many, 0: off */
+	bool rwlock_readers;	 /* PPROF_RWLOCK_READERS: they are recorded */
+	enum settings_tree tree; /* PPROF_TREE: which processes a profile has */
+	char key[KEY_BYTES_MAX +
+		 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE; "": nobody has one */
+	const char *key_from; /* which of the two, for the shim page */
 };
 
 enum settings_result {

@@ -69,9 +69,9 @@ ARCH_FUNCTION void arch_init_control_block(void *at);
 
 /*
  * clone(2) of a thread that calls fn(arg) on the stack that ends at `stack` (aligned
- * to 16) and then ends, with the status that fn returns.  `tid` is where the kernel keeps the thread's id while it
- * lives, `control` its control block.  Returns the id, or -errno; the new thread
- * never returns.
+ * to 16) and then ends, with the status that fn returns.  `tid` is where the kernel keeps the
+ * thread's id while it lives, `control` its control block.  Returns the id, or -errno; the new
+ * thread never returns.
  */
 long pprofshim_clone(unsigned long flags, void *stack, uint32_t *tid, void *control,
 		     int (*fn)(void *arg), void *arg);

@@ -63,7 +63,8 @@ static bool open_file(struct elf *e, struct arena *a, const struct module *m)
 	if (m->is_vdso)
 		return m->ehdr && m->image_limit > m->ehdr &&
 		       elf_open_memory(e, a, m->ehdr, m->image_limit - m->ehdr);
-	return open_kept(e, a, m) || (m->is_main && open_if_same(e, a, m, "/proc/thread-self/exe")) ||
+	return open_kept(e, a, m) ||
+	       (m->is_main && open_if_same(e, a, m, "/proc/thread-self/exe")) ||
 	       (may_be_at_path(m) && open_if_same(e, a, m, m->path));
 }
 

@@ -8,9 +8,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "sampler/base/cc.h"
 #include "shim/attach/arch/registers.h"
 #include "shim/attach/proc.h"
-#include "sampler/base/cc.h"
 
 /* How well a thread is suited; 0: not at all. */
 enum rank { NEVER, SLEEPS, WAITS_FOR_THREAD, WAITS_FOR_EVENT };

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /*
  * Which thread may make a call for us.  dlopen takes the loader's lock and the allocator's;
  * so it has to be a thread that waits in the kernel where it holds neither:

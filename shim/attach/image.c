@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim/attach/proc.h"
 #include "sampler/base/cc.h"
+#include "shim/attach/proc.h"
 
 #define SEGMENTS_MAX 64
 #define DYNAMIC_MAX  128

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /*
  * A loaded object of another process, as it lies in memory there: so it does not matter
  * whether its file can be seen from here, or was replaced since.

@@ -16,12 +16,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sampler/base/cc.h"
+#include "sampler/base/sys.h"
 #include "shim/attach/choose.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
 #include "shim/attach/stopped.h"
-#include "sampler/base/cc.h"
-#include "sampler/base/sys.h"
 
 #define PATIENCE_NS    (5 * NS_PER_SECOND)
 #define TRY_AGAIN_NS   10000000L

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* Gets the library into the program, or wakes up the one that is there. */
 #ifndef SHIM_ATTACH_LOAD_H
 #define SHIM_ATTACH_LOAD_H

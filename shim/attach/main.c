@@ -14,11 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sampler/base/sys.h"
 #include "shim/attach/load.h"
 #include "shim/attach/refuse.h"
 #include "shim/attach/request.h"
 #include "shim/attach/target.h"
-#include "sampler/base/sys.h"
 
 #define ANSWER_WAIT_NS (3 * NS_PER_SECOND) /* a member tries to have the port for a second */
 #define LEAVE_WAIT_NS  (3 * NS_PER_SECOND)
@@ -116,9 +116,11 @@ static void tell_where_the_work_may_be(const struct request *r)
 	if (!r->tree)
 		target_list_below(r->pid, &below);
 	if (!r->tree && below.count)
-		note("%zu processes below it are not attached to; with --tree they are", below.count);
+		note("%zu processes below it are not attached to; with --tree they are",
+		     below.count);
 	if (!target_has_our_network(r->pid))
-		note("the port is in the process's own network: nsenter -t %d -n curl ... reaches it",
+		note("the port is in the process's own network: nsenter -t %d -n curl ... reaches "
+		     "it",
 		     r->pid);
 }
 

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* What /proc says about a process and its threads, and its memory. */
 #ifndef SHIM_ATTACH_PROC_H
 #define SHIM_ATTACH_PROC_H

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* How the tool gives up: one sentence that says what to do. */
 #ifndef SHIM_ATTACH_REFUSE_H
 #define SHIM_ATTACH_REFUSE_H

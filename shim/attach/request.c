@@ -10,8 +10,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "shim/attach/refuse.h"
 #include "sampler/base/cc.h"
+#include "shim/attach/refuse.h"
 
 #define KEY_BYTES_MAX 255
 #define PORT_DEFAULT  6060

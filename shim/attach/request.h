@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* What the user asked for: by options, and by the variables that the library knows. */
 #ifndef SHIM_ATTACH_REQUEST_H
 #define SHIM_ATTACH_REQUEST_H

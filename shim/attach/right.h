@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* Why the kernel does not let somebody stop a thread of a process, and the way out. */
 #ifndef SHIM_ATTACH_RIGHT_H
 #define SHIM_ATTACH_RIGHT_H

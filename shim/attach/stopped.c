@@ -11,10 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "shim/attach/proc.h"
-#include "shim/attach/refuse.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "shim/attach/proc.h"
+#include "shim/attach/refuse.h"
 
 #define STOP_WAIT_NS	NS_PER_SECOND
 #define WATCHDOG_NS	(2 * NS_PER_SECOND)

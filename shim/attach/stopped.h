@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /*
  * One thread of the program, stopped while it waits in a system call, that makes calls for
  * us and is then put back: registers, vectors, mask and the interrupted call, as if nothing

@@ -11,11 +11,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sampler/base/cc.h"
 #include "shim/attach/arch/registers.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
 #include "shim/attach/right.h"
-#include "sampler/base/cc.h"
 
 #define STATUS_BYTES	  8192
 #define CAP_SYS_PTRACE_AT 19 /* its bit */

@@ -1,4 +1,4 @@
-/* shim/attach: loads the library into a running program.  May include shim/attach/arch and below. */
+/* shim/attach: loads us into a running program.  May include shim/attach/arch and below. */
 /* The program to attach to: what it is, and why it may not be possible. */
 #ifndef SHIM_ATTACH_TARGET_H
 #define SHIM_ATTACH_TARGET_H

@@ -27,14 +27,10 @@ static void *real_of(int which)
 {
 	const struct real *r = real();
 	void *const all[] = {
-		[EXEC_EXECVE] = (void *)r->execve,
-		[EXEC_EXECV] = (void *)r->execv,
-		[EXEC_EXECVP] = (void *)r->execvp,
-		[EXEC_EXECVPE] = (void *)r->execvpe,
-		[EXEC_EXECL] = (void *)r->execl,
-		[EXEC_EXECLP] = (void *)r->execlp,
-		[EXEC_EXECLE] = (void *)r->execle,
-		[EXEC_FEXECVE] = (void *)r->fexecve,
+		[EXEC_EXECVE] = (void *)r->execve,     [EXEC_EXECV] = (void *)r->execv,
+		[EXEC_EXECVP] = (void *)r->execvp,     [EXEC_EXECVPE] = (void *)r->execvpe,
+		[EXEC_EXECL] = (void *)r->execl,       [EXEC_EXECLP] = (void *)r->execlp,
+		[EXEC_EXECLE] = (void *)r->execle,     [EXEC_FEXECVE] = (void *)r->fexecve,
 		[EXEC_EXECVEAT] = (void *)r->execveat,
 	};
 

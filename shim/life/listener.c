@@ -65,7 +65,7 @@ static struct {
 	bool has_members;
 	bool records;	  /* as long as the process lives */
 	uint32_t is_made; /* futex word: who made the thread goes on */
-	int wake_fd; /* -errno: nobody can wake us */
+	int wake_fd;	  /* -errno: nobody can wake us */
 } listener;
 
 static struct {

@@ -28,8 +28,8 @@ struct own_thread {
 
 /*
  * Starts fn(arg) in a thread that blocks every signal, with the privileges and
- * limits of the caller; it ends with the status that fn returns.  `t` must be zero or its last thread joined.  False: no
- * memory, or the kernel refuses.  Context: init, hook; no two at once.
+ * limits of the caller; it ends with the status that fn returns.  `t` must be zero or its last
+ * thread joined.  False: no memory, or the kernel refuses.  Context: init, hook; no two at once.
  */
 bool own_thread_start(struct own_thread *t, int (*fn)(void *arg), void *arg);
 

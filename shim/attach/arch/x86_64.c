@@ -4,8 +4,8 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-#include "shim/attach/arch/registers.h"
 #include "sampler/base/cc.h"
+#include "shim/attach/arch/registers.h"
 
 const uint16_t registers_machine = EM_X86_64;
 const int registers_extended_set = NT_X86_XSTATE;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shim/attach/right.h"
 #include "sampler/base/cc.h"
+#include "shim/attach/right.h"
 
 #define PID 1234
 #define UID 33

@@ -5,7 +5,8 @@
 
 #include "proto/flat_text.h"
 
-static const struct message_function functions[] = { { "main", "main", "", 0 }, { "work", "work", "", 0 } };
+static const struct message_function functions[] = { { "main", "main", "", 0 },
+						     { "work", "work", "", 0 } };
 static const struct message_line lines[] = { { 0, 0 }, { 1, 0 } };
 static const struct message_location locations[] = { { MESSAGE_NONE, 1, &lines[0], 1 },
 						     { MESSAGE_NONE, 2, &lines[1], 1 } };

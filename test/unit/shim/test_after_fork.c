@@ -8,9 +8,11 @@
 
 /* Run from the root, as all tests are. */
 #define DECLARED                                                                                   \
-	"grep -hoE '\\b[a-z_]+_after_fork\\(void\\)' sampler/*/*.h shim/*/*.h http/*.h | sed "              \
+	"grep -hoE '\\b[a-z_]+_after_fork\\(void\\)' sampler/*/*.h shim/*/*.h http/*.h | sed "     \
 	"'s/_after_fork.*//'"
-#define CALLED "grep -hoE '\\b%s_after_fork\\(\\)' sampler/*/%s*.c shim/life/%s*.c http/%s*.c 2>/dev/null | wc -l"
+#define CALLED                                                                                     \
+	"grep -hoE '\\b%s_after_fork\\(\\)' sampler/*/%s*.c shim/life/%s*.c http/%s*.c "           \
+	"2>/dev/null | wc -l"
 
 static const char *const listed[] = {
 #define X(module, ...) #module,

@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "http/out_kinds.h"
 #include "sampler/base/cc.h"
 #include "sampler/locks/contention.h"
-#include "http/out_kinds.h"
 #include "shim/settings.h"
 
 #define KEY "ADMIN_KEY=secret"
@@ -116,7 +116,8 @@ START_TEST(settings__files_need_neither_port_nor_key)
 	ck_assert_int_eq(read_with("A=b", "PPROF_OUT=/tmp/%n", NULL), SETTINGS_OK);
 	ck_assert_uint_eq(settings.port, 0);
 	ck_assert_uint_eq(settings.out_kinds, OUT_KINDS_DEFAULT);
-	ck_assert_int_eq(read_with(KEY, "PPROF_OUT=out", "PPROF_OUT_PROFILES=mutex,cpu"), SETTINGS_OK);
+	ck_assert_int_eq(read_with(KEY, "PPROF_OUT=out", "PPROF_OUT_PROFILES=mutex,cpu"),
+			 SETTINGS_OK);
 	ck_assert_uint_eq(settings.port, 6060);
 	ck_assert_uint_eq(settings.out_kinds, OUT_KIND_BIT(OUT_CPU) | OUT_KIND_BIT(OUT_MUTEX));
 	ck_assert_int_eq(read_with("A=b", "PPROF_OUT=/tmp", "PPROF_PORT=1"), SETTINGS_BAD);

@@ -518,16 +518,19 @@ START_TEST(symbols__patience_ends)
 
 	m.is_loaded = false; /* its tables in memory are no file */
 	patience_set(sys_now_ns() + 10 * SECOND, 0);
-	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name, "name_of");
+	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name,
+			 "name_of");
 	ck_assert(!patience_was_over());
 	patience_set(1, 1);
-	ck_assert_int_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name[0], '[');
+	ck_assert_int_eq(
+		look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name[0], '[');
 	ck_assert(patience_was_over());
 	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_NAMES_TIMED_OUT), timed_out + 1);
 	ck_assert_int_eq(patience_for_lines(5), 1);
 	patience_set(0, 0);
 	ck_assert_int_eq(patience_for_lines(5), 5);
-	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name, "name_of");
+	ck_assert_str_eq(look_up_in(&m, (uint64_t)(uintptr_t)name_of, SYMBOLS_NAMES).frame[0].name,
+			 "name_of");
 }
 END_TEST
 
