@@ -20,7 +20,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import harness
 import pprof_reader
@@ -109,11 +108,20 @@ def check_whole(name, p, strays, threads):
     expect(f'{name}: no call ended early ({strays})', strays == 0)
 
 
+def all_there(target, askers):
+    """Each asker has its name, and a feeder; besides them there are the first thread and ours."""
+    def are_there():
+        tids = harness.tasks(target.pid)
+        names = [harness.read(f'/proc/{target.pid}/task/{tid}/comm').strip() for tid in tids]
+        return names.count('asker') == askers and len(tids) == 2 * askers + 2
+    harness.check('all threads are there', harness.poll(are_there), harness.tasks(target.pid))
+
+
 def run_truth(name):
     with harness.Target('wall_truth', ASKERS, 600) as target:
         if not harness.check(f'{name}: the shim answers', target.wait_ready()):
             return
-        time.sleep(0.5)  # so that all threads are there
+        all_there(target, ASKERS)
         p = fetched(target, f'wall?seconds={SECONDS}', SECONDS)
         truth = answer(target, f'window {p.time_ns} {p.time_ns + p.duration_ns}')
         strays = answer(target, 'strays')['strays']
@@ -188,7 +196,7 @@ def check_refusals(target):
 def test_what_is_asked_for():
     with harness.Target('wall_truth', 4, 600) as target:
         if harness.check('the shim answers', target.wait_ready()):
-            time.sleep(0.3)  # so that all threads have their names
+            all_there(target, 4)
             check_filters(target)
             check_forms(target)
             check_refusals(target)
@@ -213,7 +221,7 @@ def test_where_the_kernel_does_not_tell():
     with harness.Target('wall_truth', 4, 600, 'nobody') as target:
         if not harness.check('the shim answers', target.wait_ready()):
             return
-        time.sleep(0.3)  # so that all threads are there
+        all_there(target, 4)
         p = fetched(target, 'wall?seconds=3', 3)
     threads = p.total('wall') / p.duration_ns
     expect(f'nobody: the time of {threads:.2f} of 9 threads', abs(threads - 9) < 0.1)

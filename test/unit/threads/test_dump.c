@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
@@ -17,6 +19,7 @@
 #include "sampler/locks/deadlock.h"
 #include "sampler/locks/lock_owner.h"
 #include "sampler/process/modules.h"
+#include "sampler/process/tasks.h"
 #include "sampler/threads/dump.h"
 #include "sampler/unwind/blocked.h"
 #include "sampler/unwind/call_site.h"
@@ -115,13 +118,31 @@ END_TEST
 
 static int never[2];
 
+static atomic_int waits_for_ever;
+
 static void *wait_for_ever(void *unused)
 {
 	char c;
 
+	waits_for_ever = sys_gettid();
+
 	while (read(never[0], &c, 1) == 1)
 		;
 	return unused;
+}
+
+/* It is in its read, and nothing is left for it to read. */
+static void until_it_waits(void)
+{
+	char call[128] = "";
+	int left = 1;
+
+	while (left || strncmp(call, "0 ", 2) != 0) {
+		usleep(1000);
+		if (ioctl(never[0], FIONREAD, &left) != 0 ||
+		    tasks_read_file(waits_for_ever, "/syscall", call, sizeof(call)) <= 0)
+			left = 1;
+	}
 }
 
 static struct dump *whole_dump(void)
@@ -153,7 +174,7 @@ START_TEST(a_thread_that_has_not_run_is_not_read_again)
 
 	ck_assert_int_eq(pipe(never), 0);
 	pthread_create(&thread, NULL, wait_for_ever, NULL);
-	usleep(100000);
+	until_it_waits();
 	d = whole_dump();
 	first = *waiter_of(d);
 	ck_assert_int_eq(first.how, DUMP_WAITING);
@@ -167,7 +188,7 @@ START_TEST(a_thread_that_has_not_run_is_not_read_again)
 	dump_free(d);
 	ck_assert_uint_ge(counter_get(COUNTER_DUMP_THREADS_AS_BEFORE), before + 1);
 	ck_assert_int_eq(write(never[1], "x", 1), 1); /* it runs, and waits as before */
-	usleep(100000);
+	until_it_waits();
 	before = counter_get(COUNTER_DUMP_THREADS_AS_BEFORE);
 	d = whole_dump();
 	dump_free(d);
