@@ -5,6 +5,7 @@
 
 #include "http/download.h"
 #include "http/tree_profile.h"
+#include "proto/comments.h"
 #include "proto/share.h"
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
@@ -70,16 +71,10 @@ static int share(struct arena *a, const struct pending_profile *w, const struct 
 /* Empty, and not because nothing happened. */
 static void tell_nothing_is_left(struct arena *a, struct profile_head *head)
 {
-	const char **all = arena_array(a, head->comment_count + 1, sizeof(*all));
-
-	if (!all)
-		return;
-	for (size_t i = 0; i < head->comment_count; i++)
-		all[i] = head->comment[i];
-	all[head->comment_count++] =
-		"Nothing here is of a thread or state that was asked for; without thread= and "
-		"state= there is more. Names are those that /proc/PID/task/TID/comm has.";
-	head->comment = all;
+	comments_insert(
+		a, &head->comment, &head->comment_count, head->comment_count,
+		"Nothing here is of a thread or state that was asked for; without thread= "
+		"and state= there is more. Names are those that /proc/PID/task/TID/comm has.");
 }
 
 static int build_answer(struct arena *a, const struct pending_profile *w, struct bytes *out)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "http/routes_config.h"
+#include "proto/comments.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
@@ -141,16 +142,8 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 void tree_comments(const struct tree_request *t, struct arena *a, struct profile_head *head)
 {
 	const char *ours[2] = { included_sentence(t, a), missing_sentence(t, a) };
-	const char **all = arena_array(a, head->comment_count + ARRAY_SIZE(ours), sizeof(*all));
-	size_t count = 0;
 
-	if (!all)
-		return;
-	for (size_t i = 0; i < head->comment_count; i++)
-		all[count++] = head->comment[i];
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
-		if (ours[i])
-			all[count++] = ours[i];
-	head->comment = all;
-	head->comment_count = count;
+		comments_insert(a, &head->comment, &head->comment_count, head->comment_count,
+				ours[i]);
 }

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "proto/comments.h"
 #include "proto/names.h"
 #include "proto/other_share.h"
 #include "proto/samples.h"
@@ -33,36 +34,16 @@ static void fill_head(struct message *m, const struct profile_head *head)
 static int fill_comments(struct message *m, struct arena *a, const struct stack_table *t,
 			 const struct profile_head *head)
 {
-	const char *other = other_share(a, t, head->sample_type, head->sample_type_count);
-	const char **all = arena_array(a, head->comment_count + 1, sizeof(*all));
-
-	if (!all)
-		return -1;
-	for (size_t i = 0; i < head->comment_count; i++)
-		all[i] = head->comment[i];
-	all[head->comment_count] = other;
-	m->comment = all;
-	m->comment_count = head->comment_count + (other != NULL);
-	return 0;
+	m->comment = head->comment;
+	m->comment_count = head->comment_count;
+	return comments_insert(a, &m->comment, &m->comment_count, m->comment_count,
+			       other_share(a, t, head->sample_type, head->sample_type_count));
 }
 
 /* What is true of each profile of a program that we came to later stands before the rest. */
 static int add_since(struct message *m, struct arena *a)
 {
-	const char *since = attached_comment();
-	const char **all;
-
-	if (!since)
-		return 0;
-	all = arena_array(a, m->comment_count + 1, sizeof(*all));
-	if (!all)
-		return -1;
-	all[0] = since;
-	for (size_t i = 0; i < m->comment_count; i++)
-		all[i + 1] = m->comment[i];
-	m->comment = all;
-	m->comment_count++;
-	return 0;
+	return comments_insert(a, &m->comment, &m->comment_count, 0, attached_comment());
 }
 
 static void fill_tables(struct message *m, const struct namer *n, const struct sample_table *s)
@@ -80,19 +61,12 @@ static void fill_tables(struct message *m, const struct namer *n, const struct s
 /* What was left out because the process is about to end is told in the profile itself. */
 static void tell_missing_names(struct arena *a, struct message *m)
 {
-	const char **all;
-
-	if (!patience_was_over())
-		return;
-	all = arena_array(a, m->comment_count + 1, sizeof(*all));
-	if (!all)
-		return;
-	for (size_t i = 0; i < m->comment_count; i++)
-		all[i] = m->comment[i];
-	all[m->comment_count++] =
-		"Some functions are shown as [module]: the program was about to end, "
-		"and did not wait for their names.  pprof finds them if it has the files.";
-	m->comment = all;
+	if (patience_was_over())
+		comments_insert(
+			a, &m->comment, &m->comment_count, m->comment_count,
+			"Some functions are shown as [module]: the program was about to end, "
+			"and did not wait for their names.  pprof finds them if it has the "
+			"files.");
 }
 
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
