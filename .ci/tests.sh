@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs tests one after the other: programs written with Check, and scripts whose
 # last line reads "N passed, N failed".  Prints one line for each, everything a
-# failing one had to say, and a total of the same form.  Each one's output stays
+# failing one had to say, at the end once more what failed (who sees only the end
+# of a long log sees why), and a total of the same form.  Each one's output stays
 # in $BUILD/log.
 #
 # usage: BUILD=build .ci/tests.sh TEST...
@@ -71,6 +72,11 @@ count() {
 	fi
 }
 
+# Prints the lines of a log that tell of a failure: ours, and Check's; its last one if none does.
+what_failed() { # NAME LOG
+	{ grep -E '^FAIL|^[^ ]+:[0-9]+:[FE]:' "$2" || tail -n 1 "$2"; } | head -n 20 | sed "s/^/$1: /"
+}
+
 one() {
 	local name=${1##*/} log=$build/log/${1##*/}.log status started=$EPOCHSECONDS verdict=ok
 	local seconds
@@ -86,6 +92,7 @@ one() {
 		124 | 137) echo "  | (stopped after $seconds s)" ;;
 		*) echo "  | (exit status $status)" ;;
 		esac
+		what_failed "$name" "$log" >>"$build/log/failures"
 	elif [ -n "${V:-}" ]; then
 		sed 's/^/  | /' "$log"
 	fi
@@ -97,8 +104,10 @@ one() {
 
 mkdir -p "$build/log"
 choose_environment
+: >"$build/log/failures"
 for test in "$@"; do
 	one "$test"
 done
+cat "$build/log/failures"
 echo "$total_passed passed, $total_failed failed"
 [ $total_failed = 0 ]

@@ -202,6 +202,10 @@ TEST_TIMEOUT=1 BUILD="$work/tests" .ci/tests.sh "$work/hang.sh" >"$work/out" 2>&
 ok $((!$?)) 'a test that hangs has failed'
 grep -q 'stopped after [0-9]* s' "$work/out"
 ok $? "and is stopped ($(cat "$work/out"))"
+printf 'echo "FAILED: one is not two"\necho "a long log"\necho "0 passed, 1 failed"\n' >"$work/wrong.sh"
+BUILD="$work/tests" .ci/tests.sh "$work/wrong.sh" "$work/tell.sh" >"$work/out" 2>&1
+same "$(tail -n 2 "$work/out")" "wrong.sh: FAILED: one is not two
+1 passed, 1 failed" 'what failed stands once more at the end'
 make -s "${BUILD:-build}/unit/base/test_text" >"$work/log" 2>&1 &&
 	nm "${BUILD:-build}/unit/base/test_text" | grep -q be_patient
 ok $? "a unit test has the limits of test/unit/base/patience.c ($(tail -n 3 "$work/log"))"
