@@ -71,6 +71,9 @@
 	  "addresses without a line: time limit reached")                                          \
 	X(SYMBOL_LINES_REFUSED, "symbol_lines_refused",                                            \
 	  "addresses without a line: debug information too large, damaged or in an unknown form")  \
+	X(SYMBOL_PARTS_MISSING, "symbol_parts_missing",                                            \
+	  "addresses without inlined functions: a file that debug information goes on in was "     \
+	  "not found or is another (.dwo, .dwp, dwz's)")                                           \
 	X(JIT_NAMES_REFUSED, "jit_names_refused",                                                  \
 	  "times /tmp/perf-PID.map or a jitdump file was not read, or not to its end: another "    \
 	  "user's, a link, damaged, too large or too slow")                                        \

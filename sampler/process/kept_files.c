@@ -86,3 +86,14 @@ int kept_root_open_read(const char *path)
 		return fd;
 	return sys_open_read_at(kept.root, path + strspn(path, "/"));
 }
+
+bool kept_root_read_link(const char *path, char *to, size_t size)
+{
+	long n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)path, (long)to, (long)size - 1);
+
+	if (n < 0 && path[0] == '/' && kept.root > 0)
+		n = sys_call4(SYS_readlinkat, kept.root, (long)(path + strspn(path, "/")), (long)to,
+			      (long)size - 1);
+	to[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}

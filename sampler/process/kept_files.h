@@ -11,6 +11,9 @@
 #ifndef SAMPLER_PROCESS_KEPT_FILES_H
 #define SAMPLER_PROCESS_KEPT_FILES_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "sampler/process/module.h"
 
 /* Opens them, in a new descriptor table. */
@@ -21,5 +24,8 @@ int kept_file_of(const struct module *m);
 
 /* As sys_open_read(); an absolute path that cannot be opened is tried below the first root. */
 int kept_root_open_read(const char *path);
+
+/* What a symbolic link says, ended with NUL; tried likewise.  False when there is none. */
+bool kept_root_read_link(const char *path, char *to, size_t size);
 
 #endif

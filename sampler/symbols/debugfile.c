@@ -31,7 +31,7 @@ static void text_hex_byte(struct text *t, uint8_t byte)
 	text_char(t, "0123456789abcdef"[byte & 15]);
 }
 
-static bool open_by_build_id(struct elf *d, struct arena *a, const uint8_t *id, size_t len)
+bool debugfile_open_by_id(struct elf *d, struct arena *a, const uint8_t *id, size_t len)
 {
 	char buf[sizeof(DEBUG_ROOT "/.build-id//.debug") + 2 * BUILD_ID_MAX];
 	struct text path = TEXT_INIT(buf);
@@ -132,5 +132,5 @@ bool debugfile_open(struct elf *d, struct arena *a, const struct elf *e, const c
 	size_t len = elf_build_id(e, id);
 
 	memset(d, 0, sizeof(*d));
-	return (len > 1 && open_by_build_id(d, a, id, len)) || open_by_link(d, a, e, path);
+	return (len > 1 && debugfile_open_by_id(d, a, id, len)) || open_by_link(d, a, e, path);
 }

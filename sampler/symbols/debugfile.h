@@ -18,4 +18,7 @@
  */
 bool debugfile_open(struct elf *d, struct arena *a, const struct elf *e, const char *path);
 
+/* Opens the debug file with that build id. */
+bool debugfile_open_by_id(struct elf *d, struct arena *a, const uint8_t *id, size_t len);
+
 #endif

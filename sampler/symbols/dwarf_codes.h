@@ -40,7 +40,10 @@ enum dwarf_attribute {
 	AT_STR_OFFSETS_BASE = 0x72,
 	AT_ADDR_BASE = 0x73,
 	AT_RNGLISTS_BASE = 0x74,
+	AT_DWO_NAME = 0x76,
 	AT_MIPS_LINKAGE_NAME = 0x2007,
+	AT_GNU_DWO_NAME = 0x2130,
+	AT_GNU_DWO_ID = 0x2131,
 	AT_GNU_RANGES_BASE = 0x2132,
 	AT_GNU_ADDR_BASE = 0x2133,
 };
@@ -93,6 +96,14 @@ enum dwarf_form {
 	FORM_GNU_STR_INDEX = 0x1f02,
 	FORM_GNU_REF_ALT = 0x1f20,
 	FORM_GNU_STRP_ALT = 0x1f21,
+};
+
+/* Columns of a package's index that mean the same in the one of GNU and in version 5. */
+enum dwarf_column {
+	COLUMN_INFO = 1,
+	COLUMN_ABBREV = 3,
+	COLUMN_STR_OFFSETS = 6,
+	COLUMN_RNGLISTS = 8, /* not in that of GNU */
 };
 
 /* Entries of a range list in version 5. */

@@ -86,6 +86,7 @@ static enum dwarf_class class_of(uint16_t form)
 	case FORM_STRX2:
 	case FORM_STRX3:
 	case FORM_STRX4:
+	case FORM_GNU_STR_INDEX:
 		return DWARF_TEXT_INDEX;
 	case FORM_STRP_SUP:
 	case FORM_GNU_STRP_ALT:

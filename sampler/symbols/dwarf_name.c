@@ -36,15 +36,18 @@ void dwarf_namer_release(struct dwarf_namer *n)
 		arena_release(&n->unit[i].arena);
 }
 
-static bool holds(const struct dwarf_unit *u, uint64_t entry)
+/* The file that the entry is in, if it is one in which units refer to others'; or NULL. */
+static struct dwarf *file_of(const struct dwarf_namer *n, uint64_t entry)
 {
-	return entry >= u->first && entry < u->end;
+	if (entry >> DWARF_FILE_SHIFT == DWARF_SHARED_FILE)
+		return n->d->shared;
+	return entry >> DWARF_FILE_SHIFT == 0 ? n->d : NULL;
 }
 
 /* The offset of the unit that may hold the entry, or UINT64_MAX. */
 static uint64_t unit_before(const struct dwarf *d, uint64_t entry)
 {
-	size_t behind = sort_lower_bound(d->unit, d->unit_count, entry);
+	size_t behind = sort_lower_bound(d->unit, d->unit_count, entry - d->base);
 
 	return behind ? d->unit[behind - 1] : UINT64_MAX;
 }
@@ -74,24 +77,26 @@ static bool load_unit(struct dwarf_namer_unit *at, struct dwarf *d, uint64_t off
 
 static struct dwarf_loaded *other_unit(struct dwarf_namer *n, uint64_t entry)
 {
-	uint64_t offset = unit_before(n->d, entry);
+	struct dwarf *d = file_of(n, entry);
+	uint64_t offset = d ? unit_before(d, entry) : UINT64_MAX;
 	struct dwarf_namer_unit *at = NULL;
 
 	for (int i = 0; i < DWARF_NAMER_UNITS; i++)
-		if (n->unit[i].is_valid && n->unit[i].loaded.u.offset == offset)
+		if (n->unit[i].is_valid && n->unit[i].loaded.u.d == d &&
+		    n->unit[i].loaded.u.offset == offset)
 			at = &n->unit[i];
 	if (!at) {
 		at = least_recent(n);
-		if (offset == UINT64_MAX || !load_unit(at, n->d, offset))
+		if (offset == UINT64_MAX || !load_unit(at, d, offset))
 			return NULL;
 	}
 	at->used = ++n->uses;
-	return holds(&at->loaded.u, entry) ? &at->loaded : NULL;
+	return dwarf_unit_holds(&at->loaded.u, entry) ? &at->loaded : NULL;
 }
 
 static struct dwarf_loaded *unit_of(struct search *s, uint64_t entry)
 {
-	if (holds(&s->here->u, entry))
+	if (dwarf_unit_holds(&s->here->u, entry))
 		return s->here;
 	return other_unit(s->n, entry);
 }

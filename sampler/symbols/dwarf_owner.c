@@ -3,9 +3,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/symbols/dwarf_codes.h"
 #include "sampler/symbols/dwarf_range.h"
-
-#define FIRST_UNITS 1024
-#define UNITS_MAX   (1U << 20)
+#include "sampler/symbols/dwarf_units.h"
 
 struct walk {
 	struct dwarf_owners *o;
@@ -15,24 +13,6 @@ struct walk {
 	bool *is_owned; /* by address: the first unit keeps it */
 	uint64_t unit;	/* at work */
 };
-
-static bool note_unit(struct dwarf *d, struct arena *a, uint64_t offset)
-{
-	size_t room = d->unit_room ? d->unit_room * 2 : FIRST_UNITS;
-	uint64_t *unit;
-
-	if (d->unit_count == d->unit_room) {
-		if (room > UNITS_MAX)
-			return false;
-		unit = arena_grow(a, d->unit, d->unit_room * sizeof(*unit), room * sizeof(*unit));
-		if (!unit)
-			return false;
-		d->unit = unit;
-		d->unit_room = room;
-	}
-	d->unit[d->unit_count++] = offset;
-	return true;
-}
 
 static void own_range(void *opaque, uint64_t start, uint64_t limit)
 {
@@ -55,8 +35,9 @@ static bool has_code(const struct dwarf_unit *u)
 	return u->type == UNIT_COMPILE || u->type == UNIT_SKELETON;
 }
 
-static void look_at_unit(struct walk *w, struct dwarf_unit *u)
+static void look_at_unit(void *opaque, struct dwarf_unit *u)
 {
+	struct walk *w = opaque;
 	struct dwarf_entry root;
 
 	w->unit = u->offset;
@@ -68,18 +49,13 @@ bool dwarf_owners_find(struct dwarf_owners *o, struct dwarf *d, struct arena *a,
 		       const uint64_t *addr, size_t count)
 {
 	struct walk w = { .o = o, .d = d, .addr = addr, .count = count };
-	struct dwarf_unit u;
 
 	*o = (struct dwarf_owners){ 0 };
 	o->pair = arena_array(a, count, sizeof(*o->pair));
 	w.is_owned = arena_array(a, count, sizeof(*w.is_owned));
 	if (!o->pair || !w.is_owned)
 		return false;
-	for (uint64_t at = 0; dwarf_unit_header(&u, d, at); at = u.end) {
-		if (!note_unit(d, a, at) || !dwarf_spend(d->effort, 64))
-			break;
-		look_at_unit(&w, &u);
-	}
+	dwarf_units_list(d, a, look_at_unit, &w);
 	sort_pairs(o->pair, o->count);
 	return true;
 }

@@ -127,7 +127,7 @@ static void list_ranges(const struct dwarf_unit *u, const struct dwarf_value *v,
 		return;
 	if (u->enc.version >= 5)
 		walk(&w, &u->d->section[DWARF_RNGLISTS], offset, new_step);
-	else
+	else if (!__builtin_add_overflow(offset, u->ranges_base, &offset))
 		walk(&w, &u->d->section[DWARF_RANGES], offset, old_step);
 }
 

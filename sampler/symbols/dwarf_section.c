@@ -21,18 +21,21 @@ static const char *const section_names[DWARF_SECTIONS] = {
 };
 
 /* By its name, or by the one that compressed sections had before they had a flag. */
-static const Elf64_Shdr *find_section(const struct elf *e, enum dwarf_section_id id, bool *is_old)
+static const Elf64_Shdr *find_section(const struct elf *e, enum dwarf_section_id id,
+				      const char *suffix, bool *is_old)
 {
-	const Elf64_Shdr *h = elf_section(e, section_names[id]);
-	char old[sizeof(".zdebug_str_offsets")];
-	struct text t = TEXT_INIT(old);
+	char name[sizeof(".zdebug_str_offsets.dwo")];
+	struct text t = TEXT_INIT(name);
+	const Elf64_Shdr *h;
 
+	text_str(&t, ".z");
+	text_str(&t, section_names[id] + 1);
+	text_str(&t, suffix);
+	name[1] = '.';
+	h = elf_section(e, name + 1);
+	name[1] = 'z';
 	*is_old = !h;
-	if (!h) {
-		text_str(&t, ".z");
-		text_str(&t, section_names[id] + 1);
-		h = elf_section(e, old);
-	}
+	h = h ? h : elf_section(e, name);
 	return h && h->sh_type != SHT_NOBITS ? h : NULL;
 }
 
@@ -96,10 +99,10 @@ static bool load_if_small(struct dwarf_section *s, struct arena *a)
 
 /* A section that is not there is fine here; one that cannot be read is not. */
 static bool open_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
-			 enum dwarf_section_id id, uint64_t *budget)
+			 enum dwarf_section_id id, const char *suffix, uint64_t *budget)
 {
 	bool is_old;
-	const Elf64_Shdr *h = find_section(e, id, &is_old);
+	const Elf64_Shdr *h = find_section(e, id, suffix, &is_old);
 	struct packed p;
 
 	memset(s, 0, sizeof(*s));
@@ -120,20 +123,29 @@ bool dwarf_has_info(const struct elf *e)
 {
 	bool is_old;
 
-	return find_section(e, DWARF_INFO, &is_old);
+	return find_section(e, DWARF_INFO, "", &is_old);
 }
 
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
-				     const struct elf *e)
+				     const struct elf *e, const char *suffix)
 {
 	uint64_t budget = DWARF_INFLATED_MAX;
 
-	if (!dwarf_has_info(e))
-		return DWARF_NONE;
 	for (int i = 0; i < DWARF_SECTIONS; i++)
-		if (!open_section(&section[i], a, e, (enum dwarf_section_id)i, &budget))
+		if (!open_section(&section[i], a, e, (enum dwarf_section_id)i, suffix, &budget))
 			return DWARF_REFUSED;
-	return DWARF_FOUND;
+	return section[DWARF_INFO].in ? DWARF_FOUND : DWARF_NONE;
+}
+
+bool dwarf_section_narrow(struct dwarf_section *s, uint64_t offset, uint64_t size)
+{
+	if (offset > s->size || size > s->size - offset)
+		return false;
+	s->offset += offset;
+	s->size = size;
+	if (s->bytes)
+		s->bytes += offset;
+	return true;
 }
 
 size_t dwarf_read_some(const struct dwarf_section *s, uint64_t offset, void *to, size_t len)

@@ -45,13 +45,19 @@ bool dwarf_has_info(const struct elf *e);
 
 enum dwarf_found {
 	DWARF_FOUND,
-	DWARF_NONE,    /* the object has no debug information */
+	DWARF_NONE,    /* the object has no units; other sections may be there */
 	DWARF_REFUSED, /* it has, but compressed in a way or size that we do not read */
 };
 
-/* `a` holds what is brought into memory; `e` is borrowed as long as the sections are used. */
+/*
+ * `a` holds what is brought into memory; `e` is borrowed as long as the sections are used.
+ * `suffix` is behind their names: "", or ".dwo" for those of split debug information.
+ */
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
-				     const struct elf *e);
+				     const struct elf *e, const char *suffix);
+
+/* The `size` bytes at `offset` become all of the section.  False when they are not in it. */
+bool dwarf_section_narrow(struct dwarf_section *s, uint64_t offset, uint64_t size);
 
 bool dwarf_read(const struct dwarf_section *s, uint64_t offset, void *to, size_t len);
 

@@ -65,11 +65,11 @@ static bool make_room(struct dwarf_tree *t, struct arena *a)
 /* An inlined call is named after its origin; so are all calls of that function. */
 static uint64_t naming_entry(const struct walk *w, const struct dwarf_entry *e)
 {
-	uint64_t offset;
+	uint64_t entry;
 
 	if (e->tag == TAG_SUBPROGRAM)
-		return e->offset;
-	return dwarf_reference(w->u, &e->slot[SLOT_ORIGIN], &offset) ? offset : UINT64_MAX;
+		return e->entry;
+	return dwarf_reference(w->u, &e->slot[SLOT_ORIGIN], &entry) ? entry : UINT64_MAX;
 }
 
 static struct dwarf_node node_of(const struct walk *w, const struct dwarf_entry *e, uint32_t parent)
@@ -116,9 +116,9 @@ static void skip_values(struct walk *w, const struct dwarf_abbrev *abbrev)
 		dwarf_form_read(&w->c, spec[i].form, 0, &w->u->enc, &unused);
 }
 
-static uint64_t offset_of(const struct walk *w, const uint8_t *at)
+static uint64_t entry_at(const struct walk *w, const uint8_t *at)
 {
-	return w->u->first + (uint64_t)(at - w->u->bytes);
+	return w->u->d->base | (w->u->first + (uint64_t)(at - w->u->bytes));
 }
 
 /* Reads one entry; returns the node around its children. */
@@ -133,7 +133,7 @@ static uint32_t read_entry(struct walk *w, const struct dwarf_abbrev *abbrev, co
 		return around;
 	}
 	dwarf_entry_values(w->u, &w->c, abbrev, w->u->abbrevs.spec + abbrev->first, &e);
-	e.offset = offset_of(w, start);
+	e.entry = entry_at(w, start);
 	return w->c.bad ? DWARF_NO_NODE : add_node(w, &e, around);
 }
 

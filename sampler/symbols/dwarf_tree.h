@@ -17,7 +17,7 @@
 
 /* A function, or a call that was inlined into its parent. */
 struct dwarf_node {
-	uint64_t entry;	    /* offset of the entry that leads to its name; UINT64_MAX: none does */
+	uint64_t entry;	    /* the one that leads to its name; UINT64_MAX: none does */
 	uint32_t parent;    /* DWARF_NO_NODE: this is the function itself */
 	uint32_t call_line; /* where it was called in its parent */
 	uint64_t call_file;

@@ -23,7 +23,7 @@ static bool read_initial_length(struct dwarf_unit *u, struct dwarf_cursor *c)
 		return false;
 	}
 	return !c->bad && !__builtin_add_overflow(u->offset + size_of_length, length, &u->end) &&
-	       u->end <= u->d->section[DWARF_INFO].size;
+	       u->end <= u->d->section[DWARF_INFO].size && u->end >> DWARF_FILE_SHIFT == 0;
 }
 
 /* Version 5 put the fields into another order and added kinds of units. */
@@ -39,7 +39,7 @@ static void read_rest_of_header(struct dwarf_unit *u, struct dwarf_cursor *c)
 	u->enc.address_size = dwarf_u8(c);
 	u->abbrev_offset = dwarf_fixed(c, u->enc.offset_size);
 	if (u->type == UNIT_SKELETON || u->type == UNIT_SPLIT_COMPILE)
-		dwarf_skip(c, 8);
+		u->split_id = dwarf_fixed(c, 8);
 	if (u->type == UNIT_TYPE || u->type == UNIT_SPLIT_TYPE)
 		dwarf_skip(c, 8U + u->enc.offset_size);
 }
@@ -96,6 +96,13 @@ static enum dwarf_slot slot_of(uint16_t attribute)
 		return SLOT_ADDR_BASE;
 	case AT_RNGLISTS_BASE:
 		return SLOT_RNGLISTS_BASE;
+	case AT_GNU_RANGES_BASE:
+		return SLOT_RANGES_BASE;
+	case AT_DWO_NAME:
+	case AT_GNU_DWO_NAME:
+		return SLOT_SPLIT_NAME;
+	case AT_GNU_DWO_ID:
+		return SLOT_SPLIT_ID;
 	}
 	return SLOT_COUNT;
 }
@@ -149,11 +156,14 @@ static bool read_root(const struct dwarf_unit *u, struct dwarf_entry *e, size_t 
 	    !dwarf_abbrev_find(&u->d->section[DWARF_ABBREV], u->abbrev_offset, code, &abbrev, spec))
 		return false;
 	dwarf_entry_values(u, &c, &abbrev, spec, e);
-	e->offset = u->first;
+	e->entry = u->d->base | u->first;
 	return !c.bad;
 }
 
-/* Without an attribute, a base points behind the header of the section's first table. */
+/*
+ * Without an attribute, a base points behind the header of the section's first table,
+ * which there is since version 5.
+ */
 static uint64_t base_of(const struct dwarf_value *v, uint64_t otherwise)
 {
 	return v->class == DWARF_OFFSET || v->class == DWARF_NUMBER ? v->n : otherwise;
@@ -162,11 +172,14 @@ static uint64_t base_of(const struct dwarf_value *v, uint64_t otherwise)
 static void take_bases(struct dwarf_unit *u, const struct dwarf_entry *e)
 {
 	bool is_wide = u->enc.offset_size == 8;
+	uint64_t header = u->enc.version < 5 ? 0 : is_wide ? 16 : 8;
 
-	u->str_offsets_base = base_of(&e->slot[SLOT_STR_OFFSETS_BASE], is_wide ? 16 : 8);
-	u->addr_base = base_of(&e->slot[SLOT_ADDR_BASE], is_wide ? 16 : 8);
+	u->str_offsets_base = base_of(&e->slot[SLOT_STR_OFFSETS_BASE], header);
+	u->addr_base = base_of(&e->slot[SLOT_ADDR_BASE], header);
 	u->rnglists_base = base_of(&e->slot[SLOT_RNGLISTS_BASE], is_wide ? 20 : 12);
 	u->line_offset = base_of(&e->slot[SLOT_LINE_TABLE], UINT64_MAX);
+	if (!u->split_id)
+		u->split_id = base_of(&e->slot[SLOT_SPLIT_ID], 0);
 }
 
 bool dwarf_unit_root(struct dwarf_unit *u, struct dwarf_entry *e)
@@ -204,12 +217,21 @@ static bool read_entry(const struct dwarf_unit *u, uint64_t offset, size_t windo
 	if (!abbrev)
 		return false;
 	dwarf_entry_values(u, &c, abbrev, u->abbrevs.spec + abbrev->first, e);
-	e->offset = offset;
+	e->entry = u->d->base | offset;
 	return !c.bad;
 }
 
-bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t offset, struct dwarf_entry *e)
+bool dwarf_unit_holds(const struct dwarf_unit *u, uint64_t entry)
 {
+	uint64_t offset = entry - u->d->base;
+
+	return offset >= u->first && offset < u->end;
+}
+
+bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t entry, struct dwarf_entry *e)
+{
+	uint64_t offset = entry - u->d->base;
+
 	return read_entry(u, offset, FIRST_TRY, e) || read_entry(u, offset, DWARF_WINDOW_BYTES, e);
 }
 
@@ -264,6 +286,10 @@ size_t dwarf_text(const struct dwarf_unit *u, const struct dwarf_value *v, char 
 		return text_at(&s[DWARF_STR], v->n, to, size);
 	case DWARF_LINE_TEXT_AT:
 		return text_at(&s[DWARF_LINE_STR], v->n, to, size);
+	case DWARF_SHARED_TEXT_AT:
+		if (u->d->shared)
+			return text_at(&u->d->shared->section[DWARF_STR], v->n, to, size);
+		break;
 	case DWARF_TEXT_INDEX:
 		if (read_element(&s[DWARF_STR_OFFSETS], u->str_offsets_base, v->n,
 				 u->enc.offset_size, &offset))
@@ -275,10 +301,23 @@ size_t dwarf_text(const struct dwarf_unit *u, const struct dwarf_value *v, char 
 	return text_here("", to, size);
 }
 
-bool dwarf_reference(const struct dwarf_unit *u, const struct dwarf_value *v, uint64_t *offset)
+/* The file that a reference leads into, or NULL. */
+static const struct dwarf *file_of(const struct dwarf_unit *u, enum dwarf_class class)
 {
-	*offset = v->n;
-	if (v->class == DWARF_UNIT_REFERENCE)
-		return !__builtin_add_overflow(u->offset, v->n, offset);
-	return v->class == DWARF_REFERENCE;
+	if (class == DWARF_SHARED_REFERENCE)
+		return u->d->shared;
+	return class == DWARF_UNIT_REFERENCE || class == DWARF_REFERENCE ? u->d : NULL;
+}
+
+bool dwarf_reference(const struct dwarf_unit *u, const struct dwarf_value *v, uint64_t *entry)
+{
+	const struct dwarf *d = file_of(u, v->class);
+	uint64_t at = v->n;
+
+	if (v->class == DWARF_UNIT_REFERENCE && __builtin_add_overflow(u->offset, v->n, &at))
+		return false;
+	if (!d || at >> DWARF_FILE_SHIFT)
+		return false;
+	*entry = d->base | at;
+	return true;
 }

@@ -20,9 +20,19 @@
 
 #define DWARF_WINDOW_BYTES 16384 /* an entry longer than that is not understood */
 
-/* The debug information of one object. */
+/*
+ * An object's debug information may be in several files.  An entry is known by the
+ * number of its file, above this bit, and its offset in .debug_info of that one.
+ */
+#define DWARF_FILE_SHIFT  40
+#define DWARF_SHARED_FILE 1 /* what dwz moved there; 0 is the object itself */
+#define DWARF_FIRST_SPLIT 2 /* from here on, units that are in files of their own */
+
+/* The debug information of one file. */
 struct dwarf {
 	struct dwarf_section section[DWARF_SECTIONS];
+	uint64_t base;	      /* the number of the file, shifted */
+	struct dwarf *shared; /* what it has in common with other objects, or NULL */
 	struct dwarf_effort *effort;
 	uint8_t *window; /* of DWARF_WINDOW_BYTES, for one entry at a time */
 	uint64_t *unit;	 /* offsets of all units, ascending */
@@ -38,12 +48,14 @@ struct dwarf_unit {
 	uint64_t abbrev_offset;
 	struct dwarf_encoding enc;
 	uint8_t type;
+	uint64_t split_id; /* of a skeleton and its split unit; 0: none */
 
 	/* From the first entry. */
 	uint64_t low_pc; /* base of its ranges */
 	uint64_t str_offsets_base;
 	uint64_t addr_base;
 	uint64_t rnglists_base;
+	uint64_t ranges_base; /* a split unit's offsets in .debug_ranges are from here */
 	uint64_t line_offset; /* of its line table; UINT64_MAX: it has none */
 
 	struct dwarf_abbrevs abbrevs; /* empty until dwarf_unit_abbrevs() */
@@ -68,11 +80,14 @@ enum dwarf_slot {
 	SLOT_STR_OFFSETS_BASE,
 	SLOT_ADDR_BASE,
 	SLOT_RNGLISTS_BASE,
+	SLOT_RANGES_BASE,
+	SLOT_SPLIT_NAME,
+	SLOT_SPLIT_ID,
 	SLOT_COUNT
 };
 
 struct dwarf_entry {
-	uint64_t offset;
+	uint64_t entry; /* its file and offset */
 	uint16_t tag;
 	bool has_children;
 	struct dwarf_value slot[SLOT_COUNT];
@@ -95,8 +110,11 @@ void dwarf_entry_values(const struct dwarf_unit *u, struct dwarf_cursor *c,
 			const struct dwarf_abbrev *abbrev, const struct dwarf_spec *spec,
 			struct dwarf_entry *e);
 
-/* Reads the entry at `offset` of .debug_info, which is in `u`.  Texts go with the window. */
-bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t offset, struct dwarf_entry *e);
+/* Whether the entry is in this unit. */
+bool dwarf_unit_holds(const struct dwarf_unit *u, uint64_t entry);
+
+/* Reads an entry that is in `u`.  Texts go with the window. */
+bool dwarf_entry_at(const struct dwarf_unit *u, uint64_t entry, struct dwarf_entry *e);
 
 /* The address that a value means; false when it means none. */
 bool dwarf_address(const struct dwarf_unit *u, const struct dwarf_value *v, uint64_t *addr);
@@ -104,7 +122,8 @@ bool dwarf_address(const struct dwarf_unit *u, const struct dwarf_value *v, uint
 /* Copies the text that a value means, cut at size - 1.  Returns its length, or 0. */
 size_t dwarf_text(const struct dwarf_unit *u, const struct dwarf_value *v, char *to, size_t size);
 
-/* Where in .debug_info the value points to; false when it points nowhere in this object. */
-bool dwarf_reference(const struct dwarf_unit *u, const struct dwarf_value *v, uint64_t *offset);
+/* The entry that the value points to; false when it points to none, or into a file that is not
+ * there. */
+bool dwarf_reference(const struct dwarf_unit *u, const struct dwarf_value *v, uint64_t *entry);
 
 #endif

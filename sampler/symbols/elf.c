@@ -7,6 +7,7 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/text.h"
 #include "sampler/process/elf_notes.h"
 #include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
@@ -163,6 +164,24 @@ bool elf_open_memory(struct elf *e, struct arena *a, uint64_t base, uint64_t siz
 		return true;
 	forget(e);
 	return false;
+}
+
+bool elf_path(const struct elf *e, char *to, size_t size)
+{
+	static const char unreachable[] =
+		"(unreachable)"; /* from the root that the program has now */
+	char link[64];
+	struct text t = TEXT_INIT(link);
+
+	to[0] = '\0';
+	text_str(&t, "/proc/thread-self/fd/");
+	text_i64(&t, e->in.fd);
+	if (e->in.fd < 0 || !kept_root_read_link(link, to, size))
+		return false;
+	if (strncmp(to, unreachable, sizeof(unreachable) - 1) == 0)
+		memmove(to, to + sizeof(unreachable) - 1,
+			strlen(to) + 1 - (sizeof(unreachable) - 1));
+	return to[0] == '/';
 }
 
 /* What could be opened is not empty; a size of 0 owns no descriptor. */

@@ -57,6 +57,12 @@ bool elf_open_fd(struct elf *e, struct arena *a, int fd);
 /* Views `size` bytes of memory at `base` as an ELF object. */
 bool elf_open_memory(struct elf *e, struct arena *a, uint64_t base, uint64_t size);
 
+/*
+ * Where the open file is now, without links: as the kernel says it, also of one that is not
+ * below the root that the program has now.  False when it cannot be said.
+ */
+bool elf_path(const struct elf *e, char *to, size_t size);
+
 /* Also right for a zeroed struct, and twice. */
 void elf_close(struct elf *e);
 

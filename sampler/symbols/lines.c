@@ -12,6 +12,8 @@
 #include "sampler/symbols/dwarf_line.h"
 #include "sampler/symbols/dwarf_name.h"
 #include "sampler/symbols/dwarf_owner.h"
+#include "sampler/symbols/dwarf_shared.h"
+#include "sampler/symbols/dwarf_split.h"
 #include "sampler/symbols/dwarf_tree.h"
 
 #define FRAMES_MAX  128 /* of one address */
@@ -22,6 +24,8 @@ struct job {
 	const struct lines_request *r;
 	struct arena arena; /* for as long as the request */
 	struct dwarf d;
+	struct dwarf_shared shared;
+	struct dwarf_split split;
 	struct dwarf_effort effort;
 	struct dwarf_owners owners;
 	struct dwarf_namer *namer;
@@ -34,7 +38,9 @@ struct unit_job {
 	struct job *j;
 	struct arena arena;
 	struct dwarf_loaded l;
-	const struct sort_pair *pair; /* its addresses: `value` is the index in the request */
+	struct dwarf_split_unit split;
+	struct dwarf_loaded functions; /* of the file that has them, with the lines of `l` */
+	const struct sort_pair *pair;  /* its addresses: `value` is the index in the request */
 	size_t count;
 	uint64_t *addr;
 	struct dwarf_row *row;
@@ -85,7 +91,7 @@ static uint32_t list_frames(struct unit_job *u, size_t i, struct symbol_frame *f
 
 	/* An inlined function without a name is left out: its caller is where it calls. */
 	for (; n && n->parent != DWARF_NO_NODE; n = node_at(u, n->parent)) {
-		f = dwarf_describe(u->j->namer, &u->l, n->entry);
+		f = dwarf_describe(u->j->namer, &u->functions, n->entry);
 		if (f.name && count < FRAMES_MAX - 1) {
 			frame[count] = (struct symbol_frame){ .name = f.name,
 							      .system_name = f.system_name };
@@ -93,7 +99,7 @@ static uint32_t list_frames(struct unit_job *u, size_t i, struct symbol_frame *f
 		}
 		at = (struct place){ n->call_file, n->call_line, true };
 	}
-	f = n ? dwarf_describe(u->j->namer, &u->l, n->entry)
+	f = n ? dwarf_describe(u->j->namer, &u->functions, n->entry)
 	      : (struct dwarf_function){ .file = "" };
 	frame[count] = u->j->r->symbol[u->pair[i].value].frame[0];
 	if (f.name && frame[count].name == u->j->r->unknown) {
@@ -120,6 +126,22 @@ static bool write_frames(struct unit_job *u, size_t i)
 	return true;
 }
 
+/* Without its other part, a skeleton is all that there is of a unit. */
+static void open_other_part(struct unit_job *u, const struct dwarf_entry *root)
+{
+	struct job *j = u->j;
+
+	u->functions.u = u->l.u;
+	if (!dwarf_split_is_skeleton(&u->l.u, root))
+		return;
+	if (dwarf_split_open(&u->split, &j->split, &j->arena, &u->l.u, root, &u->arena)) {
+		u->functions.u = u->split.u;
+		return;
+	}
+	counter_add(COUNTER_SYMBOL_PARTS_MISSING, u->count);
+	j->is_whole = false;
+}
+
 static bool open_unit(struct unit_job *u)
 {
 	struct dwarf_unit *unit = &u->l.u;
@@ -127,6 +149,7 @@ static bool open_unit(struct unit_job *u)
 
 	if (!dwarf_unit_header(unit, &u->j->d, u->pair[0].key) || !dwarf_unit_root(unit, &root))
 		return false;
+	open_other_part(u, &root);
 	u->addr = arena_array(&u->arena, u->count, sizeof(*u->addr));
 	u->row = arena_array(&u->arena, u->count, sizeof(*u->row));
 	if (!u->addr || !u->row || !dwarf_tree_init(&u->tree, &u->arena, u->addr, u->count))
@@ -134,13 +157,15 @@ static bool open_unit(struct unit_job *u)
 	for (size_t i = 0; i < u->count; i++)
 		u->addr[i] = u->j->r->addr[u->pair[i].value];
 	u->l.has_lines = dwarf_lines_open(&u->l.lines, unit, &u->arena);
+	u->functions.lines = u->l.lines;
+	u->functions.has_lines = u->l.has_lines;
 	return true;
 }
 
 /* Each is worth having without the other; an unreadable tree leaves all addresses bare. */
 static bool read_unit(struct unit_job *u)
 {
-	struct dwarf_unit *unit = &u->l.u;
+	struct dwarf_unit *unit = &u->functions.u;
 	bool has_rows, has_tree;
 
 	if (!open_unit(u))
@@ -189,6 +214,7 @@ static void run_unit(struct job *j, size_t first, size_t count)
 		done = resolve_unit(&u);
 	counter_add(reason(j), count - done);
 	j->is_whole &= done == count;
+	dwarf_split_close(&u.split);
 	arena_release(&u.arena);
 }
 
@@ -202,6 +228,14 @@ static bool start_job(struct job *j)
 	       dwarf_owners_find(&j->owners, &j->d, &j->arena, j->r->addr, j->r->count);
 }
 
+static bool open_shared(struct job *j)
+{
+	if (dwarf_shared_open(&j->shared, &j->d, j->r->e))
+		return true;
+	counter_add(COUNTER_SYMBOL_PARTS_MISSING, j->r->count);
+	return false;
+}
+
 static void run_job(struct job *j)
 {
 	if (!start_job(j)) {
@@ -210,7 +244,7 @@ static void run_job(struct job *j)
 	}
 	if (j->effort.is_spent)
 		counter_add(COUNTER_SYMBOL_LINES_TIMED_OUT, j->r->count - j->owners.count);
-	j->is_whole = !j->effort.is_spent;
+	j->is_whole = !j->effort.is_spent && open_shared(j);
 	for (size_t i = 0; i < j->owners.count;) {
 		size_t n = count_of_unit(&j->owners, i);
 
@@ -218,15 +252,19 @@ static void run_job(struct job *j)
 		i += n;
 	}
 	dwarf_namer_release(j->namer);
+	dwarf_shared_close(&j->shared);
+	dwarf_package_close(&j->split.package);
 }
 
 bool lines_resolve(struct lines_request *r)
 {
-	struct job j = { .r = r, .effort = { .deadline_ns = r->deadline_ns } };
+	struct job j = { .r = r,
+			 .split = { .e = r->e, .path = r->path },
+			 .effort = { .deadline_ns = r->deadline_ns } };
 
 	if (r->memory > NAMER_BYTES)
 		j.arena.limit = r->memory - NAMER_BYTES;
-	switch (dwarf_sections_open(j.d.section, &j.arena, r->e)) {
+	switch (dwarf_sections_open(j.d.section, &j.arena, r->e, "")) {
 	case DWARF_FOUND:
 		run_job(&j);
 		break;

@@ -19,6 +19,7 @@
 
 struct lines_request {
 	const struct elf *e;	/* has the debug information, or has none */
+	const char *path;	/* of the object, for what lies beside it */
 	const uint64_t *addr;	/* as in the file, ascending */
 	size_t count;		/* fewer than 2^32 */
 	struct symbol *symbol;	/* one frame each, with its names; refined in place */

@@ -290,6 +290,7 @@ static bool resolve_lines(struct batch *b, int64_t deadline_ns, bool *is_whole)
 {
 	struct lines_request r = {
 		.e = b->objects->has_debug ? &b->objects->debug : &b->objects->file,
+		.path = b->m->path,
 		.addr = b->addr,
 		.count = b->count,
 		.symbol = b->symbol,

@@ -20,6 +20,7 @@ Seen to fail against:
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
   our own code under its bare names (ours)
   unwind data without a table to search it with: burn < [truncated]
+  debug information that goes on in other files (.dwo, .dwp, dwz -m): leaf < mid < main
 """
 import glob
 import http.client
@@ -84,10 +85,12 @@ def common(profiles):
 class Way:
     """One way of making or starting the program."""
 
-    def __init__(self, what, command, chain=CHAIN, after=None, lines=None, allocs=None):
+    def __init__(self, what, command, chain=CHAIN, after=None, lines=None, allocs=None, counter=None):
         self.what, self.command, self.chain, self.after = what, command, chain, after
         self.lines = lines  # a function that is to have some
         self.allocs = allocs  # another chain, in the profile of allocations
+        self.counter = counter  # one that is to have moved; None: what it would count is not so
+        self.counted = None
         self.allocated = []
         self.profiles = []
         self.thread = threading.Thread(target=self.look)
@@ -101,6 +104,8 @@ class Way:
                 self.profile(t)
                 if self.allocs:
                     self.allocated = [pprof_reader.parse(t.fetch('allocs'))]
+                if self.counter:
+                    self.counted = t.counter(self.counter)
 
     def profile(self, t):
         """As often as it takes on a crowded machine until 25 ticks came."""
@@ -132,7 +137,8 @@ class Way:
         if self.lines:
             check('%s: %s has lines' % (self.what, self.lines),
                   lines_of(self.profiles, self.lines) - {0})
-
+        if self.counter:
+            check('%s: %s says so' % (self.what, self.counter), self.counted)
 
 
 def try_all(ways):
@@ -273,6 +279,44 @@ def mini_debuginfo():
     return Way('mini debuginfo', [path('mini')])
 
 
+INLINED = ['tiny_inner', 'tiny_outer', 'leaf', 'mid', 'main']
+
+
+def inlined(what, name, options, then='true', parts=True, tool='sh'):
+    """names_inlined.c, whose debug information goes on in other files once `then` has run."""
+    if not shutil.which(tool):
+        return skip(what, 'no ' + tool)
+    for copy in (name, name + '_other'):  # dwz wants two
+        shutil.copy(os.path.join(ROOT, 'test/fixtures/names_inlined.c'), path(copy + '.c'))
+        r = subprocess.run([os.environ.get('CC', 'gcc'), '-O2', *options, copy + '.c', '-o', copy],
+                           cwd=harness.work, stderr=subprocess.DEVNULL)
+        if r.returncode:
+            return skip(what, 'not built')
+    r = subprocess.run(['sh', '-ec', then.replace('NAME', name)], cwd=harness.work, stderr=subprocess.PIPE, text=True)
+    if r.returncode:
+        return skip(what, (r.stderr.splitlines() or ['?'])[-1])
+    return Way(what, [path(name)], INLINED if parts else INLINED[2:], lines=INLINED[0 if parts else 2],
+               counter=None if parts else 'symbol_parts_missing')
+
+
+def parts_of_debug_information():
+    dwz = 'dwz %s -m NAME.shared NAME NAME_other'
+    return [inlined('split, DWARF 5', 'split5', ['-gdwarf-5', '-gsplit-dwarf']),
+            inlined('split, DWARF 4, packed', 'split4', ['-gdwarf-4', '-gsplit-dwarf', '-gz']),
+            inlined('split, the files gone', 'split_gone', ['-gdwarf-5', '-gsplit-dwarf'], 'rm NAME*.dwo', parts=False),
+            inlined('split, in a package', 'package', ['-gdwarf-4', '-gsplit-dwarf'],
+                    'dwp -e NAME && rm NAME*.dwo', tool='dwp'),
+            inlined('shared by two', 'shared', ['-g'], dwz % '', tool='dwz'),
+            inlined('shared by two, in the form of DWARF 5', 'shared5', ['-gdwarf-5'], dwz % '--dwarf-5', tool='dwz'),
+            inlined('shared by two, and gone', 'shared_gone', ['-g'], dwz % '' + ' && rm NAME.shared', parts=False, tool='dwz'),
+            inlined('shared by two, and another one', 'shared_else', ['-g'],
+                    dwz % '' + ' && objcopy --update-section .note.gnu.build-id=/dev/null NAME.shared', parts=False, tool='dwz')]
+
+
+def test_debug_information_that_goes_on_in_other_files():
+    try_all([w for w in parts_of_debug_information() if w])
+
+
 LARGE = '''
 #include "%s"
 #include <pthread.h>
@@ -389,6 +433,6 @@ def test_our_own_code_says_so():
     check('nor has the program\'s', 'request' in names and 'main' in names, sorted(set(names)))
 
 
-run(test_our_own_code_says_so,
+run(test_our_own_code_says_so, test_debug_information_that_goes_on_in_other_files,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
     test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)

@@ -49,6 +49,7 @@ static void resolve(struct arena *a, const struct elf *e)
 	static struct symbol symbol[ADDRESSES];
 	static uint64_t addr[ADDRESSES];
 	struct lines_request r = { .e = e,
+				   .path = "",
 				   .addr = addr,
 				   .count = ADDRESSES,
 				   .symbol = symbol,
