@@ -10,8 +10,9 @@ NAME = 'libc-test'
 FOLDERS = ['functional', 'regression']  # the third, math, calls nothing that we hook
 FLAGS = ['-std=c99', '-D_POSIX_C_SOURCE=200809L', '-D_FILE_OFFSET_BITS=64', '-fno-builtin', '-frounding-math', '-g',
          '-rdynamic', '-Wl,-rpath,$ORIGIN', '-pthread', '-lm', '-lrt', '-lcrypt', '-ldl', '-lresolv', '-lutil']
-# Load such an object by its path in the tree, which is built elsewhere here.
-LEFT_OUT = ['functional/tls_init_dlopen', 'functional/tls_align_dlopen']
+# Load such an object by its path in the tree, which is built elsewhere here; with glibc the last
+# one takes memory without end.
+LEFT_OUT = ['functional/tls_init_dlopen', 'functional/tls_align_dlopen', 'regression/setvbuf-unget']
 # Linked with one of the objects that others of them load.
 LINKED = {'functional/tls_align': 'tls_align_dso'}
 
