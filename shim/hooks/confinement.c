@@ -374,18 +374,18 @@ static long real_call_by_number(const struct request *r)
  * return twice or on another stack, so nothing of ours may stay behind.
  */
 const unsigned char pprofshim_taken_syscalls[TAKEN_SYSCALLS] = {
-	[SYS_exit] = 1,		[SYS_prctl] = 1,
-	[SYS_seccomp] = 1,	[SYS_capset] = 1,
-	[SYS_unshare] = 1,	[SYS_setns] = 1,
-	[SYS_keyctl] = 1,	[SYS_landlock_restrict_self] = 1,
-	[SYS_setuid] = 1,	[SYS_setgid] = 1,
-	[SYS_setreuid] = 1,	[SYS_setregid] = 1,
-	[SYS_setresuid] = 1,	[SYS_setresgid] = 1,
-	[SYS_setgroups] = 1,	[SYS_bind] = 1,
+	[SYS_exit] = 1,		 [SYS_prctl] = 1,
+	[SYS_seccomp] = 1,	 [SYS_capset] = 1,
+	[SYS_unshare] = 1,	 [SYS_setns] = 1,
+	[SYS_keyctl] = 1,	 [SYS_landlock_restrict_self] = 1,
+	[SYS_setuid] = 1,	 [SYS_setgid] = 1,
+	[SYS_setreuid] = 1,	 [SYS_setregid] = 1,
+	[SYS_setresuid] = 1,	 [SYS_setresgid] = 1,
+	[SYS_setgroups] = 1,	 [SYS_bind] = 1,
 	[SYS_exit_group] = 1,
 
-	[SYS_rt_sigaction] = 1, [SYS_rt_sigprocmask] = 1,
-	[SYS_sigaltstack] = 1,
+	[SYS_rt_sigaction] = 1,	 [SYS_rt_sigprocmask] = 1,
+	[SYS_rt_sigpending] = 1, [SYS_sigaltstack] = 1,
 };
 
 long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e, long f)
@@ -397,6 +397,8 @@ long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e
 		return signal_syscall_action(a, (const void *)b, (void *)c, d);
 	case SYS_rt_sigprocmask:
 		return signal_syscall_mask(a, (const void *)b, (void *)c, d);
+	case SYS_rt_sigpending:
+		return signal_syscall_pending((void *)a, b);
 	case SYS_sigaltstack:
 		return signal_syscall_stack((const void *)a, (void *)b);
 	case SYS_bind:

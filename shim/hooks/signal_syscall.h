@@ -15,6 +15,7 @@
 long signal_syscall_action(long sig, const struct kernel_action *act, struct kernel_action *old,
 			   long size);
 long signal_syscall_mask(long how, const uint64_t *set, uint64_t *old, long size);
+long signal_syscall_pending(uint64_t *set, long size);
 long signal_syscall_stack(const stack_t *stack, stack_t *old);
 
 #endif

@@ -52,6 +52,7 @@
 	X(pthread_attr_getstacksize, int, (const pthread_attr_t *, size_t *))                      \
 	X(pthread_attr_getguardsize, int, (const pthread_attr_t *, size_t *))                      \
 	X(sigaction, int, (int, const struct sigaction *, struct sigaction *))                     \
+	X(sigpending, int, (sigset_t *))                                                           \
 	X(signal, sighandler_t, (int, sighandler_t))                                               \
 	X(__sysv_signal, sighandler_t, (int, sighandler_t))                                        \
 	X(sigset, sighandler_t, (int, sighandler_t))                                               \

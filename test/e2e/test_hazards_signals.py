@@ -13,6 +13,7 @@ Seen to fail against:
   pending, thread, discarded  a wake-up by SIGURG, and faults' signals unblocked in our thread (ours):
                  SIGURG was gone and our thread ran all the time; killed by the first; 97 % of the
                  stacks were cut
+  in_a_handler   sigpending not hooked (ours): a tick waits in handlers on alternate stacks
   mask, actions  hooks that do not hide the bit added to masks
   bsd            no hooks of sigvec and sigstack (ours): killed by SIGPROF, by SIGSEGV
   by_kill        ticks by SIGPROF, and a handler that drops what is not ours
@@ -220,6 +221,10 @@ def test_no_tick_is_pending_however_it_was_blocked():
     same_with_profiles('blocked by older calls, by syscall(), by jumps', 'hostile_masks', 'block', 150)
 
 
+def test_no_tick_is_pending_in_a_handler():
+    same_with_profiles('what sigpending says in handlers', 'hostile_masks', 'handler', 400)
+
+
 def test_vfork_children_set_their_own():
     same_with_profiles('set in children of vfork', 'hostile_masks', 'vfork')
 
@@ -274,6 +279,6 @@ if __name__ == '__main__':
         test_a_thread_in_sigwait_sees_no_tick, test_wait_while_threads_are_dumped,
         test_mask_round_trip, test_actions_read_back, test_signals_of_bsd, test_sigprof_sent_by_kill_does_what_it_would,
         test_ignored_is_inherited_by_exec,
-        test_no_tick_is_pending_however_it_was_blocked, test_vfork_children_set_their_own,
+        test_no_tick_is_pending_however_it_was_blocked, test_no_tick_is_pending_in_a_handler, test_vfork_children_set_their_own,
         test_signals_pending_for_the_process_stay_pending, test_one_thread_takes_every_signal,
         test_wakes_that_are_discarded_are_sent_again)
