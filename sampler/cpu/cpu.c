@@ -201,8 +201,14 @@ static bool ring_is_used(void)
 /* From now on ticks are captured.  Returns the carrier, or 0 and a sentence in *why. */
 static int open_ring(const char **why)
 {
-	int signal = carrier_acquire(why);
+	int signal;
 
+	if (timers_kill()) {
+		*why = "the program's limit RLIMIT_RTTIME is 0, for which the kernel ends every "
+		       "thread with a timer";
+		return 0;
+	}
+	signal = carrier_acquire(why);
 	if (!signal)
 		return 0;
 	if (!cpu.holds_memory && !has_room())

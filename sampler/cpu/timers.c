@@ -100,6 +100,14 @@ void timers_budget(void)
 		timers_max = (long)(limit.rlim_cur / 4);
 }
 
+bool timers_kill(void)
+{
+	struct rlimit limit;
+
+	return sys_call4(SYS_prlimit64, 0, RLIMIT_RTTIME, 0, (long)&limit) == 0 &&
+	       limit.rlim_cur == 0;
+}
+
 void timers_after_fork(void)
 {
 	timers_live = 0;

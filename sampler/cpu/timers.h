@@ -8,6 +8,7 @@
 #ifndef SAMPLER_CPU_TIMERS_H
 #define SAMPLER_CPU_TIMERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "sampler/process/threads.h"
@@ -17,6 +18,12 @@
  * signals, of which each takes one; the target may need the rest.  Context: listener.
  */
 void timers_budget(void);
+
+/*
+ * With RLIMIT_RTTIME of 0 the kernel takes any thread that has a timer for one that ran
+ * too long at a real-time priority, and sends it SIGXCPU or SIGKILL.  Context: listener.
+ */
+bool timers_kill(void);
 
 /*
  * Creates and starts the timer of t->tid: a tick every period_ns of CPU time,

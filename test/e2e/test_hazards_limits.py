@@ -10,6 +10,7 @@ Seen to fail against:
   huge_pages     a .bss without advice
   dormant        no look for valgrind: its log and its descriptors were closed under it; none
                  for sanitizers: a thread that they did not know
+  no_time        timers whatever RLIMIT_RTTIME is (ours): SIGKILL
   queued         a timer for every thread: the program's own timer_create failed
 """
 import os
@@ -197,6 +198,19 @@ def test_real_time():
 
 # ---- watched
 
+def test_no_time_at_real_time_priorities():
+    """For this limit the kernel ends any thread that has a timer."""
+    with Target(LIMITS, 'burn', 300, prefix=['prlimit', '--rttime=0']) as t:
+        if not check('answers', t.wait_ready()):
+            return
+        status = t.open('profile?seconds=1').answer
+        same('a profile is refused', (status.status, b'RLIMIT_RTTIME' in status.read()), (500, True))
+        check('threads are shown', 'goroutine' in t.fetch('goroutine?debug=2').decode())
+        t.say()
+        t.say()
+        same('it ends as without us', t.finish().code, 11)
+
+
 def test_gdb_and_strace_beside_us():
     expected = ('status 11', 'done\n', '')
     with Target(LIMITS, 'burn', 1000) as t:
@@ -259,5 +273,5 @@ if __name__ == '__main__':
     run(test_little_address_space_and_no_locked_memory, test_mlockall_locks_little_of_ours,
         test_locked_by_a_user, test_huge_pages, test_few_queued_signals_are_left_to_the_program,
         test_one_process_more_than_the_program_needs, test_few_descriptors,
-        test_namespaces_chroot_and_no_loopback, test_real_time, test_gdb_and_strace_beside_us,
+        test_namespaces_chroot_and_no_loopback, test_real_time, test_no_time_at_real_time_priorities, test_gdb_and_strace_beside_us,
         test_dormant_under_sanitizers_and_valgrind)
