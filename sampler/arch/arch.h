@@ -62,6 +62,16 @@ ARCH_FUNCTION void arch_return_to_nowhere(void);
 ARCH_FUNCTION unsigned long thread_pointer(void);
 
 /*
+ * The same of what a handler interrupted, without a look at memory where that is possible
+ * (after arch_init()): emulators and threads made by a bare clone have other addresses
+ * there, or 0, while they run code that is none of libc's.  Context: handler.
+ */
+ARCH_FUNCTION unsigned long arch_bare_thread_pointer(void);
+
+/* Looks what the processor has for that.  Context: listener. */
+ARCH_FUNCTION void arch_init(void);
+
+/*
  * Writes a control block at `at`, which is zeroed, as far as compiled code reads one:
  * where it is, and what the calling thread's says about guards of stacks and pointers.
  */

@@ -5,6 +5,7 @@
 
 #include <elf.h>
 #include <linux/audit.h>
+#include <sys/auxv.h>
 
 /* ---- the kernel */
 
@@ -70,6 +71,25 @@ static inline unsigned long thread_pointer(void)
 	unsigned long tp;
 
 	__asm__("movq %%fs:0, %0" : "=r"(tp));
+	return tp;
+}
+
+/* The kernel lets programs read the base of %fs themselves, since Linux 5.9. */
+#define ARCH_HWCAP2_FSGSBASE 2UL
+extern bool arch_reads_fs_base __attribute__((visibility("hidden")));
+
+static inline void arch_init(void)
+{
+	arch_reads_fs_base = getauxval(AT_HWCAP2) & ARCH_HWCAP2_FSGSBASE;
+}
+
+static inline unsigned long arch_bare_thread_pointer(void)
+{
+	unsigned long tp;
+
+	if (__builtin_expect(!arch_reads_fs_base, 0))
+		return thread_pointer();
+	__asm__("rdfsbase %0" : "=r"(tp));
 	return tp;
 }
 

@@ -203,6 +203,7 @@ static int open_ring(const char **why)
 {
 	int signal;
 
+	arch_init();
 	if (timers_kill()) {
 		*why = "the program's limit RLIMIT_RTTIME is 0, for which the kernel ends every "
 		       "thread with a timer";

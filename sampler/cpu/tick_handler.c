@@ -58,8 +58,6 @@ static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
 	struct thread *t = thread_from_cookie(info->si_value.sival_ptr);
 	int64_t weight = weight_of(t, info);
 
-	if (!t->dump_id)
-		thread_remember_self(t);
 	if (!capture_take(r, t, ucontext, weight))
 		atomic_fetch_add_explicit(&t->lost_ns, weight, memory_order_relaxed);
 }

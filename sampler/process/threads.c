@@ -68,6 +68,14 @@ static struct thread *find_tid(int tid, const struct thread *but)
 	return NULL;
 }
 
+/* Valid while its tid is ours. */
+static __thread struct thread *thread_remembered;
+
+void thread_remember_self(struct thread *t)
+{
+	thread_remembered = t;
+}
+
 struct thread *thread_self(void)
 {
 	int tid = sys_gettid();

@@ -82,7 +82,10 @@ struct thread *thread_from_cookie(const void *cookie);
 /* The calling thread's record, or NULL.  Context: hook. */
 struct thread *thread_self(void);
 
-/* Remembers it, so that the next thread_self() is one load.  Context: handler, hook. */
+/*
+ * Remembers it, so that the next thread_self() is one load.  Not in the handler: what it
+ * interrupted may have put other memory where thread-local variables are.  Context: hook.
+ */
 void thread_remember_self(struct thread *t);
 
 /* A free record, marked UNARMED and owned by the caller; NULL when all are taken.  Context: hook,

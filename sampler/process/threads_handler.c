@@ -4,7 +4,6 @@
 #include "sampler/process/threads_handler.h"
 
 struct thread *_Atomic thread_region;
-__thread struct thread *thread_remembered;
 
 struct thread *thread_from_cookie(const void *cookie)
 {
@@ -14,9 +13,4 @@ struct thread *thread_from_cookie(const void *cookie)
 	if (!first || at >= THREAD_REGION_BYTES || at % sizeof(struct thread))
 		return NULL;
 	return first + at / sizeof(struct thread);
-}
-
-void thread_remember_self(struct thread *t)
-{
-	thread_remembered = t;
 }

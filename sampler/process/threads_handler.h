@@ -12,9 +12,6 @@
 /* Set once, never unmapped. */
 extern struct thread *_Atomic thread_region __attribute__((visibility("hidden")));
 
-/* Valid while its tid is ours. */
-extern __thread struct thread *thread_remembered __attribute__((visibility("hidden")));
-
 static inline struct thread *thread_records(void)
 {
 	return atomic_load_explicit(&thread_region, memory_order_acquire);

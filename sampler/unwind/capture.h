@@ -75,11 +75,11 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 
 /*
  * Of a stack at `sp` whose bounds are not known, how much lies above, if its root is
- * below the thread pointer; 0: that is far away.  Context: handler, hook.
+ * below the thread pointer `tp`; 0: that is far away.  Context: handler, hook.
  */
-static inline uint64_t capture_guess_above(uint64_t sp)
+static inline uint64_t capture_guess_above(uint64_t sp, uint64_t tp)
 {
-	uint64_t above = thread_pointer() - sp;
+	uint64_t above = tp - sp;
 
 	return above < FOREIGN_REACH ? above : 0;
 }

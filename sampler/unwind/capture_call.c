@@ -7,7 +7,7 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 {
 	struct own_stack own = own_stack();
 	bool is_known = sp % 8 == 0 && sp >= own.lo && sp < own.hi;
-	uint64_t above = is_known ? own.hi - sp : capture_guess_above(sp);
+	uint64_t above = is_known ? own.hi - sp : capture_guess_above(sp, thread_pointer());
 	/* as much as a hook may copy: allocations are not sampled that often */
 	uint32_t len = is_known ? (uint32_t)MIN(above, (uint64_t)SLICE_BYTES) & ~7U
 				: capture_foreign_wanted(above);

@@ -122,8 +122,9 @@ void capture_copy(struct capture *c, uint32_t len, uint64_t above)
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
 	uint64_t at = arch_interrupted_sp(uc) - RED_ZONE_BYTES;
+	uint64_t tp = arch_bare_thread_pointer();
 	uint64_t known = at % 8 ? 0 : known_above(t, at);
-	uint64_t above = known ? known : capture_guess_above(at);
+	uint64_t above = known ? known : capture_guess_above(at, tp);
 	uint32_t len = known ? slice_wanted(t, known) : capture_foreign_wanted(above);
 	struct capture *c = ring_reserve(r, sizeof(*c) + capture_room(len, above));
 
@@ -133,7 +134,7 @@ bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_
 	}
 	c->stamp = code_stamp_in_ring();
 	c->thread = t;
-	c->tp = thread_pointer();
+	c->tp = tp;
 	c->weight_ns = weight_ns;
 	c->tid = t->tid;
 	c->slice_at = at;

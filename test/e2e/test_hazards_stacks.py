@@ -7,6 +7,7 @@ Seen to fail against:
   corrupted  reads of unwind data that trust addresses: the listener faulted
   coroutines a handler that copies whatever SP points to: SIGSEGV in swap, assembly and jit
   beside     bounds of a stack taken from its mapping (ours): SIGSEGV in the handler
+  bases      a handler that reads and writes thread-local memory (ours): SIGSEGV
   named_like poll() of the target's instead of a system call: no answer
   runpath    an exported dlopen: plugins not found
 """
@@ -163,6 +164,11 @@ def test_stacks_beside_other_mappings():
           milliseconds(4), expected=(0, 'done, 0 wrong\n'))
 
 
+def test_bases_of_thread_local_memory():
+    storm('other memory where thread-local variables are, or none', 'hostile_stacks', 'base',
+          milliseconds(2.5), expected=(0, 'done, 0 wrong\n'))
+
+
 def test_functions_named_like_ours_are_not_called():
     """Names of libc's and of our libraries' in the target: never called by us."""
     names = os.path.join(FIXTURES, 'hostile_names_plugin.so')
@@ -218,5 +224,5 @@ if __name__ == '__main__':
     run(test_plugins_come_and_go, test_plugins_of_a_moment, test_exceptions_through_dlopened_code,
         test_two_libraries_with_equal_offsets, test_corrupted_unwind_data,
         test_coroutines_and_code_made_at_run_time, test_stacks_beside_other_mappings,
-        test_functions_named_like_ours_are_not_called, test_plugins_are_found_by_runpath,
+        test_bases_of_thread_local_memory, test_functions_named_like_ours_are_not_called, test_plugins_are_found_by_runpath,
         test_node_compiling_while_sampled)
