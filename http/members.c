@@ -9,6 +9,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 
+#define FIRST_SCAN_NS  (5 * NS_PER_MS) /* the next ones are twice as far apart each */
 #define SCAN_EVERY_NS  (100 * NS_PER_MS)
 #define READ_EVERY_NS  (5 * NS_PER_MS)
 #define FIRST_ROOM     4096
@@ -140,6 +141,8 @@ static void take_answer(struct members *m, struct member *one)
 		end(m, one, MEMBER_ANSWERED);
 		return;
 	}
+	if (one->len == 0)
+		one->refusal = "it hung up: it runs as another user, or it ended";
 	if (ok)
 		one->refusal = arena_strndup(&m->arena, a.body, MIN(a.body_len, (size_t)200));
 	end(m, one, MEMBER_BROKE);
@@ -225,12 +228,15 @@ static void scan(struct members *m)
 		if (kept == sizeof(bytes))
 			kept = 0; /* no name of ours is as long */
 	}
-	m->next_scan_ns = sys_now_ns() + SCAN_EVERY_NS;
+	m->next_scan_ns = sys_now_ns() + m->scan_again_ns;
+	m->scan_again_ns = MIN(2 * m->scan_again_ns, SCAN_EVERY_NS);
 }
 
 void members_ask(struct members *m, const struct members_request *r)
 {
-	*m = (struct members){ .request = *r, .arena = ARENA_INIT(MEMBERS_ANSWER_MAX) };
+	*m = (struct members){ .request = *r,
+			       .arena = ARENA_INIT(MEMBERS_ANSWER_MAX),
+			       .scan_again_ns = FIRST_SCAN_NS };
 	scan(m);
 }
 

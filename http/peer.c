@@ -114,3 +114,35 @@ bool peer_is_ours(int fd)
 	return peer_of(fd, &peer) &&
 	       (peer.uid == 0 || peer.uid == (uid_t)sys_call3(SYS_geteuid, 0, 0, 0));
 }
+
+/* Of "Uid: real effective saved fs" in its status. */
+static bool may_be_root(int pid)
+{
+	char path[64], status[1024];
+	struct text t = TEXT_INIT(path);
+	const char *ids;
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/status");
+	if (sys_read_file(path, status, sizeof(status)) <= 0)
+		return false;
+	ids = strstr(status, "\nUid:\t");
+	if (!ids)
+		return false;
+	ids += strlen("\nUid:\t");
+	if (strncmp(ids, "0\t", 2) == 0)
+		return true;
+	ids = strchr(ids, '\t');
+	ids = ids ? strchr(ids + 1, '\t') : NULL;
+	return ids && strncmp(ids, "\t0\t", 3) == 0;
+}
+
+/* Its number is nobody else's for as long as it is our parent, so it is asked twice. */
+bool peer_is_privileged_parent(int fd)
+{
+	struct ucred peer;
+
+	return peer_of(fd, &peer) && peer.pid > 0 && peer.pid == sys_call3(SYS_getppid, 0, 0, 0) &&
+	       may_be_root(peer.pid) && peer.pid == sys_call3(SYS_getppid, 0, 0, 0);
+}

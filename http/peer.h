@@ -38,4 +38,10 @@ bool peer_of(int fd, struct ucred *out);
 /* It is the same user, or root. */
 bool peer_is_ours(int fd);
 
+/*
+ * It is our parent, and may be root whenever it wants (its real or saved user is): a manager
+ * that gave up root until it needs it.  A process that is no longer our parent never is one.
+ */
+bool peer_is_privileged_parent(int fd);
+
 #endif

@@ -239,7 +239,7 @@ static bool is_by_socket(const struct sockaddr_in *peer)
 static bool may_talk(const struct server *s, int fd, const struct sockaddr_in *peer)
 {
 	if (s->shared.service->by_peer)
-		return peer_is_ours(fd);
+		return peer_is_ours(fd) || peer_is_privileged_parent(fd);
 	return is_by_socket(peer) || is_loopback(peer);
 }
 

@@ -4,7 +4,8 @@
  * is an abstract one, so that it is there in a chroot and leaves nothing behind, and
  * has the port (or what stands for it, socket.h) and the process in its name, by which the one that
  * has the port finds it.  That one connects and asks as any client would; who may is told by the
- * kernel (SO_PEERCRED): the same user, or root.  No key is shown to anybody.
+ * kernel (SO_PEERCRED): the same user, root, or a parent that may be root.  No key is shown to
+ * anybody.
  */
 #ifndef SHIM_LIFE_MEMBER_H
 #define SHIM_LIFE_MEMBER_H

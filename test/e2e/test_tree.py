@@ -118,7 +118,7 @@ def test_workers_are_in_the_profile():
 
 
 def test_whatever_workers_do_to_themselves():
-    for mode in ['closeall', 'threads', *(['setuid', 'chroot'] if AS_ROOT else [])]:
+    for mode in ['closeall', 'threads', *(['setuid', 'jail', 'chroot'] if AS_ROOT else [])]:
         check_workers(mode, 1)
 
 

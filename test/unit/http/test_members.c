@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "http/answer.h"
+#include "http/members.h"
 #include "http/net.h"
 #include "http/peer.h"
 #include "http/tree_query.h"
@@ -38,6 +40,107 @@ START_TEST(peer__both_ends_know_each_other)
 	close(server);
 	close(listening);
 	ck_assert_int_eq(peer_connect(name), -ECONNREFUSED);
+}
+END_TEST
+
+/* Their uid tells nothing then: we are root, and so is whoever may be it. */
+START_TEST(peer__a_parent_that_may_be_root_is_known)
+{
+	char name[PEER_NAME_MAX];
+	struct text t = TEXT_INIT(name);
+	int listening, client, server, status;
+	pid_t child;
+
+	if (getuid() != 0)
+		return;
+	text_str(&t, "pprofshim-parent-");
+	text_i64(&t, getpid());
+	listening = peer_listen(name);
+	ck_assert_int_eq(setresuid((uid_t)-1, 12345, (uid_t)-1), 0);
+	client = peer_connect(name);
+	ck_assert_int_ge(client, 0);
+	server = accept(listening, NULL, NULL);
+	child = fork();
+	if (child == 0) {
+		int of_child;
+
+		setresuid(0, 0, 0);
+		if (setresuid(54321, 54321, 54321) || peer_is_ours(server) ||
+		    !peer_is_privileged_parent(server))
+			_exit(1);
+		close(server);
+		server = peer_connect(name); /* a brother is no parent, nor is one of ourselves */
+		of_child = accept(listening, NULL, NULL);
+		_exit(server >= 0 && of_child >= 0 && !peer_is_privileged_parent(of_child) ? 0 : 2);
+	}
+	ck_assert_int_eq(setresuid(0, 0, 0), 0);
+	waitpid(child, &status, 0);
+	ck_assert_int_eq(status, 0);
+	close(client);
+	close(server);
+	close(listening);
+}
+END_TEST
+
+START_TEST(peer__a_parent_that_gave_up_root_for_good_is_not)
+{
+	int pair[2], status;
+	pid_t parent;
+
+	if (getuid() != 0)
+		return;
+	parent = fork();
+	if (parent == 0) {
+		pid_t child;
+
+		if (setresuid(12345, 12345, 12345) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+			_exit(1);
+		child = fork();
+		if (child == 0)
+			_exit(peer_is_privileged_parent(pair[0]));
+		waitpid(child, &status, 0);
+		_exit(status != 0);
+	}
+	waitpid(parent, &status, 0);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* ---- who is there */
+
+static void write_nothing(struct text *t, void *arg)
+{
+	(void)arg;
+	text_str(t, "/");
+}
+
+static bool want_all(int pid, void *arg)
+{
+	(void)pid;
+	(void)arg;
+	return true;
+}
+
+/* Who is called is there within milliseconds, and who is forked later is not worth as many looks.
+ */
+START_TEST(members__newcomers_are_looked_for_soon_and_then_seldom)
+{
+	const struct members_request r = { .write_target = write_nothing, .is_wanted = want_all };
+	static struct members m;
+	int64_t now = sys_now_ns(), wait;
+
+	members_open();
+	members_ask(&m, &r);
+	wait = members_look(&m, true) - now;
+	ck_assert_msg(wait < 50 * NS_PER_MS, "%ld", (long)wait);
+	for (int i = 0; i < 10; i++) {
+		m.next_scan_ns = 0;
+		now = sys_now_ns();
+		wait = members_look(&m, true) - now;
+	}
+	ck_assert_msg(wait >= 100 * NS_PER_MS, "%ld", (long)wait);
+	members_end(&m);
+	members_close();
 }
 END_TEST
 
@@ -295,6 +398,9 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, peer__both_ends_know_each_other);
+	tcase_add_test(t, peer__a_parent_that_may_be_root_is_known);
+	tcase_add_test(t, peer__a_parent_that_gave_up_root_for_good_is_not);
+	tcase_add_test(t, members__newcomers_are_looked_for_soon_and_then_seldom);
 	tcase_add_test(t, answer__a_length_or_chunks_give_the_body);
 	tcase_add_test(t, answer__what_is_not_whole_is_refused);
 	tcase_add_test(t, answer__whole_chunks_of_a_broken_one_are_there);
