@@ -9,14 +9,17 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/process/peek.h"
 
-#define SLOTS  4096U
-#define WINDOW 32U
+#define SLOTS	4096U
+#define WINDOW	32U
+#define BUCKETS 4096U /* of tops; two in one cost a search */
 
 /* What our handler needs beside the kernel's frame, twice over. */
 #define HANDLER_BYTES 1024
@@ -27,13 +30,26 @@
 #define AT_MINSIGSTKSZ 51
 #endif
 
+/*
+ * A stack of ours, and what it stands for.  It is the thread's to its end: a handler that
+ * returns brings back the stack that was there when it began.
+ */
+struct stand_in {
+	void *at; /* NULL: there is none */
+	size_t bytes;
+	stack_t set;
+};
+
 struct slot {
 	atomic_int tid; /* 0: free */
 	_Atomic uint64_t top;
 	_Atomic uint64_t bytes;
+	_Atomic uint64_t claim; /* the top of what the program set, 0: nothing */
+	struct stand_in ours;	/* the thread's alone */
 };
 
 static struct slot slot[SLOTS];
+static atomic_uint claims[BUCKETS];
 static atomic_uint used;     /* slots */
 static atomic_bool lost_one; /* a stack that is too small found no slot */
 
@@ -89,12 +105,74 @@ static struct slot *take(int tid)
 	return NULL;
 }
 
+/* ---- one for several threads */
+
+static uint64_t top_of(const stack_t *stack)
+{
+	return (uint64_t)stack->ss_sp + stack->ss_size;
+}
+
+static atomic_uint *bucket_of(uint64_t top)
+{
+	return &claims[(top * 0x9e3779b97f4a7c15U) >> 52];
+}
+
+static void claim(struct slot *s, uint64_t top)
+{
+	uint64_t old = atomic_exchange(&s->claim, top);
+
+	if (top)
+		atomic_fetch_add(bucket_of(top), 1);
+	if (old)
+		atomic_fetch_sub(bucket_of(old), 1);
+}
+
+/* Of two that claim at once the second to count in the bucket finds the first one's slot. */
+static bool is_claimed_by_another(const struct slot *self, uint64_t top)
+{
+	if (atomic_load(bucket_of(top)) < (self ? 2 : 1))
+		return false;
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		if (&slot[i] != self && atomic_load(&slot[i].claim) == top)
+			return true;
+	}
+	return false;
+}
+
+/* What runs on it may be a handler that ends in a core file. */
+static bool has_stand_in(struct stand_in *s, size_t bytes)
+{
+	if (s->at)
+		return s->bytes >= bytes;
+	s->bytes = ALIGN_UP(MAX(bytes, bytes_needed()), PAGE_BYTES);
+	s->at = sys_map_kept(s->bytes);
+	if (s->at)
+		sys_call3(SYS_madvise, (long)s->at, (long)s->bytes, MADV_DODUMP);
+	return s->at;
+}
+
+static void drop(struct stand_in *s)
+{
+	if (s->at)
+		sys_unmap_kept(s->at, s->bytes);
+	s->at = NULL;
+}
+
+static bool is_in_force(const struct stand_in *s, const stack_t *now)
+{
+	return s->at && !is_disabled(now) && now->ss_sp == s->at;
+}
+
+/* ---- */
+
 static void forget(int tid)
 {
 	struct slot *s = find(tid);
 
 	if (!s)
 		return;
+	claim(s, 0);
+	drop(&s->ours);
 	atomic_store(&s->bytes, 0);
 	atomic_store(&s->tid, 0);
 	atomic_fetch_sub(&used, 1);
@@ -107,13 +185,86 @@ void alternate_stack_forget_self(void)
 		forget(sys_gettid());
 }
 
+/* Not for one that ends in a handler: it stands on it. */
+static void leave(struct stand_in *s)
+{
+	static const stack_t none = { .ss_flags = SS_DISABLE };
+	stack_t now;
+
+	if (!s->at || sys_call3(SYS_sigaltstack, 0, (long)&now, 0) != 0)
+		return;
+	if (is_in_force(s, &now) && sys_call3(SYS_sigaltstack, (long)&none, 0, 0) != 0)
+		s->at = NULL;
+}
+
+void alternate_stack_end_self(void)
+{
+	struct slot *s;
+
+	if (!atomic_load(&used) || sandbox_is_noted())
+		return;
+	s = find(sys_gettid());
+	if (s)
+		leave(&s->ours);
+	forget(sys_gettid());
+}
+
+bool alternate_stack_is_shared(int tid, const stack_t *stack, stack_t *ours)
+{
+	struct slot *s;
+
+	if (is_disabled(stack) || alternate_stack_is_too_small(stack))
+		return false;
+	s = find(tid);
+	s = s ? s : take(tid);
+	if (s)
+		claim(s, top_of(stack));
+	if (!is_claimed_by_another(s, top_of(stack)))
+		return false;
+	*ours = (stack_t){ .ss_flags = SS_DISABLE };
+	if (s && has_stand_in(&s->ours, stack->ss_size))
+		*ours = (stack_t){ s->ours.at, stack->ss_flags, s->ours.bytes };
+	return true;
+}
+
+void alternate_stack_settle(int tid, const stack_t *now, const stack_t *set)
+{
+	struct slot *s;
+
+	alternate_stack_note(tid, now);
+	s = find(tid);
+	if (!s)
+		return;
+	if (set && is_in_force(&s->ours, now))
+		s->ours.set = *set;
+	if (is_disabled(now))
+		claim(s, 0);
+	else
+		claim(s, top_of(is_in_force(&s->ours, now) ? &s->ours.set : now));
+}
+
+void alternate_stack_show(int tid, stack_t *read)
+{
+	const struct slot *s = find(tid);
+
+	if (!s || !is_in_force(&s->ours, read))
+		return;
+	read->ss_sp = s->ours.set.ss_sp;
+	read->ss_size = s->ours.set.ss_size;
+}
+
 void alternate_stack_note(int tid, const stack_t *stack)
 {
 	struct slot *s = find(tid);
+	stack_t ours;
 
-	if (is_disabled(stack)) {
+	if (is_disabled(stack) && !(s && s->ours.at)) {
 		forget(tid);
 		return;
+	}
+	if (is_disabled(stack)) { /* it may have it again, and until then any will do */
+		ours = (stack_t){ .ss_sp = s->ours.at, .ss_size = s->ours.bytes };
+		stack = &ours;
 	}
 	s = s ? s : take(tid);
 	if (!s) {
@@ -122,7 +273,7 @@ void alternate_stack_note(int tid, const stack_t *stack)
 		return;
 	}
 	atomic_store(&s->bytes, 0);
-	atomic_store(&s->top, (uint64_t)stack->ss_sp + stack->ss_size);
+	atomic_store(&s->top, top_of(stack));
 	atomic_store(&s->bytes, stack->ss_size);
 }
 
@@ -153,20 +304,43 @@ bool alternate_stack_is_usable(int tid)
 	return alternate_stack_has_room(tid) && (!s || is_there(top - bytes_needed(), top));
 }
 
+/* What others had of ours stays: a child is no place to give memory back. */
+static struct stand_in empty(const stack_t *now)
+{
+	struct stand_in found = { 0 };
+
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		if (!atomic_load(&slot[i].tid)) /* nor is the page to be copied */
+			continue;
+		if (is_in_force(&slot[i].ours, now))
+			found = slot[i].ours;
+		slot[i].ours.at = NULL;
+		atomic_store(&slot[i].claim, 0);
+		atomic_store(&slot[i].tid, 0);
+	}
+	for (uint32_t i = 0; i < BUCKETS; i++)
+		if (atomic_load(&claims[i]))
+			atomic_store(&claims[i], 0);
+	atomic_store(&used, 0);
+	return found;
+}
+
 /* The kernel tells of the calling thread only; for another one the worst is assumed. */
 void alternate_stacks_after_fork(void)
 {
 	const stack_t unknown = { .ss_size = 0 };
 	int pid = sys_getpid();
+	struct stand_in kept;
+	struct slot *s;
 	stack_t now;
 
 	if (!atomic_load(&used))
 		return;
-	for (uint32_t i = 0; i < SLOTS; i++)
-		atomic_store(&slot[i].tid, 0);
-	atomic_store(&used, 0);
-	if (sys_gettid() == pid && sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0)
-		alternate_stack_note(pid, &now);
-	else
-		alternate_stack_note(pid, &unknown);
+	if (sys_gettid() != pid || sys_call3(SYS_sigaltstack, 0, (long)&now, 0) != 0)
+		now = unknown;
+	kept = empty(&now);
+	alternate_stack_note(pid, &now);
+	s = find(pid);
+	if (s)
+		s->ours = kept;
 }

@@ -7,6 +7,10 @@
  * Erlang's processes run on a few hundred bytes).  A stack without room for the
  * kernel's frame would be the end of the program, so a thread with one that is too
  * small, or whose memory is gone, gets no timer.
+ *
+ * Some programs give all their threads one stack, since what runs there is the end of the
+ * program. Ticks of two of them would overwrite each other: whoever comes second gets a
+ * stack of ours in its place, and reads back what it set.
  */
 #ifndef SAMPLER_CPU_ALTERNATE_STACKS_H
 #define SAMPLER_CPU_ALTERNATE_STACKS_H
@@ -20,8 +24,26 @@ bool alternate_stack_is_too_small(const stack_t *stack);
 /* The calling thread has this one from now on, or is about to.  Context: hook, init, child. */
 void alternate_stack_note(int tid, const stack_t *stack);
 
-/* The calling thread has none: it begins or ends.  Context: hook. */
+/*
+ * The calling thread is about to have this one.  True: another has it, too, and `ours` is to
+ * be set in its place; if that is disabled there is none, and no tick may come.  Context: hook.
+ */
+bool alternate_stack_is_shared(int tid, const stack_t *stack, stack_t *ours);
+
+/*
+ * What the kernel says that the calling thread has now, after a call that set `set`, or was
+ * refused (NULL).  Context: hook.
+ */
+void alternate_stack_settle(int tid, const stack_t *now, const stack_t *set);
+
+/* What the calling thread has read, as the program set it.  Context: hook. */
+void alternate_stack_show(int tid, stack_t *read);
+
+/* The calling thread begins, and has none.  Context: hook. */
 void alternate_stack_forget_self(void);
+
+/* The calling thread ends; no tick comes to it.  Context: hook. */
+void alternate_stack_end_self(void);
 
 /*
  * Whether a tick may come to the thread.  False too, for all threads, once a stack

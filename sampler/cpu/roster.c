@@ -542,7 +542,7 @@ void roster_thread_starts(uint64_t blocked)
 void roster_thread_ends(void)
 {
 	while_set(&roster.live_signal, end_self);
-	alternate_stack_forget_self();
+	alternate_stack_end_self();
 }
 
 static void end_once_of_thread(struct thread *t, void *tid)

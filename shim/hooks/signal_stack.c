@@ -21,23 +21,29 @@ typedef int (*stack_function)(const stack_t *stack, stack_t *old);
 /* A stack whose size nobody knows: no tick may come there. */
 static const stack_t unknown = { 0 };
 
-static void note_what_is(int tid, bool is_known)
+static void note_what_is(int tid, const stack_t *set, bool is_known)
 {
 	stack_t now;
 
+	if (sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0)
+		alternate_stack_settle(tid, &now, set);
 	if (!is_known)
 		alternate_stack_note(tid, &unknown);
-	else if (sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0)
-		alternate_stack_note(tid, &now);
 }
 
 /* `stack` may be what the kernel will refuse: what is true afterwards, the kernel says. */
 static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
-	bool is_sampled = roster_may_tick() && process_is_ours();
-	bool is_small = !is_known || alternate_stack_is_too_small(stack);
+	bool is_sampled = roster_may_tick() && process_is_ours(), is_small;
 	int tid = sys_gettid(), err;
+	const stack_t *set = stack;
+	stack_t ours;
 
+	if (is_known && alternate_stack_is_shared(tid, set, &ours)) {
+		is_known = !(ours.ss_flags & SS_DISABLE);
+		stack = is_known ? &ours : set;
+	}
+	is_small = !is_known || alternate_stack_is_too_small(stack);
 	if (is_small) {
 		alternate_stack_note(tid, is_known ? stack : &unknown);
 		if (is_sampled)
@@ -46,7 +52,9 @@ static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool
 	err = fn(stack, old);
 	if (is_small && is_sampled)
 		roster_thread_blocked();
-	note_what_is(tid, is_known || err);
+	if (!err && old)
+		alternate_stack_show(tid, old);
+	note_what_is(tid, err ? NULL : set, is_known || err);
 	if (alternate_stack_has_room(tid))
 		roster_thread_unblocks();
 	return err;
@@ -56,11 +64,17 @@ static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool
 static int change_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
 	stack_t copy;
+	int err;
 
-	if (!stack || sandbox_is_noted() || process_is_borrowed() ||
-	    !user_copy(&copy, stack, sizeof(copy)))
+	if (sandbox_is_noted() || process_is_borrowed() ||
+	    (stack && !user_copy(&copy, stack, sizeof(copy))))
 		return fn(stack, old);
-	return set_stack(fn, &copy, old, is_known);
+	if (stack)
+		return set_stack(fn, &copy, old, is_known);
+	err = fn(NULL, old);
+	if (!err && old)
+		alternate_stack_show(sys_gettid(), old);
+	return err;
 }
 
 EXPORT int sigaltstack(const stack_t *stack, stack_t *old)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "sampler/base/sys.h"
+#include "sampler/base/sys_map.h"
 #include "sampler/cpu/alternate_stacks.h"
 
 #define SMALL 2048 /* the least that the kernel takes */
@@ -70,6 +71,116 @@ START_TEST(alternate_stacks__one_whose_memory_is_gone_is_not_usable)
 	munmap((char *)s.ss_sp + (1 << 15), 1 << 15);
 	ck_assert(alternate_stack_has_room(77));
 	ck_assert(!alternate_stack_is_usable(77));
+}
+END_TEST
+
+/* What the hook of sigaltstack does, for thread `tid`; what the kernel has then. */
+static stack_t set(int tid, const stack_t *stack)
+{
+	stack_t ours, now = *stack;
+
+	if (alternate_stack_is_shared(tid, stack, &ours))
+		now = ours;
+	alternate_stack_settle(tid, &now, stack);
+	return now;
+}
+
+static stack_t read_back(int tid, stack_t kernel_has)
+{
+	alternate_stack_show(tid, &kernel_has);
+	return kernel_has;
+}
+
+START_TEST(alternate_stacks__of_two_threads_the_second_gets_one_of_ours)
+{
+	stack_t s = stack_of(16384), other = stack_of(16384), a = set(1, &s), b = set(2, &s), c;
+
+	ck_assert_ptr_eq(a.ss_sp, s.ss_sp);
+	ck_assert_ptr_ne(b.ss_sp, s.ss_sp);
+	ck_assert_uint_ge(b.ss_size, s.ss_size);
+	ck_assert(alternate_stack_is_usable(1) && alternate_stack_is_usable(2));
+	ck_assert_ptr_eq(read_back(2, b).ss_sp, s.ss_sp);
+	ck_assert_uint_eq(read_back(2, b).ss_size, s.ss_size);
+	c = set(2, &s); /* the same again */
+	ck_assert_ptr_eq(c.ss_sp, b.ss_sp);
+	ck_assert_ptr_ne(set(3, &s).ss_sp, b.ss_sp);
+	ck_assert_ptr_eq(set(2, &other).ss_sp, other.ss_sp); /* it has one that is its own */
+	ck_assert_ptr_eq(read_back(2, other).ss_sp, other.ss_sp);
+}
+END_TEST
+
+START_TEST(alternate_stacks__one_that_its_thread_left_is_free)
+{
+	stack_t s = stack_of(16384), other = stack_of(16384);
+
+	set(1, &s);
+	set(1, &other);
+	ck_assert_ptr_eq(set(2, &s).ss_sp, s.ss_sp);
+	set(2, &disabled);
+	ck_assert_ptr_eq(set(3, &s).ss_sp, s.ss_sp);
+}
+END_TEST
+
+/* The kernel refuses while a handler runs on it. */
+START_TEST(alternate_stacks__a_refused_call_changes_nothing)
+{
+	stack_t s = stack_of(16384), other = stack_of(16384), ours, b;
+
+	set(1, &s);
+	set(3, &other);
+	b = set(2, &s);
+	ck_assert(alternate_stack_is_shared(2, &other, &ours));
+	alternate_stack_settle(2, &b, NULL);
+	ck_assert_ptr_eq(read_back(2, b).ss_sp, s.ss_sp);
+	ck_assert(!alternate_stack_is_shared(3, &other, &ours));
+}
+END_TEST
+
+static void *share_and_end(void *stack)
+{
+	stack_t now = set(sys_gettid(), stack);
+
+	sigaltstack(&now, NULL);
+	alternate_stack_end_self();
+	sigaltstack(NULL, &now);
+	ck_assert(now.ss_flags & SS_DISABLE);
+	return NULL;
+}
+
+START_TEST(alternate_stacks__of_ours_go_with_their_threads)
+{
+	stack_t s = stack_of(16384);
+	size_t before;
+
+	set(1, &s);
+	before = sys_mapped_bytes();
+	for (int i = 0; i < 100; i++) {
+		pthread_t t;
+
+		pthread_create(&t, NULL, share_and_end, &s);
+		pthread_join(t, NULL);
+	}
+	ck_assert_uint_eq(sys_mapped_bytes(), before);
+}
+END_TEST
+
+START_TEST(alternate_stacks__of_ours_are_known_in_a_child)
+{
+	stack_t s = stack_of(16384), now;
+	pid_t child;
+	int status;
+
+	set(1, &s);
+	now = set(sys_gettid(), &s);
+	sigaltstack(&now, NULL);
+	child = fork();
+	if (child == 0) {
+		alternate_stacks_after_fork();
+		_exit(read_back(getpid(), now).ss_sp != s.ss_sp ||
+		      !alternate_stack_is_usable(getpid()));
+	}
+	waitpid(child, &status, 0);
+	ck_assert_int_eq(status, 0);
 }
 END_TEST
 
@@ -138,6 +249,11 @@ int main(void)
 	tcase_add_test(t, alternate_stacks__too_small_is_what_the_kernels_frame_fills);
 	tcase_add_test(t, alternate_stacks__a_thread_has_room_unless_a_small_one_is_noted);
 	tcase_add_test(t, alternate_stacks__one_whose_memory_is_gone_is_not_usable);
+	tcase_add_test(t, alternate_stacks__of_two_threads_the_second_gets_one_of_ours);
+	tcase_add_test(t, alternate_stacks__one_that_its_thread_left_is_free);
+	tcase_add_test(t, alternate_stacks__a_refused_call_changes_nothing);
+	tcase_add_test(t, alternate_stacks__of_ours_go_with_their_threads);
+	tcase_add_test(t, alternate_stacks__of_ours_are_known_in_a_child);
 	tcase_add_test(t, alternate_stacks__are_forgotten_with_their_thread);
 	tcase_add_test(t, alternate_stacks__of_many_threads_are_told_apart);
 	tcase_add_test(t, alternate_stacks__nobody_has_room_once_a_small_one_could_not_be_noted);
