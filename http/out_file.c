@@ -25,15 +25,10 @@ static void write_path(struct text *t, const struct out_file *f, const char *nam
 	text_str(t, kind);
 }
 
-/* Hidden, and nobody else's: an earlier process with this number may have left one. */
 static int create(int dir, const char *path)
 {
-	const long flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-	long fd = sys_call4(SYS_openat, dir, (long)path, flags, 0600);
-
-	if (fd == -EEXIST && sys_call3(SYS_unlinkat, dir, (long)path, 0) == 0)
-		fd = sys_call4(SYS_openat, dir, (long)path, flags, 0600);
-	return (int)fd;
+	return (int)sys_call4(SYS_openat, dir, (long)path,
+			      O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
 static int write_all(int fd, struct bytes content)
@@ -58,13 +53,33 @@ static void note(struct out_file *f, const struct stat *st)
 	f->changed = st->st_mtim;
 }
 
-static int write_beside(struct out_file *now, int dir, const char *path, struct bytes content)
+/*
+ * Hidden, and nobody else's: processes of several containers that share the directory have
+ * the same names and numbers, so the name is made of the time.
+ */
+static int create_beside(const struct out_file *f, int dir, const char *name, const char *kind,
+			 char path[static PATH_BYTES])
+{
+	int fd = -EEXIST;
+
+	for (int i = 0; fd == -EEXIST && i < NUMBERS_MAX; i++) {
+		struct text t = { .at = path, .size = PATH_BYTES };
+
+		text_char(&t, '.');
+		write_path(&t, f, name, kind);
+		text_char(&t, '.');
+		text_hex(&t, (uint32_t)sys_clock_ns(CLOCK_MONOTONIC));
+		text_str(&t, ".part");
+		fd = create(dir, path);
+	}
+	return fd;
+}
+
+static int write_beside(struct out_file *now, int fd, struct bytes content)
 {
 	struct stat st;
-	int fd = create(dir, path), failed;
+	int failed;
 
-	if (fd < 0)
-		return fd;
 	failed = (int)sys_call3(SYS_fchmod, fd, 0600, 0);
 	if (!failed)
 		failed = write_all(fd, content);
@@ -130,14 +145,12 @@ int out_file_write(struct out_file *f, int dir, const char *name, const char *ki
 		   struct bytes content)
 {
 	char buf[PATH_BYTES];
-	struct text beside = TEXT_INIT(buf);
 	struct out_file now = *f;
-	int failed;
+	int fd = create_beside(f, dir, name, kind, buf), failed;
 
-	text_char(&beside, '.');
-	write_path(&beside, f, name, kind);
-	text_str(&beside, ".part");
-	failed = write_beside(&now, dir, buf, content);
+	if (fd < 0)
+		return fd;
+	failed = write_beside(&now, fd, content);
 	if (!failed)
 		failed = publish(f, dir, buf, name, kind);
 	if (failed) {

@@ -26,6 +26,17 @@ void text_str(struct text *t, const char *s)
 	text_bytes(t, s, strlen(s));
 }
 
+void text_begin_of(struct text *t, const char *s, size_t most)
+{
+	size_t len = 0;
+
+	while (len <= most && s[len])
+		len++;
+	text_bytes(t, s, MIN(len, most));
+	if (len > most)
+		text_str(t, "...");
+}
+
 void text_char(struct text *t, char c)
 {
 	text_bytes(t, &c, 1);

@@ -30,6 +30,8 @@ uint64_t text_hash_more(uint64_t hash, const char *bytes, size_t len);
 
 void text_bytes(struct text *t, const void *bytes, size_t len);
 void text_str(struct text *t, const char *s);
+/* Of what is longer the first `most` bytes and "...": for sentences that go on behind it. */
+void text_begin_of(struct text *t, const char *s, size_t most);
 void text_char(struct text *t, char c);
 void text_u64(struct text *t, uint64_t n);
 void text_i64(struct text *t, int64_t n);

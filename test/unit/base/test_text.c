@@ -92,6 +92,18 @@ START_TEST(text__numbers_are_as_printf_writes_them)
 }
 END_TEST
 
+START_TEST(text__shows_the_beginning_of_what_is_long)
+{
+	char buf[32];
+	struct text t = TEXT_INIT(buf);
+
+	text_begin_of(&t, "abc", 3);
+	text_begin_of(&t, "abcd", 3);
+	text_begin_of(&t, "", 0);
+	ck_assert_str_eq(buf, "abcabc...");
+}
+END_TEST
+
 START_TEST(text__keeps_bytes_that_are_zero)
 {
 	char buf[8];
@@ -116,6 +128,8 @@ int main(void)
 	tcase_add_test(t, text__exactly_full_is_not_cut);
 	tcase_add_test(t, text__once_cut_stays_cut);
 	tcase_add_test(t, text__numbers_are_as_printf_writes_them);
+	tcase_add_test(t, text__shows_the_beginning_of_what_is_long);
+	tcase_add_test(t, text__shows_the_beginning_of_what_is_long);
 	tcase_add_test(t, text__keeps_bytes_that_are_zero);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);

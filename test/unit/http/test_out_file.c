@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "http/out_file.h"
+#include "sampler/base/sys.h"
 
 static char folder[] = "/tmp/test_out_file.XXXXXX";
 static int dir;
@@ -127,12 +129,45 @@ START_TEST(out_file__one_that_was_taken_away_comes_back)
 }
 END_TEST
 
-START_TEST(out_file__a_part_of_an_earlier_process_is_replaced)
+/* Two containers that share a directory may have the same program and number. */
+static int write_first_files(void)
+{
+	const int64_t until_ns = sys_now_ns() + NS_PER_SECOND / 2;
+	int failed = 0;
+
+	while (!failed && sys_now_ns() < until_ns) {
+		struct out_file f = { 0 };
+		char name[64] = "name.1.cpu.pb.gz";
+
+		failed = write_text(&f, "a text");
+		if (f.number)
+			snprintf(name, sizeof(name), "name.1-%u.cpu.pb.gz", f.number);
+		unlinkat(dir, name, 0);
+	}
+	return failed;
+}
+
+START_TEST(out_file__a_twin_in_another_namespace_is_not_disturbed)
+{
+	pid_t twin = fork();
+	int status, failed = write_first_files();
+
+	if (twin == 0)
+		_exit(-failed);
+	waitpid(twin, &status, 0);
+	ck_assert_int_eq(failed, 0);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(count_files(), 0);
+}
+END_TEST
+
+START_TEST(out_file__a_part_of_others_stays)
 {
 	put(".name.1.cpu.pb.gz.part", "half");
 	ck_assert_int_eq(write_text(&file, "one"), 0);
 	expect("name.1.cpu.pb.gz", "one");
-	ck_assert_int_eq(count_files(), 1);
+	expect(".name.1.cpu.pb.gz.part", "half");
+	ck_assert_int_eq(count_files(), 2);
 }
 END_TEST
 
@@ -158,7 +193,8 @@ int main(void)
 	tcase_add_test(t, out_file__others_keep_theirs);
 	tcase_add_test(t, out_file__what_took_its_place_stays);
 	tcase_add_test(t, out_file__one_that_was_taken_away_comes_back);
-	tcase_add_test(t, out_file__a_part_of_an_earlier_process_is_replaced);
+	tcase_add_test(t, out_file__a_twin_in_another_namespace_is_not_disturbed);
+	tcase_add_test(t, out_file__a_part_of_others_stays);
 	tcase_add_test(t, out_file__errors_leave_nothing);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
