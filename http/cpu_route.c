@@ -53,7 +53,7 @@ static const struct stack_table *stacks(void *profile, struct arena *a, struct o
 	return take_owners(owners, &p->labels) ? &p->stacks : NULL;
 }
 
-static const struct timed_page page = {
+const struct timed_page cpu_page = {
 	.name = "profile",
 	.file = "cpu",
 	.what = "CPU",
@@ -69,5 +69,5 @@ static const struct timed_page page = {
 
 void cpu_route(struct http_exchange *x, const struct http_request *r)
 {
-	timed_profile_route(x, r, &page);
+	timed_profile_route(x, r, &cpu_page);
 }

@@ -1,7 +1,7 @@
 /* http: the server and its pages.  May include proto and below. */
 /*
  * Profiles as files, of programs that end: from the first instruction, written now and
- * then and at the end, for who has no port and no key.
+ * then and at the end, for who has no port and no key; and of the time between two signals.
  *
  * Context: listener, but where it says otherwise.
  */
@@ -14,11 +14,7 @@
 #include "http/out_kinds.h"
 
 struct out_config {
-	/*
-	 * From the root.  What has a % in its last part is what names of files begin with
-	 * (name_pattern.h), anything else a directory, whose files are %n.%p.
-	 */
-	const char *pattern;
+	const char *pattern; /* from the root, see out_place.h */
 	const char *program; /* its path */
 	unsigned kinds;	     /* OUT_KIND_BIT of each */
 	int hz;
@@ -36,7 +32,7 @@ void out_begin(void);
 /* It ends, and the files are written: the listener goes away. */
 void out_end(void);
 
-/* Writes the files every half minute.  Returns when it is to be called again. */
+/* Works, and writes the files every half minute.  Returns when it is to be called again. */
 int64_t out_do_due(int64_t now_ns);
 
 /*
@@ -45,12 +41,11 @@ int64_t out_do_due(int64_t now_ns);
  */
 void out_write(int64_t until_ns);
 
-/* Why the last file could not be written, the first time that one could not: a sentence; or
- * NULL.  Context: hook, after out_write() or out_end(). */
-const char *out_complaint(void);
+/* A CPU profile with a file of its own begins, or the one that has begun ends. */
+void out_toggle(void);
 
-/* Whether files can be written there, as out_complaint().  Context: init. */
-const char *out_check(void);
+/* Such a profile is under way. */
+bool out_is_toggled(void);
 
 /* Context: child. */
 void out_after_fork(void);

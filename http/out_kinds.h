@@ -7,13 +7,13 @@
 #ifndef HTTP_OUT_KINDS_H
 #define HTTP_OUT_KINDS_H
 
-/* X(identifier, name in PPROF_OUT_PROFILES and of the file, its ending).  wall: a row here, and
- * one in out.c. */
+/* X(identifier, name in PPROF_OUT_PROFILES and of the file, its ending) */
 #define OUT_KINDS(X)                                                                               \
 	X(CPU, "cpu", "pb.gz")                                                                     \
 	X(HEAP, "heap", "pb.gz")                                                                   \
 	X(BLOCK, "block", "pb.gz")                                                                 \
 	X(MUTEX, "mutex", "pb.gz")                                                                 \
+	X(WALL, "wall", "pb.gz")                                                                   \
 	X(TOP, "top", "txt")
 
 enum out_kind {

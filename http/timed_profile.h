@@ -47,6 +47,8 @@ struct timed_page {
 	void (*refine)(struct arena *a, struct message *m);
 };
 
+extern const struct timed_page cpu_page, wall_page;
+
 /* Answers a GET or HEAD of this page, which is borrowed for ever. */
 void timed_profile_route(struct http_exchange *x, const struct http_request *r,
 			 const struct timed_page *page);

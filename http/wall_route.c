@@ -157,7 +157,7 @@ static bool filter(const struct params *p, const struct owner_table *owners,
 	return any || !all->count;
 }
 
-static const struct timed_page page = {
+const struct timed_page wall_page = {
 	.name = "wall",
 	.file = "wall",
 	.what = "wall-clock",
@@ -174,5 +174,5 @@ static const struct timed_page page = {
 
 void wall_route(struct http_exchange *x, const struct http_request *r)
 {
-	timed_profile_route(x, r, &page);
+	timed_profile_route(x, r, &wall_page);
 }

@@ -10,6 +10,7 @@
 #include <sys/auxv.h>
 
 #include "http/out.h"
+#include "http/out_place.h"
 #include "http/routes.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/monotonic.h"
@@ -30,6 +31,7 @@
 #include "sampler/process/own_stack.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/started_as.h"
+#include "sampler/process/tasks.h"
 #include "sampler/symbols/jit_names.h"
 #include "sampler/symbols/objects.h"
 #include "sampler/symbols/symbol_cache.h"
@@ -171,6 +173,22 @@ static void write_port(struct text *t)
 	text_str(t, ", since the program took the one that was set for itself");
 }
 
+/* Who waits for it, or takes it by sigwait or a descriptor, blocks it. */
+static void write_toggle(struct text *t)
+{
+	if (!settings.toggle)
+		return;
+	text_str(t, "\ntoggle: ");
+	if (death_toggle_lost()) {
+		text_str(t, "none, since ");
+		text_str(t, death_toggle_lost());
+	} else {
+		text_str(t, out_is_toggled() ? "a profile is under way" : "waits for the signal");
+		if (task_blocks_signal(sys_getpid(), settings.toggle))
+			text_str(t, "; the main thread blocks it");
+	}
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
@@ -179,6 +197,7 @@ static void write_status(struct text *t)
 	write_attached(t);
 	write_port(t);
 	takeover_write(t);
+	write_toggle(t);
 	write_cpu_state(t);
 	write_heap_state(t);
 	write_contention_state(t);
@@ -254,13 +273,24 @@ static const char *whole_path(const char *path)
 	struct text t = TEXT_INIT(whole);
 	char directory[4096];
 
-	if (*path != '/' && sys_call3(SYS_getcwd, (long)directory, sizeof(directory), 0) > 0) {
+	if (*path != '/') {
+		if (sys_call3(SYS_getcwd, (long)directory, sizeof(directory), 0) <= 0)
+			memcpy(directory, ".", 2); /* it is gone, or its name is too long */
 		for (const char *c = directory; *c; c++)
 			text_str(&t, *c == '%' ? "%%" : (char[]){ *c, '\0' });
 		text_char(&t, '/');
 	}
 	text_str(&t, path);
 	return whole;
+}
+
+static void begin_toggle(void)
+{
+	if (settings.toggle)
+		death_toggle(settings.toggle);
+	if (death_toggle_lost() && !ancestor_has_us())
+		tell_port("PPROF_TOGGLE has no effect: the program was started with that signal "
+			  "ignored");
 }
 
 static void begin_out(void)
@@ -272,9 +302,10 @@ static void begin_out(void)
 	const char *complaint;
 
 	out_init(&config);
-	complaint = out_check();
+	complaint = out_place_check();
 	if (complaint && !ancestor_has_us())
 		tell_port(complaint);
+	begin_toggle();
 	death_init();
 	takeover_keep_recording();
 	listener_keep_recording();

@@ -43,11 +43,13 @@ static bool parse_number(const char *s, long lowest, long highest, long *out)
 	return true;
 }
 
+#define VALUE_SHOWN 200 /* bytes of it in a sentence */
+
 static bool complain(struct text *t, const char *name, const char *value, const char *wanted)
 {
 	text_str(t, name);
 	text_str(t, " is \"");
-	text_str(t, value);
+	text_begin_of(t, value, VALUE_SHOWN);
 	text_str(t, "\" but must be ");
 	text_str(t, wanted);
 	return false;
@@ -61,6 +63,42 @@ static bool read_number(char *const *environment, const char *name, long lowest,
 	if (!value || parse_number(value, lowest, highest, out))
 		return true;
 	return complain(complaint, name, value, wanted);
+}
+
+/* As programs see them: two below are libc's. */
+#define REAL_TIME_MIN 34
+#define SIGNALS_MAX   64
+
+/* "+3" behind RTMIN, "-3" behind RTMAX, or nothing. */
+static int real_time_signal(const char *s, char sign, int from)
+{
+	long n = 0;
+
+	if (*s && (*s != sign || !parse_number(s + 1, 0, SIGNALS_MAX - REAL_TIME_MIN, &n)))
+		return 0;
+	return sign == '+' ? from + (int)n : from - (int)n;
+}
+
+/*
+ * The number of a signal that programs leave to their users, by its name with or without
+ * SIG, or by its number; 0: it is none of these.
+ */
+static int signal_number(const char *s)
+{
+	long n = 0;
+	bool is_number = parse_number(s, 1, SIGNALS_MAX, &n);
+
+	if (strncmp(s, "SIG", 3) == 0)
+		s += 3;
+	if (strcmp(s, "USR1") == 0 || n == SIGUSR1)
+		return SIGUSR1;
+	if (strcmp(s, "USR2") == 0 || n == SIGUSR2)
+		return SIGUSR2;
+	if (strncmp(s, "RTMIN", 5) == 0)
+		return real_time_signal(s + 5, '+', REAL_TIME_MIN);
+	if (strncmp(s, "RTMAX", 5) == 0)
+		return real_time_signal(s + 5, '-', SIGNALS_MAX);
+	return is_number && n >= REAL_TIME_MIN ? (int)n : 0;
 }
 
 /* What could be chosen as long as programs saw the signal of the ticks. */
@@ -78,7 +116,7 @@ static bool is_signal(const char *s)
 		if (strcmp(s, signal_names[i]) == 0)
 			return true;
 	}
-	return parse_number(s, 34, 64, &n);
+	return parse_number(s, REAL_TIME_MIN, SIGNALS_MAX, &n);
 }
 
 /* An old setting, without an effect today: ticks come by a signal that is no program's. */
@@ -169,7 +207,7 @@ static bool read_key_file(struct settings *s, const char *path, struct text *com
 
 	if (n < 0) {
 		text_str(complaint, "ADMIN_KEY_FILE \"");
-		text_str(complaint, path);
+		text_begin_of(complaint, path, VALUE_SHOWN);
 		text_str(complaint, "\" cannot be read (errno ");
 		text_i64(complaint, -n);
 		text_str(complaint, ")");
@@ -223,11 +261,27 @@ static bool read_out_kinds(struct settings *s, char *const *environment, struct 
 {
 	const char *value = find_set(environment, "PPROF_OUT_PROFILES");
 
-	s->out_kinds = value ? out_kinds_of(value) : OUT_KINDS_DEFAULT;
-	if (s->out_kinds)
+	if (value)
+		s->out_kinds = out_kinds_of(value);
+	else
+		s->out_kinds = s->toggle ? 0 : OUT_KINDS_DEFAULT;
+	if (s->out_kinds || !value)
 		return true;
-	return complain(complaint, "PPROF_OUT_PROFILES", value,
-			"a list of cpu, heap, block, mutex and top, with commas between them");
+	return complain(
+		complaint, "PPROF_OUT_PROFILES", value,
+		"a list of cpu, heap, block, mutex, wall and top, with commas between them");
+}
+
+static bool read_toggle(struct settings *s, char *const *environment, struct text *complaint)
+{
+	const char *value = find_set(environment, "PPROF_TOGGLE");
+
+	s->toggle = value ? signal_number(value) : 0;
+	if (!value || (s->toggle && s->out))
+		return true;
+	return complain(complaint, "PPROF_TOGGLE", value,
+			s->toggle ? "left out where no PPROF_OUT says where files go"
+				  : "USR1, USR2, RTMIN+n, RTMAX-n or the number of one of these");
 }
 
 static bool read_out(struct settings *s, char *const *environment, struct text *complaint)
@@ -241,7 +295,7 @@ static bool read_out(struct settings *s, char *const *environment, struct text *
 			"and time, and %% for %");
 	if (value)
 		s->out = memcpy(s->out_copy, value, strlen(value) + 1);
-	return read_out_kinds(s, environment, complaint);
+	return read_toggle(s, environment, complaint) && read_out_kinds(s, environment, complaint);
 }
 
 /* Without a port and without a key, for those who want files, there is no endpoint. */
@@ -336,6 +390,10 @@ static void write_out(const struct settings *s, struct text *t)
 		text_str(t, comma);
 		text_str(t, out_kind_name(i));
 		comma = ",";
+	}
+	if (s->toggle) {
+		text_str(t, "\nPPROF_TOGGLE=");
+		text_i64(t, s->toggle);
 	}
 }
 

@@ -29,6 +29,7 @@ struct settings {
 	const char *out; /* PPROF_OUT, a pattern (http/out.h); NULL: no files */
 	char out_copy[OUT_PATTERN_MAX + 1];
 	unsigned out_kinds;	 /* PPROF_OUT_PROFILES */
+	int toggle;		 /* PPROF_TOGGLE: a signal, 0: none */
 	int hz;			 /* PPROF_HZ */
 	uint64_t heap_rate;	 /* PPROF_HEAP_RATE: bytes per sample, 0: off */
 	uint64_t block_rate;	 /* PPROF_BLOCK_RATE: ns, 0: off */

@@ -11,6 +11,7 @@
 #include "sampler/cpu/kernel_action.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ending.h"
+#include "shim/life/recording.h"
 #include "shim/real/real.h"
 
 #define SIGNALS 65 /* those below */
@@ -22,6 +23,9 @@ static bool is_first;
 
 /* What the program said itself of a signal that has its default: flags and mask. */
 static struct sigaction wanted[SIGNALS];
+
+static int toggle; /* the signal that begins and ends a profile, 0: none */
+static const char *toggle_lost;
 
 static bool ends_by_default(int sig)
 {
@@ -41,11 +45,12 @@ static bool is_of_fault(int sig)
 
 /*
  * The first process of a namespace is sent nothing from inside that is at its default, so
- * with a handler it would get what it never gets.  Its own faults end it.
+ * with a handler it would get what it never gets.  Its own faults end it; and the signal of
+ * a toggle is sent by a user who wants it there.
  */
 static bool ends_this_process(int sig)
 {
-	return ends_by_default(sig) && (!is_first || is_of_fault(sig));
+	return ends_by_default(sig) && (!is_first || is_of_fault(sig) || sig == toggle);
 }
 
 /* An instruction that failed is there again when the handler returns. */
@@ -75,6 +80,11 @@ static void handle(int sig, siginfo_t *info, void *unused)
 	const struct kernel_action dfl = { .handler = SIG_DFL };
 
 	(void)unused;
+	if (sig == toggle) {
+		if (!process_is_borrowed())
+			recording_toggle();
+		return;
+	}
 	if (is_first_now() && !fails_again(sig, info)) {
 		if (!is_of_fault(sig))
 			kernel_action(sig, &dfl, NULL);
@@ -132,6 +142,28 @@ static void decide_in_child(void)
 		take_or_give_back_all();
 }
 
+void death_toggle(int sig)
+{
+	struct kernel_action now;
+
+	if (kernel_action(sig, NULL, &now) == 0 && now.handler == (void *)SIG_DFL)
+		toggle = sig;
+	else
+		toggle_lost = "it was ignored or handled when the program started";
+}
+
+const char *death_toggle_lost(void)
+{
+	return toggle_lost;
+}
+
+/* The program has a use for that signal, now and from now on. */
+static void give_toggle_up(void)
+{
+	toggle = 0;
+	toggle_lost = "the program has a handler of its own for it, or ignores it";
+}
+
 void death_init(void)
 {
 	is_first = sys_getpid() == 1;
@@ -153,6 +185,8 @@ void death_settle_action(int sig, const struct sigaction *act, struct sigaction 
 		return;
 	if (old && is_ours(old))
 		*old = wanted[sig];
+	if (act && act->sa_handler != SIG_DFL && sig == toggle)
+		give_toggle_up();
 	if (act && act->sa_handler == SIG_DFL && !sandbox_is_noted()) {
 		wanted[sig] = *act;
 		if (ends_this_process(sig))

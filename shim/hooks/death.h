@@ -18,6 +18,15 @@
 /* Takes all those that are at their default.  Context: init. */
 void death_init(void);
 
+/*
+ * `sig` begins and ends a profile (life/recording.h) in place of ending the program, as long
+ * as that is at its default.  Context: init, before death_init().
+ */
+void death_toggle(int sig);
+
+/* Why it does not, as a sentence; NULL: it does.  Context: any role. */
+const char *death_toggle_lost(void);
+
 /* For death_settle() only. */
 extern bool death_is_on;
 void death_settle_action(int sig, const struct sigaction *act, struct sigaction *old);

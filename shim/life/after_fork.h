@@ -61,7 +61,7 @@
 	X(wakes, contention)                                                                       \
 	X(peak, heap)                                                                              \
 	X(out, recording)                                                                          \
-	X(out_cpu, out)
+	X(out_place, out)
 
 /*
  * Puts our state in order, if this is a forked child in which nobody has yet.

@@ -4,8 +4,10 @@
 #include <stddef.h>
 
 #include "http/out.h"
+#include "http/out_place.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/wake.h"
 #include "shim/life/listener.h"
@@ -23,8 +25,9 @@
 #define WAKE_AGAIN_NS (20 * NS_PER_MS)
 
 static struct {
-	uint32_t asked, answered; /* futex words */
-	int64_t until_ns;	  /* of who asked last: to look for names */
+	uint32_t asked, answered;  /* futex words */
+	int64_t until_ns;	   /* of who asked last: to look for names */
+	uint32_t toggles, toggled; /* signals that came, and that were heeded */
 } recording;
 
 static uint32_t load(const uint32_t *word)
@@ -69,15 +72,33 @@ void recording_finish(void)
 		return;
 	__atomic_store_n(&recording.until_ns, now_ns + PATIENCE_NS - WRITING_NS, __ATOMIC_RELAXED);
 	wait_for(__atomic_add_fetch(&recording.asked, 1, __ATOMIC_ACQ_REL), now_ns);
-	complaint = out_complaint();
+	complaint = out_place_complaint();
 	if (complaint)
 		tell_port_late(complaint);
+}
+
+void recording_toggle(void)
+{
+	__atomic_add_fetch(&recording.toggles, 1, __ATOMIC_ACQ_REL);
+	if (!sandbox_is_noted())
+		wake();
+}
+
+/* Two that came at once are none. */
+static void heed_toggles(void)
+{
+	uint32_t toggles = load(&recording.toggles);
+
+	if ((toggles - recording.toggled) & 1)
+		out_toggle();
+	recording.toggled = toggles;
 }
 
 int64_t recording_do_due(int64_t now_ns)
 {
 	uint32_t asked = load(&recording.asked);
 
+	heed_toggles();
 	if (asked != load(&recording.answered)) {
 		out_write(__atomic_load_n(&recording.until_ns, __ATOMIC_RELAXED));
 		__atomic_store_n(&recording.answered, asked, __ATOMIC_RELEASE);
@@ -89,5 +110,6 @@ int64_t recording_do_due(int64_t now_ns)
 void recording_after_fork(void)
 {
 	recording.answered = recording.asked;
+	recording.toggled = recording.toggles;
 	out_after_fork();
 }

@@ -16,6 +16,9 @@
  * Context: hook, unfiltered thread that is no vfork child's. */
 void recording_finish(void);
 
+/* A profile by hand begins, or ends (out_toggle()).  Context: hook, also in a signal handler. */
+void recording_toggle(void);
+
 /* Does what is asked and due.  Returns when it is to be called again.  Context: listener. */
 int64_t recording_do_due(int64_t now_ns);
 

@@ -50,6 +50,7 @@ EXPECTED = [
     ("docs/PROFILING.md", "--unix-socket sleep.sock", r"Type: goroutine(?s:.*)nanosleep"),
     ("docs/PROFILING.md", "--out profiles", r"(?s)s of CPU time.*function.*Type: cpu.*Total samples = "),
     ("docs/PROFILING.md", "PPROF_OUT_PROFILES=cpu", r"gzip\.\d+\.cpu\.pb\.gz"),
+    ("docs/PROFILING.md", "PPROF_TOGGLE=USR2", r"(?s)File: gzip.*Type: cpu.*Total samples = "),
     ("docs/PROFILING.md", "--abstract-unix-socket", r"PPROF_SOCKET=@sleep-%p"),
     ("docs/PROFILING.md", "pprof -http", r"<title>.* cpu"),
 ]

@@ -143,6 +143,22 @@ def test_kinds_and_names():
     check('lines of top', top and all(re.match(r'\d+ \d+ .', line) for line in top), top[:3])
 
 
+def test_where_the_time_goes():
+    """In several windows: each exec that fails ends one."""
+    folder = new_folder()
+    code = 'import os, time\nfor i in range(3):\n time.sleep(0.4)\n try: os.execv("/no/such", ["x"])\n except OSError: pass'
+    began = time.monotonic()
+    got = Done([sys.executable, '-c', code], folder, PPROF_OUT_PROFILES='wall')
+    took = (time.monotonic() - began) * 1e9
+    same('its end', (got.code, got.err), (0, ''))
+    same('one file', os.listdir(folder), ['%s.%d.wall.pb.gz' % (os.path.basename(sys.executable), got.pid)])
+    p = load(files(folder, 'wall')[0])
+    total = p.total('wall')
+    check('all of its time', 1.2e9 <= total <= took, (total, took))
+    asleep = sum(s.values[p.index('wall')] for s in p.samples if s.labels.get('state') == 'blocked')
+    check('it slept', asleep > 1.1e9, asleep)
+
+
 def test_an_image_of_the_same_name_has_another_file():
     folder = new_folder()
     again = 'import os, sys; sum(range(5000000)); sys.argv[1:] and os.execv(sys.executable, [sys.executable, "-c", sys.argv[1]])'
@@ -195,6 +211,43 @@ def test_a_directory_of_others():
     told_once('a directory of others', got, 'not allowed')
 
 
+def test_directories_without_a_name():
+    """Of a program whose own directory is gone, or has a name longer than the kernel tells."""
+    gone = new_folder()
+    script = 'cd "$1" && rmdir "$1" && exec env LD_PRELOAD="$2" PPROF_OUT=here "$3" exit'
+    got = Done(['sh', '-c', script, 'sh', gone, SHIM, ENDS], None)
+    same('gone: its end', got.code, 3)
+    told_once('gone', got, 'no such directory')
+    deep = new_folder()
+    script = 'cd "$1"; i=0; while [ $i -lt 22 ]; do mkdir $4; cd $4; i=$((i+1)); done; mkdir here; ' \
+             'env LD_PRELOAD="$2" PPROF_OUT=here "$3" exit; code=$?; ls here; exit $code'
+    got = Done(['bash', '-c', script, 'sh', deep, SHIM, ENDS, 'd' * 200], None)
+    same('deep: its end', (got.code, got.err), (3, ''))
+    check('deep: its file', any('cpu.pb.gz' in line for line in got.lines), got.lines)
+    shutil.rmtree(deep, ignore_errors=True)
+
+
+def test_names_that_are_too_long():
+    """What is cut would be another place."""
+    deep = new_folder()
+    script = 'cd "$1"; i=0; while [ $i -lt 19 ]; do mkdir $4; cd $4; i=$((i+1)); done; mkdir $4; ' \
+             'exec env LD_PRELOAD="$2" PPROF_OUT=$(printf "/.%.0s" $(seq 50))/$4/$4 "$3" exit'
+    got = Done(['bash', '-c', script.replace('PPROF_OUT=', 'PPROF_OUT=$4'), 'sh', deep, SHIM, ENDS, 'd' * 200], None)
+    same('its end', got.code, 3)
+    told_once('too long', got, 'too long')
+    shutil.rmtree(deep, ignore_errors=True)
+
+
+def test_limits():
+    for limit, reason in (('-f 0', 'RLIMIT_FSIZE'), ('-n 4', 'RLIMIT_NOFILE')):
+        for how, code in ('exit', 3), ('k15', -15):
+            folder = new_folder()
+            got = Done(['bash', '-c', 'ulimit -S %s; exec env LD_PRELOAD="$1" PPROF_OUT="$2" "$3" "$4"' % limit, 'sh', SHIM,
+                        folder, ENDS, how], None)
+            same(f'{limit}, {how}: its end', (got.code, os.listdir(folder)), (code, []))
+            told_once(f'{limit}, {how}', got, reason)
+
+
 def test_a_full_disk():
     if not AS_ROOT or not harness.may_mount():
         skip('a full disk', 'needs root and mounts')
@@ -228,7 +281,7 @@ def test_setuid_programs_are_left_alone():
 
 
 def test_nonsense():
-    for name, value in (('PPROF_OUT', '/tmp/%q'), ('PPROF_OUT', 'x' * 1001), ('PPROF_OUT_PROFILES', 'cpu,heat'),
+    for name, value in (('PPROF_TOGGLE', 'KILL'), ('PPROF_TOGGLE', '33'), ('PPROF_OUT', '/tmp/%q'), ('PPROF_OUT', 'x' * 1001), ('PPROF_OUT_PROFILES', 'cpu,heat'),
                         ('PPROF_OUT_PROFILES', ','), ('PPROF_OUT_PROFILES', 'cpu,')):
         got = Done(['/bin/true'], new_folder(), **{name: value})
         check(f'{name}={value[:20]}', got.code == 0 and got.err.startswith(f'pprofshim: {name} is "') and
@@ -305,7 +358,7 @@ if __name__ == '__main__':
         background['folder'] = new_folder()
         background['process'] = subprocess.Popen([ENDS, 'wait'], env=environment(background['folder']), stdout=subprocess.DEVNULL)
     run(test_ways_to_end, test_signals_that_end, test_the_first_process_of_a_namespace, test_cores_are_the_same, test_forked_children_have_files_of_their_own,
-        test_kinds_and_names, test_an_image_of_the_same_name_has_another_file, test_places_where_nothing_can_be_written,
-        test_a_directory_of_others, test_a_full_disk, test_setuid_programs_are_left_alone, test_nonsense,
+        test_kinds_and_names, test_where_the_time_goes, test_an_image_of_the_same_name_has_another_file, test_places_where_nothing_can_be_written,
+        test_directories_without_a_name, test_names_that_are_too_long, test_limits, test_a_directory_of_others, test_a_full_disk, test_setuid_programs_are_left_alone, test_nonsense,
         test_a_thousand_short_processes, test_a_build, test_the_launcher, test_without_the_setting_no_handler_is_there,
         test_what_was_there_is_written_now_and_then)

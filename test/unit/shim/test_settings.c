@@ -493,6 +493,48 @@ START_TEST(settings__are_shown_as_they_are_set_but_never_the_key)
 }
 END_TEST
 
+START_TEST(settings__signals_of_a_toggle_have_names_and_numbers)
+{
+	static const struct {
+		const char *value;
+		int signal;
+	} good[] = {
+		{ "USR1", SIGUSR1 },  { "SIGUSR2", SIGUSR2 }, { "12", SIGUSR2 },
+		{ "RTMIN", 34 },      { "RTMIN+3", 37 },      { "SIGRTMIN+30", 64 },
+		{ "SIGRTMAX-1", 63 }, { "RTMAX", 64 },	      { "40", 40 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		char variable[64];
+
+		snprintf(variable, sizeof(variable), "PPROF_TOGGLE=%s", good[i].value);
+		ck_assert_msg(read_with("A=b", "PPROF_OUT=/tmp", variable) == SETTINGS_OK, "%s",
+			      complaint);
+		ck_assert_int_eq(settings.toggle, good[i].signal);
+		ck_assert_uint_eq(settings.out_kinds, 0);
+	}
+}
+END_TEST
+
+START_TEST(settings__signals_that_are_no_toggles)
+{
+	static const char *const no_toggle[] = {
+		"PPROF_TOGGLE=KILL",	 "PPROF_TOGGLE=TERM",	  "PPROF_TOGGLE=11",
+		"PPROF_TOGGLE=33",	 "PPROF_TOGGLE=65",	  "PPROF_TOGGLE=RTMIN+31",
+		"PPROF_TOGGLE=RTMIN-1",	 "PPROF_TOGGLE=RTMIN+",	  "PPROF_TOGGLE=RTMAX+1",
+		"PPROF_TOGGLE=RTMAX-31", "PPROF_TOGGLE=SIG12",	  "PPROF_TOGGLE=usr2",
+		"PPROF_TOGGLE=USR2 ",	 "PPROF_TOGGLE=RTMIN+3x", "PPROF_TOGGLE=SIG",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(no_toggle); i++) {
+		ck_assert_int_eq(read_with("A=b", "PPROF_OUT=/tmp", no_toggle[i]), SETTINGS_BAD);
+		ck_assert_ptr_nonnull(strstr(complaint, "but must be USR1"));
+	}
+	ck_assert_int_eq(read_with(KEY, "PPROF_TOGGLE=USR2", NULL), SETTINGS_BAD);
+	ck_assert_ptr_nonnull(strstr(complaint, "PPROF_OUT"));
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("settings");
@@ -520,6 +562,8 @@ int main(void)
 	tcase_add_test(t, settings__a_program_that_is_not_meant_is_not_told_of_mistakes);
 	tcase_add_test(t, settings__a_program_without_a_folder_has_a_name_too);
 	tcase_add_test(t, settings__are_shown_as_they_are_set_but_never_the_key);
+	tcase_add_test(t, settings__signals_of_a_toggle_have_names_and_numbers);
+	tcase_add_test(t, settings__signals_that_are_no_toggles);
 	suite_add_tcase(s, t);
 	tcase_add_test(file, settings__a_byte_order_mark_is_not_in_the_key);
 	tcase_add_checked_fixture(file, setup_file, teardown_file);
