@@ -105,19 +105,20 @@ static enum step step(struct hook_walk *w, const struct own_stack *own, struct f
 }
 
 /* Room for the mark of a cut stack is always left. */
-bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w)
+bool hook_walk(uint64_t leaf, const struct frame_regs *caller, struct hook_walk *w)
 {
 	struct own_stack own = own_stack();
+	struct frame_regs at = *caller;
 	enum step s = STEP_ON;
 
 	w->depth = 0;
-	if (caller.sp < own.lo || caller.sp >= own.hi)
+	if (at.sp < own.lo || at.sp >= own.hi)
 		return false;
-	own.lo = caller.sp;
+	own.lo = at.sp;
 	if (leaf)
 		w->frame[w->depth++] = leaf;
 	while (s == STEP_ON && w->depth + 1 < SITE_DEPTH_MAX)
-		s = step(w, &own, &caller);
+		s = step(w, &own, &at);
 	if (s != STEP_END && s != STEP_UNKNOWN)
 		w->frame[w->depth++] = PSEUDO_TRUNCATED;
 	return s != STEP_UNKNOWN;

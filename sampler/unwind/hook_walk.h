@@ -27,7 +27,7 @@ struct hook_walk {
  * it.  False when an address is not known yet, or the stack's bounds are not:
  * then the listener has to do it.
  */
-bool hook_walk(uint64_t leaf, struct frame_regs caller, struct hook_walk *w);
+bool hook_walk(uint64_t leaf, const struct frame_regs *caller, struct hook_walk *w);
 
 /*
  * The caller of the function that says this: of the hook that it stands in, or

@@ -120,7 +120,7 @@ static NOINLINE struct site *unresolved_site(struct site_table *t, uint64_t leaf
 static struct site *site_by_walk(struct site_table *t, uint64_t leaf,
 				 const struct frame_regs *caller, struct hook_walk *w)
 {
-	if (hook_walk(leaf, *caller, w))
+	if (hook_walk(leaf, caller, w))
 		return site_of(t, w->frame, w->depth);
 	return unresolved_site(t, leaf, caller);
 }

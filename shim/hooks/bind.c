@@ -70,7 +70,7 @@ static bool shares_our_ports(int fd)
 	       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP);
 }
 
-static void tell_new_port(uint16_t theirs)
+static NOINLINE void tell_new_port(uint16_t theirs)
 {
 	char buf[160];
 	struct text t = TEXT_INIT(buf);

@@ -68,8 +68,8 @@ static bool has_waited(long result)
 	return result >= 0 || errno == ETIMEDOUT || errno == EINTR;
 }
 
-static OUR_FRAME long wait_at(const struct call *c, enum guise guise, uint64_t leaf,
-			      const struct frame_regs *caller)
+static NOINLINE OUR_FRAME long wait_at(const struct call *c, enum guise guise, uint64_t leaf,
+				       const struct frame_regs *caller)
 {
 	bool may_owe = guise == GUISE_INHERITING;
 	struct lock_wait w;
@@ -101,7 +101,7 @@ static bool word_is(const struct call *c, uint32_t value)
 }
 
 /* What the wake tells: that of a lock which shows itself in the word, or nothing. */
-static struct unlock begin_wake(const struct call *c)
+static NOINLINE struct unlock begin_wake(const struct call *c)
 {
 	const void *lock = lock_of(c->word, GUISE_LOCK);
 	const void *lock_of_3 = lock_of(c->word, GUISE_LOCK_OF_3);
@@ -121,7 +121,8 @@ static bool has_waiters(long word)
 	return waiters_maybe(lock_of(word, GUISE_LOCK)) && !locks_stop_if_off();
 }
 
-static OUR_FRAME long wake_at(const struct call *c, uint64_t leaf, const struct frame_regs *caller)
+static NOINLINE OUR_FRAME long wake_at(const struct call *c, uint64_t leaf,
+				       const struct frame_regs *caller)
 {
 	struct unlock u = { 0 };
 	long result;
@@ -143,25 +144,25 @@ static OUR_FRAME long wake_at(const struct call *c, uint64_t leaf, const struct 
 OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
 			       long word2, long value3)
 {
+	const struct frame_regs caller = CALLER();
 	struct call c = { number, word, operation, value, timeout, word2, value3 };
 
 	if (number == SYS_FUTEX_WAITV)
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_waitv, &CALLER());
+		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_waitv, &caller);
 	switch (operation & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
-		return wait_at(&c, guise_of_wait((uint32_t)value), PSEUDO_CALL_futex_wait,
-			       &CALLER());
+		return wait_at(&c, guise_of_wait((uint32_t)value), PSEUDO_CALL_futex_wait, &caller);
 	case FUTEX_WAIT_REQUEUE_PI:
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_wait, &CALLER());
+		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_wait, &caller);
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2_LATE:
-		return wait_at(&c, GUISE_INHERITING, PSEUDO_CALL_futex_lock_pi, &CALLER());
+		return wait_at(&c, GUISE_INHERITING, PSEUDO_CALL_futex_lock_pi, &caller);
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
-		return wake_at(&c, PSEUDO_CALL_futex_wake, &CALLER());
+		return wake_at(&c, PSEUDO_CALL_futex_wake, &caller);
 	case FUTEX_UNLOCK_PI:
-		return wake_at(&c, PSEUDO_CALL_futex_unlock_pi, &CALLER());
+		return wake_at(&c, PSEUDO_CALL_futex_unlock_pi, &caller);
 	default:
 		return call_kernel(&c);
 	}

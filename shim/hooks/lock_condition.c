@@ -10,16 +10,20 @@
 #include "shim/hooks/locks.h"
 
 /* A condition wait unlocks its mutex: that unlock is charged to the caller of the wait. */
-static NOINLINE void give_mutex_up(const pthread_mutex_t *m, uint64_t leaf,
-				   const struct frame_regs *caller)
+static NOINLINE void give_wanted_up(const pthread_mutex_t *m, uint64_t leaf,
+				    const struct frame_regs *caller)
 {
-	struct unlock u;
+	struct unlock u = lock_mutex_unlock_begin(m);
 
-	if (LIKELY(lock_has_no_sleeper(m)))
-		return;
-	u = lock_mutex_unlock_begin(m);
 	if (unlock_tells(&u))
 		unlock_end(&u, leaf, caller);
+}
+
+static inline void give_mutex_up(const pthread_mutex_t *m, uint64_t leaf,
+				 const struct frame_regs *caller)
+{
+	if (UNLIKELY(!lock_has_no_sleeper(m)))
+		give_wanted_up(m, leaf, caller);
 }
 
 /*
@@ -48,6 +52,7 @@ static clockid_t clock_of(const pthread_cond_t *c)
 #define CONDITION(name, parameters, arguments, timed_out, clock, until, mutex)                     \
 	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
+		const struct frame_regs caller = CALLER();                                         \
 		struct lock_wait w;                                                                \
 		clockid_t its_clock;                                                               \
 		int err;                                                                           \
@@ -55,7 +60,7 @@ static clockid_t clock_of(const pthread_cond_t *c)
 		if (!locks_on || locks_stop_if_off())                                              \
 			return next_lock.name arguments;                                           \
 		its_clock = clock; /* *c may be gone when the wait is over */                      \
-		give_mutex_up(mutex, PSEUDO_CALL_##name, &CALLER());                               \
+		give_mutex_up(mutex, PSEUDO_CALL_##name, &caller);                                 \
 		wait_condition_begin(&w, mutex);                                                   \
 		err = next_lock.name arguments;                                                    \
 		if (err == 0 || err == (timed_out))                                                \
@@ -63,7 +68,7 @@ static clockid_t clock_of(const pthread_cond_t *c)
 				&w, c, mutex,                                                      \
 				late_ns(err &&err == (timed_out), its_clock, until));              \
 		wait_end(&w, err == 0 || err == (timed_out) ? WAIT_ENDED : WAIT_NONE,              \
-			 PSEUDO_CALL_##name, &CALLER());                                           \
+			 PSEUDO_CALL_##name, &caller);                                             \
 		return err;                                                                        \
 	}
 

@@ -55,7 +55,7 @@ static void walk_copy(struct frame_regs caller)
 
 static void walk_live(struct frame_regs caller)
 {
-	is_whole = hook_walk(0, caller, &hooked);
+	is_whole = hook_walk(0, &caller, &hooked);
 }
 
 static void walk_both(struct frame_regs caller)
@@ -68,7 +68,7 @@ static void walk_both_named(struct frame_regs caller)
 {
 	walk_both(caller);
 	plain = hooked;
-	is_whole = hook_walk(PSEUDO_OTHER, caller, &hooked);
+	is_whole = hook_walk(PSEUDO_OTHER, &caller, &hooked);
 }
 
 NOINLINE static void recurse(int n, observer fn)
