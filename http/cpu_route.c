@@ -3,6 +3,8 @@
 #include "http/timed_profile.h"
 #include "sampler/cpu/cpu.h"
 
+#define MERGED_BYTES (32UL << 20)
+
 static void *start(const struct params *p, int64_t *start_ns, const char **why)
 {
 	struct cpu_profile *profile =
@@ -41,16 +43,91 @@ static bool take_owners(struct owner_table *t, const struct cpu_labels *threads)
 	return true;
 }
 
+static void copy_values(struct stack *to, const struct stack *from)
+{
+	for (int i = 0; to && i < STACK_VALUES_MAX; i++)
+		to->value[i] += from->value[i];
+}
+
+/* NULL: one that is not told apart. */
+static uint32_t newborn(struct owner_table *owners, const struct born_process *process)
+{
+	const struct owner o = { .pid = process ? process->pid : 0,
+				 .process = process ? process->name : "",
+				 .thread = "",
+				 .state = "",
+				 .wait_reason = "",
+				 .is_newborn = true };
+
+	return owner_number(owners, &o);
+}
+
+/* In a table that is half full a new stack loses its label: here it would be taken for another's.
+ */
+static void add_as(struct stack_table *t, const struct stack *s, uint32_t label, uint32_t nobodys)
+{
+	static const uint64_t other = PSEUDO_OTHER;
+	struct stack *to = stack_table_add_labelled(t, s->frame, s->depth, label);
+
+	if (to && to->label != label)
+		to = stack_table_add_labelled(t, &other, 1, nobodys);
+	copy_values(to, s);
+}
+
+/* What processes did that were forked meanwhile is not weighed yet: see tree_newborns.h. */
+static void add_children(struct cpu_profile *p, struct owner_table *owners)
+{
+	const struct born *b = p->born;
+	uint32_t nobodys = newborn(owners, NULL);
+
+	for (size_t i = 0; i < b->stacks.count; i++) {
+		const struct stack *s = b->stacks.list[i];
+		const struct born_process *process = s->label ? &b->list[s->label - 1] : NULL;
+
+		add_as(&p->merged, s, newborn(owners, process), nobodys);
+	}
+}
+
+/* Labels of threads are the numbers of their owners. */
+static const struct stack_table *with_children(struct cpu_profile *p, struct owner_table *owners)
+{
+	stack_table_release(&p->merged);
+	stack_table_init(&p->merged, MERGED_BYTES);
+	for (size_t i = 0; i < p->stacks.count; i++) {
+		const struct stack *s = p->stacks.list[i];
+
+		copy_values(stack_table_add_labelled(&p->merged, s->frame, s->depth, s->label), s);
+	}
+	add_children(p, owners);
+	return &p->merged;
+}
+
 static const struct stack_table *stacks(void *profile, struct arena *a, struct owner_table *owners,
 					struct profile_head *head)
 {
-	const struct cpu_profile *p = profile;
+	struct cpu_profile *p = profile;
 
 	(void)a;
 	head->period = p->period_ns;
 	head->time_ns = p->start_epoch_ns;
 	head->duration_ns = p->duration_ns;
-	return take_owners(owners, &p->labels) ? &p->stacks : NULL;
+	if (!take_owners(owners, &p->labels))
+		return NULL;
+	return p->born ? with_children(p, owners) : &p->stacks;
+}
+
+static void include_children(void *profile, int64_t until_ns)
+{
+	cpu_profile_include_children(profile, until_ns);
+}
+
+static void count_children(void *profile, struct share_head *head)
+{
+	struct nursery_counts c = cpu_profile_children(profile);
+
+	head->born += c.born;
+	head->ended += c.ended;
+	head->ended_ns += c.ended_ns;
 }
 
 const struct timed_page cpu_page = {
@@ -65,6 +142,8 @@ const struct timed_page cpu_page = {
 	.stop = stop,
 	.free = give_back,
 	.stacks = stacks,
+	.include_children = include_children,
+	.count_children = count_children,
 };
 
 void cpu_route(struct http_exchange *x, const struct http_request *r)

@@ -144,7 +144,7 @@ static void tell_owners(struct stack_table *t, struct owner_table *owners,
 		const struct stack *at = r->now->stacks.list[v->thread[i]->stack];
 		const struct owner o = { 0,	  e->tid,   "",
 					 e->name, e->state, e->reason ? e->reason : "",
-					 false };
+					 false,	  false };
 		struct stack *s =
 			stack_table_add_labelled(t, at->frame, at->depth, owner_number(owners, &o));
 

@@ -29,6 +29,7 @@ struct routes_config {
 	uint32_t tree_id; /* in the names of members' sockets */
 	void (*call_members)(
 		const struct process_list *l); /* those that are not there are to come */
+	bool (*has_forked)(void);	       /* this process, at any time */
 	bool (*is_member)(int pid);	       /* who has such a socket belongs to the tree */
 	bool (*has_joined)(int pid);	       /* it is a member now */
 	const char *(*why_no_member)(int pid); /* "": nothing is known of it */

@@ -62,9 +62,11 @@ static int write_form(struct arena *a, const struct pending_profile *w,
 static int share(struct arena *a, const struct pending_profile *w, const struct stack_table *all,
 		 const struct owner_table *owners, struct bytes *out)
 {
-	const struct share_head head = { (uint32_t)w->page->kind->sample_type_count,
-					 own_thread_ns() - w->own_ns };
+	struct share_head head = { .values = (uint32_t)w->page->kind->sample_type_count,
+				   .own_ns = own_thread_ns() - w->own_ns };
 
+	if (w->page->count_children)
+		w->page->count_children(w->profile, &head);
 	return share_write(a, &head, all, owners, out);
 }
 
@@ -88,6 +90,8 @@ static int build_answer(struct arena *a, const struct pending_profile *w, struct
 	if (w->query.share)
 		return share(a, w, all, &owners, out);
 	head.labels = owner_labels(a, &owners);
+	if (w->tree && w->page->count_children)
+		w->page->count_children(w->profile, &w->tree->newborns);
 	if (w->tree)
 		all = tree_profile_merge(w->tree, a, all, &owners, &head);
 	if (!w->query.labels)
@@ -245,10 +249,12 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 		return;
 	}
 	w->end_ns = start_ns + (window ? window : SECONDS_DEFAULT * NS_PER_SECOND);
-	if (tree_is_asked(x, &p->tree))
+	if (tree_is_asked(x, &p->tree) || (w->page->include_children && tree_may_come(x, &p->tree)))
 		w->tree = tree_profile_begin(http_arena(x), w->page->name, p, w->end_ns, 0);
 	if (w->tree && w->page->has_clocks)
 		tree_profile_use_clocks(w->tree);
+	if (w->page->include_children && (w->tree || p->share))
+		w->page->include_children(w->profile, w->end_ns);
 	w->part_pause_ns = PART_FIRST_NS;
 	w->part_ns = start_ns + PART_FIRST_NS;
 	pending.due_ns = w->tree || w->page->step || has_parts(w) ? start_ns : w->end_ns;

@@ -14,6 +14,7 @@
 #include "http/params.h"
 #include "proto/build.h"
 #include "proto/owners.h"
+#include "proto/share.h"
 
 struct timed_page {
 	const char *name; /* of the page, for members of the tree */
@@ -43,6 +44,12 @@ struct timed_page {
 	 * was something.  NULL: nothing is taken out. */
 	bool (*filter)(const struct params *p, const struct owner_table *owners,
 		       const struct stack_table *all);
+	/*
+	 * The profile is one of the tree: processes that are forked until then are in it, and at
+	 * the end it says how many they were.  Both NULL: it is not so.
+	 */
+	void (*include_children)(void *profile, int64_t until_ns);
+	void (*count_children)(void *profile, struct share_head *head);
 	/* Has a look at the finished message.  NULL: nothing. */
 	void (*refine)(struct arena *a, struct message *m);
 };

@@ -35,15 +35,27 @@ static void call(const struct process_list *l, int64_t now)
 	called_ns = now;
 }
 
+static bool is_possible(void)
+{
+	return routes_config()->call_members && members_can_be_found() && !sandbox_is_noted();
+}
+
 /* A member calls those that it forked: they share its pages and not those of who asks. */
 bool tree_is_asked(const struct http_exchange *x, const struct tree_query *q)
 {
-	if (!routes_config()->call_members || !members_can_be_found() || sandbox_is_noted())
+	if (!is_possible())
 		return false;
 	if (http_is_trusted(x))
 		call(NULL, sys_now_ns());
 	return !http_is_trusted(x) && !tree_query_is_self(q) &&
 	       (has_children() || called_ns || q->pid_count);
+}
+
+/* A server that forks for each request may have no child just now. */
+bool tree_may_come(const struct http_exchange *x, const struct tree_query *q)
+{
+	return is_possible() && !http_is_trusted(x) && !tree_query_is_self(q) &&
+	       routes_config()->has_forked();
 }
 
 static bool is_wanted(int pid, void *arg)

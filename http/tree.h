@@ -32,6 +32,7 @@ struct tree_request {
 	bool is_closed;		       /* nobody is asked any more */
 	int64_t late_ns;	       /* who answers later is left out */
 	bool includes_self, is_hastened;
+	int64_t born; /* in the profile without being members; see tree_newborns.h */
 };
 
 /*
@@ -39,6 +40,9 @@ struct tree_request {
  * there are other processes, and they are asked for.
  */
 bool tree_is_asked(const struct http_exchange *x, const struct tree_query *q);
+
+/* The same for a profile that may have members only by and by: this process has forked. */
+bool tree_may_come(const struct http_exchange *x, const struct tree_query *q);
 
 /*
  * t->query, write_target and arg are filled in, the rest is zero.  With open_until_ns 0 who

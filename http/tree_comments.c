@@ -108,6 +108,18 @@ static const char *why_member(const struct member *one)
 	return one->refusal ? one->refusal : "its answer broke off";
 }
 
+static const char *newborn_sentence(const struct tree_request *t, struct arena *a)
+{
+	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
+
+	if (!out.at || t->born <= 0)
+		return NULL;
+	text_str(&out, "Processes that were forked meanwhile, and are in this profile: ");
+	text_i64(&out, t->born);
+	text_char(&out, '.');
+	return out.at;
+}
+
 static const char *missing_sentence(const struct tree_request *t, struct arena *a)
 {
 	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
@@ -141,7 +153,8 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 
 void tree_comments(const struct tree_request *t, struct arena *a, struct profile_head *head)
 {
-	const char *ours[2] = { included_sentence(t, a), missing_sentence(t, a) };
+	const char *ours[] = { included_sentence(t, a), newborn_sentence(t, a),
+			       missing_sentence(t, a) };
 
 	for (size_t i = 0; i < ARRAY_SIZE(ours); i++)
 		comments_insert(a, &head->comment, &head->comment_count, head->comment_count,

@@ -4,11 +4,13 @@
 
 #include "http/routes_config.h"
 #include "http/tree_comments.h"
+#include "http/tree_newborns.h"
 #include "http/tree_past.h"
 #include "http/tree_waits.h"
 #include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/timers.h"
 
 #define MERGED_BYTES (64UL << 20)
 
@@ -117,6 +119,9 @@ static void add_member(struct tree_profile *p, struct member *one)
 	if (!share_add(&p->stacks, &p->owners, one->pid, name_of_member(one, &room), bytes,
 		       &result))
 		one->state = MEMBER_BROKE;
+	p->newborns.born += result.head.born;
+	p->newborns.ended += result.head.ended;
+	p->newborns.ended_ns += result.head.ended_ns;
 	if (clock)
 		clock->sampled_ns += result.total[CLOCK_VALUE] + result.head.own_ns;
 	else
@@ -152,7 +157,9 @@ static void add_past(struct tree_profile *p)
 static void add_unsampled(struct tree_profile *p, int pid, const char *name, int64_t ns)
 {
 	static const uint64_t unsampled = PSEUDO_UNSAMPLED;
-	const struct owner o = { pid, 0, name, "", "", "", false };
+	const struct owner o = {
+		.pid = pid, .process = name, .thread = "", .state = "", .wait_reason = ""
+	};
 	struct stack *s;
 
 	if (ns <= 0)
@@ -162,11 +169,37 @@ static void add_unsampled(struct tree_profile *p, int pid, const char *name, int
 		s->value[CLOCK_VALUE] += ns;
 }
 
+static bool is_newborn_wanted(const struct owner *o, void *arg)
+{
+	return is_wanted(o->pid, o->process, arg);
+}
+
+static int64_t weigh_newborns(struct tree_profile *p, struct arena *a, int64_t period_ns,
+			      int64_t ended_ns)
+{
+	const struct tree_newborns n = { .stacks = &p->stacks,
+					 .owners = &p->owners,
+					 .clocks = &p->clocks,
+					 .counts = p->newborns,
+					 .draw_ns = MAX(period_ns, scheduler_tick_ns()),
+					 .period_ns = period_ns,
+					 .time_value = CLOCK_VALUE,
+					 .is_wanted = is_newborn_wanted,
+					 .arg = p };
+
+	return tree_newborns_weigh(&n, a, ended_ns);
+}
+
 /* What clocks have and no sample stands for. */
-static void account(struct tree_profile *p)
+static void account(struct tree_profile *p, struct arena *a, int64_t period_ns)
 {
 	int64_t ended = tree_clocks_ended_ns(&p->clocks) - p->ended_sampled_ns;
 
+	for (size_t i = 0; i < p->clocks.count; i++)
+		if (!p->clocks.list[i].is_there && !p->clocks.list[i].is_self)
+			ended -= p->clocks.list[i].sampled_ns;
+	ended = weigh_newborns(p, a, period_ns, ended);
+	p->request.born = p->newborns.born;
 	for (size_t i = 0; i < p->clocks.count; i++) {
 		const struct tree_clock *c = &p->clocks.list[i];
 
@@ -174,8 +207,6 @@ static void account(struct tree_profile *p)
 			continue;
 		if (c->is_there)
 			add_unsampled(p, c->pid, c->name, c->last_ns - c->first_ns - c->sampled_ns);
-		else
-			ended -= c->sampled_ns;
 	}
 	if (!p->query.tree.pid_count && !*p->query.tree.name)
 		add_unsampled(p, 0, "(ended)", ended);
@@ -194,13 +225,15 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 	if (p->request.includes_self)
 		share_add_own(&p->stacks, &p->owners, sys_getpid(), own_name(&self), own,
 			      own_owners);
+	else if (p->has_clocks)
+		share_add_newborns(&p->stacks, &p->owners, own, own_owners);
 	for (struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
 			add_member(p, one);
 	if (p->growing_values)
 		add_past(p);
 	if (p->has_clocks)
-		account(p);
+		account(p, a, head->period);
 	head->labels = owner_labels(a, &p->owners);
 	tree_comments(&p->request, a, head);
 	return head->labels ? &p->stacks : NULL;
@@ -268,7 +301,7 @@ int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct byte
 			    struct bytes *out)
 {
 	struct tree_waits waits = { 0 };
-	struct text t = { .size = texts_size(p, own) + DEADLOCKS_BYTES + 2 * TREE_COMMENT_BYTES };
+	struct text t = { .size = texts_size(p, own) + DEADLOCKS_BYTES + 3 * TREE_COMMENT_BYTES };
 	struct process room;
 
 	t.at = arena_alloc(a, t.size);

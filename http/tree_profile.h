@@ -13,6 +13,7 @@
 #include "http/tree_clocks.h"
 #include "proto/build.h"
 #include "proto/owners.h"
+#include "proto/share.h"
 
 struct tree_profile {
 	struct tree_request request;
@@ -24,8 +25,9 @@ struct tree_profile {
 	bool has_clocks;	 /* values are CPU time, which clocks know better */
 	bool clocks_are_read;	 /* at the end */
 	struct tree_clocks clocks;
-	int64_t ended_sampled_ns;  /* samples of processes that were never seen */
-	struct stack_table stacks; /* of all of them */
+	struct share_head newborns; /* how many were forked meanwhile */
+	int64_t ended_sampled_ns;   /* samples of processes that were never seen */
+	struct stack_table stacks;  /* of all of them */
 	struct owner_table owners;
 };
 

@@ -40,14 +40,18 @@ static uint32_t hash_of(const struct owner *o)
 	uint32_t h = (uint32_t)o->pid * 0x9e3779b9U ^ (uint32_t)o->tid * 0x85ebca6bU;
 
 	h = h * 31 + o->is_idle;
+	h = h * 31 + (o->is_newborn ? text_hash(o->process) : 0);
 	h = h * 31 + text_hash(o->thread);
 	h = h * 31 + text_hash(o->state);
 	return h * 31 + text_hash(o->wait_reason);
 }
 
-/* A process may have changed its name meanwhile, and is the same. */
+/* A process may have changed its name meanwhile, and is the same; but for one without a number. */
 static bool is_same(const struct owner *a, const struct owner *b)
 {
+	if (a->is_newborn != b->is_newborn ||
+	    (a->is_newborn && strcmp(a->process, b->process) != 0))
+		return false;
 	return a->pid == b->pid && a->tid == b->tid && a->is_idle == b->is_idle &&
 	       strcmp(a->thread, b->thread) == 0 && strcmp(a->state, b->state) == 0 &&
 	       strcmp(a->wait_reason, b->wait_reason) == 0;

@@ -22,6 +22,8 @@ struct owner {
 	const char *process; /* texts: "" for none */
 	const char *thread, *state, *wait_reason;
 	bool is_idle; /* it did nothing but wait */
+	/* A process that was forked while the profile ran; another one told what it did. */
+	bool is_newborn;
 };
 
 struct owner_table {

@@ -11,7 +11,7 @@
 #include "sampler/symbols/told.h"
 
 /* Changes with every change of what is written, so that two versions do not misread each other. */
-#define MAGIC 0x33726873 /* "shr3" */
+#define MAGIC 0x34726873 /* "shr4" */
 
 #define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
 #define MODULES_SENT_MAX 4096
@@ -135,6 +135,8 @@ static void put_owners(struct wire_writer *w, const struct owner_table *t)
 	for (uint32_t i = 0; t && i < t->count; i++) {
 		wire_put_u32(w, (uint32_t)t->list[i].tid);
 		wire_put_u32(w, t->list[i].is_idle);
+		wire_put_u32(w, t->list[i].is_newborn ? 1 + (uint32_t)t->list[i].pid : 0);
+		wire_put_text(w, t->list[i].is_newborn ? t->list[i].process : "");
 		wire_put_text(w, t->list[i].thread);
 		wire_put_text(w, t->list[i].state);
 		wire_put_text(w, t->list[i].wait_reason);
@@ -158,6 +160,9 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	wire_put_u32(&s->w, 0); /* the length: see below */
 	wire_put_u32(&s->w, head->values);
 	wire_put_u64(&s->w, (uint64_t)head->own_ns);
+	wire_put_u64(&s->w, (uint64_t)head->born);
+	wire_put_u64(&s->w, (uint64_t)head->ended);
+	wire_put_u64(&s->w, (uint64_t)head->ended_ns);
 	wire_put_u32(&s->w, s->count);
 	for (uint32_t i = 0; i < s->count; i++)
 		put_module(&s->w, module_at(s->sent[i] - 1));
@@ -188,6 +193,7 @@ struct receiver {
 	uint32_t module[MODULES_SENT_MAX]; /* our numbers; 0: it is not known here */
 	uint64_t bias[MODULES_SENT_MAX];
 	uint32_t owner[OWNERS_MAX + 1]; /* our numbers; [0] is of stacks of no thread */
+	bool is_newborn[OWNERS_MAX + 1];
 	uint64_t frame[STACK_DEPTH_MAX];
 };
 
@@ -293,10 +299,25 @@ static void take_names(struct receiver *v, struct arena *a)
 	}
 }
 
+/* Of a process that it forked a member tells what it did; others are the member's own threads. */
+static void take_process(struct receiver *v, struct owner *o, char process[OWNER_TEXT_MAX])
+{
+	uint32_t newborn = wire_take_u32(&v->r);
+
+	take_text(&v->r, process, OWNER_TEXT_MAX);
+	o->is_newborn = newborn != 0;
+	o->pid = newborn ? (int)(newborn - 1) : v->pid;
+	o->process = newborn ? process : v->process;
+	v->r.bad |= o->pid < 0;
+}
+
 static void take_owners(struct receiver *v)
 {
 	uint32_t count = wire_take_u32(&v->r);
-	struct owner o = { v->pid, 0, v->process, "", "", "", false };
+	struct owner o = {
+		.pid = v->pid, .process = v->process, .thread = "", .state = "", .wait_reason = ""
+	};
+	char process[OWNER_TEXT_MAX];
 	char thread[OWNER_TEXT_MAX], state[OWNER_TEXT_MAX], wait_reason[OWNER_TEXT_MAX];
 
 	v->owner[0] = owner_number(v->owners, &o);
@@ -307,10 +328,12 @@ static void take_owners(struct receiver *v)
 	for (uint32_t i = 1; i <= count && !v->r.bad; i++) {
 		o.tid = (int)wire_take_u32(&v->r);
 		o.is_idle = wire_take_u32(&v->r) == 1;
+		take_process(v, &o, process);
 		take_text(&v->r, thread, sizeof(thread));
 		take_text(&v->r, state, sizeof(state));
 		take_text(&v->r, wait_reason, sizeof(wait_reason));
 		v->owner[i] = owner_number(v->owners, &o);
+		v->is_newborn[i] = o.is_newborn;
 		v->owner_count = i;
 	}
 }
@@ -348,7 +371,8 @@ static bool take_stack(struct receiver *v, struct share_result *out)
 	s = v->r.bad ? NULL : stack_table_add_labelled(v->into, v->frame, depth, v->owner[owner]);
 	for (uint32_t k = 0; s && k < out->head.values; k++) {
 		s->value[k] = sum_of(s->value[k], value[k]);
-		out->total[k] = sum_of(out->total[k], value[k]);
+		if (!v->is_newborn[owner])
+			out->total[k] = sum_of(out->total[k], value[k]);
 	}
 	return s != NULL;
 }
@@ -370,6 +394,9 @@ static bool take_head(struct receiver *v, struct share_result *out)
 	wire_take_u32(&v->r); /* see last_of() */
 	out->head.values = wire_take_u32(&v->r);
 	out->head.own_ns = (int64_t)wire_take_u64(&v->r);
+	out->head.born = (int64_t)wire_take_u64(&v->r);
+	out->head.ended = (int64_t)wire_take_u64(&v->r);
+	out->head.ended_ns = (int64_t)wire_take_u64(&v->r);
 	return !v->r.bad && out->head.values <= STACK_VALUES_MAX;
 }
 
@@ -417,24 +444,43 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 	return ok;
 }
 
+static struct owner owner_of(const struct stack *s, const struct owner_table *owners)
+{
+	if (s->label && owners)
+		return owners->list[s->label - 1];
+	return (struct owner){ .process = "", .thread = "", .state = "", .wait_reason = "" };
+}
+
+static void add_one(struct stack_table *into, const struct stack *s, uint32_t label)
+{
+	struct stack *to = stack_table_add_labelled(into, s->frame, s->depth, label);
+
+	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
+		to->value[k] += s->value[k];
+}
+
 void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
 		   const char *process, const struct stack_table *from,
 		   const struct owner_table *from_owners)
 {
 	for (size_t i = 0; i < from->count; i++) {
-		const struct stack *old = from->list[i];
-		struct owner o = { 0, 0, "", "", "", "", false };
-		struct stack *s;
+		struct owner o = owner_of(from->list[i], from_owners);
 
-		if (old->label && from_owners)
-			o = from_owners->list[old->label - 1];
-		if (process) {
+		if (process && !o.is_newborn) {
 			o.pid = pid;
 			o.process = process;
 		}
-		s = stack_table_add_labelled(into, old->frame, old->depth,
-					     owner_number(owners, &o));
-		for (int k = 0; s && k < STACK_VALUES_MAX; k++)
-			s->value[k] += old->value[k];
+		add_one(into, from->list[i], owner_number(owners, &o));
+	}
+}
+
+void share_add_newborns(struct stack_table *into, struct owner_table *owners,
+			const struct stack_table *from, const struct owner_table *from_owners)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		struct owner o = owner_of(from->list[i], from_owners);
+
+		if (o.is_newborn)
+			add_one(into, from->list[i], owner_number(owners, &o));
 	}
 }

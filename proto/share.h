@@ -23,6 +23,8 @@
 struct share_head {
 	uint32_t values; /* of each stack */
 	int64_t own_ns;	 /* CPU time that our own thread used meanwhile */
+	/* Of processes that were forked meanwhile, see nursery.h. */
+	int64_t born, ended, ended_ns;
 };
 
 /* What a member is asked for.  Returns 0, or -1 without memory. */
@@ -31,7 +33,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 
 struct share_result {
 	struct share_head head;
-	int64_t total[STACK_VALUES_MAX];
+	int64_t total[STACK_VALUES_MAX]; /* of the member itself, without those that it forked */
 };
 
 /*
@@ -46,5 +48,9 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
 		   const char *process, const struct stack_table *from,
 		   const struct owner_table *from_owners);
+
+/* Of these only what processes did that this one forked meanwhile. */
+void share_add_newborns(struct stack_table *into, struct owner_table *owners,
+			const struct stack_table *from, const struct owner_table *from_owners);
 
 #endif

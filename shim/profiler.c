@@ -450,6 +450,7 @@ static void configure_routes(int argc, char **argv)
 		tree_init(settings.tree == SETTINGS_TREE_ANY);
 		config.tree_id = socket_tree_id(settings.port);
 		config.call_members = tree_call;
+		config.has_forked = takeover_has_forked;
 		config.is_member = tree_has;
 		config.has_joined = tree_has_joined;
 		config.why_no_member = tree_why_not;

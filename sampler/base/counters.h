@@ -23,6 +23,14 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_SMALL_STACK, "cpu_threads_small_alternate_stack",                            \
 	  "threads whose alternate stack has no room for a tick; their time is in [unsampled]")    \
+	X(NURSERY_LOST, "nursery_lost",                                                            \
+	  "ticks of processes that were forked while a profile ran, for which there was no "       \
+	  "room; others stand for their time")                                                     \
+	X(NURSERY_NONSENSE, "nursery_nonsense",                                                    \
+	  "ticks of such processes that made no sense; others stand for their time")               \
+	X(NURSERY_WITHOUT_MEMORY, "nursery_without_memory",                                        \
+	  "profiles for which there was no memory that such processes could share; their time is " \
+	  "in [unsampled]")                                                                        \
 	X(CPU_TICKS_WITHOUT_ROOM, "cpu_ticks_without_room",                                        \
 	  "ticks that came on an alternate stack with no room for a capture; their time is in "    \
 	  "[unsampled]")                                                                           \

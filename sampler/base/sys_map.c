@@ -44,9 +44,9 @@ static void unlock(void *p, size_t bytes)
 	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_DONTNEED);
 }
 
-static void *map_area(size_t bytes, bool kept)
+static void *map_area_as(size_t bytes, bool kept, int sharing)
 {
-	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	int flags = sharing | MAP_ANONYMOUS | MAP_NORESERVE;
 	long p;
 
 	if (debug_refuses_map())
@@ -60,6 +60,11 @@ static void *map_area(size_t bytes, bool kept)
 	own_area_add((struct own_area){ (uint64_t)p, (uint64_t)p + bytes }, kept);
 	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 	return (void *)p;
+}
+
+static void *map_area(size_t bytes, bool kept)
+{
+	return map_area_as(bytes, kept, MAP_PRIVATE);
 }
 
 void *sys_map(size_t bytes)
@@ -105,6 +110,23 @@ void sys_unmap_kept(void *p, size_t bytes)
 		atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
 	else
 		sys_unmap(p, bytes);
+	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
+}
+
+void *sys_map_shared(size_t bytes)
+{
+	void *p = map_area_as(bytes, true, MAP_SHARED);
+
+	if (p)
+		note_kept(bytes);
+	return p;
+}
+
+/* Its pages would live on as long as a child has them. */
+void sys_unmap_shared(void *p, size_t bytes)
+{
+	sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_REMOVE);
+	sys_unmap(p, bytes);
 	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
 }
 

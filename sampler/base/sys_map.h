@@ -27,6 +27,13 @@ void sys_unmap_kept(void *p, size_t bytes);
 /* As sys_map_kept(), where a forked child finds zeroes. */
 void *sys_map_wiped(size_t bytes);
 
+/*
+ * As sys_map_kept(), but what a forked child writes is seen here, and the other way round.
+ * With sys_unmap_shared() its contents are gone for all of them.
+ */
+void *sys_map_shared(size_t bytes);
+void sys_unmap_shared(void *p, size_t bytes);
+
 /* The library's zeroed data too is left alone by core dumps and huge pages.  Context: init. */
 void sys_advise_bss(void);
 

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "sampler/cpu/balance.h"
+#include "sampler/cpu/born.h"
 #include "sampler/cpu/labels.h"
 #include "sampler/unwind/capture.h"
 #include "sampler/unwind/stacks.h"
@@ -64,6 +65,11 @@ struct cpu_profile {
 	/* Process and listener CPU clocks when it began. */
 	int64_t process_cpu_ns, listener_cpu_ns;
 	struct account_book *book;
+	/* Of processes that were forked meanwhile: until when they tick, 0: they do not. */
+	int64_t children_until_ns;
+	struct nursery_counts children; /* when it began */
+	struct born *born;		/* what they did, NULL: nothing yet */
+	struct stack_table merged;	/* for who shows it: of both */
 	int64_t unmet_ns; /* used by threads that no tick met and nobody could look at */
 	int64_t late_ns;  /* of those, by threads that no hook saw start */
 	int64_t tails_ns; /* what ended threads may have used after their clocks were read */

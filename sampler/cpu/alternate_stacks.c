@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
@@ -323,6 +324,26 @@ static struct stand_in empty(const stack_t *now)
 			atomic_store(&claims[i], 0);
 	atomic_store(&used, 0);
 	return found;
+}
+
+static bool can_be_read(uint64_t at, int pid)
+{
+	char byte;
+	struct iovec here = { &byte, 1 }, there = { (void *)at, 1 };
+
+	return sys_call6(SYS_process_vm_readv, pid, (long)&here, 1, (long)&there, 1, 0) == 1;
+}
+
+/* peek() is the listener's. */
+bool alternate_stack_is_usable_here(int tid)
+{
+	const struct slot *s = find(tid);
+	uint64_t top = s ? atomic_load(&s->top) : 0, at = top - bytes_needed();
+	bool there = alternate_stack_has_room(tid);
+
+	for (; s && there && at < top; at += PAGE_BYTES)
+		there = can_be_read(at, tid);
+	return there && (!s || can_be_read(top - 1, tid));
 }
 
 /* The kernel tells of the calling thread only; for another one the worst is assumed. */

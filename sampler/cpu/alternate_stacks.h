@@ -54,6 +54,9 @@ bool alternate_stack_has_room(int tid);
 /* The same, and its memory is still there.  Context: listener. */
 bool alternate_stack_is_usable(int tid);
 
+/* The same of the calling thread.  Context: hook. */
+bool alternate_stack_is_usable_here(int tid);
+
 /*
  * The thread that forked keeps its stack under another number, the others are not
  * there.  Context: child.

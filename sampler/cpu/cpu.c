@@ -26,6 +26,7 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/hunt.h"
 #include "sampler/cpu/look.h"
+#include "sampler/cpu/nursery.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/cpu/timers.h"
@@ -114,6 +115,20 @@ static void take_capture(const struct capture *c)
 		account_tick(p, c, &cpu.walk);
 }
 
+/* Of a child, in which code lies where it lies here. */
+static void take_of_child(const struct nursery_tick *tick)
+{
+	if (!retrace(tick->capture, &cpu.walk))
+		counter_add(COUNTER_CPU_STACKS_GONE, 1);
+	for (struct cpu_profile *p = cpu.profiles; p; p = p->next) {
+		if (!p->children_until_ns)
+			continue;
+		p->born = p->born ? p->born : born_make();
+		if (p->born)
+			born_add(p->born, tick, &cpu.walk, CPU_VALUE_NS);
+	}
+}
+
 /* Returns when to drain again: the sooner, the fuller the ring was. */
 static int64_t drain_ticks(void)
 {
@@ -126,6 +141,7 @@ static int64_t drain_ticks(void)
 		ring_pop(&cpu.ring);
 	}
 	ring_rewind(&cpu.ring);
+	nursery_drain(take_of_child);
 	return was_busy ? DRAIN_SOON_NS : DRAIN_EVERY_NS;
 }
 
@@ -255,6 +271,7 @@ static const char *open_sampler(int hz)
 
 static void close_sampler(void)
 {
+	nursery_close();
 	roster_close();
 	cpu.open = false;
 	close_ring();
@@ -266,6 +283,7 @@ static void give_back(void)
 		ring_release(&cpu.ring);
 		look_close();
 		roster_release();
+		nursery_release();
 	}
 	cpu.holds_memory = false;
 	learn_release(); /* it learns again what it needs; the sites keep the modules */
@@ -364,6 +382,8 @@ static struct cpu_profile *new_profile(int hz)
 static void release_profile(struct cpu_profile *p)
 {
 	stack_table_release(&p->stacks);
+	stack_table_release(&p->merged);
+	born_release(p->born);
 	sys_unmap(p->book, sizeof(*p->book));
 	sys_unmap(p, sizeof(*p));
 }
@@ -397,6 +417,32 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why)
 	return p;
 }
 
+void cpu_profile_include_children(struct cpu_profile *p, int64_t until_ns)
+{
+	p->children_until_ns = until_ns;
+	nursery_open(until_ns);
+	p->children = nursery_count();
+}
+
+struct nursery_counts cpu_profile_children(const struct cpu_profile *p)
+{
+	struct nursery_counts now = nursery_count();
+
+	if (!p->children_until_ns)
+		return (struct nursery_counts){ 0 };
+	return (struct nursery_counts){ now.born - p->children.born, now.ended - p->children.ended,
+					now.ended_ns - p->children.ended_ns };
+}
+
+/* Those of other profiles go on. */
+static void leave_children(void)
+{
+	for (const struct cpu_profile *p = cpu.profiles; p; p = p->next)
+		if (p->children_until_ns)
+			return;
+	nursery_close();
+}
+
 static bool unlink_profile(struct cpu_profile *p)
 {
 	struct cpu_profile **at = &cpu.profiles;
@@ -418,6 +464,7 @@ void cpu_profile_stop(struct cpu_profile *p)
 	cpu_labels_refresh(&p->labels);
 	if (!unlink_profile(p))
 		return;
+	leave_children();
 	if (cpu.profiles)
 		set_rate(highest_hz());
 	else
@@ -426,8 +473,11 @@ void cpu_profile_stop(struct cpu_profile *p)
 
 void cpu_profile_free(struct cpu_profile *p)
 {
-	if (unlink_profile(p) && !cpu.profiles)
-		close_sampler();
+	if (unlink_profile(p)) {
+		leave_children();
+		if (!cpu.profiles)
+			close_sampler();
+	}
 	release_profile(p);
 }
 
@@ -529,6 +579,7 @@ void cpu_after_fork(void)
 	cpu.ring.bytes = NULL;
 	cpu.refusal = NULL;
 	look_after_fork();
+	nursery_after_fork();
 	tick_after_fork();
 	roster_after_fork();
 }

@@ -33,6 +33,16 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why);
  */
 void cpu_expect_short_life(void);
 
+/*
+ * Processes that are forked until `until_ns` are in the profile, too: in its `born`, with
+ * what their ticks stand for.
+ */
+void cpu_profile_include_children(struct cpu_profile *p, int64_t until_ns);
+
+/* How many that were until now.  Of children of a process that was forked before they say nothing.
+ */
+struct nursery_counts cpu_profile_children(const struct cpu_profile *p);
+
 /* Ends the window: drains what is captured and accounts for unsampled time. */
 void cpu_profile_stop(struct cpu_profile *p);
 

@@ -15,11 +15,13 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/arm.h"
+#include "sampler/cpu/nursery.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/stack_bounds.h"
 #include "sampler/process/tasks.h"
@@ -44,6 +46,11 @@ static struct {
 bool roster_is_open(void)
 {
 	return atomic_load_explicit(&roster.accepting_signal, memory_order_acquire) != 0;
+}
+
+bool roster_is_here(void)
+{
+	return process_is_ours() || (nursery_is_joined() && process_is_in_order());
 }
 
 static int carrier(void)
@@ -316,8 +323,17 @@ void roster_scan(void)
 
 /* ---- life */
 
+static void end_young(void)
+{
+	atomic_store(&roster.accepting_signal, 0);
+	threads_each(end_each, NULL);
+	nursery_leave();
+}
+
 int roster_open(int signal, int64_t period_ns)
 {
+	if (nursery_is_joined())
+		end_young();
 	if (atomic_load(&roster.retired) || threads_open() != 0)
 		return -1;
 	timers_budget();
@@ -509,6 +525,20 @@ static void postpone_self(void)
 		return;
 	timer_postpone(t);
 	arm_drop_pending(atomic_load(&roster.last_signal));
+}
+
+/* In the order of roster_open(); the period is the parent's. */
+void roster_begin_young(uint64_t blocked)
+{
+	if (atomic_load(&roster.retired) || threads_open() != 0 ||
+	    !alternate_stack_is_usable_here(sys_gettid()))
+		return;
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	nursery_join();
+	atomic_store(&roster.live_signal, atomic_load(&roster.last_signal));
+	atomic_store(&roster.accepting_signal, atomic_load(&roster.last_signal));
+	start_self(blocked);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 
 /*

@@ -52,6 +52,14 @@ bool roster_tick_once(int tid, uint32_t dump_id, int signal);
 /* Takes the timers of `dump_id` away.  Context: listener. */
 void roster_end_once(uint32_t dump_id);
 
+/*
+ * A child that was forked while a profile of the tree runs, where nursery_is_open(): the
+ * calling thread, which will run with the mask `blocked`, ticks for its parent's profile, and
+ * so do those that it starts, until the process has a profile of its own.
+ * Context: child, hook.
+ */
+void roster_begin_young(uint64_t blocked);
+
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 
@@ -78,6 +86,9 @@ struct roster_counts roster_count(void);
 
 /* Whether hooks have anything to do.  Context: hook. */
 bool roster_is_open(void);
+
+/* The records are those of this process, and hooks may tell of its threads.  Context: hook. */
+bool roster_is_here(void);
 
 /* Whether a thread may get a tick: of a profile, or of a dump.  Context: hook. */
 bool roster_may_tick(void);

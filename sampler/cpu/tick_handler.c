@@ -5,6 +5,9 @@
 #include <stddef.h>
 
 #include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
+#include "sampler/base/sys.h"
+#include "sampler/cpu/nursery.h"
 #include "sampler/process/threads.h"
 #include "sampler/unwind/capture.h"
 
@@ -62,6 +65,23 @@ static void capture(struct ring *r, const siginfo_t *info, const void *ucontext)
 		atomic_fetch_add_explicit(&t->lost_ns, weight, memory_order_relaxed);
 }
 
+/* The timer stays, as its record says, and is silent. */
+static void silence(const struct thread *t)
+{
+	const struct itimerspec never = { 0 };
+
+	if (!sandbox_is_noted())
+		sys_call4(SYS_timer_settime, t->timer, 0, (long)&never, 0);
+}
+
+static void leave_in_nursery(const siginfo_t *info, const void *ucontext)
+{
+	struct thread *t = thread_from_cookie(info->si_value.sival_ptr);
+
+	if (!nursery_take(t, ucontext, weight_of(t, info)))
+		silence(t);
+}
+
 void tick_handle(const siginfo_t *info, const void *ucontext)
 {
 	struct ring *r;
@@ -70,5 +90,7 @@ void tick_handle(const siginfo_t *info, const void *ucontext)
 	r = atomic_load(&ring);
 	if (r && process_is_ours()) /* a child has not what the ring points to */
 		capture(r, info, ucontext);
+	else if (nursery_is_joined())
+		leave_in_nursery(info, ucontext);
 	atomic_fetch_sub(&handlers_inside, 1);
 }

@@ -10,6 +10,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/nursery.h"
 
 /*
  * The kernel's encoding of "the CPU clock of thread TID" (pthread_getcpuclockid
@@ -29,16 +30,19 @@ int64_t thread_cpu_ns(int tid)
 	return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
 }
 
+static __thread uint64_t random_state;
+
 /* xorshift64*: where in a period the first tick falls; any fair spread will do. */
 static uint64_t random_below(uint64_t limit)
 {
-	static __thread uint64_t x;
+	uint64_t x = random_state;
 
 	if (!x)
 		x = ((uint64_t)sys_now_ns() * 0x9e3779b97f4a7c15ULL ^ (uint64_t)sys_gettid()) | 1;
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
+	random_state = x;
 	return (x * 0x2545f4914f6cdd1dULL >> 11) % limit;
 }
 
@@ -108,8 +112,10 @@ bool timers_kill(void)
 	       limit.rlim_cur == 0;
 }
 
+/* Children are not to have their first ticks where their parent had its next one. */
 void timers_after_fork(void)
 {
+	random_state = 0;
 	timers_live = 0;
 }
 
@@ -129,7 +135,7 @@ static int create_within_budget(struct thread *t, int signal)
 {
 	int err = -EAGAIN;
 
-	if (!process_is_ours())
+	if (!process_is_ours() && !nursery_is_joined())
 		return -EPERM; /* a child would get ticks for its parent's ring */
 	if (atomic_fetch_add_explicit(&timers_live, 1, memory_order_relaxed) < timers_max)
 		err = create_timer(t, signal);

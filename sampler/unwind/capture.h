@@ -67,6 +67,13 @@ struct capture {
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns);
 
 /*
+ * The same at `c`, with at least 64 KiB and with `room` bytes behind it, where anything may
+ * have been: all but the stamp, and whose it is.  Context: handler.
+ */
+void capture_take_at(struct capture *c, uint32_t room, struct thread *t, const ucontext_t *uc,
+		     int64_t weight_ns);
+
+/*
  * As capture_take(), for the calling thread itself: `pc` is the look-up address of the
  * first frame, sp and bp are its registers.  The record is committed when the
  * caller has filled in whose it is; NULL when there was no room.  Context: hook.

@@ -119,28 +119,61 @@ void capture_copy(struct capture *c, uint32_t len, uint64_t above)
 		copy_windows(c, root, above);
 }
 
+/* Where the interrupted thread's stack is, and how much of it to copy. */
+struct plan {
+	uint64_t at, tp, known, above;
+	uint32_t len;
+};
+
+static struct plan plan_for(const struct thread *t, const ucontext_t *uc)
+{
+	struct plan p = { .at = arch_interrupted_sp(uc) - RED_ZONE_BYTES,
+			  .tp = arch_bare_thread_pointer() };
+
+	p.known = p.at % 8 ? 0 : known_above(t, p.at);
+	p.above = p.known ? p.known : capture_guess_above(p.at, p.tp);
+	p.len = p.known ? slice_wanted(t, p.known) : capture_foreign_wanted(p.above);
+	return p;
+}
+
+static void fill(struct capture *c, const struct plan *p, struct thread *t, const ucontext_t *uc,
+		 int64_t weight_ns)
+{
+	c->thread = t;
+	c->tp = p->tp;
+	c->weight_ns = weight_ns;
+	c->tid = t->tid;
+	c->slice_at = p->at;
+	c->on_known_stack = p->known != 0;
+	arch_copy_registers(c->reg, uc);
+	capture_copy(c, p->len, p->above);
+}
+
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
 {
-	uint64_t at = arch_interrupted_sp(uc) - RED_ZONE_BYTES;
-	uint64_t tp = arch_bare_thread_pointer();
-	uint64_t known = at % 8 ? 0 : known_above(t, at);
-	uint64_t above = known ? known : capture_guess_above(at, tp);
-	uint32_t len = known ? slice_wanted(t, known) : capture_foreign_wanted(above);
-	struct capture *c = ring_reserve(r, sizeof(*c) + capture_room(len, above));
+	struct plan p = plan_for(t, uc);
+	struct capture *c = ring_reserve(r, sizeof(*c) + capture_room(p.len, p.above));
 
 	if (!c) {
 		counter_add(COUNTER_CPU_DROPPED_RING_FULL, 1);
 		return false;
 	}
 	c->stamp = code_stamp_in_ring();
-	c->thread = t;
-	c->tp = tp;
-	c->weight_ns = weight_ns;
-	c->tid = t->tid;
-	c->slice_at = at;
-	c->on_known_stack = known != 0;
-	arch_copy_registers(c->reg, uc);
-	capture_copy(c, len, above);
+	fill(c, &p, t, uc, weight_ns);
 	ring_commit(c);
 	return true;
+}
+
+/* What was there before is whatever it is. */
+void capture_take_at(struct capture *c, uint32_t room, struct thread *t, const ucontext_t *uc,
+		     int64_t weight_ns)
+{
+	struct plan p = plan_for(t, uc);
+
+	p.len = MIN(p.len, ALIGN_DOWN(room - CAPTURE_WINDOWS * WINDOW_BYTES, 8));
+	for (unsigned i = 0; i < CAPTURE_MORE; i++)
+		c->more[i] = (struct capture_piece){ 0 };
+	c->bp_unknown = false;
+	c->site_leaf = 0;
+	fill(c, &p, t, uc, weight_ns);
 }

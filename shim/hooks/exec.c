@@ -11,6 +11,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/nursery.h"
 #include "shim/hooks/stub.h"
 #include "shim/life/recording.h"
 #include "shim/real/real.h"
@@ -44,6 +45,8 @@ void *pprofshim_before_exec(const void *first, int which)
 	if (out_is_wanted() && !sandbox_is_noted() && !process_is_borrowed() &&
 	    may_succeed(first, which))
 		recording_finish();
+	if (UNLIKELY(nursery_is_joined()) && !sandbox_is_noted() && !process_is_borrowed())
+		nursery_note_end();
 	errno = saved;
 	return real_of(which);
 }

@@ -2,7 +2,8 @@
  * fork, daemon, and the ends of a process that a child of its is to hear of.
  *
  * In fork itself we do nothing: our thread is none of libc's, so libc takes no lock
- * for it, and a child puts our state in order when a hook needs it (after_fork.h).
+ * for it, and a child puts our state in order when a hook needs it (after_fork.h); where a
+ * profile of the tree is being taken, at once, as it is to tick from its start.
  * Only a thread that could be ticked keeps the signal pending meanwhile: with a large
  * address space and a short period, an older kernel would start the copy again at
  * every tick and never end (H44).
@@ -17,14 +18,13 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/carrier.h"
+#include "sampler/cpu/nursery.h"
 #include "sampler/cpu/roster.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ending.h"
 #include "shim/life/probe.h"
 #include "shim/life/takeover.h"
 #include "shim/real/real.h"
-
-static bool has_forked;
 
 /* Blocked here and free before: what pthread_atfork's handlers do to the mask stays. */
 static COLD NOINLINE pid_t fork_sampled(void)
@@ -48,7 +48,7 @@ static bool is_sampled(void)
 static void prepare(void)
 {
 	after_fork_enter();
-	has_forked = true;
+	takeover_note_fork();
 }
 
 /*
@@ -82,6 +82,8 @@ EXPORT pid_t fork(void)
 	pid = is_sampled() ? fork_sampled() : real()->fork();
 	if (pid == 0 && out_is_wanted())
 		begin_recording();
+	else if (pid == 0 && UNLIKELY(nursery_is_open()))
+		after_fork_enter();
 	return pid;
 }
 
@@ -102,7 +104,9 @@ EXPORT int daemon(int nochdir, int noclose)
 
 static void note_exit(void)
 {
-	if (has_forked)
+	if (UNLIKELY(nursery_is_joined()) && !sandbox_is_noted() && !process_is_borrowed())
+		nursery_note_end();
+	if (takeover_has_forked())
 		takeover_note_exit();
 }
 

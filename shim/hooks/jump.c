@@ -28,7 +28,7 @@ static bool on_alternate_stack(void)
 
 static COLD NOINLINE void before_mask(const sigset_t *mask)
 {
-	if (!process_is_ours() || process_is_borrowed())
+	if (!roster_is_here() || process_is_borrowed())
 		return;
 	if (on_alternate_stack())
 		roster_thread_jumps();

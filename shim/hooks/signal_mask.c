@@ -27,7 +27,7 @@
 
 static bool is_sampled(void)
 {
-	return roster_may_tick() && process_is_ours() && !process_is_borrowed() &&
+	return roster_may_tick() && roster_is_here() && !process_is_borrowed() &&
 	       !sandbox_is_noted();
 }
 

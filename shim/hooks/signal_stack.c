@@ -34,7 +34,7 @@ static void note_what_is(int tid, const stack_t *set, bool is_known)
 /* `stack` may be what the kernel will refuse: what is true afterwards, the kernel says. */
 static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
-	bool is_sampled = roster_may_tick() && process_is_ours(), is_small;
+	bool is_sampled = roster_may_tick() && roster_is_here(), is_small;
 	int tid = sys_gettid(), err;
 	const stack_t *set = stack;
 	stack_t ours;

@@ -77,7 +77,7 @@ static void thread_begins(struct site *creator)
 	mask = sys_block_signals();
 	if (process_is_in_order())
 		birth_begin(creator);
-	if (process_is_ours()) {
+	if (roster_is_here()) {
 		carrier_keep();
 		roster_thread_starts(mask);
 	}
@@ -92,7 +92,7 @@ static void thread_ends(void)
 		return birth_end();
 	mask = sys_block_signals();
 	birth_end();
-	if (process_is_ours())
+	if (roster_is_here())
 		roster_thread_ends();
 	sys_restore_signals(mask);
 }

@@ -7,6 +7,8 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/cpu/nursery.h"
+#include "sampler/cpu/roster.h"
 #include "sampler/cpu/unload.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
@@ -57,6 +59,8 @@ static COLD NOINLINE void enter(void)
 		process_moves(PROCESS_IN_ORDER);
 		if (in_child)
 			in_child();
+		if (nursery_is_open())
+			roster_begin_young(mask);
 	}
 	sys_restore_signals(mask);
 }

@@ -45,6 +45,7 @@
 	X(own_areas, sys)                                                                          \
 	X(tick, cpu)                                                                               \
 	X(look, cpu)                                                                               \
+	X(nursery, cpu)                                                                            \
 	X(roster, cpu)                                                                             \
 	X(threads, roster)                                                                         \
 	X(timers, roster)                                                                          \

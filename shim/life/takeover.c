@@ -11,6 +11,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/turn.h"
+#include "sampler/cpu/nursery.h"
 #include "shim/life/family.h"
 #include "shim/life/listener.h"
 #include "shim/life/tell.h"
@@ -19,6 +20,7 @@
 #define YOUNG_NS (10 * NS_PER_SECOND)
 /* The parent's end is on its way through the kernel; the port comes free in it. */
 #define PATIENCE_NS (5 * NS_PER_SECOND)
+#define NEWBORN_NS  (200 * NS_PER_MS)
 /* While somebody else has the port. */
 #define FIRST_PAUSE_NS	 NS_PER_SECOND
 #define LONGEST_PAUSE_NS (64 * NS_PER_SECOND)
@@ -48,6 +50,7 @@ static struct {
 } takeover;
 
 bool takeover_has_served;
+static atomic_bool has_forked;
 
 /* On the listener's thread, which has no stderr: the next wait of the program says it. */
 static void on_refused(const char *call)
@@ -82,6 +85,7 @@ void takeover_after_fork(void)
 	takeover.self = sys_getpid();
 	takeover.ancestor_served |= takeover_has_served;
 	takeover_has_served = false;
+	atomic_store(&has_forked, false);
 	takeover.was_awaited = takeover.paused = takeover.is_member = takeover.rests = false;
 	takeover.entered_ns = sys_now_ns();
 	takeover.next_try_ns = 0;
@@ -127,6 +131,17 @@ void takeover_settle(void)
 		process_moves(PROCESS_TEN_SECONDS);
 }
 
+void takeover_note_fork(void)
+{
+	if (!atomic_load_explicit(&has_forked, memory_order_relaxed))
+		atomic_store_explicit(&has_forked, true, memory_order_relaxed);
+}
+
+bool takeover_has_forked(void)
+{
+	return atomic_load_explicit(&has_forked, memory_order_relaxed);
+}
+
 void takeover_note_exit(void)
 {
 	if (!sandbox_is_noted() && !process_is_borrowed() && process_is_in_order())
@@ -141,9 +156,18 @@ void takeover_finish(void)
 
 /* ---- taking over */
 
+/*
+ * Who was forked a moment ago and ticks for its parent's profile may be gone before a listener
+ * of its own is of any use, which costs more than many a backend does in its life.
+ */
+static bool may_be_gone_soon(void)
+{
+	return nursery_is_joined() && sys_now_ns() - takeover.entered_ns < NEWBORN_NS;
+}
+
 static bool is_asked(void)
 {
-	return takeover.has_members && family_is_asked();
+	return takeover.has_members && family_is_asked() && !may_be_gone_soon();
 }
 
 /* Why this child does, or does not, start its listener now: the one place that decides. */

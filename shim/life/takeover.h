@@ -92,6 +92,10 @@ void takeover_heed_call(void);
 /* A child that was young for ten seconds beside its parent is a worker.  Context: hook. */
 void takeover_settle(void);
 
+/* This process is about to fork, or has forked at any time.  Context: hook; any role. */
+void takeover_note_fork(void);
+bool takeover_has_forked(void);
+
 /* This process is about to exit.  Context: hook. */
 void takeover_note_exit(void);
 

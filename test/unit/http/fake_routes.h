@@ -74,6 +74,12 @@ bool tree_is_asked(const struct http_exchange *e, const struct tree_query *q)
 	return false;
 }
 
+bool tree_may_come(const struct http_exchange *e, const struct tree_query *q)
+{
+	(void)e, (void)q;
+	return false;
+}
+
 struct tree_profile *tree_profile_begin(struct arena *a, const char *name, const struct params *p,
 					int64_t end_ns, int64_t patience_ns)
 {
@@ -256,6 +262,17 @@ struct cpu_profile *cpu_profile_start(int hz, const char **why)
 					    .start_ns = START_NS,
 					    .start_epoch_ns = 1234 };
 	return &cpu.profile;
+}
+
+void cpu_profile_include_children(struct cpu_profile *p, int64_t until_ns)
+{
+	p->children_until_ns = until_ns;
+}
+
+struct nursery_counts cpu_profile_children(const struct cpu_profile *p)
+{
+	(void)p;
+	return (struct nursery_counts){ 0 };
 }
 
 const char *cpu_refusal(void)

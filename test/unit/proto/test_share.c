@@ -27,7 +27,7 @@ static void fill(struct stack_table *t, struct owner_table *owners)
 {
 	uint64_t frame[3] = { modules_frame((uint64_t)marked), modules_frame((uint64_t)strtol),
 			      modules_frame((uint64_t)abort) };
-	const struct owner o = { 0, 17, "", "a thread", "running", "", false };
+	const struct owner o = { 0, 17, "", "a thread", "running", "", false, false };
 	static const uint64_t lost = PSEUDO_LOST, nowhere = 0x12345000;
 	struct stack *s = stack_table_add_labelled(t, frame, 3, owner_number(owners, &o));
 
@@ -52,8 +52,8 @@ static void set_up(struct both *b)
 	stack_table_init(&b->into, MEMORY);
 	b->from_owners.arena = b->owners.arena = &b->a;
 	fill(&b->from, &b->from_owners);
-	ck_assert_int_eq(share_write(&b->a, &(struct share_head){ 2, 99 }, &b->from,
-				     &b->from_owners, &b->bytes),
+	ck_assert_int_eq(share_write(&b->a, &(struct share_head){ .values = 2, .own_ns = 99 },
+				     &b->from, &b->from_owners, &b->bytes),
 			 0);
 }
 
@@ -104,6 +104,45 @@ START_TEST(share__code_of_no_object_is_a_place_of_the_other_process)
 	ck_assert_ptr_nonnull(frame_module(frame));
 	ck_assert_str_eq(frame_module(frame)->path, "worker");
 	ck_assert_uint_eq(frame_address(frame), 0x12345000);
+	tear_down(&b);
+}
+END_TEST
+
+/* What a member tells of processes that it forked is not the member's. */
+START_TEST(share__newborns_are_themselves)
+{
+	const struct owner newborn = { .pid = 77,
+				       .process = "born",
+				       .thread = "",
+				       .state = "",
+				       .wait_reason = "",
+				       .is_newborn = true };
+	const struct share_head head = { .values = 2, .born = 3, .ended = 2, .ended_ns = 55 };
+	static const uint64_t frame = PSEUDO_LOST;
+	struct share_result result;
+	struct both b;
+	const struct owner *o;
+	uint32_t label;
+
+	set_up(&b);
+	label = owner_number(&b.from_owners, &newborn);
+	stack_table_add_labelled(&b.from, &frame, 1, label)->value[1] = 100;
+	ck_assert_int_eq(share_write(&b.a, &head, &b.from, &b.from_owners, &b.bytes), 0);
+	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
+	ck_assert_int_eq(result.total[1], 42);
+	ck_assert_int_eq(result.head.born, 3);
+	ck_assert_int_eq(result.head.ended, 2);
+	ck_assert_int_eq(result.head.ended_ns, 55);
+	o = &b.owners.list[b.into.list[3]->label - 1];
+	ck_assert(o->is_newborn);
+	ck_assert_int_eq(o->pid, 77);
+	ck_assert_str_eq(o->process, "born");
+	ck_assert_int_eq(b.owners.list[b.into.list[0]->label - 1].pid, 1234);
+
+	/* and neither are those of this process */
+	share_add_newborns(&b.into, &b.owners, &b.from, &b.from_owners);
+	ck_assert_int_eq(b.into.list[3]->value[1], 200);
+	ck_assert_int_eq(b.into.list[0]->value[1], 30);
 	tear_down(&b);
 }
 END_TEST
@@ -227,9 +266,9 @@ START_TEST(share__of_several_the_last_whole_one_counts)
 	two = malloc(2 * b.bytes.len);
 	memcpy(two, b.bytes.at, b.bytes.len);
 	b.from.list[0]->value[1] = 1000;
-	ck_assert_int_eq(
-		share_write(&b.a, &(struct share_head){ 2, 99 }, &b.from, &b.from_owners, &b.bytes),
-		0);
+	ck_assert_int_eq(share_write(&b.a, &(struct share_head){ .values = 2, .own_ns = 99 },
+				     &b.from, &b.from_owners, &b.bytes),
+			 0);
 	memcpy(two + b.bytes.len, b.bytes.at, b.bytes.len);
 	ck_assert(share_add(&b.into, &b.owners, 1, "x", (struct bytes){ two, 2 * b.bytes.len },
 			    &result));
@@ -290,6 +329,7 @@ int main(void)
 
 	tcase_add_test(t, share__what_is_written_is_read_with_the_process_as_label);
 	tcase_add_test(t, share__code_of_no_object_is_a_place_of_the_other_process);
+	tcase_add_test(t, share__newborns_are_themselves);
 	tcase_add_test(t, share__code_made_at_run_time_has_its_name_with_it);
 	tcase_add_test(t, told__what_does_not_fit_is_counted);
 	tcase_add_test(t, share__two_processes_are_two_stacks_and_own_ones_a_third);
