@@ -17,6 +17,9 @@
 	  "ticks lost because the listener fell behind; their time is in [lost samples]")          \
 	X(CPU_COPIES_FAULTED, "cpu_copies_faulted",                                                \
 	  "stacks that could not be read; the sample holds the leaf only")                         \
+	X(STACKS_WITH_HOLES, "stacks_with_holes",                                                  \
+	  "times the program made a part of a stack unreadable; since then stacks are copied by "  \
+	  "the kernel, and deep ones are cut")                                                     \
 	X(CPU_TIMERS_REFUSED, "cpu_timers_refused",                                                \
 	  "threads for which the kernel gave no timer; their time is in [unsampled]")              \
 	X(CPU_THREADS_BLOCKED, "cpu_threads_blocking_signal",                                      \

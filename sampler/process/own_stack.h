@@ -16,6 +16,13 @@ struct own_stack {
 /* Context: hook. */
 struct own_stack own_stack(void);
 
+/*
+ * The program is about to make this memory unreadable.  If it is of the main thread's stack or
+ * of the calling thread's, no bounds are believed from then on (counter stacks_with_holes):
+ * the kernel copies.  Context: hook.
+ */
+void own_stack_note_hole(uint64_t at, uint64_t bytes);
+
 /* The main thread: `argv` as the kernel laid it out.  Context: init. */
 void own_stack_set_main(const void *argv);
 

@@ -27,11 +27,18 @@ void stack_bounds_init(const void *argv)
 	main_stack_hi = (uint64_t)argv;
 }
 
+struct stack_bounds stack_bounds_main(void)
+{
+	if (!main_stack_hi)
+		return (struct stack_bounds){ 0 };
+	return (struct stack_bounds){ main_stack_hi - MAIN_STACK_BYTES, main_stack_hi };
+}
+
 bool stack_bounds_of_main(int tid, struct stack_bounds *out)
 {
 	if (tid != sys_getpid() || !main_stack_hi)
 		return false;
-	*out = (struct stack_bounds){ main_stack_hi - MAIN_STACK_BYTES, main_stack_hi };
+	*out = stack_bounds_main();
 	return true;
 }
 

@@ -20,6 +20,9 @@ struct stack_bounds {
 /* `argv`: as the kernel laid it out.  Context: init. */
 void stack_bounds_init(const void *argv);
 
+/* Of the main thread's stack; hi 0: not known.  Context: any role. */
+struct stack_bounds stack_bounds_main(void);
+
 /* Bounds for the main thread; false for any other.  Context: any role. */
 bool stack_bounds_of_main(int tid, struct stack_bounds *out);
 

@@ -4,6 +4,7 @@
 #include "sampler/process/threads_handler.h"
 
 struct thread *_Atomic thread_region;
+atomic_bool thread_stacks_have_holes;
 
 struct thread *thread_from_cookie(const void *cookie)
 {

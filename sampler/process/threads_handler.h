@@ -12,6 +12,9 @@
 /* Set once, never unmapped. */
 extern struct thread *_Atomic thread_region __attribute__((visibility("hidden")));
 
+/* Some stack has a part that cannot be read: bounds tell nothing any more, of no thread. */
+extern atomic_bool thread_stacks_have_holes __attribute__((visibility("hidden")));
+
 static inline struct thread *thread_records(void)
 {
 	return atomic_load_explicit(&thread_region, memory_order_acquire);

@@ -10,6 +10,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/threads_handler.h"
 
 /* Bytes of the known stack at and above `at`; 0 when that is not on it. */
 static uint64_t known_above(const struct thread *t, uint64_t at)
@@ -18,6 +19,8 @@ static uint64_t known_above(const struct thread *t, uint64_t at)
 	uint64_t hi = atomic_load_explicit(&t->stack_hi, memory_order_acquire);
 	uint64_t lo = atomic_load_explicit(&t->stack_lo, memory_order_relaxed);
 
+	if (UNLIKELY(atomic_load_explicit(&thread_stacks_have_holes, memory_order_relaxed)))
+		return 0;
 	return at >= lo && at < hi ? hi - at : 0;
 }
 

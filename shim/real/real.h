@@ -117,6 +117,7 @@
 	X(clock_nanosleep, int, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	X(sleep, unsigned, (unsigned))                                                             \
 	X(usleep, int, (useconds_t))                                                               \
+	X(mprotect, int, (void *, size_t, int))                                                    \
 	X(mlockall, int, (int))                                                                    \
 	X(munlockall, int, (void))                                                                 \
 	X(setns, int, (int, int))                                                                  \

@@ -7,6 +7,7 @@ Seen to fail against:
   corrupted  reads of unwind data that trust addresses: the listener faulted
   coroutines a handler that copies whatever SP points to: SIGSEGV in swap, assembly and jit
   beside     bounds of a stack taken from its mapping (ours): SIGSEGV in the handler
+  pages      bounds of stacks that are believed whatever the program protects (ours): SIGSEGV
   bases      a handler that reads and writes thread-local memory (ours): SIGSEGV
   named_like poll() of the target's instead of a system call: no answer
   runpath    an exported dlopen: plugins not found
@@ -18,7 +19,7 @@ import subprocess
 
 import harness
 import pprof_reader
-from harness import (FIXTURES, SHIM, Target, check, profiled, rounds, run, same, seconds, skip)
+from harness import (FIXTURES, SHIM, Profiling, Target, check, poll, profiled, rounds, run, same, seconds, skip)
 
 PLUGIN = os.path.join(FIXTURES, 'hostile_throw_plugin.so')
 
@@ -164,6 +165,18 @@ def test_stacks_beside_other_mappings():
           milliseconds(4), expected=(0, 'done, 0 wrong\n'))
 
 
+def test_pages_of_a_stack_that_cannot_be_read():
+    with Target('hostile_stacks', 'carved', 4000, env={'PPROF_HEAP_RATE': '1'}) as t:
+        check('answers', t.wait_ready())
+        with Profiling(t, 'seconds=1&hz=1000'):
+            t.say()
+            poll(lambda: t.counter('stacks_with_holes') == 2, 20)
+            p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=1000'))
+            check('they are in the profile', 'work_carved' in p.cum('cpu'), p.cum('cpu'))
+        r = t.finish()
+    same('coroutines on parts of a stack', (r.code, r.out), (0, 'done, 0 wrong\n'))
+
+
 def test_bases_of_thread_local_memory():
     storm('other memory where thread-local variables are, or none', 'hostile_stacks', 'base',
           milliseconds(2.5), expected=(0, 'done, 0 wrong\n'))
@@ -224,5 +237,5 @@ if __name__ == '__main__':
     run(test_plugins_come_and_go, test_plugins_of_a_moment, test_exceptions_through_dlopened_code,
         test_two_libraries_with_equal_offsets, test_corrupted_unwind_data,
         test_coroutines_and_code_made_at_run_time, test_stacks_beside_other_mappings,
-        test_bases_of_thread_local_memory, test_functions_named_like_ours_are_not_called, test_plugins_are_found_by_runpath,
+        test_pages_of_a_stack_that_cannot_be_read, test_bases_of_thread_local_memory, test_functions_named_like_ours_are_not_called, test_plugins_are_found_by_runpath,
         test_node_compiling_while_sampled)
