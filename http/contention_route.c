@@ -12,15 +12,16 @@ const char *block_refusal(void)
 {
 	if (block_rate())
 		return NULL;
-	return attached_is() ? attached_refusal() : "block profiling is off: PPROF_BLOCK_RATE is 0";
+	return attached_refusal() ? attached_refusal()
+				  : "block profiling is off: PPROF_BLOCK_RATE is 0";
 }
 
 const char *mutex_refusal(void)
 {
 	if (mutex_fraction())
 		return NULL;
-	return attached_is() ? attached_refusal()
-			     : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
+	return attached_refusal() ? attached_refusal()
+				  : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
 }
 
 static void fill_head(struct profile_head *head)

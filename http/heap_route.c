@@ -26,7 +26,12 @@ const char *heap_refusal(void)
 {
 	if (heap_is_on())
 		return NULL;
-	return attached_is() ? attached_refusal() : "heap profiling is off: PPROF_HEAP_RATE is 0";
+	if (attached_refusal())
+		return attached_refusal();
+	if (attached_is() && heap_unseen() & HEAP_UNSEEN_MALLOC)
+		return "the program brings its own malloc, which it calls without an import table; "
+		       "start it with pprof-inject";
+	return "heap profiling is off: PPROF_HEAP_RATE is 0";
 }
 
 static void fill_head(struct profile_head *head)

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define ATTACH_VERSION	      1
+#define ATTACH_VERSION	      2
 #define ATTACH_SETTINGS_BYTES 8192
 #define ATTACH_SENTENCE_BYTES 512
 
@@ -35,13 +35,17 @@ struct attach_block {
 	int32_t pid;	      /* the process that all this is about: a forked child has another */
 	int32_t thread;	      /* ours, while it runs: to be woken */
 	uint32_t wants_leave; /* written by the tool: detach */
+	uint32_t wants_hooks; /* written by the tool: allocations and waits too */
+	uint32_t hooked;      /* calls of the program's objects that lead to the library */
 	char sentence[ATTACH_SENTENCE_BYTES];
 	/* Written by the tool: NAME=value, each ended by NUL, and one NUL more; wiped when read. */
 	char settings[ATTACH_SETTINGS_BYTES];
 };
 
-/* The names of the block and of the function that reads its settings and starts. */
+/* The names of the block and of the function that reads its settings and starts; 0: it did. */
 #define ATTACH_BLOCK	"pprofshim_attach_block"
 #define ATTACH_FUNCTION "pprofshim_attach"
+/* Called like that one: gives the hooked calls back. */
+#define ATTACH_UNHOOK "pprofshim_unhook"
 
 #endif

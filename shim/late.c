@@ -14,6 +14,7 @@
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/threads/dump.h"
 #include "shim/attach_block.h"
+#include "shim/late_hooks.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/family.h"
 #include "shim/life/listener.h"
@@ -21,9 +22,12 @@
 #include "shim/life/privileges.h"
 #include "shim/life/tell.h"
 #include "shim/profiler.h"
+#include "shim/real/loader_lock.h"
 #include "shim/real/lookup.h"
+#include "shim/real/slots.h"
 
 #define VARIABLES_MAX 32
+#define ENTER_LOOKS   1000
 
 /* When memory that is kept for a next profile is not any more. */
 #define LATER_NS (120 * NS_PER_SECOND)
@@ -31,13 +35,14 @@
 /* In the data that is written to, as is what the tool writes. */
 EXPORT struct attach_block pprofshim_attach_block = { .version = ATTACH_VERSION };
 EXPORT int pprofshim_attach(void);
+EXPORT int pprofshim_unhook(void);
 
 static struct attach_block *const block = &pprofshim_attach_block;
 
 static struct {
 	int argc; /* as the constructor got them */
 	char **argv;
-	bool has_started;
+	bool has_started, is_done;
 } late;
 
 static void set_state(enum attach_state state)
@@ -51,6 +56,7 @@ bool late_is_handed_over(int argc, char **argv)
 
 	if (!slash || slash == name || slash[-1] != '/')
 		return false;
+	lookup_from_first();
 	late.argc = argc;
 	late.argv = argv;
 	return true;
@@ -117,6 +123,8 @@ static void on_lost(int err)
 /* Connections are closed, so no profile runs, and no timer. */
 static void at_end(void)
 {
+	if (slots_found()->ours)
+		profiler_hooks_end(); /* they only pass on, until they are given back */
 	cpu_do_due(sys_now_ns() + LATER_NS);
 	symbol_cache_do_due(sys_now_ns() + LATER_NS);
 	jit_names_do_due(sys_now_ns() + LATER_NS);
@@ -157,13 +165,17 @@ static bool is_only_copy(void)
 	return false;
 }
 
+static bool wants_hooks(void)
+{
+	return __atomic_load_n(&block->wants_hooks, __ATOMIC_RELAXED);
+}
+
 static bool start_first(char *const *environment)
 {
-	lookup_from_first();
 	tell_instead(say);
 	if (!is_only_copy() || !profiler_check(environment))
 		return false;
-	attached_note();
+	attached_note(wants_hooks());
 	profiler_start(late.argc, late.argv);
 	family_keep_from_children();
 	listener_end_when(should_go);
@@ -172,15 +184,25 @@ static bool start_first(char *const *environment)
 	return true;
 }
 
+/* A hook that its parent left may be in the middle of it. */
+static void enter_child(void)
+{
+	after_fork_enable(true);
+	after_fork_enter();
+	for (int i = 0; i < ENTER_LOOKS && !process_is_in_order(); i++)
+		sys_call3(SYS_sched_yield, 0, 0, 0);
+	after_fork_enable(false);
+}
+
 /* Or, in a forked child, for the first time there. */
 static bool start_again(char *const *environment)
 {
-	after_fork_enter();
+	enter_child();
 	if (!profiler_read_settings(environment))
 		return false;
 	family_init(); /* what there was is left, or was kept from this child */
 	family_keep_from_children();
-	attached_note();
+	attached_note(wants_hooks());
 	profiler_change_settings();
 	return true;
 }
@@ -207,6 +229,16 @@ static bool start_listener(void)
 	return true;
 }
 
+/* A child has those of its parent, and may be attached to without any. */
+static void settle_hooks(void)
+{
+	if (wants_hooks())
+		late_hooks_begin();
+	else if (slots_found()->ours)
+		late_hooks_end();
+	block->hooked = (uint32_t)slots_found()->ours;
+}
+
 static bool attach(void)
 {
 	char *environment[VARIABLES_MAX];
@@ -217,8 +249,33 @@ static bool attach(void)
 		return false;
 	}
 	split_settings(environment);
-	return (late.has_started ? start_again(environment) : start_first(environment)) &&
-	       start_listener();
+	if (!(late.has_started ? start_again(environment) : start_first(environment)))
+		return false;
+	settle_hooks();
+	return start_listener();
+}
+
+static void attach_at_rest(void)
+{
+	block->wants_leave = 0;
+	block->sentence[0] = '\0';
+	block->pid = sys_getpid();
+	block->port = 0;
+	late.is_done = attach();
+	wipe_settings();
+	if (!late.is_done && block->state == ATTACH_STARTING)
+		set_state(ATTACH_DETACHED);
+}
+
+/* Before glibc 2.34 dlsym() was in a library that a program may not have. */
+static bool attach_without_lock(void)
+{
+	if (wants_hooks())
+		say("the program has no dlsym, so its loader cannot be held while hooks come into "
+		    "force; attach without --hooks");
+	else
+		attach_at_rest();
+	return late.is_done;
 }
 
 /*
@@ -227,17 +284,22 @@ static bool attach(void)
  */
 int pprofshim_attach(void)
 {
-	bool done;
-
 	if (late.has_started && block->pid == sys_getpid() && listener_is_running())
 		return 0;
-	block->wants_leave = 0;
-	block->sentence[0] = '\0';
-	block->pid = sys_getpid();
-	block->port = 0;
-	done = attach();
-	wipe_settings();
-	if (!done && block->state == ATTACH_STARTING)
-		set_state(ATTACH_DETACHED);
-	return done ? 0 : 1;
+	late.is_done = false;
+	if (!loader_lock_hold(attach_at_rest))
+		attach_without_lock();
+	return late.is_done ? 0 : 1;
+}
+
+static void unhook_at_rest(void)
+{
+	late_hooks_end();
+	block->hooked = (uint32_t)slots_found()->ours;
+}
+
+/* The same for the hooks: all calls lead where they led before.  0, or 1. */
+int pprofshim_unhook(void)
+{
+	return loader_lock_hold(unhook_at_rest) && !block->hooked ? 0 : 1;
 }

@@ -61,6 +61,7 @@
 #include "shim/life/tree.h"
 #include "shim/real/lookup.h"
 #include "shim/real/real.h"
+#include "shim/real/slots.h"
 #include "shim/settings.h"
 
 static struct settings settings;
@@ -89,13 +90,32 @@ static size_t read_arguments(void)
 	return n > 0 ? (size_t)n : 0;
 }
 
+static void write_number(struct text *t, const char *before, uint64_t n, const char *after)
+{
+	text_str(t, before);
+	text_u64(t, n);
+	text_str(t, after);
+}
+
+static void write_hooked(struct text *t)
+{
+	const struct slots_found *f = slots_found();
+
+	if (!f->ours)
+		return text_str(t, "; hooks: none in force");
+	write_number(t, "; hooks: ", f->ours, " slots of import tables");
+	write_number(t, " in ", f->objects, " objects");
+	write_number(t, ", ", f->unbound, " not bound yet");
+	write_number(t, ", ", f->closed, " on pages that could not be opened");
+}
+
 static void write_attached(struct text *t)
 {
 	if (!attached_is())
 		return;
 	text_str(t, "\nattached: since ");
 	text_str(t, attached_since());
-	text_str(t, "; hooks: none in force");
+	write_hooked(t);
 }
 
 static void write_cpu_state(struct text *t)
@@ -427,6 +447,28 @@ static void turn_hooks_on(void)
 		      settings.rwlock_readers ? lock_readers_record : NULL);
 }
 
+void profiler_hooks_begin(void)
+{
+	unsigned unseen = allocator_unseen();
+
+	heap_begin_anew();
+	contention_begin_anew();
+	heap_set_unseen(unseen);
+	heap_set_rate(unseen & HEAP_UNSEEN_MALLOC ? 0 : settings.heap_rate);
+	block_set_rate(settings.block_rate);
+	mutex_set_fraction(settings.mutex_fraction);
+	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0),
+		      NULL);
+}
+
+void profiler_hooks_end(void)
+{
+	locks_turn_on(0, NULL);
+	block_set_rate(0);
+	mutex_set_fraction(0);
+	heap_set_rate(0);
+}
+
 static void enable_tree(void)
 {
 	if (has_endpoint() && (settings.tree || settings.out)) {
@@ -474,7 +516,7 @@ void profiler_start(int argc, char **argv)
 		begin_files();
 	enable_tree();
 	takeover_init(profiler_on_ours);
-	after_fork_enable();
+	after_fork_enable(!attached_is()); /* children of those have nothing to do with us */
 	births_turn_on(locks_own_tid);
 	monotonic_use((clock_function)lookup_vdso("__vdso_clock_gettime"));
 	turn_hooks_on();

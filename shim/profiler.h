@@ -32,6 +32,13 @@ void profiler_tell_outcome(enum listener_outcome outcome);
 /* After profiler_read_settings(), while there is no listener.  Context: init. */
 void profiler_change_settings(void);
 
+/*
+ * Hooks come into force that were not (late_hooks.h): what they record begins anew, by the
+ * settings; and the end of that.  Context: init; the end: listener too.
+ */
+void profiler_hooks_begin(void);
+void profiler_hooks_end(void);
+
 /* What the listener serves. */
 extern const struct http_service profiler_service;
 

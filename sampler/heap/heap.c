@@ -18,7 +18,8 @@
  */
 #define MANY_RATE 16384
 
-#define NEVER INT64_MAX
+/* While it is off threads ask seldom; but they ask, since it may be on again. */
+#define OFF_BYTES (64UL << 20)
 
 __thread uint64_t heap_left;
 
@@ -62,6 +63,13 @@ void heap_turn_off(void)
 	live_take_all(NULL); /* or a child would look in tables that it has not inherited */
 }
 
+void heap_begin_anew(void)
+{
+	live_take_all(NULL);
+	sites_begin_anew(&sites);
+	peak_begin_anew();
+}
+
 void heap_skip(uint64_t bytes)
 {
 	started = false;
@@ -95,7 +103,7 @@ unsigned heap_unseen(void)
 static uint64_t next_gap(uint64_t rate)
 {
 	if (rate == 0)
-		return NEVER;
+		return OFF_BYTES;
 	return rate == 1 ? 0 : (uint64_t)weight_next_gap(rate) + 1;
 }
 

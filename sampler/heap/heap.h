@@ -81,6 +81,12 @@ unsigned heap_unseen(void);
 /* Drops what was recorded and records nothing from now on: a dormant shim.  Context: init. */
 void heap_turn_off(void);
 
+/*
+ * What was recorded is dropped, totals included: frees were not seen for a while.  Context:
+ * init, while no hook is in force.
+ */
+void heap_begin_anew(void);
+
 /* This thread asks heap_begin_sample() again after as many bytes, and then begins anew.  Context:
  * hook. */
 void heap_skip(uint64_t bytes);

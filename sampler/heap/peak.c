@@ -130,6 +130,11 @@ int64_t peak_highest(void)
 
 void peak_after_fork(void)
 {
+	peak_begin_anew();
+}
+
+void peak_begin_anew(void)
+{
 	copy = (struct copy){ 0 };
 	atomic_store(&peak.live, 0);
 	atomic_store(&peak.highest, 0);

@@ -57,6 +57,9 @@ int64_t peak_time_ns(void);
 /* The highest sum that was seen, bytes.  Context: listener. */
 int64_t peak_highest(void);
 
+/* Nothing was in use yet.  Context: init. */
+void peak_begin_anew(void);
+
 /* What the parent has is the parent's.  Context: child. */
 void peak_after_fork(void);
 

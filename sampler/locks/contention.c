@@ -256,6 +256,12 @@ static void set_rate(struct profile *p, uint64_t rate)
 		site_at_expect_many();
 }
 
+void contention_begin_anew(void)
+{
+	sites_begin_anew(&block_sites);
+	sites_begin_anew(&mutex_sites);
+}
+
 void block_set_rate(uint64_t ns)
 {
 	set_rate(&block, ns);

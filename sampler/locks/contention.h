@@ -116,6 +116,9 @@ void unlock_end(const struct unlock *u, uint64_t leaf, const struct frame_regs *
 void block_set_rate(uint64_t ns);
 void mutex_set_fraction(uint64_t one_in);
 
+/* What was recorded is dropped.  Context: init, while no hook is in force. */
+void contention_begin_anew(void);
+
 /* Context: any role. */
 uint64_t block_rate(void);
 uint64_t mutex_fraction(void);

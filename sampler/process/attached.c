@@ -6,7 +6,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 
-static bool is_attached;
+static bool is_attached, is_hooked;
 static char since[32], comment[320], refusal[320];
 
 static void write_two(struct text *t, uint64_t n)
@@ -35,10 +35,12 @@ static void write_comment(void)
 
 	text_str(&t, "Attached to the running program: since ");
 	text_str(&t, since);
-	text_str(&t,
-		 ". What it calls is not hooked: allocations and waits are not recorded, creators "
-		 "of threads not known, and of forked children only those are in it that were "
-		 "attached to as well.");
+	text_str(&t, is_hooked ? ". Allocations and waits are recorded since then, where they come "
+				 "through import tables; creators "
+			       : ". What it calls is not hooked: allocations and waits are not "
+				 "recorded, creators ");
+	text_str(&t, "of threads are not known, and of forked children only those are in it that "
+		     "were attached to as well.");
 }
 
 static void write_refusal(void)
@@ -48,12 +50,13 @@ static void write_refusal(void)
 	text_str(&t, "attached to the running program at ");
 	text_str(&t, since);
 	text_str(&t,
-		 ", whose allocations and waits are not hooked; start it with pprof-inject to have "
-		 "this profile");
+		 ", whose allocations and waits are not hooked; attach with --hooks, or start it "
+		 "with pprof-inject, to have this profile");
 }
 
-void attached_note(void)
+void attached_note(bool has_hooks)
 {
+	is_hooked = has_hooks;
 	write_since();
 	write_comment();
 	write_refusal();
@@ -77,5 +80,5 @@ const char *attached_comment(void)
 
 const char *attached_refusal(void)
 {
-	return refusal;
+	return is_attached && !is_hooked ? refusal : NULL;
 }

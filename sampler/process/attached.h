@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-/* That was now.  Context: init. */
-void attached_note(void);
+/* That was now; `has_hooks`: what the program calls from now on is hooked.  Context: init. */
+void attached_note(bool has_hooks);
 
 /* Context: any role. */
 bool attached_is(void);
@@ -20,7 +20,8 @@ const char *attached_since(void);
 /* A sentence for every profile; NULL if we were there from the start.  Context: listener. */
 const char *attached_comment(void);
 
-/* Why there is no profile of something that hooks record.  Context: listener. */
+/* Why there is no profile of something that hooks record; NULL: not because of this.  Context:
+ * listener. */
 const char *attached_refusal(void);
 
 #endif

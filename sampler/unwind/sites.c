@@ -222,3 +222,15 @@ void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), voi
 		each_in(&t->bucket[i], fn, arg);
 	each_in(&t->unresolved, fn, arg);
 }
+
+static void clear_totals(struct site *s, void *unused)
+{
+	(void)unused;
+	for (int i = 0; i < SITE_TOTALS_MAX; i++)
+		atomic_store_explicit(&s->total[i], 0, memory_order_relaxed);
+}
+
+void sites_begin_anew(struct site_table *t)
+{
+	sites_each(t, clear_totals, NULL);
+}

@@ -107,6 +107,12 @@ void sites_settle(struct site_table *t);
  */
 void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), void *arg);
 
+/*
+ * All totals are 0 again, for a profile that begins anew after nobody counted anything.
+ * Context: init.
+ */
+void sites_begin_anew(struct site_table *t);
+
 /* Context: hook. */
 static inline void site_add(struct site *s, int which, uint64_t n)
 {

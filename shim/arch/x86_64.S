@@ -117,6 +117,32 @@ first_syscall:
 	EXEC fexecve, EXEC_FEXECVE
 	EXEC execveat, EXEC_EXECVEAT
 
+/*
+ * The loader's functions, in a program that we were attached to: under names of our own, since
+ * only slots lead here (late_hooks.c).
+ */
+	.hidden pprofshim_before_loader
+.macro LOADER name, number
+	.hidden \name
+	.globl \name
+	.type \name, @function
+\name:
+	.cfi_startproc
+	endbr64
+	SAVE
+	movl $\number, %edi
+	call pprofshim_before_loader
+	movq %rax, %r11
+	RESTORE
+	jmpq *%r11
+	.cfi_endproc
+	.size \name, . - \name
+.endm
+
+	LOADER late_dlopen, LOADER_DLOPEN
+	LOADER late_dlsym, LOADER_DLSYM
+	LOADER late_dlvsym, LOADER_DLVSYM
+
 	.data
 	.align 8
 next_syscall:

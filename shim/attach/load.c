@@ -212,20 +212,39 @@ static const char *open_library(struct stopped *s, const char *path, uint64_t *b
 
 /* ---- its own function */
 
-static const char *start(struct stopped *s, const struct image *library, const char *settings,
-			 size_t bytes)
+static bool write_request(const struct stopped *s, uint64_t block, const struct request *r,
+			  const char *settings, size_t bytes)
+{
+	uint32_t hooks = r->hooks;
+
+	return memory_write(s->pid, block + offsetof(struct attach_block, settings), settings,
+			    bytes) &&
+	       memory_write(s->pid, block + offsetof(struct attach_block, wants_hooks), &hooks,
+			    sizeof(hooks));
+}
+
+/* Of another version of us the block may be laid out otherwise. */
+static bool has_our_block(const struct stopped *s, uint64_t block)
+{
+	uint32_t version;
+
+	return memory_read(s->pid, block, &version, sizeof(version)) && version == ATTACH_VERSION;
+}
+
+static const char *start(struct stopped *s, const struct image *library, const struct request *r,
+			 const char *settings, size_t bytes)
 {
 	uint64_t block = image_find(library, ATTACH_BLOCK, NULL);
 	uint64_t function = image_find(library, ATTACH_FUNCTION, NULL), failed = 0;
 	static char why[ATTACH_SENTENCE_BYTES];
 	enum call_result result;
 
-	if (!block || !function)
+	if (!block || !function || !has_our_block(s, block))
 		return say("process %d has an older libpprofshim.so, which cannot be attached to; "
 			   "start "
 			   "it with pprof-inject instead",
 			   s->pid);
-	if (!memory_write(s->pid, block + offsetof(struct attach_block, settings), settings, bytes))
+	if (!write_request(s, block, r, settings, bytes))
 		return say("the memory of process %d cannot be written to", s->pid);
 	result = stopped_call(s, function, 0, 0, &failed);
 	if (result != CALL_DONE)
@@ -237,20 +256,26 @@ static const char *start(struct stopped *s, const struct image *library, const c
 	return say("%s", why);
 }
 
-static const char *work(struct target *t, struct stopped *s, const char *path, const char *settings,
-			size_t bytes)
+static const char *prepare(struct stopped *s)
 {
 	enum call_result result;
-	uint64_t bias;
-	const char *why;
 
 	if (!stopped_get_scratch(s))
 		return say(
 			"process %d gets no memory from the kernel (a limit on its address space?)",
-			t->pid);
+			s->pid);
 	result = stopped_keep_errno(s);
-	if (result != CALL_DONE)
-		return failed_call(s, result);
+	return result == CALL_DONE ? NULL : failed_call(s, result);
+}
+
+static const char *work(struct target *t, struct stopped *s, const char *path,
+			const struct request *r, const char *settings, size_t bytes)
+{
+	const char *why = prepare(s);
+	uint64_t bias;
+
+	if (why)
+		return why;
 	if (!t->has_library) {
 		why = open_library(s, path, &bias);
 		if (why)
@@ -260,7 +285,7 @@ static const char *work(struct target *t, struct stopped *s, const char *path, c
 				   t->pid);
 		t->has_library = true;
 	}
-	return start(s, &t->library, settings, bytes);
+	return start(s, &t->library, r, settings, bytes);
 }
 
 /* ---- a thread for it */
@@ -314,10 +339,36 @@ const char *load_library(struct target *t, const struct request *r, unsigned por
 	why = stop_one(t, &s);
 	if (why)
 		return why;
-	why = work(t, &s, path, settings, bytes);
+	why = work(t, &s, path, r, settings, bytes);
 	explicit_bzero(settings, sizeof(settings));
 	stopped_end(&s);
 	*stopped_ns = sys_now_ns() - s.since_ns;
+	return why;
+}
+
+static const char *unhook(struct target *t, struct stopped *s)
+{
+	uint64_t function = image_find(&t->library, ATTACH_UNHOOK, NULL), failed = 0;
+	const char *why = prepare(s);
+	enum call_result result;
+
+	if (why || !function)
+		return why;
+	result = stopped_call(s, function, 0, 0, &failed);
+	if (result != CALL_DONE)
+		return failed_call(s, result);
+	return (uint32_t)failed ? "some pages could not be opened" : NULL;
+}
+
+const char *load_unhook(struct target *t)
+{
+	static struct stopped s;
+	const char *why = stop_one(t, &s);
+
+	if (why)
+		return why;
+	why = unhook(t, &s);
+	stopped_end(&s);
 	return why;
 }
 

@@ -14,6 +14,9 @@
 const char *load_library(struct target *t, const struct request *r, unsigned port,
 			 int64_t *stopped_ns);
 
+/* Has the hooked calls given back, by a thread that is stopped for it.  NULL, or why not. */
+const char *load_unhook(struct target *t);
+
 /* Reads the library's block.  False: it has none (an older version). */
 bool load_read_block(const struct target *t, struct attach_block *out);
 

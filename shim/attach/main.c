@@ -52,6 +52,10 @@ static bool runs(const struct attach_block *b)
 
 static void tell_there(const struct request *r, const struct attach_block *b)
 {
+	if (r->port_is_given && b->port && r->port != b->port)
+		note("port %u was not taken: detach first to change it", r->port);
+	if (r->hooks && !b->hooked && b->state != ATTACH_PRELOADED)
+		note("it was attached to without --hooks: detach first to have them");
 	printf("process %d has its endpoint already%s, with the key that it was given then:\n"
 	       "http://127.0.0.1:%u/debug/pprof/\n",
 	       r->pid, b->state == ATTACH_PRELOADED ? ", since it was started" : "", b->port);
@@ -149,11 +153,35 @@ static int attach(struct target *t, const struct request *r)
 
 /* ---- detach */
 
+/* Before the profiler's thread goes, or later; without it they only pass on. */
+static void give_hooks_back(struct target *t)
+{
+	const char *why = load_unhook(t);
+
+	if (why)
+		note("%s", why);
+	if (why)
+		note("calls that were hooked still go through the library, which only passes them "
+		     "on; detach again to give them back");
+}
+
+static bool has_hooks(const struct target *t)
+{
+	struct attach_block b;
+
+	return t->has_library && load_read_block(t, &b) && is_about(t, &b) && b.hooked;
+}
+
 /* NULL, or why not. */
-static const char *detach_one(const struct target *t)
+static const char *detach_one(struct target *t)
 {
 	struct attach_block b = { 0 };
+	bool had_hooks = has_hooks(t);
 
+	if (had_hooks)
+		give_hooks_back(t);
+	if (!is_there(t, &b) && had_hooks && !has_hooks(t))
+		return NULL;
 	if (!is_there(t, &b))
 		return say("process %d (%s) is not attached to", t->pid, target_name(t->pid));
 	if (b.state == ATTACH_PRELOADED)
@@ -170,7 +198,7 @@ static const char *detach_one(const struct target *t)
 	return NULL;
 }
 
-static int detach(const struct target *t)
+static int detach(struct target *t)
 {
 	const char *why = detach_one(t);
 	struct attach_block b;

@@ -20,7 +20,7 @@
 #define PORT_SETTING_BYTES 24
 
 static const char usage[] =
-	"usage: pprof-attach [--port N] [--key-file F] [--hz N] [--tree] PID\n"
+	"usage: pprof-attach [--port N] [--key-file F] [--hz N] [--hooks] [--tree] PID\n"
 	"       pprof-attach --detach [--tree] PID\n"
 	"\n"
 	"Gives the running process PID /debug/pprof/ on a loopback port.\n"
@@ -30,6 +30,8 @@ static const char usage[] =
 	"used,\n"
 	"                   and without those a key is made and printed\n"
 	"  --hz N           CPU samples per second and thread, 1 to 1000 (default 100)\n"
+	"  --hooks          heap, block and mutex profiles too, from now on (see "
+	"docs/PROFILING.md)\n"
 	"  --tree           its descendants too, which answer by the same port\n"
 	"  --detach         end it: the port is free, nothing is measured any more\n"
 	"  --help           this text\n"
@@ -46,6 +48,9 @@ static const char *const passed[] = {
 	"PPROF_RWLOCK_READERS",
 	"PPROF_TREE",
 };
+
+/* They need a program that starts with the library. */
+static const char *const unheeded[] = { "PPROF_SOCKET", "PPROF_OUT" };
 
 static void add_setting(struct request *r, const char *name, const char *value)
 {
@@ -135,12 +140,13 @@ static void read_key(struct request *r)
 
 /* ---- options */
 
-enum { PORT = 1, KEY_FILE, HZ, TREE, DETACH, HELP };
+enum { PORT = 1, KEY_FILE, HZ, HOOKS, TREE, DETACH, HELP };
 
 static const struct option options[] = {
 	{ "port", required_argument, NULL, PORT },
 	{ "key-file", required_argument, NULL, KEY_FILE },
 	{ "hz", required_argument, NULL, HZ },
+	{ "hooks", no_argument, NULL, HOOKS },
 	{ "tree", no_argument, NULL, TREE },
 	{ "detach", no_argument, NULL, DETACH },
 	{ "help", no_argument, NULL, HELP },
@@ -164,6 +170,9 @@ static void take_option(struct request *r, int which, char *value, char **argv)
 		break;
 	case HZ:
 		setenv("PPROF_HZ", value, 1);
+		break;
+	case HOOKS:
+		r->hooks = true;
 		break;
 	case TREE:
 		r->tree = true;
@@ -199,10 +208,15 @@ static void read_settings(struct request *r)
 {
 	const char *port = variable("PPROF_PORT");
 
+	r->port_is_given = port;
 	r->port =
 		port ? number(port, 1, 65535, "port", "give --port (or PPROF_PORT)") : PORT_DEFAULT;
 	if (variable("PPROF_HZ"))
 		number(variable("PPROF_HZ"), 1, 1000, "sampling rate", "give --hz (or PPROF_HZ)");
+	for (size_t i = 0; i < ARRAY_SIZE(unheeded); i++)
+		if (variable(unheeded[i]))
+			note("%s has no effect on a program that runs; the port has the endpoint",
+			     unheeded[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
 		if (variable(passed[i]))
 			add_setting(r, passed[i], variable(passed[i]));

@@ -10,8 +10,9 @@
 
 struct request {
 	int pid;
-	bool detach, tree;
+	bool detach, tree, hooks;
 	unsigned port;
+	bool port_is_given;
 	const char *key_file; /* for the command that is shown; NULL: there is none */
 	char made_key[33];    /* "": none had to be made */
 	/* For the library, but for the port: NAME=value, each ended by NUL, and one NUL more. */

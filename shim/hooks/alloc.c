@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/heap/heap.h"
 #include "sampler/unwind/hook_walk.h"
 #include "shim/hooks/alloc_sample.h"
+#include "shim/hooks/allocator.h"
 #include "shim/real/next.h"
 
 /* X(name, return type, parameters, arguments) */
@@ -60,6 +62,21 @@ static COLD void find_all(void)
 	alloc_note_outer(#name);
 	FAMILY(X)
 #undef X
+}
+
+/* The table is filled before anybody comes here. */
+size_t allocator_list_family(struct slots_function *out)
+{
+	struct slots_function all[] = {
+#define X(name, type, parameters, arguments) { #name, (void *)name },
+		FAMILY(X)
+#undef X
+	};
+
+	if (next.free == first_free)
+		find_all();
+	memcpy(out, all, sizeof(all));
+	return ARRAY_SIZE(all);
 }
 
 /* ---- before we are relocated */

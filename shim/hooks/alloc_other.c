@@ -133,6 +133,23 @@ void allocator_hide_idle(void)
 	lookup_hide(idle, count);
 }
 
+size_t allocator_list_counted(struct slots_function *out)
+{
+	size_t count = 0;
+
+	find_all();
+#define X(name, ...)                                                                               \
+	if (target.name == counted_##name)                                                         \
+		out[count++] = (struct slots_function){ #name, (void *)name };
+	ALLOCATES(X)
+	MOVES(X)
+	LOSES(X)
+	FREES(X)
+	RESIZES(X)
+#undef X
+	return count;
+}
+
 /* ---- no next definition: perhaps there is one by now */
 
 #define X(name, parameters, arguments, bytes, absent)                                              \

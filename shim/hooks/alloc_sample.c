@@ -59,8 +59,10 @@ static bool is_recorded(void)
 static COLD NOINLINE bool begin_sample_in_child(size_t size)
 {
 	after_fork_enter();
-	takeover_settle();
-	takeover_heed_call();
+	if (process_is_in_order()) { /* not one whose parent was attached to */
+		takeover_settle();
+		takeover_heed_call();
+	}
 	if (process_records_heap())
 		return heap_begin_sample(size);
 	heap_skip(DORMANT_BYTES);

@@ -21,8 +21,14 @@ static unsigned own_calls(void)
 	return found;
 }
 
+/* By an object in front of ours, or, where none is in front, by the program itself. */
+static bool is_hidden(const char *name)
+{
+	return lookup_comes_earlier(name) || lookup_program_defines(name);
+}
+
 unsigned allocator_unseen(void)
 {
-	return (lookup_comes_earlier("malloc") ? HEAP_UNSEEN_MALLOC : 0) |
-	       (lookup_comes_earlier("_Znwm") ? HEAP_UNSEEN_NEW : 0) | own_calls();
+	return (is_hidden("malloc") ? HEAP_UNSEEN_MALLOC : 0) |
+	       (is_hidden("_Znwm") ? HEAP_UNSEEN_NEW : 0) | own_calls();
 }

@@ -17,6 +17,11 @@
 #define EXEC_FEXECVE  7
 #define EXEC_EXECVEAT 8
 
+/* The loader's, in the order of late_loader.c. */
+#define LOADER_DLOPEN 0
+#define LOADER_DLSYM  1
+#define LOADER_DLVSYM 2
+
 #ifndef __ASSEMBLER__
 
 #define HIDDEN __attribute__((visibility("hidden")))
@@ -33,6 +38,12 @@ long pprofshim_taken_syscall(long number, long a, long b, long c, long d, long e
  * `which` an EXEC_ number.  Returns the real one, where the stub jumps to.  Context: hook.
  */
 void *pprofshim_before_exec(const void *first, int which);
+
+/*
+ * The program calls the loader by `which`, a LOADER_ number.  Returns the real function, where the
+ * stub jumps to.  Context: hook.
+ */
+void *pprofshim_before_loader(int which);
 
 /* The calling thread ends by exit(2) with `status`.  Context: hook. */
 void pprofshim_before_exit(int status);

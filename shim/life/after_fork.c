@@ -30,9 +30,9 @@
 static bool enabled;
 static void (*in_child)(void);
 
-void after_fork_enable(void)
+void after_fork_enable(bool on)
 {
-	enabled = true;
+	enabled = on;
 }
 
 void after_fork_call(void (*fn)(void))

@@ -71,8 +71,8 @@
  */
 void after_fork_enter(void);
 
-/* Children may do so from now on: the shim is not dormant.  Context: init. */
-void after_fork_enable(void);
+/* Children may do so from now on, or not: the shim is not dormant.  Context: init. */
+void after_fork_enable(bool on);
 
 /* `fn` is called in each child whose state has been put in order.  Context: init. */
 void after_fork_call(void (*fn)(void));

@@ -26,6 +26,7 @@ struct object {
 	const Elf64_Verdef *version_names;
 	const char
 		*version; /* one whose symbols count, too, when they are not the default; or NULL */
+	bool is_exact;	  /* no others do */
 };
 
 /* glibc relocates these pointers in place; some objects (the vdso) are read-only. */
@@ -83,7 +84,7 @@ static bool is_wanted(const struct object *o, uint32_t i)
 {
 	const char *version;
 
-	if (!o->versions || !(o->versions[i] & VERSYM_HIDDEN))
+	if (!o->is_exact && (!o->versions || !(o->versions[i] & VERSYM_HIDDEN)))
 		return true;
 	version = o->version ? version_of(o, i) : NULL;
 	return version && is_name(version, o->version);
@@ -227,6 +228,13 @@ bool lookup_comes_earlier(const char *name)
 	return false;
 }
 
+bool lookup_program_defines(const char *name)
+{
+	struct object o;
+
+	return from_first && find_in(_r_debug.r_map, &o, name, version_that_programs_have(name));
+}
+
 /* The next definition: its object, with its index there; NULL for none. */
 static const struct link_map *find_next(const char *name, struct object *o, uint32_t *i)
 {
@@ -340,6 +348,18 @@ bool lookup_defines(const struct link_map *in, const char *name)
 	return find_in(in, &o, name, NULL) != 0;
 }
 
+void *lookup_version(const struct link_map *in, const char *name, const char *version)
+{
+	struct object o;
+	uint32_t i;
+
+	read_dynamic(in, &o);
+	o.version = version;
+	o.is_exact = true;
+	i = find(&o, name);
+	return i ? address_of(&o, i) : NULL;
+}
+
 bool lookup_find_next(const char *name, struct lookup_found *out)
 {
 	struct object o;
@@ -351,7 +371,8 @@ bool lookup_find_next(const char *name, struct lookup_found *out)
 	*out = (struct lookup_found){ .at = address_of(&o, i),
 				      .size = o.symbols[i].st_size,
 				      .in = in,
-				      .is_libc = lookup_defines(in, "__libc_start_main") };
+				      .is_libc = lookup_defines(in, "__libc_start_main"),
+				      .version = version_of(&o, i) };
 	return true;
 }
 
@@ -364,24 +385,23 @@ static bool protect(const Elf64_Sym *first, const Elf64_Sym *last, int how)
 	return sys_call3(SYS_mprotect, (long)from, (long)(to - from), how) == 0;
 }
 
-const char *lookup_own_name(void)
+/* Kept: the constructor asks while the list is at rest, and later it may not be. */
+const struct link_map *lookup_own_entry(void)
 {
-	const struct link_map *l = _r_debug.r_map;
+	static const struct link_map *us;
+	const struct link_map *l = us ? us : _r_debug.r_map;
 
 	while (l && l->l_ld != _DYNAMIC)
 		l = l->l_next;
-	return l ? l->l_name : "";
+	us = l;
+	return l;
 }
 
-/* Our own entry in the loader's list; NULL in a namespace of its own (dlmopen), which has another
- * list. */
-static const struct link_map *own_entry(void)
+const char *lookup_own_name(void)
 {
-	const struct link_map *l = _r_debug.r_map;
+	const struct link_map *l = lookup_own_entry();
 
-	while (l && l->l_ld != _DYNAMIC)
-		l = l->l_next;
-	return l;
+	return l ? l->l_name : "";
 }
 
 /* Of our own; writable only between two calls of protect().  Not found: the first, which says
@@ -397,7 +417,7 @@ static Elf64_Sym *own_symbol(const struct link_map *us, const char *name)
 /* A symbol without a value is passed over by every loader. */
 void lookup_hide(const char *const *names, size_t count)
 {
-	const struct link_map *us = own_entry();
+	const struct link_map *us = lookup_own_entry();
 	Elf64_Sym *first, *last;
 
 	if (!us)

@@ -19,6 +19,7 @@ struct lookup_found {
 	uint64_t size;		   /* of the function; 0: not known */
 	const struct link_map *in; /* the object that has it */
 	bool is_libc;		   /* which is libc */
+	const char *version;	   /* which of several it is; NULL: it has none */
 };
 
 /*
@@ -30,11 +31,18 @@ void lookup_from_first(void);
 /* Our own name in the loader's list, as it was given to it.  Context: init. */
 const char *lookup_own_name(void);
 
+/* Our own entry there, which is what dlopen() returns; NULL in a namespace of its own (dlmopen),
+ * which has another list. */
+const struct link_map *lookup_own_entry(void);
+
 /* The next definition of `name`.  False: there is none. */
 bool lookup_find_next(const char *name, struct lookup_found *out);
 
 /* The object defines `name`. */
 bool lookup_defines(const struct link_map *in, const char *name);
+
+/* The object's definition of exactly this version, or NULL. */
+void *lookup_version(const struct link_map *in, const char *name, const char *version);
 
 /*
  * Takes our own definitions of these names out of the loader's sight: who binds from now
@@ -58,6 +66,9 @@ void *lookup_next_early(const char *name);
 /* Whether an object that comes before ours in search order defines `name`; none does where we
  * look from the first on. */
 bool lookup_comes_earlier(const char *name);
+
+/* The program itself defines `name`, and we were loaded when it ran.  Context: init. */
+bool lookup_program_defines(const char *name);
 
 /* An object whose path holds `part` is loaded.  Context: init. */
 bool lookup_has_object(const char *part);

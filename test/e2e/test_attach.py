@@ -63,10 +63,10 @@ def ends_well(t):
         print(got.out, got.err)
 
 
-def again_and_again(t, rounds, ask=None):
+def again_and_again(t, rounds, ask=None, args=()):
     t.wait_for('ready')
     for _ in range(rounds):
-        if not attach(t):
+        if not attach(t, *args):
             break
         if ask:
             ask(t)

@@ -68,22 +68,29 @@ def web(port, path='/', want=b''):
     return request
 
 
-def attach_and_detach(what, pid, rounds, profiles=5):
-    """Some rounds with a profile; how many were done and refused, and the longest stop."""
+PAGES = ['profile?seconds=1', 'heap', 'block', 'mutex', 'allocs']
+
+
+def attach_and_detach(what, pid, rounds):
+    """Some rounds with profiles; how many were done and refused, and the longest stop.
+
+    Every tenth is without hooks.
+    """
     port, stops, refused = harness.free_port(), [], []
     for i in range(rounds):
-        status, out, err = test_attach.tool('--port', port, pid)
+        hooks = ['--hooks'] if i % 10 else []
+        status, out, err = test_attach.tool(*hooks, '--port', port, pid)
         if status:
             refused.append(err.strip())
             if len(refused) > rounds / 10:
                 break
             continue
         stops += [float(ms) for ms in re.findall(r'stopped for ([\d.]+) ms', err)]
-        if i < profiles:
-            blob = fetch(port, 'profile?seconds=1')
-            check('%s: a profile' % what, blob and blob[:2] == b'\x1f\x8b')
+        for page in PAGES if i in (0, 5, 55, rounds - 1) else PAGES[1:2] if i % 20 == 15 else []:
+            blob = fetch(port, page)
+            check('%s: %s' % (what, page), (blob and blob[:2] == b'\x1f\x8b') or not hooks, blob)
         status, out, err = test_attach.tool('--detach', pid)
-        check('%s: detach' % what, status == 0, err)
+        check('%s: detach' % what, status == 0 and 'passes them on' not in err, err)
     stops.sort()
     stops = stops or [0]
     check('%s: attached' % what, not refused, refused[:1])

@@ -48,6 +48,21 @@ START_TEST(lookup__takes_the_default_version)
 }
 END_TEST
 
+/* realpath has had another meaning: two versions at two addresses. */
+START_TEST(lookup__finds_the_version_that_is_asked_for)
+{
+	struct lookup_found libc;
+
+	ck_assert(lookup_find_next("realpath", &libc));
+	ck_assert_str_eq(libc.version, "GLIBC_2.3");
+	ck_assert_ptr_eq(lookup_version(libc.in, "realpath", "GLIBC_2.3"), libc.at);
+	ck_assert_ptr_eq(lookup_version(libc.in, "realpath", "GLIBC_2.2.5"),
+			 dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.2.5"));
+	ck_assert_ptr_ne(libc.at, dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.2.5"));
+	ck_assert_ptr_null(lookup_version(libc.in, "realpath", "GLIBC_2.4"));
+}
+END_TEST
+
 START_TEST(lookup__asks_a_chooser_for_its_choice)
 {
 	expect_as_dlsym(chosen, ARRAY_SIZE(chosen));
@@ -110,6 +125,7 @@ int main(void)
 
 	tcase_add_test(t, lookup__finds_what_the_loader_finds);
 	tcase_add_test(t, lookup__takes_the_default_version);
+	tcase_add_test(t, lookup__finds_the_version_that_is_asked_for);
 	tcase_add_test(t, lookup__asks_a_chooser_for_its_choice);
 	tcase_add_test(t, lookup__never_finds_the_vdso);
 	tcase_add_test(t, lookup__finds_the_vdso_where_it_is_asked_for);

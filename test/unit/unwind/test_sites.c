@@ -159,6 +159,18 @@ START_TEST(a_resolved_record_keeps_its_totals_and_names_the_other)
 }
 END_TEST
 
+START_TEST(what_begins_anew_has_the_same_records_and_zeros)
+{
+	struct site *s = numbered(1, 3), *unresolved = site_unresolved(&table);
+
+	site_add(s, 1, 5);
+	site_add(unresolved, 0, 7);
+	sites_begin_anew(&table);
+	ck_assert_ptr_eq(numbered(1, 3), s);
+	ck_assert_uint_eq(site_get(s, 1) + site_get(unresolved, 0), 0);
+}
+END_TEST
+
 START_TEST(records_that_nobody_has_are_used_again)
 {
 	struct site *known = numbered(1, 5), *s[3];
@@ -310,6 +322,7 @@ int main(void)
 	tcase_add_test(tc, many_stacks_are_all_found_again);
 	tcase_add_test(tc, at_the_limit_of_memory_new_stacks_are_the_other_stacks);
 	tcase_add_test(tc, unresolved_records_are_each_their_own);
+	tcase_add_test(tc, what_begins_anew_has_the_same_records_and_zeros);
 	tcase_add_test(tc, records_that_nobody_has_are_used_again);
 	tcase_add_test(tc, records_go_round_between_threads_and_listener);
 	tcase_add_test(tc, a_resolved_record_keeps_its_totals_and_names_the_other);
