@@ -12,7 +12,8 @@ import sys
 
 NODE = re.compile(r'node: \{ title: "([^"]+)" label: "[^"]*?(\d+) bytes')
 EDGE = re.compile(r'edge: \{ sourcename: "([^"]+)" targetname: "([^"]+)"')
-DOORS = ['pprofshim_futex', 'pprofshim_taken_syscall']  # where syscall() in shim/arch leads
+# where the stubs in shim/arch lead
+DOORS = ['pprofshim_futex', 'pprofshim_taken_syscall', 'pprofshim_before_loader', 'pprofshim_before_filter']
 
 
 def read(folder):

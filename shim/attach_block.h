@@ -37,6 +37,7 @@ struct attach_block {
 	uint32_t wants_leave; /* written by the tool: detach */
 	uint32_t wants_hooks; /* written by the tool: allocations and waits too */
 	uint32_t hooked;      /* calls of the program's objects that lead to the library */
+	uint32_t closed;      /* and those that could not be changed */
 	char sentence[ATTACH_SENTENCE_BYTES];
 	/* Written by the tool: NAME=value, each ended by NUL, and one NUL more; wiped when read. */
 	char settings[ATTACH_SETTINGS_BYTES];

@@ -120,10 +120,15 @@ static void on_lost(int err)
 		say("the kernel refuses a private descriptor table or a socket on 127.0.0.1");
 }
 
+static bool wants_hooks(void)
+{
+	return __atomic_load_n(&block->wants_hooks, __ATOMIC_RELAXED);
+}
+
 /* Connections are closed, so no profile runs, and no timer. */
 static void at_end(void)
 {
-	if (slots_found()->ours)
+	if (wants_hooks())
 		profiler_hooks_end(); /* they only pass on, until they are given back */
 	cpu_do_due(sys_now_ns() + LATER_NS);
 	symbol_cache_do_due(sys_now_ns() + LATER_NS);
@@ -163,11 +168,6 @@ static bool is_only_copy(void)
 		return true;
 	say("another copy of libpprofshim.so is in the program already");
 	return false;
-}
-
-static bool wants_hooks(void)
-{
-	return __atomic_load_n(&block->wants_hooks, __ATOMIC_RELAXED);
 }
 
 static bool start_first(char *const *environment)
@@ -229,13 +229,19 @@ static bool start_listener(void)
 	return true;
 }
 
-/* A child has those of its parent, and may be attached to without any. */
+/*
+ * A child has those of its parent, and may be attached to without any; and where no page can be
+ * opened, or /proc not read, there are none.
+ */
 static void settle_hooks(void)
 {
 	if (wants_hooks())
 		late_hooks_begin();
-	else if (slots_found()->ours)
+	block->closed = (uint32_t)slots_found()->closed;
+	if (slots_found()->ours ? !wants_hooks() : block->closed != 0) {
 		late_hooks_end();
+		attached_note(false);
+	}
 	block->hooked = (uint32_t)slots_found()->ours;
 }
 

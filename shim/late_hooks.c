@@ -17,11 +17,14 @@ void *late_dlopen(const char *path, int mode) HIDDEN;
 void *late_dlsym(void *handle, const char *name) HIDDEN;
 void *late_dlvsym(void *handle, const char *name, const char *version) HIDDEN;
 
-static const struct slots_function of_loader[] = {
-	{ "dlopen", (void *)late_dlopen },
-	{ "dlsym", (void *)late_dlsym },
-	{ "dlvsym", (void *)late_dlvsym },
-	{ "dlclose", (void *)dlclose },
+/* Before them all of us that makes system calls ends. */
+int late_prctl(int option, ...) HIDDEN;
+long late_syscall(long number, ...) HIDDEN;
+
+static const struct slots_function always[] = {
+	{ "dlopen", (void *)late_dlopen }, { "dlsym", (void *)late_dlsym },
+	{ "dlvsym", (void *)late_dlvsym }, { "dlclose", (void *)dlclose },
+	{ "prctl", (void *)late_prctl },   { "syscall", (void *)late_syscall },
 };
 
 static const struct slots_function of_waits[] = {
@@ -30,7 +33,7 @@ static const struct slots_function of_waits[] = {
 #undef X
 };
 
-#define FUNCTIONS_MAX (ALLOCATOR_FUNCTIONS_MAX + ARRAY_SIZE(of_loader) + ARRAY_SIZE(of_waits))
+#define FUNCTIONS_MAX (ALLOCATOR_FUNCTIONS_MAX + ARRAY_SIZE(always) + ARRAY_SIZE(of_waits))
 
 static size_t add(struct slots_function *to, size_t count, const struct slots_function *f, size_t n)
 {
@@ -43,7 +46,7 @@ static size_t add(struct slots_function *to, size_t count, const struct slots_fu
 void late_hooks_begin(void)
 {
 	static struct slots_function f[FUNCTIONS_MAX];
-	size_t count = add(f, 0, of_loader, ARRAY_SIZE(of_loader));
+	size_t count = add(f, 0, always, ARRAY_SIZE(always));
 
 	if (slots_found()->ours)
 		slots_give_back(); /* a parent's, or those that could not be given back; the choice

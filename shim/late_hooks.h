@@ -1,7 +1,7 @@
 /* shim: the constructor and the settings.  May include shim/arch and below. */
 /*
  * Hooks in a program that was attached to: those of allocations and of waits, and those that
- * follow what is loaded and unloaded.  They come into force by import tables (slots.h).
+ * follow what is loaded, unloaded and confined.  They come into force by import tables (slots.h).
  */
 #ifndef SHIM_LATE_HOOKS_H
 #define SHIM_LATE_HOOKS_H

@@ -10,6 +10,8 @@
 
 #define SYS_FUTEX	202
 #define SYS_FUTEX_WAITV 449
+#define SYS_PRCTL	157
+#define SYS_SECCOMP	317
 
 	.text
 
@@ -118,8 +120,8 @@ first_syscall:
 	EXEC execveat, EXEC_EXECVEAT
 
 /*
- * The loader's functions, in a program that we were attached to: under names of our own, since
- * only slots lead here (late_hooks.c).
+ * The loader's functions, and those that install filters, in a program that we were attached to:
+ * under names of our own, since only slots lead here (late_hooks.c).
  */
 	.hidden pprofshim_before_loader
 .macro LOADER name, number
@@ -138,6 +140,43 @@ first_syscall:
 	.cfi_endproc
 	.size \name, . - \name
 .endm
+
+	.hidden pprofshim_before_filter
+	.hidden late_prctl
+	.globl late_prctl
+	.type late_prctl, @function
+late_prctl:
+	.cfi_startproc
+	endbr64
+	SAVE
+	movq %rdx, %rcx
+	movq %rsi, %rdx
+	movq %rdi, %rsi
+	movl $SYS_PRCTL, %edi
+	call pprofshim_before_filter
+	movq %rax, %r11
+	RESTORE
+	jmpq *%r11
+	.cfi_endproc
+	.size late_prctl, . - late_prctl
+
+	.hidden late_syscall
+	.globl late_syscall
+	.type late_syscall, @function
+late_syscall:
+	.cfi_startproc
+	endbr64
+	cmpq $SYS_PRCTL, %rdi
+	je 1f
+	cmpq $SYS_SECCOMP, %rdi
+	je 1f
+	jmpq *next_syscall(%rip)
+1:	SAVE
+	call pprofshim_before_filter
+	RESTORE
+	jmpq *next_syscall(%rip)
+	.cfi_endproc
+	.size late_syscall, . - late_syscall
 
 	LOADER late_dlopen, LOADER_DLOPEN
 	LOADER late_dlsym, LOADER_DLSYM

@@ -54,7 +54,7 @@ static void tell_there(const struct request *r, const struct attach_block *b)
 {
 	if (r->port_is_given && b->port && r->port != b->port)
 		note("port %u was not taken: detach first to change it", r->port);
-	if (r->hooks && !b->hooked && b->state != ATTACH_PRELOADED)
+	if (r->hooks && !b->wants_hooks && b->state != ATTACH_PRELOADED)
 		note("it was attached to without --hooks: detach first to have them");
 	printf("process %d has its endpoint already%s, with the key that it was given then:\n"
 	       "http://127.0.0.1:%u/debug/pprof/\n",
@@ -94,6 +94,10 @@ static const char *attach_one(struct target *t, const struct request *r, unsigne
 	if (*was_there || why)
 		return why;
 	why = await(t, b, port);
+	if (!why && r->hooks && !b->hooked && b->closed)
+		note("no import table of process %d could be changed; there are no heap, block and "
+		     "mutex profiles",
+		     t->pid);
 	if (!why)
 		note("attached to process %d (%s); one thread was stopped for %.2f ms", t->pid,
 		     target_name(t->pid), (double)stopped_ns / NS_PER_MS);

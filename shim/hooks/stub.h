@@ -45,6 +45,12 @@ void *pprofshim_before_exec(const void *first, int which);
  */
 void *pprofshim_before_loader(int which);
 
+/*
+ * The program calls syscall(number, first, second, third, ...), which may be that of a filter.
+ * Returns the real prctl().  Context: hook.
+ */
+void *pprofshim_before_filter(long number, long first, long second, long third);
+
 /* The calling thread ends by exit(2) with `status`.  Context: hook. */
 void pprofshim_before_exit(int status);
 

@@ -6,9 +6,11 @@ What the program did is known; the slots are read from outside, before, meanwhil
 import glob
 import os
 import re
+import resource
 import shutil
 import struct
 import subprocess
+import sys
 
 import harness
 import pprof_reader
@@ -235,6 +237,81 @@ def test_children():
         ends_well(t)
 
 
+FORKS = '''
+import os, sys, time
+print("ready", flush=True)
+for line in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        parent = os.getppid()
+        kept = []
+        while os.getppid() == parent:
+            kept = [bytes(2000) for _ in range(2000)]
+            time.sleep(0.01)
+        os._exit(0)
+    print(pid, flush=True)
+'''
+
+
+def test_a_child_that_is_attached_to():
+    """With hooks and without, while its parent has them and after."""
+    with program('-c', FORKS, name=sys.executable, what='python') as t:
+        t.wait_for('ready')
+        hooked(t)
+        pid, port = int(ask(t, 'fork')), harness.free_port()
+        for again in False, True:
+            for hooks in ['--hooks'], []:
+                status, out, err = tool(*hooks, '--port', port, pid, env=RATE)
+                check('a child', status == 0, (status, out, err))
+                found, ranges = slots(pid)
+                ours = sum(is_in(ranges, 'libpprofshim', at) for at in found.values())
+                check('has its hooks or none: %d' % ours, bool(ours) == bool(hooks))
+                if hooks:
+                    p = pprof_reader.parse(fetch(port, 'heap'))
+                    poll(lambda: pprof_reader.parse(fetch(port, 'heap')).total('alloc_space') > 10 << 20)
+                    p = pprof_reader.parse(fetch(port, 'heap'))
+                    check('and its own heap', p.total('alloc_space') > 10 << 20, p.total('alloc_space'))
+                status, out, err = tool('--detach', pid)
+                check('left again', status == 0, (status, out, err))
+            if not again:
+                check('the parent goes on', t.fetch('heap') is not None)
+                detach(t)
+        t.p.stdin.close()
+        same('it ends', t.finish().code, 0)
+
+
+def fetch(port, page):
+    c = harness.http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+    c.request('GET', '/debug/pprof/' + page, headers={'Authorization': 'Bearer ' + harness.KEY})
+    return c.getresponse().read()
+
+
+def test_without_descriptors():
+    """What is mapped cannot be read then: no slot is touched, which is told."""
+    with ready() as t:
+        attach(t)
+        detach(t)
+        resource.prlimit(t.pid, resource.RLIMIT_NOFILE, (3, 3))
+        status, out, err = tool('--hooks', '--port', t.port, t.pid, env=RATE)
+        check('told', 'no import table' in err, (status, out, err))
+        same('it goes on', ask(t, 'churn'), 'done')
+        tool('--detach', t.pid)
+        ends_well(t)
+
+
+def test_a_filter_that_comes_later():
+    """No call of ours is made on its threads from then on, and our own thread is gone."""
+    with ready() as t:
+        hooked(t)
+        same('keep', ask(t, 'keep'), 'done')
+        same('open', ask(t, 'open ' + PLUGIN), 'opened')
+        same('filter', ask(t, 'filter'), 'filtered')
+        same('our thread ends', len(harness.tasks(t.pid)), 1)
+        for command, answer in (('find', 'found'), ('drop', 'done'), ('keep', 'done'), ('churn', 'done')):
+            same(command + ' under a filter', ask(t, command), answer)
+        ends_well(t)
+
+
 def test_when_nobody_waits_at_the_end():
     """The hooks stay then, and only pass on; they are given back later."""
     with ready() as t:
@@ -381,7 +458,8 @@ def test_another_port_and_what_has_no_effect():
 if __name__ == '__main__':
     run(test_slots_are_given_back, test_truth, test_a_preloaded_run_says_the_same,
         test_each_attach_begins_anew, test_locks_that_are_held_meanwhile, test_children,
-        test_when_nobody_waits_at_the_end, test_programs_that_allocate_load_and_fork,
+        test_a_child_that_is_attached_to, test_without_descriptors,
+        test_a_filter_that_comes_later, test_when_nobody_waits_at_the_end, test_programs_that_allocate_load_and_fork,
         test_ways_of_linking, test_an_allocator_of_another_library,
         test_an_object_with_an_allocator_of_its_own, test_a_program_with_its_own_malloc,
         test_another_port_and_what_has_no_effect)
