@@ -170,6 +170,13 @@ late_syscall:
 	je 1f
 	cmpq $SYS_SECCOMP, %rdi
 	je 1f
+	cmpq $SYS_FUTEX, %rdi
+	je 2f
+	cmpq $SYS_FUTEX_WAITV, %rdi
+	je 2f
+	jmpq *next_syscall(%rip)
+2:	cmpl $0, locks_on(%rip)
+	jne pprofshim_futex
 	jmpq *next_syscall(%rip)
 1:	SAVE
 	call pprofshim_before_filter

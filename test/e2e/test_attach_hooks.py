@@ -140,10 +140,10 @@ def work(t):
     for command in 'keep', 'churn':
         same(command, ask(t, command), 'done')
     same('load', ask(t, 'load ' + PLUGIN), 'loaded')
-    return int(ask(t, 'contend'))
+    return int(ask(t, 'contend')), int(ask(t, 'futex'))
 
 
-def judge(t, waited):
+def judge(t, waits):
     """Since it was attached to, or started: the same bounds."""
     p = profile(t, 'heap')
     use, total = p.cum('inuse_space'), p.cum('alloc_space')
@@ -151,6 +151,8 @@ def judge(t, waited):
     near(t.what + ': allocated', total['churn_blocks'], CHURNED, 0.15)
     check(t.what + ': nothing of what was freed', use.get('churn_blocks', 0) < KEPT / 50, use)
     near(t.what + ': a plugin loaded later', use['plugin_allocate'], PLUGIN_KEPT, 0.4)
+    waited, waited_at_word = waits
+    near(t.what + ': futex', profile(t, 'block').cum('delay')['wait_at_word'], waited_at_word, 0.1)
     near(t.what + ': block', profile(t, 'block').cum('delay')['wait_long'], waited, 0.1)
     charged = profile(t, 'mutex').cum('delay')['hold_long']
     check(t.what + ': mutex', 0.9 * HELD <= charged <= 1.05 * waited, (HELD, charged, waited))
