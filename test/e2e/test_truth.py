@@ -3,7 +3,9 @@
 
 cpu_truth reads each thread's CPU clock whenever it goes from one function to the
 next, so its account is exact.  The profile of the very same window must agree:
-each function's share of all time within 2 points, the total within 4 %.
+each function's share of all time within 2 points, the total within 1 % of what the
+process's clock said, which lies between two snapshots: on a busy machine they may be
+far apart, and the bounds are those of the two.
 
 How likely is it to fail by chance?  A tick meets a thread after every T of CPU time
 on average: T is the kernel's tick (4 ms at 250 Hz), whatever higher rate is asked
@@ -35,12 +37,13 @@ import harness
 import pprof_reader
 
 POINTS = 2.0
-PER_CENT = 4.0
 SIGMAS = 4.5
 LARGEST_SHARE = 0.4
 STRETCH_S = 0.05
 TICK_S = max(time.clock_getres(getattr(time, 'CLOCK_REALTIME_COARSE', 5)), 0.001)
 SECONDS_MAX = 90
+TOTAL_PER_CENT = 1.0
+SAMPLED_PER_CENT = 98.0
 
 NORMAL = {name: name for name in ('busy_alpha', 'busy_beta', 'busy_gamma', 'busy_delta')}
 
@@ -54,15 +57,26 @@ def cpu_needed_s(mode, threads):
     return max(by_chance, at_the_end)
 
 
+class Account:
+    """CPU ns by function in exactly the window of the profile, and what the process used."""
+
+    def __init__(self, told):
+        del told['at']
+        self.least, self.most = told.pop('least'), told.pop('most')
+        self.by_function = told
+        self.total = (self.least + self.most) / 2
+
+    def off(self, total):
+        """By how much `total` is certainly wrong, in per cent."""
+        return 100 * (min(total - self.least, 0) + max(total - self.most, 0)) / self.total
+
+
 def account_of(target, p):
-    """CPU ns by function in exactly the window of the profile."""
     told = target.output().count('\n')
     target.say(f'window {p.time_ns} {p.time_ns + p.duration_ns}\n')
     if not harness.poll(lambda: target.output().count('\n') > told, 20):
         raise RuntimeError('cpu_truth does not answer')
-    account = json.loads(target.output().splitlines()[-1])
-    del account['at']
-    return account
+    return Account(json.loads(target.output().splitlines()[-1]))
 
 
 def measure(target, hz, needed_s, cores):
@@ -71,7 +85,7 @@ def measure(target, hz, needed_s, cores):
     while True:
         p = pprof_reader.parse(target.fetch(f'profile?seconds={seconds}&hz={hz}', seconds + 30))
         account = account_of(target, p)
-        if sum(account.values()) >= needed_s * 1e9 or seconds >= SECONDS_MAX:
+        if account.total >= needed_s * 1e9 or seconds >= SECONDS_MAX:
             return p, account
         seconds = min(seconds * 2, SECONDS_MAX)
 
@@ -82,17 +96,18 @@ def expect(ok, sentence):
         print('ok: ' + sentence, flush=True)
 
 
-def compare_totals(name, p, account):
-    total, truth = p.total('cpu'), sum(account.values())
-    off = 100 * (total - truth) / truth
-    expect(abs(off) <= PER_CENT,
-           f'{name}: the total is {total / 1e9:.3f} s of {truth / 1e9:.3f} s ({off:+.2f} %)')
+def compare_totals(name, p, account, per_cent):
+    total, off = p.total('cpu'), account.off(p.total('cpu'))
+    expect(abs(off) <= per_cent,
+           f'{name}: the total is {total / 1e9:.4f} s of {account.least / 1e9:.4f} to '
+           f'{account.most / 1e9:.4f} s ({off:+.2f} %)')
 
 
 def compare_shares(name, p, account, where):
-    total, truth, cum = p.total('cpu'), sum(account.values()), p.cum('cpu')
+    total, cum = p.total('cpu'), p.cum('cpu')
     for function, frame in where.items():
-        share, true = 100 * cum[frame] / total, 100 * account[function] / truth
+        share = 100 * cum[frame] / total
+        true = 100 * account.by_function[function] / account.total
         expect(abs(share - true) <= POINTS,
                f'{name}: {frame} has {share:.2f} % of the time, should be {true:.2f} %')
 
@@ -108,7 +123,7 @@ def compare(mode, threads, hz=1000, where=None):
         p, account = measure(target, hz, needed_s, cores)
     problems = pprof_reader.check(p, main=harness.fixture('cpu_truth'))
     expect(not problems, f'{name}: a valid profile {problems[:5] or ""}')
-    compare_totals(name, p, account)
+    compare_totals(name, p, account, TOTAL_PER_CENT)
     compare_shares(name, p, account, where or {})
 
 
@@ -140,36 +155,31 @@ def test_threads_that_block_signals_are_sampled():
 
 # At the default rate, in windows that users take: the total, and how much of it has a stack.
 
-TOTAL_PER_CENT = 1.0
-SAMPLED_PER_CENT = 98.0
-
-
-def sampled(mode, threads, where=(), seconds=(2, 10), uncounted=0.0, needed_s=0):
+def sampled(mode, threads, where=(), seconds=(2, 10), needed_s=0):
     """
-    `uncounted`: per cent that the program's own account lacks (libc's and the kernel's part
-    of the start and end of its threads).  Each thread's stacks are brought to what its clock says, so nothing here is left to
-    chance but which functions ticks meet.  `where`: functions or threads that have it all.
+    Each thread's stacks are brought to what its clock says, so nothing here is left to chance
+    but which functions ticks meet, and a thread or two of a few ms that came and went unseen:
+    no 2 % of `needed_s` of CPU time, for which a busy machine needs longer windows.
+    `where`: functions or threads that have it all.
     """
-    with harness.Target('cpu_truth', mode, threads, 60) as target:
+    with harness.Target('cpu_truth', mode, threads, 120) as target:
         if not harness.check(f'{mode}: the shim answers', target.wait_ready()):
             return
         # its threads have started: main, ours, and one at least
         harness.poll(lambda: len(harness.tasks(target.pid)) > 2, 20)
         for s in seconds:
-            window(f'{mode}, {threads} threads, {s} s', target, s, where, uncounted, needed_s)
+            window(f'{mode}, {threads} threads, {s} s', target, s, where, needed_s)
 
 
-def window(name, target, seconds, where, uncounted, needed_s):
+def window(name, target, seconds, where, needed_s):
     while True:  # longer where the machine gave it too little time to judge by
         p = pprof_reader.parse(target.fetch(f'profile?seconds={seconds}', seconds + 30))
-        truth = sum(account_of(target, p).values())
-        if truth >= needed_s * 1e9 or seconds >= 16:
+        account = account_of(target, p)
+        if account.total >= needed_s * 1e9 or seconds >= 16:
             break
         seconds *= 2
     total, flat, cum = p.total('cpu'), p.flat('cpu'), p.cum('cpu')
-    off = 100 * (total - truth) / truth
-    expect(-TOTAL_PER_CENT <= off <= TOTAL_PER_CENT + uncounted,
-           f'{name}: the total is {total / 1e9:.4f} s of {truth / 1e9:.4f} s ({off:+.2f} %)')
+    compare_totals(name, p, account, TOTAL_PER_CENT)
     share = 100 * (total - flat.get('[unsampled]', 0) - flat.get('[lost samples]', 0)) / total
     expect(share >= SAMPLED_PER_CENT, f'{name}: {share:.1f} % of it has a stack')
     for frame, least in dict(where).items():
@@ -179,15 +189,15 @@ def window(name, target, seconds, where, uncounted, needed_s):
 
 
 def test_everything_is_sampled_with_one_thread_per_request():
-    sampled('churn', 8, uncounted=2)
+    sampled('churn', 8, needed_s=1)
 
 
 def test_everything_is_sampled_while_masks_are_toggled():
-    sampled('toggle', 4, {'toggle': 95})
+    sampled('toggle', 4, {'toggle': 95}, needed_s=1)
 
 
 def test_everything_is_sampled_with_all_signals_blocked():
-    sampled('nosignals', 4, {'steady': 95})
+    sampled('nosignals', 4, {'steady': 95}, needed_s=1)
 
 
 def test_everything_is_sampled_of_threads_that_do_little():
@@ -201,7 +211,7 @@ def test_everything_is_sampled_of_threads_that_ticks_do_not_meet():
 
 def test_everything_is_sampled_of_threads_that_libc_starts():
     """The rest is the start and end of a thread for each call."""
-    sampled('callbacks', 4, {'called_back': 75}, uncounted=3, needed_s=1)
+    sampled('callbacks', 4, {'called_back': 75}, needed_s=1)
 
 
 if __name__ == '__main__':
