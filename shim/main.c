@@ -8,6 +8,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/heap/heap.h"
 #include "shim/hooks/allocator.h"
+#include "shim/hooks/map.h"
 #include "shim/late.h"
 #include "shim/life/listener.h"
 #include "shim/life/tell.h"
@@ -48,4 +49,6 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envi
 		start(argc, argv);
 	else
 		heap_turn_off();
+	if (!map_is_on())
+		map_hide();
 }

@@ -45,6 +45,7 @@
 #include "shim/hooks/death.h"
 #include "shim/hooks/lock_readers.h"
 #include "shim/hooks/locks.h"
+#include "shim/hooks/map.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/ancestor.h"
 #include "shim/life/calls.h"
@@ -441,6 +442,8 @@ static void turn_hooks_on(void)
 	}
 	heap_set_rate(settings.heap_rate);
 	heap_set_unseen(allocator_unseen());
+	if (settings.heap_mmap && heap_is_on())
+		map_turn_on();
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
 	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0),

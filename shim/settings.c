@@ -342,11 +342,14 @@ static bool read_numbers(struct settings *s, char *const *environment, struct te
 {
 	long hz = 100, heap_rate = HEAP_RATE_DEFAULT; /* Go's defaults */
 	long block_rate = BLOCK_RATE_DEFAULT, mutex_fraction = MUTEX_FRACTION_DEFAULT, readers = 0;
+	long mappings = 0;
 
 	if (!read_number(environment, "PPROF_HZ", CPU_HZ_MIN, CPU_HZ_MAX,
 			 "samples per second, 1 to 1000", &hz, complaint) ||
 	    !read_number(environment, "PPROF_HEAP_RATE", 0, 1L << 40,
 			 "bytes per sample, 0 (off) or more", &heap_rate, complaint) ||
+	    !read_number(environment, "PPROF_HEAP_MMAP", 0, 1, "0 (off) or 1", &mappings,
+			 complaint) ||
 	    !read_number(environment, "PPROF_BLOCK_RATE", 0, BLOCK_RATE_MAX,
 			 "nanoseconds, 0 (off) to 100 s", &block_rate, complaint) ||
 	    !read_number(environment, "PPROF_MUTEX_FRACTION", 0, MUTEX_FRACTION_MAX,
@@ -355,6 +358,7 @@ static bool read_numbers(struct settings *s, char *const *environment, struct te
 			 complaint))
 		return false;
 	s->heap_rate = (uint64_t)heap_rate;
+	s->heap_mmap = mappings != 0;
 	s->block_rate = (uint64_t)block_rate;
 	s->mutex_fraction = (uint64_t)mutex_fraction;
 	s->rwlock_readers = readers != 0;
@@ -418,6 +422,8 @@ void settings_write(const struct settings *s, struct text *t)
 	text_i64(t, s->hz);
 	text_str(t, "\nPPROF_HEAP_RATE=");
 	text_u64(t, s->heap_rate);
+	text_str(t, "\nPPROF_HEAP_MMAP=");
+	text_u64(t, s->heap_mmap);
 	text_str(t, "\nPPROF_BLOCK_RATE=");
 	text_u64(t, s->block_rate);
 	text_str(t, "\nPPROF_MUTEX_FRACTION=");

@@ -32,6 +32,7 @@ struct settings {
 	int toggle;		 /* PPROF_TOGGLE: a signal, 0: none */
 	int hz;			 /* PPROF_HZ */
 	uint64_t heap_rate;	 /* PPROF_HEAP_RATE: bytes per sample, 0: off */
+	bool heap_mmap;		 /* PPROF_HEAP_MMAP: memory that is not malloc's, too */
 	uint64_t block_rate;	 /* PPROF_BLOCK_RATE: ns, 0: off */
 	uint64_t mutex_fraction; /* PPROF_MUTEX_FRACTION: one in so many, 0: off */
 	bool rwlock_readers;	 /* PPROF_RWLOCK_READERS: they are recorded */

@@ -12,6 +12,10 @@
 
 /* X(identifier, name on the page, what it means to a user) */
 #define COUNTERS(X)                                                                                \
+	X(HEAP_MAPPINGS_MISSED, "heap_mappings_missed",                                            \
+	  "times memory was mapped or unmapped and not noted: by a signal handler, or because "    \
+	  "the "                                                                                   \
+	  "table was busy")                                                                        \
 	X(CPU_SAMPLES, "cpu_samples", "ticks captured and counted")                                \
 	X(CPU_DROPPED_RING_FULL, "cpu_dropped_ring_full",                                          \
 	  "ticks lost because the listener fell behind; their time is in [lost samples]")          \

@@ -6,6 +6,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/monotonic.h"
 #include "sampler/base/sys.h"
+#include "sampler/heap/mapped.h"
 #include "sampler/heap/peak.h"
 #include "sampler/unwind/site_at.h"
 #include "sampler/unwind/weight.h"
@@ -76,17 +77,6 @@ void heap_skip(uint64_t bytes)
 	heap_left = bytes;
 }
 
-static void lose(struct live_block block)
-{
-	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
-	heap_freed(block);
-}
-
-void heap_lose_blocks(void)
-{
-	live_take_all(lose);
-}
-
 void heap_set_unseen(unsigned what)
 {
 	heap.unseen = what;
@@ -152,12 +142,36 @@ static void count_alloc(const struct live_block *b)
 	count_live(b->site, (int64_t)b->bytes);
 }
 
+static void part_freed(struct live_block part, bool is_last)
+{
+	count_live(part.site, -(int64_t)part.bytes);
+	site_add(part.site, FREE_BLOCKS, part.blocks);
+	site_add(part.site, FREE_BYTES, part.bytes);
+	if (is_last)
+		site_release(part.site);
+}
+
 void heap_freed(struct live_block block)
 {
-	count_live(block.site, -(int64_t)block.bytes);
-	site_add(block.site, FREE_BLOCKS, block.blocks);
-	site_add(block.site, FREE_BYTES, block.bytes);
-	site_release(block.site);
+	part_freed(block, true);
+}
+
+static void lose(struct live_block block)
+{
+	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
+	heap_freed(block);
+}
+
+static void lose_part(struct live_block part, bool is_last)
+{
+	counter_add(COUNTER_HEAP_BLOCKS_LOST, 1);
+	part_freed(part, is_last);
+}
+
+void heap_lose_blocks(void)
+{
+	live_take_all(lose);
+	mapped_cut(0, UINT64_MAX, UINT64_MAX, lose_part);
 }
 
 static uint32_t now_s(void)
@@ -192,6 +206,28 @@ void heap_record(const void *p, size_t size, struct frame_regs caller)
 	inside = true;
 	record_block(p, size, site_at(&sites, 0, &caller)); /* a walk takes stack enough */
 	inside = false;
+}
+
+static NOINLINE void record_mapped(const void *p, size_t size, struct site *site)
+{
+	struct live_block block = weigh(size, site);
+
+	count_alloc(&block);
+	if (!mapped_add((uint64_t)p, size, block))
+		heap_freed(block);
+	counter_add(COUNTER_HEAP_SAMPLES, 1);
+}
+
+void heap_record_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller)
+{
+	inside = true;
+	record_mapped(p, size, site_at(&sites, leaf, &caller));
+	inside = false;
+}
+
+void heap_unmapped(const void *p, size_t size, uint64_t since)
+{
+	mapped_cut((uint64_t)p, size, since, part_freed);
 }
 
 bool heap_take_out(const void *p, struct live_block *out)
@@ -233,6 +269,7 @@ static void add_values(const struct site *s, int64_t *value)
 void heap_after_fork(void)
 {
 	sites.epoch++;
+	mapped_after_fork();
 	peak_after_fork();
 }
 
@@ -288,6 +325,7 @@ void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds)
 	struct older o = { t, own ? sites.epoch : 0, (uint32_t)MAX(until_s, (int64_t)0) };
 
 	live_each(add_if_older, &o);
+	mapped_each(add_if_older, &o);
 	round_objects(t);
 }
 

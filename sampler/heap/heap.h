@@ -56,6 +56,15 @@ void heap_record(const void *p, size_t size, struct frame_regs caller);
 /* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
 void heap_forget(const void *p);
 
+/*
+ * The same for memory that is not malloc's (mapped.h); `leaf` is the pseudo frame that names
+ * the call.  Context: hook.
+ */
+void heap_record_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller);
+
+/* What was mapped there before `since` (mapped_now()) is not any more.  Context: hook. */
+void heap_unmapped(const void *p, size_t size, uint64_t since);
+
 /* As heap_forget(), but the block may have to be put back (a realloc that fails).  Context: hook.
  */
 bool heap_take_out(const void *p, struct live_block *out);

@@ -68,7 +68,10 @@
 	X(futex_waitv)                                                                             \
 	X(futex_wake)                                                                              \
 	X(futex_lock_pi)                                                                           \
-	X(futex_unlock_pi)
+	X(futex_unlock_pi)                                                                         \
+	X(mmap)                                                                                    \
+	X(mremap)                                                                                  \
+	X(sbrk)
 
 enum pseudo_frame {
 	PSEUDO_TRUNCATED = 1, /* root of a stack that was cut */

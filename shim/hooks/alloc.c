@@ -19,6 +19,7 @@
 #include "sampler/unwind/hook_walk.h"
 #include "shim/hooks/alloc_sample.h"
 #include "shim/hooks/allocator.h"
+#include "shim/hooks/early.h"
 #include "shim/real/next.h"
 
 /* X(name, return type, parameters, arguments) */
@@ -81,12 +82,6 @@ size_t allocator_list_family(struct slots_function *out)
 
 /* ---- before we are relocated */
 
-/* The word that was counted down is a spare one of libc's (.ci/early.sh). */
-static bool is_early(void)
-{
-	return (uint64_t)&heap_left - (uint64_t)__builtin_thread_pointer() == ARCH_SPARE_TLS;
-}
-
 /* For this call and what follows; relocation puts first_NAME there. */
 static COLD NOINLINE void find_early(void)
 {
@@ -98,11 +93,11 @@ static COLD NOINLINE void find_early(void)
 }
 
 /* For hooks off the fast way: nothing else of ours can be called then. */
-#define NEXT (*(UNLIKELY(is_early()) ? (find_early(), &next) : &next))
+#define NEXT (*(UNLIKELY(hooks_are_early()) ? (find_early(), &next) : &next))
 
 static bool is_due(size_t size)
 {
-	return LIKELY(!is_early()) && alloc_begin_sample(size);
+	return LIKELY(!hooks_are_early()) && alloc_begin_sample(size);
 }
 
 /* ---- the hooks */

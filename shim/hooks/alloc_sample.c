@@ -81,6 +81,17 @@ void *alloc_recorded(void *p, size_t size, struct frame_regs caller)
 	return p;
 }
 
+void alloc_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller)
+{
+	heap_record_mapped(p, size, leaf, caller);
+}
+
+void alloc_unmapped(const void *p, size_t size, uint64_t since)
+{
+	if (is_recorded())
+		heap_unmapped(p, size, since);
+}
+
 /* ---- blocks that go */
 
 void alloc_forget(const void *p)

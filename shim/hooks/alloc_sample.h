@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "sampler/arch/arch.h"
 #include "sampler/heap/heap.h"
@@ -25,6 +26,12 @@ bool alloc_begin_sample(size_t size);
 
 /* Records `p`, which may be NULL, and returns it. */
 void *alloc_recorded(void *p, size_t size, struct frame_regs caller);
+
+/* The same of memory that is not malloc's; `leaf` is the call (PSEUDO_CALL_mmap...). */
+void alloc_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller);
+
+/* What was mapped there before `since` (mapped_now()) is not any more. */
+void alloc_unmapped(const void *p, size_t size, uint64_t since);
 
 /* `p` is about to be freed; live_maybe(p) said so. */
 void alloc_forget(const void *p);

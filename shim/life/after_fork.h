@@ -60,6 +60,7 @@
 	X(readers, contention)                                                                     \
 	X(relocks, contention)                                                                     \
 	X(wakes, contention)                                                                       \
+	X(mapped, heap)                                                                            \
 	X(peak, heap)                                                                              \
 	X(out, recording)                                                                          \
 	X(out_place, out)

@@ -300,6 +300,7 @@ def test_objects_that_are_bound_past_us_are_told():
 RESOLVER = r'''
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 
 static int plain() { return 1; }
 static int fast() { return 2; }
@@ -311,6 +312,8 @@ extern "C" __attribute__((visibility("hidden"))) void *resolve()
 
 	one = static_cast<char *>(memset(realloc(one, 100), 0, 100));
 	int ok = posix_memalign(&aligned, 64, 64) == 0 && !one[99] && !two[63];
+	void *pages = mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ok = ok && pages != MAP_FAILED && munmap(pages, 8192) == 0;
 	free(aligned);
 	free(one);
 	free(two);

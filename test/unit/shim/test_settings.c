@@ -173,6 +173,7 @@ static const char *const bad[] = {
 	"PPROF_SOCKET=/run/%x",
 	"PPROF_SOCKET=/run/%",
 	"PPROF_OUT=/tmp/%",
+	"PPROF_HEAP_MMAP=2",
 	"PPROF_OUT_PROFILES=cpu,heat",
 	"PPROF_OUT_PROFILES=,",
 	"PPROF_HZ=0",
