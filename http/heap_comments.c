@@ -6,6 +6,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/heap/heap.h"
+#include "sampler/process/attached.h"
 #include "sampler/process/usage.h"
 #include "sampler/symbols/bindings.h"
 
@@ -28,7 +29,7 @@ static const struct {
 
 static const char *memory_sentence(int64_t inuse_bytes)
 {
-	static char sentence[320];
+	static char sentence[352];
 	struct text t = TEXT_INIT(sentence);
 	uint64_t rss = usage_rss_anon();
 
@@ -38,8 +39,10 @@ static const char *memory_sentence(int64_t inuse_bytes)
 	if (rss) {
 		text_str(&t, "RssAnon: ");
 		text_u64(&t, rss);
-		text_str(&t, " bytes. What that has more is not from malloc (mmap, stacks, data, "
-			     "allocators linked in) or kept by allocators and pools after it was "
+		text_str(&t, attached_is() ? " bytes. What that has more was there before, is "
+					   : " bytes. What that has more is ");
+		text_str(&t, "not from malloc (mmap, stacks, data, allocators linked in) or kept "
+			     "by allocators and pools after it was "
 			     "freed; see PROFILING.md.");
 	}
 	return sentence;

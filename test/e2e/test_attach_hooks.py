@@ -172,6 +172,7 @@ def test_truth():
         comments = '\n'.join(p.comments)
         check('the comment', re.search(r'since \d\d:\d\d:\d\d UTC. Allocations and waits are recorded',
                                        comments), comments)
+        check('memory of before is told of', 'was there before' in comments, comments)
         page = t.shim_page()
         check('the page', re.search(r'hooks: \d+ slots of import tables in \d+ objects', page), page[:600])
         same('unload', ask(t, 'unload'), 'done')
@@ -354,9 +355,9 @@ def built(name, source, *how):
 
 
 def test_ways_of_linking():
-    for name, how, env in (('lazy', ['-Wl,-z,lazy'], {}), ('now', ['-Wl,-z,now'], {}),
-                           ('no-plt', ['-fno-plt'], {}), ('fixed', ['-no-pie', '-fno-pie', '-Wl,-z,lazy'], {}),
-                           ('norelro', ['-Wl,-z,norelro'], {}), ('bound', ['-Wl,-z,lazy'], {'LD_BIND_NOW': '1'})):
+    for name, how, env in (('lazy', ['-Wl,-z,lazy'], {'LD_BIND_NOW': '1'}), ('no-plt', ['-fno-plt'], {}),
+                           ('fixed', ['-no-pie', '-fno-pie', '-Wl,-z,lazy'], {}),
+                           ('gold', ['-fuse-ld=gold'], {}), ('lld', ['-fuse-ld=lld', '-Wl,-z,now'], {})):
         path = built(name, SOURCE, *how)
         if not path:
             continue

@@ -5,6 +5,7 @@ Nobody may die, and no request may fail.  Programs that are not installed are sk
 
 STORM_SECONDS or SECONDS: the number of rounds grows with it (1,000 each from 60 on).
 """
+import hashlib
 import os
 import re
 import shutil
@@ -155,11 +156,17 @@ def children(pid):
     return [int(c) for c in harness.read('/proc/%d/task/%d/children' % (pid, pid)).split()]
 
 
+SCRIPT = ("redis.call('set', KEYS[1], ARGV[1]) return "
+          "redis.sha1hex(redis.call('get', KEYS[1]) .. ARGV[1])")
+TEXT = 'text ' * 600
+
+
 def test_redis():
     if not missing('redis-server', 'redis-cli', 'redis-benchmark'):
         port = str(harness.free_port())
         judge('redis', ['redis-server', '--port', port, '--save', ''],
-              command('redis-cli', '-p', port, 'ping', want='PONG'),
+              command('redis-cli', '-p', port, 'eval', SCRIPT, '1', 'key', TEXT,
+                      want=hashlib.sha1((TEXT + TEXT).encode()).hexdigest()),
               background=[['redis-benchmark', '-p', port, '-l', '-q', '-t', 'set,get,lrange',
                            '-P', '4']])
 
