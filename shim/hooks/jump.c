@@ -3,7 +3,9 @@
  * coroutines.
  *
  * Off an alternate stack: libc restores the mask first and the stack after it, so a tick
- * that waits would be delivered in between, on a stack that may have no room for it.
+ * that waits would be delivered in between, on a stack that may have no room for it.  Where
+ * the kernel says that there is none (SS_AUTODISARM, within a handler), it shows by the
+ * signal's being blocked, as it is in such handlers (action_masks.h).
  * To where the signal of the ticks is blocked (signal_mask.c tells by whom): the timer is
  * stopped first.  (To where it is not, the listener starts it again.)
  */
@@ -26,11 +28,19 @@ static bool on_alternate_stack(void)
 	return sys_call3(SYS_sigaltstack, 0, (long)&now, 0) == 0 && now.ss_flags & SS_ONSTACK;
 }
 
+static bool is_blocked_now(void)
+{
+	uint64_t now = 0;
+
+	kernel_mask(SIG_BLOCK, 0, &now);
+	return now & SIGNAL_BIT(CARRIER);
+}
+
 static COLD NOINLINE void before_mask(const sigset_t *mask)
 {
 	if (!roster_is_here() || process_is_borrowed())
 		return;
-	if (on_alternate_stack())
+	if (on_alternate_stack() || is_blocked_now())
 		roster_thread_jumps();
 	if (mask->__val[0] & SIGNAL_BIT(CARRIER))
 		roster_thread_blocks();

@@ -7,6 +7,7 @@ Seen to fail against:
   small_stacks     6 KB of stack in the handler: words before the stack overwritten
   alternate        nothing added to the mask of SA_ONSTACK handlers: killed by SIGSEGV; siglongjmp
                    left alone (ours): a tick that waited came on the alternate stack, SIGSEGV
+                   a look at whether it is there (ours): with SS_AUTODISARM words below overwritten
   user             a listener that blocks all 64 signals by a raw call: setresuid hung
   daemon           a listener with an open mask: SIGTERM went to it, sigsuspend never woke
   errno            a handler that sets errno
@@ -119,6 +120,8 @@ def test_small_alternate_stacks():
     with_and_without('a handler on a small alternate stack', THREADS, 'altstack', milliseconds(4))
     with_and_without('a handler that jumps off an alternate stack without room for a second frame',
                      THREADS, 'altstack-jump', milliseconds(3))
+    with_and_without('one that the kernel takes away while a handler is there', THREADS,
+                     'altstack-disarmed', milliseconds(3))
 
 
 def test_another_user_in_all_threads():
