@@ -2,6 +2,7 @@
 #include "http/cpu_head.h"
 #include "http/timed_profile.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/process/tasks.h"
 
 #define MERGED_BYTES (32UL << 20)
 
@@ -102,6 +103,18 @@ static const struct stack_table *with_children(struct cpu_profile *p, struct own
 	return &p->merged;
 }
 
+/* (H57) */
+static void tell_what_is_missing(struct profile_head *head)
+{
+	static const char *const no_list[] = { "/proc is not there: the time of threads that were "
+					       "not seen to start is [unsampled]." };
+
+	if (tasks_dir() >= 0)
+		return;
+	head->comment = no_list;
+	head->comment_count = 1;
+}
+
 static const struct stack_table *stacks(void *profile, struct arena *a, struct owner_table *owners,
 					struct profile_head *head)
 {
@@ -111,6 +124,7 @@ static const struct stack_table *stacks(void *profile, struct arena *a, struct o
 	head->period = p->period_ns;
 	head->time_ns = p->start_epoch_ns;
 	head->duration_ns = p->duration_ns;
+	tell_what_is_missing(head);
 	if (!take_owners(owners, &p->labels))
 		return NULL;
 	return p->born ? with_children(p, owners) : &p->stacks;

@@ -1,9 +1,11 @@
 #include "http/wall_comments.h"
 
+#include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "sampler/process/tasks.h"
 
-#define COMMENTS_MAX   6
+#define COMMENTS_MAX   7
 #define SENTENCE_BYTES 256
 /* A few looks at less than all threads, when stacks are new, are not worth a sentence. */
 #define MOST_PER_CENT 90
@@ -33,7 +35,8 @@ static void tell_looks(struct comments *c, const struct wall_summary *s)
 {
 	if (s->known >= MOST_PER_CENT)
 		return;
-	tell(c, "Each look knew where ", s->known,
+	tell(c, s->known ? "Each look knew where " : "Each look knew where less than ",
+	     MAX(s->known, 1),
 	     " % of the threads were, drawn by chance, and these stand for the others: looks "
 	     "use no more than 1 % of one processor.");
 }
@@ -58,6 +61,9 @@ void wall_comments(const struct wall_summary *s, bool without_tids, struct arena
 	c->a = a;
 	tell_looks(c, s);
 	tell_unsampled(c, s);
+	if (tasks_dir() < 0)
+		tell(c, "/proc is not there: threads that were not seen to start are not in it.",
+		     -1, "");
 	if (s->is_queue_unknown)
 		tell(c,
 		     "The kernel does not tell how long threads waited for a processor: that is in "

@@ -297,9 +297,7 @@ static void index_and_look(struct scan *s)
 	atomic_store(&roster.scanning, true);
 	roster.newborn_seen = atomic_load(&roster.newborn);
 	threads_each(index_record, s);
-	s->listed = tasks_each(see_tid, s);
-	if (!s->listed)
-		see_tid(sys_getpid(), s);
+	s->listed = tasks_each_known(see_tid, s);
 	roster.counts = (struct roster_counts){ 0 };
 	threads_each(check_record, s);
 	atomic_store(&roster.scanning, false);

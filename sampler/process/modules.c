@@ -25,6 +25,7 @@
 #include "sampler/base/permanent.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/base/text.h"
 #include "sampler/process/loader_list.h"
 #include "sampler/process/mapped_file.h"
 #include "sampler/process/module_read.h"
@@ -98,6 +99,16 @@ static bool read_mapped_path(void)
 	return true;
 }
 
+/* What was executed: another file, if that is a script.  Who opens it compares. */
+static void take_executed_path(void)
+{
+	const char *path = (const char *)getauxval(AT_EXECFN);
+	struct text t = TEXT_INIT(table.main_path);
+
+	if (path)
+		text_str(&t, path);
+}
+
 /* Of the program, not of the loader that was started as `ld.so PROGRAM`. */
 static void read_main_path(void)
 {
@@ -108,9 +119,10 @@ static void read_main_path(void)
 	n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)table.main_path,
 		      sizeof(table.main_path) - 1);
 
-	if (n < 0)
-		n = 0;
-	table.main_path[n] = '\0';
+	if (n < 0) /* no /proc */
+		take_executed_path();
+	else
+		table.main_path[n] = '\0';
 }
 
 void modules_init(void)

@@ -27,6 +27,15 @@ void tasks_new_descriptors(void);
  */
 bool tasks_each(void (*fn)(int tid, void *arg), void *arg);
 
+/*
+ * The same, and without /proc for the first thread and those that `list` of tasks_know_from()
+ * has.  False: there was no list by the kernel, others may exist.
+ */
+bool tasks_each_known(void (*fn)(int tid, void *arg), void *arg);
+
+/* Who has noted threads as they started; those that ended unseen are left out.  Context: init. */
+void tasks_know_from(void (*list)(void (*fn)(int tid, void *arg), void *arg));
+
 /* The same for the descriptors that are open in the process's table. */
 bool tasks_each_descriptor(void (*fn)(int fd, void *arg), void *arg);
 

@@ -47,6 +47,7 @@ static __thread uint64_t my_word;
 void births_turn_on(int (*own_tid)(void))
 {
 	tid_from_memory = own_tid;
+	tasks_know_from(births_each);
 	atomic_store_explicit(&is_on, true, memory_order_relaxed);
 }
 
