@@ -142,6 +142,7 @@ static void count_children(void *profile, struct share_head *head)
 	head->born += c.born;
 	head->ended += c.ended;
 	head->ended_ns += c.ended_ns;
+	head->tails_ns += c.tails_ns;
 }
 
 const struct timed_page cpu_page = {

@@ -35,6 +35,7 @@ struct http_pending {
 	void (*due)(struct http_exchange *x, void *arg);
 	/* Instead of due: the client went away; give everything back. */
 	void (*gone)(void *arg);
+	bool heeds_bell; /* it is due, too, when somebody rings (bell.h) */
 	const char
 		*id; /* for http_hasten(), in the exchange's arena; NULL: it cannot be hastened */
 };

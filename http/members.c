@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "http/answer.h"
+#include "http/bell.h"
 #include "http/net.h"
 #include "http/routes_config.h"
 #include "sampler/base/cc.h"
@@ -228,7 +229,8 @@ static void scan(struct members *m)
 		if (kept == sizeof(bytes))
 			kept = 0; /* no name of ours is as long */
 	}
-	m->next_scan_ns = sys_now_ns() + m->scan_again_ns;
+	m->scanned_ns = sys_now_ns();
+	m->next_scan_ns = m->scanned_ns + m->scan_again_ns;
 	m->scan_again_ns = MIN(2 * m->scan_again_ns, SCAN_EVERY_NS);
 }
 
@@ -247,7 +249,7 @@ int64_t members_look(struct members *m, bool newcomers)
 	for (struct member *one = m->first; one; one = one->next)
 		if (one->fd >= 0)
 			read_some(m, one);
-	if (newcomers && now >= m->next_scan_ns)
+	if (newcomers && (now >= m->next_scan_ns || bell_rung_ns() > m->scanned_ns))
 		scan(m);
 	return newcomers ? m->next_scan_ns : now + READ_EVERY_NS;
 }

@@ -64,7 +64,7 @@ struct members {
 	struct member *first;		       /* the latest */
 	struct member *bucket[MEMBER_BUCKETS]; /* by the names of their sockets */
 	size_t count, answered, waiting;
-	int64_t next_scan_ns;
+	int64_t next_scan_ns, scanned_ns;
 	int64_t scan_again_ns; /* after it: those that were called come soon, others seldom */
 };
 

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "http/bell.h"
 #include "http/members.h"
 #include "http/net.h"
 #include "http/peer.h"
@@ -16,6 +17,7 @@
 /* Places beyond the limit, for telling newcomers that there is no room. */
 #define SPARE_PLACES 16
 #define PLACES	     (HTTP_CONNECTIONS_MAX + SPARE_PLACES)
+#define MORE_POLLED  4
 
 /*
  * Newcomers are taken in as they come, whoever has a place: a queue that is full makes
@@ -51,8 +53,8 @@ struct server {
 	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
 	/* [0] listens, [1 + i] is conn[i], then comes the one that wakes, then the other that
-	 * listens */
-	struct pollfd poll[PLACES + 3];
+	 * listens, then the bell */
+	struct pollfd poll[PLACES + MORE_POLLED];
 };
 
 static int bind_and_listen(int fd, uint16_t port)
@@ -380,10 +382,10 @@ static int64_t prepare_poll(struct server *s)
 
 	if (service->before_poll)
 		service->before_poll(reset_all, s);
-	wake = do_due_work(service, now);
-
 	if (service->under_way)
 		*service->under_way = count_waiting(s);
+	wake = do_due_work(service, now);
+
 	if (paused)
 		wake = MIN(wake, s->accept_ns);
 	s->poll[0] = listening_poll(s->fd, paused);
@@ -396,6 +398,7 @@ static int64_t prepare_poll(struct server *s)
 	s->poll[s->count + 1] = wake_poll(service);
 	s->poll[s->count + 2] =
 		listening_poll(service->socket_fd ? *service->socket_fd : -1, paused);
+	s->poll[s->count + 3] = listening_poll(bell_fd(), false);
 	return wake;
 }
 
@@ -410,14 +413,14 @@ static void pause_instead(struct server *s, const volatile int *stop)
 
 	refusal_note(&s->pausing, "futex", ended);
 	s->poll_pause_ns = MIN(2 * s->poll_pause_ns, FAILED_POLL_MAX_NS);
-	for (size_t i = 0; i < s->count + 3; i++)
+	for (size_t i = 0; i < s->count + MORE_POLLED; i++)
 		s->poll[i].revents = s->poll[i].fd < 0 ? 0 : s->poll[i].events;
 }
 
 static void poll_once(struct server *s, const volatile int *stop)
 {
 	int64_t wake = prepare_poll(s);
-	int ready = net_poll(s->poll, s->count + 3, sys_now_ns(), wake);
+	int ready = net_poll(s->poll, s->count + MORE_POLLED, sys_now_ns(), wake);
 
 	refusal_note(&s->polling, "ppoll", ready);
 	if (ready >= 0)
@@ -439,6 +442,16 @@ static const char *refused_call(const struct server *s)
 	return NULL;
 }
 
+static void heed_bell(struct server *s)
+{
+	if (!s->poll[s->count + 3].revents)
+		return;
+	bell_answer();
+	for (size_t i = 0; i < s->count; i++)
+		if (s->conn[i]->state == CONN_WAITING && s->conn[i]->pending.heeds_bell)
+			s->conn[i]->pending.due_ns = s->shared.now_ns;
+}
+
 static const char *serve_until(struct server *s, const volatile int *stop)
 {
 	const char *refused = NULL;
@@ -449,6 +462,7 @@ static const char *serve_until(struct server *s, const volatile int *stop)
 		if (*stop)
 			return NULL;
 		other = s->poll[s->count + 2];
+		heed_bell(s);
 		handle_all(s);
 		accept_some(s, &s->poll[0]);
 		accept_some(s, &other);
@@ -482,9 +496,13 @@ const char *http_serve(int fd, const char *key, const struct http_service *servi
 	s->shared.now_ns = sys_now_ns();
 	guard_init(&s->shared.guard, key);
 	members_open();
+	bell_forget();
 	refused = serve_until(s, stop);
 	close_all(s);
 	members_close();
+	if (bell_fd() >= 0)
+		sys_close(bell_fd());
+	bell_forget();
 	sys_unmap(s, sizeof(*s));
 	return refused;
 }

@@ -257,6 +257,7 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 		w->page->include_children(w->profile, w->end_ns);
 	w->part_pause_ns = PART_FIRST_NS;
 	w->part_ns = start_ns + PART_FIRST_NS;
+	pending.heeds_bell = w->tree != NULL;
 	pending.due_ns = w->tree || w->page->step || has_parts(w) ? start_ns : w->end_ns;
 	http_begin(x, &head, &pending);
 }

@@ -71,7 +71,7 @@ static int64_t used_by_ended(const struct weighing *w, int64_t ended_ns)
 
 	for (size_t i = 0; i < w->n->clocks->count; i++)
 		living += w->n->clocks->list[i].is_there && !w->n->clocks->list[i].was_there;
-	return c->ended >= c->born - living ? MIN(c->ended_ns, ended_ns) : ended_ns;
+	return c->ended >= c->born - living ? MIN(c->ended_ns + c->tails_ns, ended_ns) : ended_ns;
 }
 
 static bool was_met(const struct group *g, int64_t draw_ns)

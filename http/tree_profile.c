@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "http/bell.h"
 #include "http/routes_config.h"
 #include "http/tree_comments.h"
 #include "http/tree_newborns.h"
@@ -77,6 +78,7 @@ struct tree_profile *tree_profile_begin(struct arena *a, const char *name,
 void tree_profile_use_clocks(struct tree_profile *p)
 {
 	p->has_clocks = true;
+	bell_hang(routes_config()->tree_id);
 	tree_clocks_begin(&p->clocks, &p->request.arena, &p->request.processes);
 }
 
@@ -109,6 +111,14 @@ static const char *name_of_member(const struct member *one, struct process *room
 	return process_read(one->pid, room) ? room->name : one->process;
 }
 
+/* Also one that had time to send all that it had. */
+static bool has_ended(const struct member *one)
+{
+	struct process now;
+
+	return one->has_ended || !process_read(one->pid, &now) || now.state == 'Z';
+}
+
 static void add_member(struct tree_profile *p, struct member *one)
 {
 	const struct bytes bytes = { one->answer, one->answer_len };
@@ -119,13 +129,17 @@ static void add_member(struct tree_profile *p, struct member *one)
 	if (!share_add(&p->stacks, &p->owners, one->pid, name_of_member(one, &room), bytes,
 		       &result))
 		one->state = MEMBER_BROKE;
+	if (p->has_clocks && has_ended(one) &&
+	    result.total[CLOCK_VALUE] < TREE_SHORT_TICKS * p->draw_ns)
+		tree_short_note(&p->short_lived, one->pid);
 	p->newborns.born += result.head.born;
 	p->newborns.ended += result.head.ended;
 	p->newborns.ended_ns += result.head.ended_ns;
+	p->newborns.tails_ns += result.head.tails_ns;
 	if (clock)
 		clock->sampled_ns += result.total[CLOCK_VALUE] + result.head.own_ns;
 	else
-		p->ended_sampled_ns += result.total[CLOCK_VALUE];
+		p->ended_sampled_ns += result.total[CLOCK_VALUE] + result.head.own_ns;
 }
 
 static bool is_wanted(int pid, const char *process, void *arg)
@@ -181,7 +195,7 @@ static int64_t weigh_newborns(struct tree_profile *p, struct arena *a, int64_t p
 					 .owners = &p->owners,
 					 .clocks = &p->clocks,
 					 .counts = p->newborns,
-					 .draw_ns = MAX(period_ns, scheduler_tick_ns()),
+					 .draw_ns = p->draw_ns,
 					 .period_ns = period_ns,
 					 .time_value = CLOCK_VALUE,
 					 .is_wanted = is_newborn_wanted,
@@ -198,6 +212,8 @@ static void account(struct tree_profile *p, struct arena *a, int64_t period_ns)
 	for (size_t i = 0; i < p->clocks.count; i++)
 		if (!p->clocks.list[i].is_there && !p->clocks.list[i].is_self)
 			ended -= p->clocks.list[i].sampled_ns;
+	tree_short_weigh(&p->short_lived, &p->stacks, &p->owners, p->draw_ns, period_ns, 0,
+			 CLOCK_VALUE);
 	ended = weigh_newborns(p, a, period_ns, ended);
 	p->request.born = p->newborns.born;
 	for (size_t i = 0; i < p->clocks.count; i++) {
@@ -221,6 +237,8 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 
 	stack_table_init(&p->stacks, MERGED_BYTES);
 	p->owners.arena = a;
+	p->short_lived = (struct tree_short){ .arena = a };
+	p->draw_ns = MAX(head->period, scheduler_tick_ns());
 	p->owners.without_tids = p->query.debug != 0;
 	if (p->request.includes_self)
 		share_add_own(&p->stacks, &p->owners, sys_getpid(), own_name(&self), own,
@@ -321,6 +339,8 @@ int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct byte
 
 void tree_profile_end(struct tree_profile *p)
 {
+	if (p->has_clocks)
+		bell_take_down();
 	stack_table_release(&p->stacks);
 	tree_end(&p->request);
 }

@@ -11,6 +11,7 @@
 #include "http/params.h"
 #include "http/tree.h"
 #include "http/tree_clocks.h"
+#include "http/tree_short.h"
 #include "proto/build.h"
 #include "proto/owners.h"
 #include "proto/share.h"
@@ -25,7 +26,9 @@ struct tree_profile {
 	bool has_clocks;	 /* values are CPU time, which clocks know better */
 	bool clocks_are_read;	 /* at the end */
 	struct tree_clocks clocks;
+	struct tree_short short_lived;
 	struct share_head newborns; /* how many were forked meanwhile */
+	int64_t draw_ns;	    /* CPU time from tick to tick */
 	int64_t ended_sampled_ns;   /* samples of processes that were never seen */
 	struct stack_table stacks;  /* of all of them */
 	struct owner_table owners;

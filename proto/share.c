@@ -11,7 +11,7 @@
 #include "sampler/symbols/told.h"
 
 /* Changes with every change of what is written, so that two versions do not misread each other. */
-#define MAGIC 0x34726873 /* "shr4" */
+#define MAGIC 0x35726873 /* "shr5" */
 
 #define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
 #define MODULES_SENT_MAX 4096
@@ -163,6 +163,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	wire_put_u64(&s->w, (uint64_t)head->born);
 	wire_put_u64(&s->w, (uint64_t)head->ended);
 	wire_put_u64(&s->w, (uint64_t)head->ended_ns);
+	wire_put_u64(&s->w, (uint64_t)head->tails_ns);
 	wire_put_u32(&s->w, s->count);
 	for (uint32_t i = 0; i < s->count; i++)
 		put_module(&s->w, module_at(s->sent[i] - 1));
@@ -397,6 +398,7 @@ static bool take_head(struct receiver *v, struct share_result *out)
 	out->head.born = (int64_t)wire_take_u64(&v->r);
 	out->head.ended = (int64_t)wire_take_u64(&v->r);
 	out->head.ended_ns = (int64_t)wire_take_u64(&v->r);
+	out->head.tails_ns = (int64_t)wire_take_u64(&v->r);
 	return !v->r.bad && out->head.values <= STACK_VALUES_MAX;
 }
 

@@ -24,7 +24,7 @@ struct share_head {
 	uint32_t values; /* of each stack */
 	int64_t own_ns;	 /* CPU time that our own thread used meanwhile */
 	/* Of processes that were forked meanwhile, see nursery.h. */
-	int64_t born, ended, ended_ns;
+	int64_t born, ended, ended_ns, tails_ns;
 };
 
 /* What a member is asked for.  Returns 0, or -1 without memory. */

@@ -10,7 +10,9 @@
 #include "shim/hooks/allocator.h"
 #include "shim/hooks/map.h"
 #include "shim/late.h"
+#include "shim/life/ending.h"
 #include "shim/life/listener.h"
+#include "shim/life/takeover.h"
 #include "shim/life/tell.h"
 #include "shim/profiler.h"
 #include "shim/real/lookup.h"
@@ -37,6 +39,8 @@ static void start(int argc, char **argv)
 	profiler_start(argc, argv);
 	late_note_preloaded(s->port);
 	profiler_tell_outcome(listener_start(s->port, s->key, &profiler_service));
+	if (listener_was_called())
+		ending_expect(takeover_finish);
 }
 
 /* glibc hands a constructor main's three arguments. */

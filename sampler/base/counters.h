@@ -30,6 +30,9 @@
 	  "threads that blocked the signal; their time is in [unsampled]")                         \
 	X(CPU_THREADS_SMALL_STACK, "cpu_threads_small_alternate_stack",                            \
 	  "threads whose alternate stack has no room for a tick; their time is in [unsampled]")    \
+	X(BELLS_MISSING, "bells_missing",                                                          \
+	  "profiles in which programs that are executed meanwhile could not be asked at once: "    \
+	  "somebody has the socket for it; their time is in [unsampled] unless they live longer")  \
 	X(NURSERY_LOST, "nursery_lost",                                                            \
 	  "ticks of processes that were forked while a profile ran, for which there was no "       \
 	  "room; others stand for their time")                                                     \

@@ -431,7 +431,8 @@ struct nursery_counts cpu_profile_children(const struct cpu_profile *p)
 	if (!p->children_until_ns)
 		return (struct nursery_counts){ 0 };
 	return (struct nursery_counts){ now.born - p->children.born, now.ended - p->children.ended,
-					now.ended_ns - p->children.ended_ns };
+					now.ended_ns - p->children.ended_ns,
+					now.tails_ns - p->children.tails_ns };
 }
 
 /* Those of other profiles go on. */

@@ -167,7 +167,8 @@ struct nursery_counts nursery_count(void)
 	if (copy)
 		c = (struct nursery_counts){ atomic_load(&nursery.memory->born),
 					     atomic_load(&nursery.memory->ended),
-					     atomic_load(&nursery.memory->ended_ns) };
+					     atomic_load(&nursery.memory->ended_ns),
+					     atomic_load(&nursery.memory->tails_ns) };
 	return c;
 }
 
@@ -186,7 +187,7 @@ void nursery_join(void)
 	atomic_store(&nursery.is_joined, true);
 }
 
-void nursery_note_end(void)
+static void note_end(void)
 {
 	struct nursery_memory *m = nursery.memory;
 	int64_t used_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
@@ -199,9 +200,24 @@ void nursery_note_end(void)
 	nursery.noted_ns = used_ns;
 }
 
+/* Functions that are called at exit, and the kernel, which gives all memory back. */
+#define TAIL_NS	  (2 * NS_PER_MS)
+#define TAIL_PART 2
+
+void nursery_note_exit(void)
+{
+	note_end();
+	atomic_fetch_add(&nursery.memory->tails_ns, TAIL_NS + nursery.noted_ns / TAIL_PART);
+}
+
+void nursery_note_exec(void)
+{
+	note_end();
+}
+
 void nursery_leave(void)
 {
-	nursery_note_end();
+	note_end();
 	atomic_store(&nursery.is_joined, false);
 }
 

@@ -48,9 +48,9 @@ void nursery_drain(void (*take)(const struct nursery_tick *tick));
 
 /* Since the memory was made; as children say. */
 struct nursery_counts {
-	int64_t born, ended; /* processes that joined; and of those, who said that they were about
-				to end */
+	int64_t born, ended; /* processes that joined; of those, who said that they would end */
 	int64_t ended_ns;    /* CPU time that these had used by then */
+	int64_t tails_ns;    /* what those that exit may have used after that, at most */
 };
 struct nursery_counts nursery_count(void);
 
@@ -65,9 +65,12 @@ void nursery_join(void);
 /* It has a profile of its own now.  Context: listener. */
 void nursery_leave(void);
 
-/* It is about to end, or to execute another program; more than once, if it did not.  Context: hook.
+/*
+ * It is about to exit, or to execute another program, which uses time that is not its own;
+ * more than once, if it did not.  Context: hook.
  */
-void nursery_note_end(void);
+void nursery_note_exit(void);
+void nursery_note_exec(void);
 
 /* Its ticks go there.  Context: hook, handler. */
 bool nursery_is_joined(void);

@@ -28,7 +28,7 @@ struct nursery_place {
 struct nursery_memory {
 	atomic_int is_open;
 	atomic_uint lost; /* ticks for which no place was free */
-	_Atomic int64_t born, ended, ended_ns;
+	_Atomic int64_t born, ended, ended_ns, tails_ns;
 	_Alignas(PAGE_BYTES) atomic_int state[NURSERY_PLACES];
 	_Alignas(PAGE_BYTES) uint8_t place[NURSERY_PLACES][NURSERY_PLACE_BYTES];
 };

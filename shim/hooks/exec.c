@@ -46,7 +46,7 @@ void *pprofshim_before_exec(const void *first, int which)
 	    may_succeed(first, which))
 		recording_finish();
 	if (UNLIKELY(nursery_is_joined()) && !sandbox_is_noted() && !process_is_borrowed())
-		nursery_note_end();
+		nursery_note_exec();
 	errno = saved;
 	return real_of(which);
 }

@@ -105,7 +105,7 @@ EXPORT int daemon(int nochdir, int noclose)
 static void note_exit(void)
 {
 	if (UNLIKELY(nursery_is_joined()) && !sandbox_is_noted() && !process_is_borrowed())
-		nursery_note_end();
+		nursery_note_exit();
 	if (takeover_has_forked())
 		takeover_note_exit();
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 
+#include "http/bell.h"
 #include "http/net.h"
 #include "http/out.h"
 #include "sampler/base/cc.h"
@@ -14,6 +15,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
+#include "sampler/cpu/cpu.h"
 #include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/tasks.h"
@@ -30,6 +32,7 @@
 #define MAKER_WAIT_NS  (20 * NS_PER_MS)
 #define FINISH_WAIT_NS (50 * NS_PER_MS)
 #define FINISH_LOOK_NS (NS_PER_MS / 4)
+#define CALLED_NS      (20 * NS_PER_MS)	 /* from the bell to the question, at most */
 #define LOOK_EVERY_NS  (200 * NS_PER_MS) /* where nobody can wake us */
 /* From the listener's last word to its end in the kernel. */
 #define LAST_MOMENT_NS (20 * NS_PER_MS)
@@ -72,6 +75,8 @@ static struct {
 	volatile int is_over;
 	int port_fd; /* why: the socket of the port, or -errno */
 	int64_t next_try_ns;
+	bool was_called;	 /* a profile is being taken */
+	int64_t asked_before_ns; /* until when who made the thread waits for its question */
 } member;
 
 /* ---- the thread */
@@ -80,6 +85,11 @@ static void say(enum listener_outcome outcome)
 {
 	__atomic_store_n(&listener.outcome, outcome, __ATOMIC_RELEASE);
 	sys_futex(&listener.outcome, FUTEX_WAKE_PRIVATE, 1, NULL);
+}
+
+static enum listener_outcome outcome(void)
+{
+	return __atomic_load_n(&listener.outcome, __ATOMIC_ACQUIRE);
 }
 
 static bool close_all_after_unshare(void)
@@ -307,13 +317,37 @@ static int look_for_port(int64_t now_ns)
 	return fd == -EADDRINUSE ? -EAGAIN : fd;
 }
 
+/* The constructor of a program that is executed in a profile waits until it is in it. */
+static void wait_for_question(int64_t now_ns, int64_t *again_ns)
+{
+	if (!member.asked_before_ns)
+		return;
+	*again_ns = MIN(*again_ns, member.asked_before_ns);
+	if (!listener.under_way && now_ns < member.asked_before_ns)
+		return;
+	member.asked_before_ns = 0;
+	say(LISTENER_PORT_TAKEN);
+}
+
 static int64_t do_due_work_of_member(int64_t now_ns)
 {
 	int64_t again = do_due_work(now_ns);
 
+	wait_for_question(now_ns, &again);
 	member.port_fd = look_for_port(now_ns);
 	member.is_over = member.port_fd != -EAGAIN;
 	return member.is_over ? now_ns : MIN(again, member.next_try_ns);
+}
+
+/* The process with the port is to ask at once.  False: there is no reason to. */
+static bool ring(void)
+{
+	if (!member.was_called || outcome() != LISTENER_PENDING ||
+	    !bell_ring(socket_tree_id(port_configured())))
+		return false;
+	cpu_expect_short_life();
+	member.asked_before_ns = sys_now_ns() + CALLED_NS;
+	return true;
 }
 
 /* The constructor of an executed program waits until it is recorded. */
@@ -322,7 +356,7 @@ static void on_member(void)
 	if (listener.succession.on_member)
 		listener.succession.on_member();
 	begin_recording();
-	if (!listener.succession.joins)
+	if (!listener.succession.joins && !ring())
 		say(LISTENER_PORT_TAKEN);
 }
 
@@ -358,7 +392,10 @@ static int open_socket(void)
 {
 	int fd = open_endpoint();
 
-	if (fd == -EADDRINUSE && listener.records && (fd = serve_as_member()) == -EOPNOTSUPP)
+	member.was_called = fd == -EADDRINUSE && listener.has_members && !listener.records &&
+			    bell_ring(socket_tree_id(port_configured()));
+	if (fd == -EADDRINUSE && (listener.records || member.was_called) &&
+	    (fd = serve_as_member()) == -EOPNOTSUPP)
 		fd = -EADDRINUSE;
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS)) {
@@ -405,11 +442,6 @@ static bool create(void)
 	listener.stop = 0;
 	listener.is_made = 0;
 	return own_thread_start(&listener.thread, run, NULL);
-}
-
-static enum listener_outcome outcome(void)
-{
-	return __atomic_load_n(&listener.outcome, __ATOMIC_ACQUIRE);
 }
 
 /* Waits while the outcome is `was`, until `until_ns` at most. */
@@ -491,6 +523,11 @@ bool listener_begin(uint16_t port, const char *key, const struct http_service *s
 	listener.key = key;
 	listener.service = service;
 	return listener_take_over(succession);
+}
+
+bool listener_was_called(void)
+{
+	return member.was_called;
 }
 
 void listener_call_at_end(void (*at_end)(void))

@@ -88,6 +88,12 @@ void listener_call_at_end(void (*at_end)(void));
 /* The thread that was started last.  Context: init. */
 int listener_thread(void);
 
+/*
+ * When it started, a CPU profile of the tree was being taken, and it is in it, or about to
+ * be.  Context: init, when it has started.
+ */
+bool listener_was_called(void);
+
 /* One that waits for its port is a member meanwhile.  Context: init, before the start. */
 void listener_enable_members(void);
 

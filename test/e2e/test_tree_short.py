@@ -89,6 +89,10 @@ def test_children_of_children_and_their_threads():
     check_ending('grandchild', 20)
 
 
+def test_children_that_execute_another_program():
+    check_ending('exec', 20, 0.7)
+
+
 def test_what_children_write_to_shared_memory_harms_nobody():
     with Short('scribble', 1).start() as t:
         for _ in range(2):
@@ -103,4 +107,5 @@ def test_what_children_write_to_shared_memory_harms_nobody():
 if __name__ == '__main__':
     harness.run(test_children_that_exit, test_children_that_say_nothing,
                 test_children_of_children_and_their_threads,
+                test_children_that_execute_another_program,
                 test_what_children_write_to_shared_memory_harms_nobody)

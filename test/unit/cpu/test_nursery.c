@@ -84,7 +84,10 @@ START_TEST(nursery__counts_who_came_and_who_said_that_it_goes)
 	c = nursery_count();
 	ck_assert_int_eq(c.born, 1);
 	ck_assert_int_eq(c.ended, 0);
-	nursery_note_end(); /* an exec that failed */
+	nursery_note_exec(); /* it failed */
+	ck_assert_int_eq(nursery_count().tails_ns, 0);
+	nursery_note_exit();
+	ck_assert_int_gt(nursery_count().tails_ns, 0);
 	nursery_leave();
 	c = nursery_count();
 	ck_assert_int_eq(c.ended, 1);

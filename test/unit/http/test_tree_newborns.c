@@ -101,9 +101,11 @@ START_TEST(newborns__time_of_others_is_not_theirs)
 {
 	struct stack *a = sampled(5, true, 0x1000, 30);
 
-	n.counts = (struct share_head){ .born = 2, .ended = 2, .ended_ns = 40 * MS };
-	ck_assert_int_eq(weigh(1000), 960);
-	ck_assert_int_eq(a->value[1], 40 * MS);
+	n.counts = (struct share_head){
+		.born = 2, .ended = 2, .ended_ns = 40 * MS, .tails_ns = 5 * MS
+	};
+	ck_assert_int_eq(weigh(1000), 955);
+	ck_assert_int_eq(a->value[1], 45 * MS);
 }
 END_TEST
 
