@@ -75,8 +75,10 @@ static void add(struct members *m, const char *socket, int fd, int pid)
 	memcpy(one->socket, socket, strlen(socket) + 1);
 	one->fd = fd;
 	one->pid = pid;
-	if (process_read(pid, &p))
+	if (process_read(pid, &p)) {
 		memcpy(one->process, p.name, sizeof(p.name));
+		one->start = p.start;
+	}
 	one->next = m->first;
 	m->first = one;
 	one->next_in_bucket = *bucket;

@@ -40,6 +40,7 @@ struct member {
 	char socket[PEER_NAME_MAX];
 	int fd; /* -1 once it has ended */
 	int pid;
+	uint64_t start; /* as in struct process: with the pid an identity; 0: not known */
 	char process[PROCESS_NAME_BYTES]; /* its name when it was asked */
 	enum member_state state;
 	bool has_ended;	       /* ANSWERED, but not to its end: with what it had sent by then */

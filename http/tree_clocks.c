@@ -96,11 +96,10 @@ void tree_clocks_look(struct tree_clocks *c, bool last)
 	c->next_look_ns = sys_now_ns() + LOOK_EVERY_NS;
 }
 
-/* Of two with one number the one that came last. */
-struct tree_clock *tree_clocks_find(struct tree_clocks *c, int pid)
+struct tree_clock *tree_clocks_find(struct tree_clocks *c, int pid, uint64_t start)
 {
 	for (size_t i = c->count; i-- > 0;)
-		if (c->list[i].pid == pid)
+		if (c->list[i].pid == pid && (!start || c->list[i].start == start))
 			return &c->list[i];
 	return NULL;
 }

@@ -39,8 +39,11 @@ void tree_clocks_begin(struct tree_clocks *c, struct arena *a, const struct proc
 /* Reads them again, now and then or, with `last`, at the end, and those that came since. */
 void tree_clocks_look(struct tree_clocks *c, bool last);
 
-/* The clock of this process, which is or was there; NULL: it was never seen. */
-struct tree_clock *tree_clocks_find(struct tree_clocks *c, int pid);
+/*
+ * The clock of this process, which is or was there; NULL: it was never seen.  `start`: 0, and
+ * then of two with that number the one that came last.
+ */
+struct tree_clock *tree_clocks_find(struct tree_clocks *c, int pid, uint64_t start);
 
 /* What those that are not there any more have used meanwhile, in ns, after the last look. */
 int64_t tree_clocks_ended_ns(const struct tree_clocks *c);

@@ -41,7 +41,7 @@ static void add_samples(struct weighing *w)
 static struct tree_clock *clock_of(const struct weighing *w, uint32_t label)
 {
 	const struct owner *o = &w->n->owners->list[label - 1];
-	struct tree_clock *c = o->pid ? tree_clocks_find(w->n->clocks, o->pid) : NULL;
+	struct tree_clock *c = o->pid ? tree_clocks_find(w->n->clocks, o->pid, 0) : NULL;
 
 	return c && c->is_there && !c->was_there ? c : NULL;
 }

@@ -122,7 +122,8 @@ static bool has_ended(const struct member *one)
 static void add_member(struct tree_profile *p, struct member *one)
 {
 	const struct bytes bytes = { one->answer, one->answer_len };
-	struct tree_clock *clock = p->has_clocks ? tree_clocks_find(&p->clocks, one->pid) : NULL;
+	struct tree_clock *clock =
+		p->has_clocks ? tree_clocks_find(&p->clocks, one->pid, one->start) : NULL;
 	struct share_result result;
 	struct process room;
 
