@@ -53,11 +53,12 @@ struct http_exchange {
 };
 
 static struct http_exchange x;
+static bool is_hurried;
 
 bool http_is_hurried(const struct http_exchange *e)
 {
 	(void)e;
-	return false;
+	return is_hurried;
 }
 
 bool http_is_trusted(const struct http_exchange *e)
