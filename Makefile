@@ -72,7 +72,7 @@ STORM    = $(wildcard test/storm/*.sh test/storm/*.py)
 FIXTURES = $(patsubst test/%,$(BUILD)/%,$(patsubst %_plugin,%_plugin.so,\
 	   $(basename $(wildcard test/fixtures/*.c test/fixtures/*.cc test/fixtures/*.rs))))
 CHAT     = $(addprefix $(BUILD)/fixtures/,chat_server chat_load)
-SOURCES  = $(foreach d,shim shim/* shim/*/arch sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
+SOURCES  = $(foreach d,include shim shim/* shim/*/arch sampler/* http proto bench test/* test/unit/*,$(wildcard $(d)/*.[ch] $(d)/*.cc))
 SCRIPTS  = $(wildcard *.sh .ci/run .ci/*.sh bench/*.sh http/*/*.sh test/*/*.sh)
 
 # What the goals of this run need from Debian.  It is installed before anything is
@@ -275,14 +275,16 @@ format: need ## Format all C and C++
 # By rename: a running server may have the old file mapped.
 put = install -D -m $(1) $(2) $(DESTDIR)$(3).new && mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
 
-install: all ## Install library, launcher and pprof-attach (PREFIX=/usr/local DESTDIR=)
+install: all ## Install library, launcher, pprof-attach and header (PREFIX=/usr/local DESTDIR=)
 	$(call put,755,$(SO),$(PREFIX)/lib/pprofshim/libpprofshim.so)
 	$(call put,755,pprof-inject.sh,$(PREFIX)/bin/pprof-inject)
 	$(call put,755,$(ATTACH),$(PREFIX)/bin/pprof-attach)
+	$(call put,644,include/pprofshim.h,$(PREFIX)/include/pprofshim.h)
 
 uninstall: ## Remove what install put there
 	rm -f $(DESTDIR)$(PREFIX)/lib/pprofshim/libpprofshim.so \
-		$(addprefix $(DESTDIR)$(PREFIX)/bin/,pprof-inject pprof-attach)
+		$(addprefix $(DESTDIR)$(PREFIX)/bin/,pprof-inject pprof-attach) \
+		$(DESTDIR)$(PREFIX)/include/pprofshim.h
 	-rmdir $(DESTDIR)$(PREFIX)/lib/pprofshim
 
 clean: ## Remove build/

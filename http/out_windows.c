@@ -183,7 +183,7 @@ static int build(struct out_windows *w, struct arena *a, struct message *m)
 	head.period = w->period_ns;
 	head.time_ns = w->start_epoch_ns;
 	head.duration_ns = sys_now_ns() - w->start_ns;
-	head.labels = owner_labels(a, &w->owners);
+	head.labels.of = owner_labels(a, &w->owners);
 	add_notes(w, a, &head);
 	if (build_message(a, &w->sum, &head, SYMBOLS_LINES, m) != 0)
 		return -1;

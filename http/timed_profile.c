@@ -89,13 +89,13 @@ static int build_answer(struct arena *a, const struct pending_profile *w, struct
 		return -1;
 	if (w->query.share)
 		return share(a, w, all, &owners, out);
-	head.labels = owner_labels(a, &owners);
+	head.labels.of = owner_labels(a, &owners);
 	if (w->tree && w->page->count_children)
 		w->page->count_children(w->profile, &w->tree->newborns);
 	if (w->tree)
 		all = tree_profile_merge(w->tree, a, all, &owners, &head);
 	if (!w->query.labels)
-		head.labels = NULL;
+		head.labels = (struct sample_labelling){ .without = true };
 	if (all && w->page->filter &&
 	    !w->page->filter(&w->query, w->tree ? &w->tree->owners : &owners, all))
 		tell_nothing_is_left(a, &head);

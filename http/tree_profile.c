@@ -253,9 +253,9 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 		add_past(p);
 	if (p->has_clocks)
 		account(p, a, head->period);
-	head->labels = owner_labels(a, &p->owners);
+	head->labels.of = owner_labels(a, &p->owners);
 	tree_comments(&p->request, a, head);
-	return head->labels ? &p->stacks : NULL;
+	return head->labels.of ? &p->stacks : NULL;
 }
 
 /* ---- texts */

@@ -10,6 +10,7 @@
 #include "proto/comments.h"
 #include "proto/names.h"
 #include "proto/other_share.h"
+#include "proto/program_labels.h"
 #include "proto/samples.h"
 #include "proto/trim.h"
 #include "sampler/base/sys.h"
@@ -36,6 +37,9 @@ static int fill_comments(struct message *m, struct arena *a, const struct stack_
 {
 	m->comment = head->comment;
 	m->comment_count = head->comment_count;
+	if (comments_insert(a, &m->comment, &m->comment_count, m->comment_count,
+			    program_labels_comment(a)) != 0)
+		return -1;
 	return comments_insert(a, &m->comment, &m->comment_count, m->comment_count,
 			       other_share(a, t, head->sample_type, head->sample_type_count));
 }

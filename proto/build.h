@@ -9,10 +9,9 @@
 #define PROTO_BUILD_H
 
 #include "proto/encode.h"
+#include "proto/sample_labels.h"
 #include "sampler/symbols/symbols.h"
 #include "sampler/unwind/stacks.h"
-
-struct sample_labels;
 
 /* What a kind of profile says about itself; everything but the stacks. */
 struct profile_head {
@@ -25,7 +24,7 @@ struct profile_head {
 	int64_t duration_ns;
 	const char *const *comment;
 	size_t comment_count;
-	const struct sample_labels *labels; /* see proto/samples.h; NULL: stacks have none */
+	struct sample_labelling labels; /* see proto/sample_labels.h */
 };
 
 /*

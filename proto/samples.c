@@ -3,7 +3,9 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "proto/program_labels.h"
 #include "sampler/base/cc.h"
+#include "sampler/process/label_set.h"
 
 _Static_assert(STACK_VALUES_MAX == MESSAGE_VALUES_MAX, "values are copied one for one");
 
@@ -11,7 +13,8 @@ _Static_assert(STACK_VALUES_MAX == MESSAGE_VALUES_MAX, "values are copied one fo
 struct filler {
 	struct arena *arena;
 	struct place_table *places;
-	const struct sample_labels *labels;
+	struct sample_labelling labels;
+	struct program_labels program;
 	struct sample_table *out;
 	uint32_t *location; /* of the stack at hand */
 	uint32_t *slot;	    /* index of a sample + 1, 0 while free */
@@ -42,9 +45,9 @@ static bool make_room(struct filler *f, const struct stack_table *stacks)
 	return f->location && f->slot && f->out->sample && f->out->of_stack;
 }
 
-static bool find_places(struct filler *f, const struct stack *s)
+static bool find_places(struct filler *f, const struct stack *s, uint32_t depth)
 {
-	for (uint32_t i = 0; i < s->depth; i++) {
+	for (uint32_t i = 0; i < depth; i++) {
 		f->location[i] = place_table_add(f->places, s->frame[i]);
 		if (f->location[i] == MESSAGE_NONE)
 			return false;
@@ -98,20 +101,28 @@ static bool new_sample(struct filler *f, uint32_t *slot, uint32_t count, struct 
 	return true;
 }
 
+static bool find_labels(struct filler *f, const struct stack *s, uint32_t set,
+			struct sample_labels *of)
+{
+	*of = (struct sample_labels){ NULL, 0 };
+	if (f->labels.of && s->label)
+		*of = f->labels.of[s->label - 1];
+	return !set || f->labels.without || program_labels_join(&f->program, s->label, set, of);
+}
+
 static bool add_stack(struct filler *f, size_t index, const struct stack *s)
 {
-	struct sample_labels of = { NULL, 0 };
+	uint32_t set = frames_labels(s->frame, s->depth), depth = s->depth - (set ? 1 : 0);
+	struct sample_labels of;
 	uint32_t *slot;
 
-	if (f->labels && s->label)
-		of = f->labels[s->label - 1];
 	f->out->of_stack[index] = MESSAGE_NONE;
 	if (!has_value(s, f->values))
 		return true;
-	if (!find_places(f, s))
+	if (!find_places(f, s, depth) || !find_labels(f, s, set, &of))
 		return false;
-	slot = slot_for(f, s->depth, of.label);
-	if (!*slot && !new_sample(f, slot, s->depth, of))
+	slot = slot_for(f, depth, of.label);
+	if (!*slot && !new_sample(f, slot, depth, of))
 		return false;
 	f->out->of_stack[index] = *slot - 1;
 	for (size_t i = 0; i < f->values; i++)
@@ -120,7 +131,7 @@ static bool add_stack(struct filler *f, size_t index, const struct stack *s)
 }
 
 int sample_table_fill(struct sample_table *t, struct arena *a, const struct stack_table *stacks,
-		      size_t values, const struct sample_labels *labels, struct place_table *places)
+		      size_t values, struct sample_labelling labels, struct place_table *places)
 {
 	struct filler f = {
 		.arena = a, .labels = labels, .places = places, .out = t, .slot_count = 64
@@ -128,6 +139,7 @@ int sample_table_fill(struct sample_table *t, struct arena *a, const struct stac
 
 	*t = (struct sample_table){ 0 };
 	f.values = values;
+	f.program.arena = a;
 	if (!make_room(&f, stacks))
 		return -1;
 	for (size_t i = 0; i < stacks->count; i++)

@@ -12,6 +12,7 @@
 
 #include "proto/message.h"
 #include "proto/places.h"
+#include "proto/sample_labels.h"
 #include "sampler/unwind/stacks.h"
 
 struct sample_table {
@@ -20,20 +21,13 @@ struct sample_table {
 	uint32_t *of_stack; /* for each stack of the table: its sample; MESSAGE_NONE if left out */
 };
 
-/* The labels of one thread, for the samples of all its stacks. */
-struct sample_labels {
-	const struct message_label *label;
-	uint32_t count;
-};
-
 /*
  * Takes all stacks of which one of the first `values` values is not zero, adds
  * their addresses to `places`, and merges what are then the same stacks.
- * `labels` has those of label n at n - 1; NULL: stacks that differ in their label only
- * are the same.  Returns 0, or -1 when memory ran out.
+ * Stacks that differ in their label only and have none in `labels` are the same.  Returns
+ * 0, or -1 when memory ran out.
  */
 int sample_table_fill(struct sample_table *t, struct arena *a, const struct stack_table *stacks,
-		      size_t values, const struct sample_labels *labels,
-		      struct place_table *places);
+		      size_t values, struct sample_labelling labels, struct place_table *places);
 
 #endif

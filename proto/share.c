@@ -6,6 +6,7 @@
 #include "proto/wire.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/utf8.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/symbols/demangle.h"
 #include "sampler/symbols/told.h"
@@ -31,6 +32,8 @@ struct sender {
 	struct made_code made;
 	uint32_t *name; /* of each of it, its number in what is written, from 1; 0: none */
 	uint32_t name_count;
+	uint16_t set[LABEL_SETS_MAX]; /* of each set of labels, the same */
+	uint32_t set_count;
 };
 
 /* The module of a frame, and the address in it. */
@@ -88,6 +91,44 @@ static void put_names(struct sender *s)
 	}
 }
 
+/* The sets of labels that stacks have behind their roots. */
+static void number_sets(struct sender *s, const struct stack_table *stacks)
+{
+	for (size_t i = 0; i < stacks->count; i++) {
+		uint32_t set = frames_labels(stacks->list[i]->frame, stacks->list[i]->depth);
+
+		if (set && !s->set[set - FRAME_OF_LABELS])
+			s->set[set - FRAME_OF_LABELS] = (uint16_t)++s->set_count;
+	}
+}
+
+static void put_set(struct wire_writer *w, uint32_t set)
+{
+	struct label_set all;
+
+	label_set_get(set, &all);
+	wire_put_u32(w, all.count);
+	for (uint32_t i = 0; i < all.count; i++) {
+		wire_put_text(w, all.key[i]);
+		wire_put_text(w, all.value[i]);
+	}
+}
+
+/* In order of the numbers that they have in what is written. */
+static void put_sets(struct sender *s, struct arena *a)
+{
+	uint32_t *by_number = arena_array(a, s->set_count + 1, sizeof(*by_number));
+
+	s->w.failed |= !by_number;
+	if (!by_number)
+		return;
+	for (uint32_t i = 0; i < LABEL_SETS_MAX; i++)
+		by_number[s->set[i]] = FRAME_OF_LABELS + i;
+	wire_put_u32(&s->w, s->set_count);
+	for (uint32_t i = 1; i <= s->set_count; i++)
+		put_set(&s->w, by_number[i]);
+}
+
 static void put_module(struct wire_writer *w, const struct module *m)
 {
 	wire_put_text(w, m->path);
@@ -108,6 +149,8 @@ static uint64_t frame_to_send(const struct sender *s, uint64_t frame)
 	const struct module *m;
 	long made;
 
+	if (frame_is_labels(frame))
+		return FRAME_OF_LABELS - 1 + s->set[frame - FRAME_OF_LABELS];
 	if (frame < FRAME_PSEUDO_LIMIT)
 		return frame;
 	made = made_code_index(&s->made, frame);
@@ -156,6 +199,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	if (!s->number || !number_names(s, a))
 		return -1;
 	note_modules(s, stacks);
+	number_sets(s, stacks);
 	wire_put_u32(&s->w, MAGIC);
 	wire_put_u32(&s->w, 0); /* the length: see below */
 	wire_put_u32(&s->w, head->values);
@@ -168,6 +212,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	for (uint32_t i = 0; i < s->count; i++)
 		put_module(&s->w, module_at(s->sent[i] - 1));
 	put_names(s);
+	put_sets(s, a);
 	put_owners(&s->w, owners);
 	wire_put_u32(&s->w, (uint32_t)stacks->count);
 	for (size_t i = 0; i < stacks->count; i++)
@@ -189,8 +234,10 @@ struct receiver {
 	int pid;
 	const char *process;
 	uint32_t module_count, name_count, owner_count;
-	uint32_t names_module;		   /* see told.h */
-	uint32_t *name;			   /* our numbers; 0: it could not be kept */
+	uint32_t names_module; /* see told.h */
+	uint32_t *name;	       /* our numbers; 0: it could not be kept */
+	uint32_t set_count;
+	uint32_t set[LABEL_SETS_MAX];	   /* our frames; 0: it has no label that can be */
 	uint32_t module[MODULES_SENT_MAX]; /* our numbers; 0: it is not known here */
 	uint64_t bias[MODULES_SENT_MAX];
 	uint32_t owner[OWNERS_MAX + 1]; /* our numbers; [0] is of stacks of no thread */
@@ -312,6 +359,30 @@ static void take_process(struct receiver *v, struct owner *o, char process[OWNER
 	v->r.bad |= o->pid < 0;
 }
 
+static uint32_t take_set(struct wire_reader *r)
+{
+	char key[LABEL_PAIRS_MAX][LABEL_KEY_MAX + 1], value[LABEL_PAIRS_MAX][LABEL_VALUE_MAX + 1];
+	struct label_set all = { .count = wire_take_u32(r) };
+
+	r->bad |= all.count > LABEL_PAIRS_MAX;
+	for (uint32_t i = 0; i < all.count && !r->bad; i++) {
+		wire_take_text(r, key[i], sizeof(key[i]));
+		wire_take_text(r, value[i], sizeof(value[i]));
+		all.key[i] = key[i];
+		all.value[i] = value[i];
+	}
+	return r->bad ? 0 : label_set_meet(&all);
+}
+
+static void take_sets(struct receiver *v)
+{
+	uint32_t count = wire_take_count(&v->r, sizeof(uint32_t));
+
+	v->r.bad |= count > LABEL_SETS_MAX;
+	for (uint32_t i = 0; i < count && !v->r.bad; i++)
+		v->set[v->set_count++] = take_set(&v->r);
+}
+
 static void take_owners(struct receiver *v)
 {
 	uint32_t count = wire_take_u32(&v->r);
@@ -358,17 +429,33 @@ static int64_t sum_of(int64_t a, int64_t b)
 	return (int64_t)((uint64_t)a + (uint64_t)b);
 }
 
+/* The labels behind the root, which only there mean anything; returns what is left. */
+static uint32_t put_labels(struct receiver *v, uint64_t root, uint32_t depth)
+{
+	uint64_t number = root - FRAME_OF_LABELS;
+	uint32_t set = number < v->set_count ? v->set[number] : 0;
+
+	if (depth < 2 || !frame_is_labels(root))
+		return depth;
+	v->frame[depth - 1] = set;
+	return set ? depth : depth - 1;
+}
+
 static bool take_stack(struct receiver *v, struct share_result *out)
 {
 	uint32_t owner = wire_take_u32(&v->r), depth = wire_take_u32(&v->r);
 	int64_t value[STACK_VALUES_MAX] = { 0 };
+	uint64_t sent = 0;
 	struct stack *s;
 
 	wire_take(&v->r, value, out->head.values * sizeof(value[0]));
 	if (v->r.bad || depth > STACK_DEPTH_MAX || owner > v->owner_count)
 		return false;
-	for (uint32_t i = 0; i < depth; i++)
-		v->frame[i] = frame_received(v, wire_take_u64(&v->r));
+	for (uint32_t i = 0; i < depth; i++) {
+		sent = wire_take_u64(&v->r);
+		v->frame[i] = frame_received(v, sent);
+	}
+	depth = put_labels(v, sent, depth);
 	s = v->r.bad ? NULL : stack_table_add_labelled(v->into, v->frame, depth, v->owner[owner]);
 	for (uint32_t k = 0; s && k < out->head.values; k++) {
 		s->value[k] = sum_of(s->value[k], value[k]);
@@ -439,6 +526,7 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 	if (take_head(v, out)) {
 		take_modules(v);
 		take_names(v, &scratch);
+		take_sets(v);
 		take_owners(v);
 		ok = take_stacks(v, out);
 	}

@@ -27,6 +27,7 @@
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
 #include "sampler/process/attached.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/process/peek.h"
@@ -210,6 +211,20 @@ static void write_toggle(struct text *t)
 	}
 }
 
+static void write_labels_state(struct text *t)
+{
+	struct label_set_counts n = label_set_count();
+
+	text_str(t, "\nlabels by the program: ");
+	text_u64(t, n.own);
+	text_str(t, " sets of labels of ");
+	text_u64(t, n.own_max);
+	text_str(t, " at most; of other processes ");
+	text_u64(t, n.others);
+	text_str(t, " of ");
+	text_u64(t, n.others_max);
+}
+
 static void write_status(struct text *t)
 {
 	struct roster_counts threads = roster_count();
@@ -222,6 +237,7 @@ static void write_status(struct text *t)
 	write_cpu_state(t);
 	write_heap_state(t);
 	write_contention_state(t);
+	write_labels_state(t);
 	text_str(t, "\ncpu threads with a timer: ");
 	text_u64(t, threads.armed);
 	text_str(t, ", without: ");

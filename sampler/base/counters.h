@@ -67,6 +67,16 @@
 	  "samples without the labels thread and tid: beyond the threads of one profile")          \
 	X(STACKS_WITHOUT_LABEL, "stacks_without_label",                                            \
 	  "samples without the labels thread and tid: the table of stacks was half full")          \
+	X(LABELS_REFUSED, "labels_refused",                                                        \
+	  "labels of the program that were not taken: without a name, with one of ours, the "      \
+	  "ninth at once, or the 65th name")                                                       \
+	X(LABELS_OTHER, "labels_other",                                                            \
+	  "labels of the program counted as [other]: too many values, or sets of labels")          \
+	X(LABELS_DROPPED, "labels_dropped",                                                        \
+	  "samples without the labels of the program: too many stacks with labels")                \
+	X(LABELS_HIDDEN, "labels_hidden",                                                          \
+	  "times a thread set labels that ticks and looks at it do not see: too many threads with " \
+	  "labels at once, or a sandbox")                                                          \
 	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
 	  "unwind rules learned and not kept; the next use learns them again")                     \
 	X(MODULES_DROPPED_TABLE_FULL, "modules_dropped_table_full",                                \

@@ -30,6 +30,7 @@
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/tasks.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/learn.h"
@@ -110,6 +111,7 @@ static void take_capture(const struct capture *c)
 		return;
 	}
 	learn_from_walk(c->thread, c, &cpu.walk);
+	walk_add_labels(&cpu.walk, c->labels);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
 		account_tick(p, c, &cpu.walk);
@@ -120,6 +122,8 @@ static void take_of_child(const struct nursery_tick *tick)
 {
 	if (!retrace(tick->capture, &cpu.walk))
 		counter_add(COUNTER_CPU_STACKS_GONE, 1);
+	if (label_set_exists(tick->capture->labels))
+		walk_add_labels(&cpu.walk, tick->capture->labels);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next) {
 		if (!p->children_until_ns)
 			continue;

@@ -41,5 +41,8 @@ const struct walk *look_at(int tid)
 	if (!look.is_open || dir < 0 || look.allowed <= 0)
 		return NULL;
 	look.allowed--;
-	return blocked_take(&look.blocked, dir, tid) == BLOCKED_TAKEN ? &look.blocked.walk : NULL;
+	if (blocked_take(&look.blocked, dir, tid) != BLOCKED_TAKEN)
+		return NULL;
+	walk_add_labels(&look.blocked.walk, look.blocked.labels);
+	return &look.blocked.walk;
 }

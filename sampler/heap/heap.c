@@ -270,6 +270,7 @@ void heap_after_fork(void)
 {
 	sites.epoch++;
 	mapped_after_fork();
+	atomic_store_explicit(&sites.labelled, 0, memory_order_relaxed);
 	peak_after_fork();
 }
 

@@ -3,7 +3,8 @@
  * How stacks are kept: one word a frame, which means the same for as long as the process
  * lives.  An address does not: what was unloaded may leave its place to something else.
  *
- *	below FRAME_PSEUDO_LIMIT	no code: a pseudo frame (unwind/stacks.h)
+ *	below FRAME_PSEUDO_LIMIT	no code: a pseudo frame (unwind/stacks.h), or, behind the
+ *					root, labels that the program gave (label_set.h)
  *	top 16 bits 0 or all ones	an address: of an object that is never unloaded, or of
  *					code of no object (made at run time, vsyscall page)
  *	else				number of a module (modules.h), and below it the

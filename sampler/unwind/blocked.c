@@ -5,6 +5,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/process/label_place.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/find_bp.h"
 #include "sampler/unwind/retrace.h"
@@ -122,6 +123,7 @@ static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)
 	struct task_reader r;
 
 	b->call = task_reader_open(&r, dir, tid);
+	b->labels = label_place_of(tid); /* whoever is found unmoved has not changed it */
 	if (b->call.state == TASK_IN_CALL || b->call.state == TASK_STOPPED)
 		result = take_stack(b, &r);
 	task_reader_close(&r);

@@ -24,6 +24,7 @@ struct blocked {
 	struct capture *capture; /* with room for SLICE_BYTES_MAX */
 	struct walk walk;
 	struct task_call call;
+	uint32_t labels; /* the thread's at that place: walk_add_labels() */
 };
 
 /* Memory for the copy; false without it. */

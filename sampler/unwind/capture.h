@@ -51,6 +51,7 @@ struct capture {
 	int tid; /* of its thread, too: the record may be another's by then */
 	bool on_known_stack;
 	bool bp_unknown; /* CAPTURE_BP() is not that of the thread */
+	uint16_t labels; /* the thread's, see label_set.h */
 	uint8_t slice[]
 		__attribute__((aligned(8))); /* slice_len bytes from slice_at upwards, more */
 };

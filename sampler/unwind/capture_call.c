@@ -1,5 +1,6 @@
 /* A thread captures itself, from a hook. */
 #include "sampler/base/cc.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/unwind/capture.h"
 
@@ -16,6 +17,7 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 	if (!c)
 		return NULL;
 	c->stamp = code_stamp_in_ring();
+	c->labels = (uint16_t)label_set_mine;
 	c->slice_at = sp;
 	c->on_known_stack = is_known;
 	CAPTURE_PC(c) = pc;

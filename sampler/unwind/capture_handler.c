@@ -10,6 +10,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/label_place.h"
 #include "sampler/process/threads_handler.h"
 
 /* Bytes of the known stack at and above `at`; 0 when that is not on it. */
@@ -146,6 +147,7 @@ static void fill(struct capture *c, const struct plan *p, struct thread *t, cons
 	c->tp = p->tp;
 	c->weight_ns = weight_ns;
 	c->tid = t->tid;
+	c->labels = (uint16_t)label_place_of(t->tid);
 	c->slice_at = p->at;
 	c->on_known_stack = p->known != 0;
 	arch_copy_registers(c->reg, uc);
@@ -179,4 +181,5 @@ void capture_take_at(struct capture *c, uint32_t room, struct thread *t, const u
 	c->bp_unknown = false;
 	c->site_leaf = 0;
 	fill(c, &p, t, uc, weight_ns);
+	c->labels = (uint16_t)label_place_common(c->labels);
 }

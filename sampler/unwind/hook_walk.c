@@ -1,6 +1,7 @@
 #include "sampler/unwind/hook_walk.h"
 
 #include "sampler/base/cc.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/unwind/code_stamp.h"
@@ -121,5 +122,7 @@ bool hook_walk(uint64_t leaf, const struct frame_regs *caller, struct hook_walk 
 		s = step(w, &own, &at);
 	if (s != STEP_END && s != STEP_UNKNOWN)
 		w->frame[w->depth++] = PSEUDO_TRUNCATED;
+	if (UNLIKELY(label_set_mine))
+		w->frame[w->depth++] = label_set_mine;
 	return s != STEP_UNKNOWN;
 }

@@ -18,14 +18,14 @@
 #include "sampler/unwind/sites.h"
 
 struct hook_walk {
-	uint64_t frame[SITE_DEPTH_MAX]; /* process/frame.h; leaf first */
+	uint64_t frame[SITE_DEPTH_MAX + 1]; /* process/frame.h; leaf first, and labels */
 	uint32_t depth;
 };
 
 /*
  * Walks from `caller` (pc is a return address); `leaf` (0: none) is put before
- * it.  False when an address is not known yet, or the stack's bounds are not:
- * then the listener has to do it.
+ * it, and the thread's labels behind the root.  False when an address is not known yet, or the
+ * stack's bounds are not: then the listener has to do it.
  */
 bool hook_walk(uint64_t leaf, const struct frame_regs *caller, struct hook_walk *w);
 

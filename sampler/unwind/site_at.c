@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/wake.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/unwind/capture.h"
 #include "sampler/unwind/code.h"
@@ -90,10 +91,10 @@ static NOINLINE struct site *caller_only(struct site_table *t, uint64_t leaf, ui
 {
 	uint32_t number = (uint32_t)rows_find_in(pc).number;
 	uint64_t frame = number ? modules_frame_here(number, pc) : pc;
-	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED };
-	int skip = leaf ? 0 : 1;
+	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED, label_set_mine };
+	int skip = leaf ? 0 : 1, labels = label_set_mine ? 1 : 0;
 
-	return site_of(t, frames + skip, (uint32_t)(ARRAY_SIZE(frames) - skip));
+	return site_of(t, frames + skip, (uint32_t)(ARRAY_SIZE(frames) - 1 + labels - skip));
 }
 
 /*
@@ -206,7 +207,9 @@ static struct site *site_of_capture(const struct capture *c)
 		counter_add(c->sites->unknown, 1);
 	if (c->site_leaf)
 		put_leaf(&way.walk, c->site_leaf);
-	return site_of(c->sites, way.walk.pc, limited(&way.walk));
+	way.walk.depth = limited(&way.walk);
+	walk_add_labels(&way.walk, c->labels);
+	return site_of(c->sites, way.walk.pc, way.walk.depth);
 }
 
 /* Whatever nobody has any more is free for the next. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules_kept.h"
 #include "sampler/unwind/stacks.h"
 
@@ -59,6 +60,17 @@ static struct site *find_site(const struct site_table *t, uint64_t hash, const u
 	return s;
 }
 
+static bool may_label_one_more(struct site_table *t)
+{
+	bool may = atomic_load_explicit(&t->labelled, memory_order_relaxed) < SITES_LABELLED_MAX;
+
+	if (may)
+		atomic_fetch_add_explicit(&t->labelled, 1, memory_order_relaxed);
+	else
+		counter_add(COUNTER_LABELS_DROPPED, 1);
+	return may;
+}
+
 /* Two threads may add the same stack at once; reports merge the twins. */
 static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uint32_t depth)
 {
@@ -67,6 +79,8 @@ static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uin
 
 	if (s)
 		return s;
+	if (UNLIKELY(frames_labels(frame, depth) && !may_label_one_more(t)))
+		return find_or_add(t, frame, depth - 1);
 	s = new_site(t, frame, depth);
 	if (!s)
 		return NULL;

@@ -19,7 +19,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/permanent.h"
 
-#define SITE_DEPTH_MAX	128 /* frames; a hook has them on the target's stack */
+#define SITE_DEPTH_MAX	128 /* frames, and behind them labels (process/label_set.h) */
 #define SITE_TOTALS_MAX 4
 
 struct site {
@@ -38,7 +38,9 @@ struct site {
 };
 
 #define SITE_BUCKETS 16384
-#define SITE_LISTED  4U /* in the report that is being made */
+/* Records of stacks with labels: fewer than STACK_TABLE_LABELLED, so that a snapshot has room. */
+#define SITES_LABELLED_MAX 6000
+#define SITE_LISTED	   4U /* in the report that is being made */
 
 struct site_table {
 	struct permanent memory;
@@ -54,6 +56,7 @@ struct site_table {
 	struct site *_Atomic unresolved; /* newest first; hooks add, the listener takes out */
 	atomic_uint_fast64_t spare;	 /* those that it took out, for the next */
 	atomic_uint unresolved_made;
+	atomic_uint labelled;	   /* records of stacks with labels */
 	struct site *_Atomic rest; /* the record [other stacks] */
 	_Alignas(struct site) char rest_room[sizeof(struct site) + sizeof(uint64_t)];
 };
@@ -71,7 +74,8 @@ struct site_table {
 
 /*
  * Finds or adds the record of a stack.  At the limit of memory the one record
- * [other stacks] stands in.  Never NULL.  Context: hook, listener.
+ * [other stacks] stands in; before that, where many have labels, a new one goes without.
+ * Never NULL.  Context: hook, listener.
  */
 struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth);
 

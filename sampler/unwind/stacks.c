@@ -15,6 +15,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules_kept.h"
 
 #define FIRST_BUCKETS	256
@@ -38,6 +39,8 @@ static const char *const pseudo_names[PSEUDO_COUNT] = { [PSEUDO_TRUNCATED] = "[t
 							PSEUDO_CALLS(X)
 #undef X
 };
+
+_Static_assert(PSEUDO_COUNT <= FRAME_OF_LABELS, "labels have the frames above");
 
 static uint64_t pseudo_addresses[PSEUDO_COUNT];
 
@@ -210,6 +213,10 @@ struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *fr
 	if (label && t->count >= STACK_TABLE_MAX / 2) {
 		counter_add(COUNTER_STACKS_WITHOUT_LABEL, 1);
 		return stack_table_add_labelled(t, frame, depth, 0);
+	}
+	if (t->count >= STACK_TABLE_LABELLED && frames_labels(frame, depth)) {
+		counter_add(COUNTER_LABELS_DROPPED, 1);
+		return stack_table_add_labelled(t, frame, depth - 1, label);
 	}
 	if (!has_room(t))
 		return other_stacks(t);

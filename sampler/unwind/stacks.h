@@ -17,10 +17,11 @@
 #include "sampler/base/arena.h"
 #include "sampler/process/frame.h"
 
-#define STACK_DEPTH_MAX	 512   /* frames kept; Pyroscope cuts at 1000, at the wrong end */
-#define STACK_TABLE_MAX	 15000 /* stacks a profile; Pyroscope rejects more than 16000 samples */
-#define STACK_VALUES_MAX 4
-#define PSEUDO_LIMIT	 FRAME_PSEUDO_LIMIT
+#define STACK_DEPTH_MAX	     512   /* frames kept; Pyroscope cuts at 1000, at the wrong end */
+#define STACK_TABLE_MAX	     15000 /* stacks a profile; Pyroscope rejects more than 16000 samples */
+#define STACK_TABLE_LABELLED 12000 /* from there on new ones are without the program's labels */
+#define STACK_VALUES_MAX     4
+#define PSEUDO_LIMIT	     FRAME_PSEUDO_LIMIT
 
 /* Leaves that name what was called, as its caller wrote it. */
 #define PSEUDO_CALLS(X)                                                                            \
@@ -136,7 +137,8 @@ struct stack *stack_table_add(struct stack_table *t, const uint64_t *frame, uint
 /*
  * The same for the stacks of one label (0: none).  In a table that is half full a stack
  * of a label that is not there yet is counted without: so that labels, of which there
- * may be thousands, do not drive out stacks.
+ * may be thousands, do not drive out stacks.  The same is done from STACK_TABLE_LABELLED on
+ * with the program's labels, the frame behind the root (process/label_set.h).
  */
 struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *frame, uint32_t depth,
 				       uint32_t label);

@@ -256,3 +256,14 @@ void walk_capture(const struct capture *c, struct walk *w)
 	if (w->end != WALK_COMPLETE)
 		walk_mark_cut(w);
 }
+
+void walk_add_labels(struct walk *w, uint32_t labels)
+{
+	if (!labels)
+		return;
+	if (w->depth == STACK_DEPTH_MAX) {
+		w->depth--;
+		w->pc[w->depth - 1] = PSEUDO_TRUNCATED;
+	}
+	w->pc[w->depth++] = labels;
+}

@@ -43,6 +43,9 @@ void walk_capture(const struct capture *c, struct walk *w);
 void walk_try(const struct capture *c, struct walk *w);
 void walk_mark_cut(struct walk *w);
 
+/* Puts the thread's labels (label_set.h; 0: none) behind the root. */
+void walk_add_labels(struct walk *w, uint32_t labels);
+
 /* Where the linker put the functions of ours that lie on the target's stacks (OUR_FRAME). */
 extern const char __start_pprofshim_frames[] __attribute__((weak, visibility("hidden")));
 extern const char __stop_pprofshim_frames[] __attribute__((weak, visibility("hidden")));

@@ -64,10 +64,11 @@ static uint32_t without_stack(struct wall_profile *w, struct life *l, int64_t ns
 
 uint32_t place_look(struct wall_profile *w, struct life *l, int64_t ns)
 {
-	const struct walk *walk = &w->blocked.walk;
+	struct walk *walk = &w->blocked.walk;
 
 	switch (blocked_take_once(&w->blocked, tasks_dir(), l->tid)) {
 	case BLOCKED_TAKEN:
+		walk_add_labels(walk, w->blocked.labels);
 		return add(w, l, walk->pc, walk->depth, reason_of(&w->blocked.call, l->tid), ns);
 	case BLOCKED_UNREADABLE:
 		return add_unseen(w, l, PSEUDO_UNSEEN, ns);

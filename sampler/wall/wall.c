@@ -19,6 +19,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/process/label_place.h"
 #include "sampler/process/tasks.h"
 #include "sampler/unwind/code.h"
 #include "sampler/unwind/weight.h"
@@ -297,6 +298,7 @@ static bool get_memory(struct wall_profile *w)
 static void begin(struct wall_profile *w, int hz)
 {
 	running++;
+	label_places_sweep();
 	w->period_ns = NS_PER_SECOND / MIN(MAX(hz, WALL_HZ_MIN), WALL_HZ_MAX);
 	w->clock_is_coarse = clock_is_coarse();
 	w->is_place_unknown = tasks_dir() < 0;

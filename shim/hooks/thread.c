@@ -16,6 +16,7 @@
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/heap/heap.h"
+#include "sampler/process/label_place.h"
 #include "sampler/process/own_stack.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/hook_walk.h"
@@ -88,6 +89,7 @@ static void thread_ends(void)
 {
 	uint64_t mask;
 
+	label_place_end();
 	if (sandbox_is_noted())
 		return birth_end();
 	mask = sys_block_signals();

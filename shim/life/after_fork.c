@@ -12,6 +12,7 @@
 #include "sampler/cpu/unload.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
+#include "sampler/process/label_place.h"
 #include "sampler/symbols/jit_names.h"
 #include "sampler/symbols/symbol_cache.h"
 #include "sampler/symbols/told.h"

@@ -28,6 +28,7 @@
 	X(jit_names)                                                                               \
 	X(learn)                                                                                   \
 	X(unload)                                                                                  \
+	X(label_place)                                                                             \
 	X(site_at)                                                                                 \
 	X(heap)                                                                                    \
 	X(births)                                                                                  \

@@ -46,6 +46,7 @@ EXPECTED = [
     ("docs/PROFILING.md", "mutex?debug=1", r"--- mutex:\ncycles/second=1000000000\nsampling period=1\n\d+ \d+ @"),
     ("docs/PROFILING.md", "until make pprof-threads", r"(?s)# DEADLOCK: thread \d+ \(teller-\d\) waits.*goroutine \d+ \[mutex wait .*transfer\(\.\.\.\)"),
     ("docs/PROFILING.md", "wall?seconds=3", r"(?s)Type: wall.*journal_message.*wait_reason: Total"),
+    ("docs/PROFILING.md", "-tagfocus request=say", r"(?s)request: Total.*say.*alloc_space.*copy_message"),
     ("docs/PROFILING.md", "-tags threads.pb.gz", r"(?s)Type: goroutine.*wait_reason: Total"),
     ("docs/PROFILING.md", "--unix-socket sleep.sock", r"Type: goroutine(?s:.*)nanosleep"),
     ("docs/PROFILING.md", "--out profiles", r"(?s)s of CPU time.*function.*Type: cpu.*Total samples = "),

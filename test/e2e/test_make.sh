@@ -41,13 +41,15 @@ cmp -s "$launcher" pprof-inject.sh && [ -x "$launcher" ]
 ok $? 'the launcher is installed'
 cmp -s "$work/root/opt/x/bin/pprof-attach" "$build/pprof-attach" && [ -x "$work/root/opt/x/bin/pprof-attach" ]
 ok $? 'pprof-attach is installed'
+cmp -s "$work/root/opt/x/include/pprofshim.h" include/pprofshim.h
+ok $? 'the header is installed'
 sleep 60 &
 attached=$!
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 "$work/root/opt/x/bin/pprof-attach" --port "$port" $attached >"$work/log" 2>&1 && grep -q "$library" /proc/$attached/maps
 ok $? "the installed pprof-attach finds the installed library ($(cat "$work/log"))"
 kill $attached
-[ "$(cd "$work/root" && find . -type f | wc -l)" = 3 ]
+[ "$(cd "$work/root" && find . -type f | wc -l)" = 4 ]
 ok $? "nothing else is installed ($(cd "$work/root" && find . -type f | tr '\n' ' '))"
 found=$(ADMIN_KEY=x PPROF_PORT=1 "$launcher" sh -c 'echo $LD_PRELOAD' 2>/dev/null)
 [ "$found" = "$library" ]

@@ -9,6 +9,7 @@
 #include "proto/wire.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/symbols/demangle.h"
 #include "sampler/symbols/told.h"
@@ -21,20 +22,22 @@ static __attribute__((noinline, used)) int marked(int n)
 	return n + 1;
 }
 
-/* What a process would send: code of this program and of libc, a pseudo frame, a made-up address.
+/* What a process would send: code of this program and of libc, a pseudo frame, a made-up address
+ * with a label.
  */
 static void fill(struct stack_table *t, struct owner_table *owners)
 {
 	uint64_t frame[3] = { modules_frame((uint64_t)marked), modules_frame((uint64_t)strtol),
 			      modules_frame((uint64_t)abort) };
 	const struct owner o = { 0, 17, "", "a thread", "running", "", false, false };
-	static const uint64_t lost = PSEUDO_LOST, nowhere = 0x12345000;
+	const uint64_t nowhere[] = { 0x12345000, label_set_with(0, "route", "/a") };
+	static const uint64_t lost = PSEUDO_LOST;
 	struct stack *s = stack_table_add_labelled(t, frame, 3, owner_number(owners, &o));
 
 	s->value[0] = 3;
 	s->value[1] = 30;
 	stack_table_add(t, &lost, 1)->value[1] = 5;
-	stack_table_add(t, &nowhere, 1)->value[1] = 7;
+	stack_table_add(t, nowhere, 2)->value[1] = 7;
 }
 
 struct both {
@@ -256,6 +259,35 @@ START_TEST(share__a_part_of_it_is_refused_at_every_length)
 END_TEST
 
 /* What is sent ahead is followed by what says the same and more. */
+/* The frame behind the root is a number of this process; what it stands for is not. */
+START_TEST(share__labels_are_sent_as_what_they_say)
+{
+	uint32_t set = label_set_with(label_set_with(0, "route", "/a"), "kind", "slow");
+	uint64_t frame[] = { modules_frame((uint64_t)marked), 0 };
+	struct share_result result;
+	struct label_set all;
+	struct both b;
+
+	set_up(&b);
+	frame[1] = label_set_with(0, "other", "1");
+	stack_table_add(&b.from, frame, 2)->value[1] = 1;
+	frame[1] = set;
+	stack_table_add(&b.from, frame, 2)->value[1] = 1;
+	ck_assert_int_eq(
+		share_write(&b.a, &(struct share_head){ 2, 99 }, &b.from, &b.from_owners, &b.bytes),
+		0);
+	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
+	ck_assert_uint_eq(b.into.count, 5);
+	ck_assert_uint_eq(b.into.list[4]->depth, 2);
+	ck_assert_uint_eq(b.into.list[4]->frame[0], frame[0]);
+	label_set_get(frames_labels(b.into.list[4]->frame, 2), &all);
+	ck_assert_uint_eq(all.count, 2);
+	ck_assert_str_eq(all.key[0], "kind");
+	ck_assert_str_eq(all.value[1], "/a");
+	tear_down(&b);
+}
+END_TEST
+
 START_TEST(share__of_several_the_last_whole_one_counts)
 {
 	struct share_result result;
@@ -334,6 +366,7 @@ int main(void)
 	tcase_add_test(t, told__what_does_not_fit_is_counted);
 	tcase_add_test(t, share__two_processes_are_two_stacks_and_own_ones_a_third);
 	tcase_add_test(t, share__a_part_of_it_is_refused_at_every_length);
+	tcase_add_test(t, share__labels_are_sent_as_what_they_say);
 	tcase_add_test(t, share__of_several_the_last_whole_one_counts);
 	tcase_add_test(t, share__changed_bytes_are_survived);
 	tcase_add_test(t, wire__counts_that_cannot_be_are_bad);

@@ -6,6 +6,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/process/label_set.h"
 #include "sampler/unwind/sites.h"
 #include "sampler/unwind/stacks.h"
 
@@ -133,6 +134,22 @@ START_TEST(at_the_limit_of_memory_new_stacks_are_the_other_stacks)
 END_TEST
 
 /* ---- stacks that are not known yet */
+
+START_TEST(many_stacks_with_labels_go_without)
+{
+	uint64_t pc[] = { 0x400000, 0x500000, FRAME_OF_LABELS };
+	struct site *first = site_of(&table, pc, 3);
+
+	ck_assert_uint_eq(first->depth, 3);
+	for (uint64_t i = 1; i < 2 * SITES_LABELLED_MAX; i++) {
+		pc[0]++;
+		ck_assert_uint_eq(site_of(&table, pc, 3)->depth, i < SITES_LABELLED_MAX ? 3 : 2);
+	}
+	ck_assert_ptr_eq(site_of(&table, pc, 3), site_of(&table, pc, 2));
+	pc[0] = 0x400000;
+	ck_assert_ptr_eq(site_of(&table, pc, 3), first);
+}
+END_TEST
 
 START_TEST(unresolved_records_are_each_their_own)
 {
@@ -321,6 +338,7 @@ int main(void)
 	tcase_add_test(tc, the_deepest_stack_is_kept_whole);
 	tcase_add_test(tc, many_stacks_are_all_found_again);
 	tcase_add_test(tc, at_the_limit_of_memory_new_stacks_are_the_other_stacks);
+	tcase_add_test(tc, many_stacks_with_labels_go_without);
 	tcase_add_test(tc, unresolved_records_are_each_their_own);
 	tcase_add_test(tc, what_begins_anew_has_the_same_records_and_zeros);
 	tcase_add_test(tc, records_that_nobody_has_are_used_again);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sampler/base/counters.h"
+#include "sampler/process/label_set.h"
 #include "sampler/unwind/stacks.h"
 
 #define ROOMY (64UL << 20)
@@ -128,6 +129,24 @@ START_TEST(beyond_the_limit_all_new_stacks_are_the_other_stacks)
 }
 END_TEST
 
+START_TEST(a_table_that_is_nearly_full_drops_labels_before_stacks)
+{
+	uint64_t frame[] = { 0x400000, 0x500000, FRAME_OF_LABELS };
+	uint64_t dropped = counter_get(COUNTER_LABELS_DROPPED);
+	struct stack *old = stack_table_add(&table, frame, 3);
+
+	ck_assert_uint_eq(old->depth, 3);
+	for (uint64_t i = 0; table.count < STACK_TABLE_LABELLED; i++)
+		add_number(i, 8);
+	ck_assert_ptr_eq(stack_table_add(&table, frame, 3), old);
+	frame[2]++;
+	ck_assert_uint_eq(stack_table_add(&table, frame, 3)->depth, 2);
+	frame[2]++;
+	ck_assert_ptr_eq(stack_table_add(&table, frame, 3), stack_table_add(&table, frame, 2));
+	ck_assert_uint_eq(counter_get(COUNTER_LABELS_DROPPED), dropped + 2);
+}
+END_TEST
+
 START_TEST(other_stacks_may_be_added_by_name)
 {
 	const uint64_t pc[] = { PSEUDO_OTHER };
@@ -224,6 +243,7 @@ int main(void)
 	tcase_add_test(tc, a_stack_without_frames_is_a_stack);
 	tcase_add_test(tc, growing_keeps_every_stack_and_the_order_of_arrival);
 	tcase_add_test(tc, beyond_the_limit_all_new_stacks_are_the_other_stacks);
+	tcase_add_test(tc, a_table_that_is_nearly_full_drops_labels_before_stacks);
 	tcase_add_test(tc, other_stacks_may_be_added_by_name);
 	tcase_add_test(tc, whatever_the_memory_totals_are_true);
 	tcase_add_test(tc, a_released_table_is_empty_and_usable);
