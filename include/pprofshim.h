@@ -1,6 +1,6 @@
 /*
  * Labels for the profiles of libpprofshim.so: what a thread works on (a route, a tenant).  As
- * with pprof.Do in Go, samples of profile, wall, heap, allocs, block and mutex have them.
+ * with pprof.Do in Go, samples of all profiles have them.
  *
  * There is nothing to link.  Where the library was not loaded at the start, a call costs a
  * comparison with NULL.  Labels are the calling thread's own, at most eight; a new thread begins

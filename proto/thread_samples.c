@@ -40,14 +40,18 @@ static bool is_same(const struct collector *c, const struct thread_entry *a,
 	       (!c->with_tids || a->tid == b->tid);
 }
 
+/* Those that the program gave, which the stack has, and the thread's own. */
 static bool add_labels(struct collector *c, const struct thread_entry *e, struct message_sample *s)
 {
-	struct message_label *label = arena_array(c->arena, LABELS_MAX, sizeof(*label));
+	const struct message_sample *stack = &c->stack[e->sample];
+	struct message_label *label =
+		arena_array(c->arena, stack->label_count + LABELS_MAX, sizeof(*label));
 	uint32_t n = 0;
 
 	if (!label)
 		return false;
-	/* in order of key, as Go writes them */
+	for (; n < stack->label_count; n++)
+		label[n] = stack->label[n];
 	label[n++] = (struct message_label){ .key = "state", .text = e->state };
 	if (*e->name)
 		label[n++] = (struct message_label){ .key = "thread", .text = e->name };

@@ -53,19 +53,43 @@ static void write_holder(struct text *t, const struct thread_entry *e)
 	text_str(t, e->owner_is_gone ? " which is gone" : "");
 }
 
+#define LABEL_FROM ",[]{}\"\\"
+#define LABEL_TO   ".()()''"
+
+static void write_label(struct text *t, const char *before, const char *key, const char *text)
+{
+	text_str(t, before);
+	text_char(t, '"');
+	write_clean(t, key, LABEL_FROM, LABEL_TO);
+	text_str(t, "\": \"");
+	write_clean(t, text, LABEL_FROM, LABEL_TO);
+	text_char(t, '"');
+}
+
+/* No comma: where there is one, readers of Go's tracebacks look for a time. */
+static void write_labels(struct text *t, const struct thread_entry *e,
+			 const struct message_sample *s)
+{
+	const char *before = " labels:{";
+
+	if (*e->name)
+		write_label(t, before, "thread", e->name);
+	for (uint32_t i = 0; i < s->label_count; i++)
+		write_label(t, i || *e->name ? "; " : before, s->label[i].key, s->label[i].text);
+	if (*e->name || s->label_count)
+		text_char(t, '}');
+}
+
 /* goroutine 4711 [mutex wait 0x55d0 held by 4712 labels:{"thread": "worker"}, 5 minutes]: */
-static void write_header(struct text *t, const struct thread_entry *e)
+static void write_header(struct text *t, const struct thread_entry *e,
+			 const struct message_sample *s)
 {
 	text_str(t, "goroutine ");
 	text_i64(t, e->tid);
 	text_str(t, " [");
 	text_str(t, e->reason ? e->reason : e->state);
 	write_holder(t, e);
-	if (*e->name) {
-		text_str(t, " labels:{\"thread\": \"");
-		write_clean(t, e->name, ",[]{}\"\\", ".()()''");
-		text_str(t, "\"}");
-	}
+	write_labels(t, e, s);
 	if (e->idle_ns >= NS_PER_MINUTE) {
 		text_str(t, ", ");
 		text_i64(t, e->idle_ns / NS_PER_MINUTE);
@@ -182,7 +206,7 @@ static void write_all(const struct writer *w, const struct thread_list *l, const
 	for (uint32_t i = 0; i < l->count; i++) {
 		if (i)
 			text_char(w->text, '\n');
-		write_header(w->text, &l->entry[i]);
+		write_header(w->text, &l->entry[i], &w->message->sample[l->entry[i].sample]);
 		write_stack(w, &w->message->sample[l->entry[i].sample]);
 		write_creator(w, &l->entry[i]);
 	}
@@ -192,6 +216,7 @@ static void write_all(const struct writer *w, const struct thread_list *l, const
 #define FRAME_ROOM  96
 #define NAME_GROWTH 3 /* bytes of a character that stands for another */
 #define HEADER_ROOM 256
+#define LABEL_ROOM  16
 
 static size_t frames_room(const struct writer *w, const struct message_location *l)
 {
@@ -211,6 +236,8 @@ static size_t stack_room(const struct writer *w, const struct message_sample *s)
 
 	for (uint32_t i = 0; i < s->location_count; i++)
 		room += frames_room(w, &w->message->location[s->location[i]]);
+	for (uint32_t i = 0; i < s->label_count; i++)
+		room += strlen(s->label[i].key) + strlen(s->label[i].text) + LABEL_ROOM;
 	return room;
 }
 

@@ -106,12 +106,12 @@ static void take_capture(const struct capture *c)
 {
 	if (!retrace(c, &cpu.walk))
 		counter_add(COUNTER_CPU_STACKS_GONE, 1);
+	walk_add_labels(&cpu.walk, c->labels);
 	if (c->thread->dump_id) {
 		give_to_dump(c->thread);
 		return;
 	}
 	learn_from_walk(c->thread, c, &cpu.walk);
-	walk_add_labels(&cpu.walk, c->labels);
 	counter_add(COUNTER_CPU_SAMPLES, 1);
 	for (struct cpu_profile *p = cpu.profiles; p; p = p->next)
 		account_tick(p, c, &cpu.walk);

@@ -12,6 +12,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"
 #include "sampler/threads/births.h"
@@ -192,8 +193,9 @@ static int64_t idle_ns(const struct work *w, int tid)
 
 static void finish_waiting(struct work *w, struct dump_thread *t)
 {
-	const struct walk *walk = &w->blocked.walk;
+	struct walk *walk = &w->blocked.walk;
 
+	walk_add_labels(walk, w->blocked.labels);
 	t->call = w->blocked.call;
 	if (w->with_times)
 		t->idle_ns = idle_ns(w, t->tid);
@@ -308,6 +310,12 @@ static void give_up(struct work *w, struct dump_thread *t)
 	finish_without_stack(w, t, t->call.state == TASK_REFUSED ? DUMP_REFUSED : DUMP_NO_TICK);
 }
 
+/* Labels lie behind it. */
+static uint64_t root_of(const struct stack *s)
+{
+	return s->frame[s->depth - (frames_labels(s->frame, s->depth) ? 2 : 1)];
+}
+
 /*
  * A thread whose CPU clock stands where it stood has not run: it is where it was.  A clock
  * that shows whole microseconds may be one that counts the kernel's ticks.
@@ -321,7 +329,7 @@ static bool is_as_before(struct work *w, struct dump_thread *t)
 	    old->clock_ns != t->clock_ns || old->clock_ns % CLOCK_GRAIN_NS == 0)
 		return false;
 	at = kept.work->dump.stacks.list[old->stack];
-	if (at->frame[at->depth - 1] < PSEUDO_LIMIT)
+	if (root_of(at) < PSEUDO_LIMIT)
 		return false; /* cut, or one of many: by now it may be known better */
 	counter_add(COUNTER_DUMP_THREADS_AS_BEFORE, 1);
 	t->call = old->call;

@@ -273,9 +273,9 @@ START_TEST(share__labels_are_sent_as_what_they_say)
 	stack_table_add(&b.from, frame, 2)->value[1] = 1;
 	frame[1] = set;
 	stack_table_add(&b.from, frame, 2)->value[1] = 1;
-	ck_assert_int_eq(
-		share_write(&b.a, &(struct share_head){ 2, 99 }, &b.from, &b.from_owners, &b.bytes),
-		0);
+	ck_assert_int_eq(share_write(&b.a, &(struct share_head){ .values = 2, .own_ns = 99 },
+				     &b.from, &b.from_owners, &b.bytes),
+			 0);
 	ck_assert(share_add(&b.into, &b.owners, 1234, "worker", b.bytes, &result));
 	ck_assert_uint_eq(b.into.count, 5);
 	ck_assert_uint_eq(b.into.list[4]->depth, 2);
