@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/error_text.h"
 #include "sampler/base/name_pattern.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
@@ -101,37 +102,6 @@ void out_place_close(void)
 
 /* ---- complaints */
 
-/* X(errno, what it means of a place for files) */
-#define REASONS(X)                                                                                 \
-	X(ENOENT, "there is no such directory")                                                    \
-	X(ENOTDIR, "it is no directory")                                                           \
-	X(ELOOP, "it is no directory, but links that lead nowhere")                                \
-	X(ENAMETOOLONG, "the name is too long")                                                    \
-	X(EACCES, "writing there is not allowed")                                                  \
-	X(EPERM, "writing there is not allowed")                                                   \
-	X(EROFS, "the file system is read-only")                                                   \
-	X(ENOSPC, "there is no space left")                                                        \
-	X(EDQUOT, "there is no space left for this user")                                          \
-	X(EFBIG, "files may not be as large as that (RLIMIT_FSIZE)")                               \
-	X(EMFILE, "no more files may be open (RLIMIT_NOFILE)")                                     \
-	X(ENFILE, "no more files may be open on this machine")                                     \
-	X(EIO, "the device fails")
-
-static void write_reason(struct text *t, int failed)
-{
-	switch (-failed) {
-#define X(error, reason)                                                                           \
-	case error:                                                                                \
-		text_str(t, reason);                                                               \
-		break;
-		REASONS(X)
-#undef X
-	default:
-		text_str(t, "errno ");
-		text_i64(t, -failed);
-	}
-}
-
 static void complain(int failed)
 {
 	struct text t = TEXT_INIT(place.complaint);
@@ -142,7 +112,7 @@ static void complain(int failed)
 	text_str(&t, "profiles cannot be written to ");
 	text_begin_of(&t, place.path, PATH_SHOWN);
 	text_str(&t, ": ");
-	write_reason(&t, failed);
+	text_error(&t, failed);
 	text_str(&t, " (PPROF_OUT); the program runs as usual");
 	__atomic_store_n(&place.has_complaint, true, __ATOMIC_RELEASE);
 }

@@ -13,6 +13,7 @@
 #include "http/out_place.h"
 #include "http/routes.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/error_text.h"
 #include "sampler/base/monotonic.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
@@ -268,9 +269,8 @@ static void write_socket_trouble(struct text *t)
 	} else if (socket_error() == -EEXIST) {
 		text_str(t, " cannot be made, since a file that is no socket has that name");
 	} else {
-		text_str(t, " cannot be made (errno ");
-		text_i64(t, -socket_error());
-		text_char(t, ')');
+		text_str(t, " cannot be made: ");
+		text_error(t, socket_error());
 	}
 }
 
@@ -281,7 +281,7 @@ static void tell_socket(void)
 	struct text t = TEXT_INIT(buf);
 
 	write_socket_trouble(&t);
-	if (settings.port || socket_error() == -EADDRINUSE)
+	if (settings.port || settings.out || socket_error() == -EADDRINUSE)
 		tell_port(buf);
 	else
 		tell_user(buf);
@@ -297,6 +297,10 @@ void profiler_tell_outcome(enum listener_outcome outcome)
 		tell_port_taken();
 	else if (socket_is_wanted() && socket_error() && (by_socket || outcome == LISTENER_SERVING))
 		tell_socket();
+	else if (outcome == LISTENER_SERVING && settings.port && !listener_has_endpoint())
+		tell_port(
+			"the kernel refuses a socket on 127.0.0.1, so there is no endpoint at the "
+			"port; files are written all the same");
 	else if (outcome == LISTENER_REFUSED)
 		tell_user("the kernel refuses a private descriptor table or a socket on 127.0.0.1");
 	else if (outcome == LISTENER_NO_THREAD)

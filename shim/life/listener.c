@@ -67,6 +67,7 @@ static struct {
 	bool no_niceties;
 	bool has_members;
 	bool records;	  /* as long as the process lives */
+	bool gave_up;	  /* it goes on without an endpoint, to record */
 	uint32_t is_made; /* futex word: who made the thread goes on */
 	int wake_fd;	  /* -errno: nobody can wake us */
 } listener;
@@ -195,31 +196,38 @@ static int64_t do_due_work_of_endpoint(int64_t now_ns)
 
 static void before_poll(void (*reset_all)(void *arg), void *arg)
 {
-	if (port_configured())
+	if (port_configured() && !listener.gave_up)
 		port_give_way(listener.fd, may_rename(), reset_all, arg);
 }
 
 static bool is_nowhere(void)
 {
-	return !port_configured() && !socket_is_wanted();
+	return listener.gave_up || (!port_configured() && !socket_is_wanted());
 }
 
-/* Who has it answers for all.  Where nobody can ask, it is a socket that nothing comes to. */
+/*
+ * Who has it answers for all.  Where nobody can ask, it is a socket that nothing comes to; so
+ * it is where files are to be written and the endpoint is refused.
+ */
 static int open_endpoint(void)
 {
-	if (is_nowhere())
-		return net_socket();
-	return port_configured() ? port_open(may_rename()) : socket_open();
+	int fd = -EBADF;
+
+	if (!is_nowhere())
+		fd = port_configured() ? port_open(may_rename()) : socket_open();
+	if (fd < 0 && fd != -EADDRINUSE && listener.records)
+		listener.gave_up = true;
+	return is_nowhere() ? net_socket() : fd;
 }
 
 static void close_endpoint(int fd)
 {
 	if (listener.socket_fd >= 0)
 		socket_close(listener.socket_fd);
-	if (port_configured())
-		port_close(fd);
-	else if (is_nowhere())
+	if (is_nowhere())
 		sys_close(fd);
+	else if (port_configured())
+		port_close(fd);
 	else
 		socket_close(fd);
 }
@@ -604,6 +612,11 @@ void listener_skip_niceties(void)
 bool listener_is_running(void)
 {
 	return own_thread_is_alive(&listener.thread) && outcome() != LISTENER_REFUSED;
+}
+
+bool listener_has_endpoint(void)
+{
+	return !listener.gave_up;
 }
 
 bool listener_is_serving(void)

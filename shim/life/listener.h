@@ -123,6 +123,10 @@ bool listener_is_running(void);
 /* The same, and it has the port.  Context: hook. */
 bool listener_is_serving(void);
 
+/* False: it only writes files, as its port, or without one its socket, cannot be had.  Context:
+ * init. */
+bool listener_has_endpoint(void);
+
 /* CPU time that its thread has used, ns.  Context: hook. */
 int64_t listener_cpu_ns(void);
 

@@ -189,7 +189,7 @@ def test_places_where_nothing_can_be_written():
     folder = new_folder()
     with open(folder + '/file', 'w') as f:
         f.write('precious')
-    for place, reason in ((folder + '/none', 'no such directory'), (folder + '/file', 'no directory'),
+    for place, reason in ((folder + '/none', 'no such directory'), (folder + '/file', 'in the place of a directory'),
                           ('/proc/1/fdinfo', ''), ('/sys/kernel', '')):
         for how, code in ('forks', 2), ('k15', -15), ('_exit', 4):
             got = Done([ENDS, how], place)
@@ -236,6 +236,24 @@ def test_names_that_are_too_long():
     same('its end', got.code, 3)
     told_once('too long', got, 'too long')
     shutil.rmtree(deep, ignore_errors=True)
+
+
+def test_an_endpoint_that_cannot_be():
+    """There are files all the same."""
+    cases = [('/no/such/socket', None, 'no such directory'), ('/etc/passwd', None, 'no socket has that name')]
+    if AS_ROOT:
+        cases.append((None, '81', 'the kernel refuses a socket'))
+    for path, port, reason in cases:
+        folder = new_folder()
+        os.chmod(harness.work, 0o755)
+        os.chmod(folder, 0o777)
+        user = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'] if port else []
+        got = Done([*user, 'env', 'LD_PRELOAD=' + harness.for_everyone(SHIM), harness.for_everyone(ENDS), 'exit'], None,
+                   PPROF_OUT=folder, PPROF_PORT=port or 'off', **({'PPROF_SOCKET': path} if path else {'ADMIN_KEY': 'k'}))
+        same(f'{path or port}: its end', got.code, 3)
+        check(f'{path or port}: one sentence', reason in got.err and got.err.count('\n') == 1 and 'profiling is off' not in
+              got.err, got.err)
+        same(f'{path or port}: its file', len(files(folder)), 1)
 
 
 def test_limits():
@@ -359,6 +377,6 @@ if __name__ == '__main__':
         background['process'] = subprocess.Popen([ENDS, 'wait'], env=environment(background['folder']), stdout=subprocess.DEVNULL)
     run(test_ways_to_end, test_signals_that_end, test_the_first_process_of_a_namespace, test_cores_are_the_same, test_forked_children_have_files_of_their_own,
         test_kinds_and_names, test_where_the_time_goes, test_an_image_of_the_same_name_has_another_file, test_places_where_nothing_can_be_written,
-        test_directories_without_a_name, test_names_that_are_too_long, test_limits, test_a_directory_of_others, test_a_full_disk, test_setuid_programs_are_left_alone, test_nonsense,
+        test_directories_without_a_name, test_names_that_are_too_long, test_an_endpoint_that_cannot_be, test_limits, test_a_directory_of_others, test_a_full_disk, test_setuid_programs_are_left_alone, test_nonsense,
         test_a_thousand_short_processes, test_a_build, test_the_launcher, test_without_the_setting_no_handler_is_there,
         test_what_was_there_is_written_now_and_then)
