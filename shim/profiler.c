@@ -589,8 +589,15 @@ static bool read_settings(char *const *environment)
 {
 	char buf[512];
 	struct text complaint = TEXT_INIT(buf);
+	enum settings_result result =
+		settings_read(&settings, environment, program_path(), &complaint);
+	char file[MODULE_PATH_MAX];
 
-	switch (settings_read(&settings, environment, program_path(), &complaint)) {
+	if (result == SETTINGS_NOT_MEANT) { /* it may go by the name of its file, too */
+		modules_program_file(file);
+		result = settings_read(&settings, environment, file, &complaint);
+	}
+	switch (result) {
 	case SETTINGS_OK:
 		return true;
 	case SETTINGS_BAD:

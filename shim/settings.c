@@ -245,11 +245,27 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* The kernel's marks: a file in memory has "memfd:" before its name, one without a name this behind
+ * it. */
+static bool is_called(const char *only, const char *program)
+{
+	static const char deleted[] = " (deleted)", in_memory[] = "memfd:";
+	char buf[256];
+	struct text name = TEXT_INIT(buf);
+
+	text_str(&name, base_name(program));
+	if (name.len >= sizeof(deleted) - 1 &&
+	    strcmp(buf + name.len - (sizeof(deleted) - 1), deleted) == 0)
+		buf[name.len - (sizeof(deleted) - 1)] = '\0';
+	return pattern_matches(only, buf) || (strncmp(buf, in_memory, sizeof(in_memory) - 1) == 0 &&
+					      pattern_matches(only, buf + sizeof(in_memory) - 1));
+}
+
 static bool is_meant(char *const *environment, const char *program)
 {
 	const char *only = find_set(environment, "PPROF_ONLY");
 
-	return !only || pattern_matches(only, base_name(program));
+	return !only || is_called(only, program);
 }
 
 static bool has_key(char *const *environment)

@@ -49,7 +49,8 @@ enum settings_result {
 };
 
 /*
- * Reads `environment` (as main's envp) for the program `program` (a path).
+ * Reads `environment` (as main's envp) for the program `program` (a path, as it was started
+ * or as the kernel writes that of its file).
  * Fills in `complaint` with one sentence, without newline, for SETTINGS_BAD.
  * Context: init.
  */

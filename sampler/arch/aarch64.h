@@ -48,12 +48,13 @@ uint64_t arch_caller_bp(void);
 #define ARCH_R_JUMP_SLOT R_AARCH64_JUMP_SLOT
 #define ARCH_R_GLOB_DAT	 R_AARCH64_GLOB_DAT
 
-#define ARCH_CALL_BYTES	     4
-#define ARCH_EPILOGUE_BYTES  24
-#define ARCH_STUB_BYTES	     24
-#define ARCH_AHEAD_BYTES     4
-#define ARCH_SIGRETURN_BYTES 8
-#define ARCH_SIGRETURN_LAST  4
+#define ARCH_CALL_BYTES	       4
+#define ARCH_EPILOGUE_BYTES    24
+#define ARCH_STUB_BYTES	       24
+#define ARCH_AHEAD_BYTES       4
+#define ARCH_SIGRETURN_BYTES   8
+#define ARCH_CONTEXT_END_BYTES 3
+#define ARCH_SIGRETURN_LAST    4
 
 /* SP is at the siginfo_t (128 bytes), behind which is the ucontext_t. */
 #define ARCH_SIGNAL_PC (128 + offsetof(ucontext_t, uc_mcontext.pc))

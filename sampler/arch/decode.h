@@ -10,6 +10,7 @@
  * ARCH_STUB_BYTES       bytes of the longest stub
  * ARCH_EPILOGUE_BYTES   bytes of the longest end of a function that is looked at
  * ARCH_AHEAD_BYTES      what is read beyond an instruction to know that it is whole
+ * ARCH_CONTEXT_END_BYTES  bytes that arch_is_context_end() reads
  * ARCH_SIGRETURN_BYTES  bytes of the code that a signal handler returns to,
  * ARCH_SIGRETURN_LAST   and where in it the last instruction begins
  * ARCH_SIGNAL_PC        where the interrupted registers are, from SP as it is there
@@ -76,5 +77,8 @@ bool arch_epilogue(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_
 
 /* Whether these bytes are the return from a signal handler, as every libc writes it. */
 bool arch_is_sigreturn(const uint8_t code[ARCH_SIGRETURN_BYTES]);
+
+/* Whether these bytes begin libc's end of a context of makecontext(): SP from a register. */
+bool arch_is_context_end(const uint8_t code[ARCH_CONTEXT_END_BYTES]);
 
 #endif

@@ -342,3 +342,8 @@ bool arch_is_sigreturn(const uint8_t code[ARCH_SIGRETURN_BYTES])
 	return memcmp(code, sigreturn, sizeof(sigreturn)) == 0 ||
 	       memcmp(code, shorter, sizeof(shorter)) == 0;
 }
+
+bool arch_is_context_end(const uint8_t code[ARCH_CONTEXT_END_BYTES])
+{
+	return memcmp(code, (const uint8_t[]){ 0x48, 0x89, 0xdc }, 3) == 0; /* mov %rbx, %rsp */
+}

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
+#include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "sampler/process/kept_files.h"
 #include "sampler/process/maps_reader.h"
 
 static bool copy_path(char to[MODULE_PATH_MAX], const char *path)
@@ -46,4 +48,31 @@ bool mapped_file_at(uint64_t addr, struct mapped_file *out)
 	found = search(&r, addr, out);
 	maps_close(&r);
 	return found;
+}
+
+static int open_mapping(const struct maps_line *m)
+{
+	char path[80];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/self/map_files/");
+	text_hex(&t, m->start);
+	text_char(&t, '-');
+	text_hex(&t, m->limit);
+	return kept_root_open_read(path);
+}
+
+int mapped_file_open(uint64_t addr)
+{
+	struct maps_reader r;
+	struct maps_line m;
+	int fd = -1;
+
+	if (!maps_open(&r))
+		return -1;
+	while (maps_next(&r, &m) && m.start <= addr)
+		if (addr < m.limit)
+			fd = open_mapping(&m);
+	maps_close(&r);
+	return fd;
 }

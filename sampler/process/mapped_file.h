@@ -22,4 +22,10 @@ struct mapped_file {
 /* False when `addr` belongs to no mapping of a file, or /proc is not there. */
 bool mapped_file_at(uint64_t addr, struct mapped_file *out);
 
+/*
+ * Opens the file that is mapped there, also one that has no name any more.  A descriptor, or
+ * below 0: the kernel lets those do so that may checkpoint a process.  Context: listener.
+ */
+int mapped_file_open(uint64_t addr);
+
 #endif

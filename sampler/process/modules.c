@@ -89,40 +89,39 @@ static bool loader_was_started(void)
 	return getauxval(AT_BASE) == 0;
 }
 
-static bool read_mapped_path(void)
+static bool read_mapped_path(char path[MODULE_PATH_MAX])
 {
 	struct mapped_file f;
 
-	if (!mapped_file_at(table.main_phdr, &f))
+	if (!mapped_file_at(getauxval(AT_PHDR), &f))
 		return false;
-	memcpy(table.main_path, f.path, sizeof(f.path));
+	memcpy(path, f.path, sizeof(f.path));
 	return true;
 }
 
 /* What was executed: another file, if that is a script.  Who opens it compares. */
-static void take_executed_path(void)
+static void take_executed_path(char path[MODULE_PATH_MAX])
 {
-	const char *path = (const char *)getauxval(AT_EXECFN);
-	struct text t = TEXT_INIT(table.main_path);
+	const char *executed = (const char *)getauxval(AT_EXECFN);
+	struct text t = { .at = path, .size = MODULE_PATH_MAX };
 
-	if (path)
-		text_str(&t, path);
+	path[0] = '\0';
+	if (executed)
+		text_str(&t, executed);
 }
 
-/* Of the program, not of the loader that was started as `ld.so PROGRAM`. */
-static void read_main_path(void)
+void modules_program_file(char path[MODULE_PATH_MAX])
 {
 	long n;
 
-	if (loader_was_started() && read_mapped_path())
+	if (loader_was_started() && read_mapped_path(path))
 		return;
-	n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)table.main_path,
-		      sizeof(table.main_path) - 1);
-
+	n = sys_call4(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path,
+		      MODULE_PATH_MAX - 1);
 	if (n < 0) /* no /proc */
-		take_executed_path();
+		take_executed_path(path);
 	else
-		table.main_path[n] = '\0';
+		path[n] = '\0';
 }
 
 void modules_init(void)
@@ -130,7 +129,7 @@ void modules_init(void)
 	table.main_phdr = getauxval(AT_PHDR);
 	table.main_phdr_count = (uint32_t)getauxval(AT_PHNUM);
 	table.vdso_ehdr = getauxval(AT_SYSINFO_EHDR);
-	read_main_path();
+	modules_program_file(table.main_path);
 	loader_list_init();
 }
 

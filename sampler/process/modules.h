@@ -23,6 +23,12 @@
 #define MODULES_MAX 65534 /* what fits into a frame */
 
 /*
+ * The file of the running program, as the kernel writes it; not that of a loader that was
+ * started as `ld.so PROGRAM`.  Without /proc, what was executed.  Context: init.
+ */
+void modules_program_file(char path[MODULE_PATH_MAX]);
+
+/*
  * Remembers what /proc may refuse later: the executable's path (/proc/self/exe)
  * and where the kernel put its program headers and the vdso (auxiliary vector); and
  * which objects are there now.  Context: init.

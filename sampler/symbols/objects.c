@@ -7,6 +7,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/kept_files.h"
+#include "sampler/process/mapped_file.h"
 #include "sampler/symbols/debugfile.h"
 #include "sampler/symbols/dwarf_section.h"
 #include "sampler/symbols/unpack.h"
@@ -54,6 +55,21 @@ static bool may_be_at_path(const struct module *m)
 	return m->path[0] == '/' || (m->path[0] && m->build_id_len);
 }
 
+/* A file without a name: in memory, deleted, replaced while its code runs. */
+static bool open_mapped(struct elf *e, struct arena *a, const struct module *m)
+{
+	int fd = m->is_loaded && m->range_count ? mapped_file_open(m->range[0].start) : -1;
+
+	bool opened = fd >= 0 && elf_open_fd(e, a, fd);
+
+	if (opened && elf_is_module(e, m) &&
+	    (m->file.size == MODULE_FILE_GONE || is_unchanged(e, m)))
+		return true;
+	if (opened)
+		elf_close(e);
+	return false;
+}
+
 /*
  * /proc/self/exe leads to the right file after a rename or an upgrade, but not
  * when the loader was run as a program; the path is for that.
@@ -65,7 +81,7 @@ static bool open_file(struct elf *e, struct arena *a, const struct module *m)
 		       elf_open_memory(e, a, m->ehdr, m->image_limit - m->ehdr);
 	return open_kept(e, a, m) ||
 	       (m->is_main && open_if_same(e, a, m, "/proc/thread-self/exe")) ||
-	       (may_be_at_path(m) && open_if_same(e, a, m, m->path));
+	       (may_be_at_path(m) && open_if_same(e, a, m, m->path)) || open_mapped(e, a, m);
 }
 
 static bool describes_itself(const struct elf *e)
@@ -88,14 +104,19 @@ static bool unpack_mini(struct objects *o, const Elf64_Shdr *s)
 	return size && elf_open_memory(&o->mini, &o->unpacked, (uint64_t)bytes, size);
 }
 
+static bool wants_mini(const struct objects *o)
+{
+	return elf_section(&o->file, ".gnu_debugdata") &&
+	       !elf_section_of_type(&o->file, SHT_SYMTAB) &&
+	       !(o->has_debug && elf_section_of_type(&o->debug, SHT_SYMTAB));
+}
+
 void objects_open_mini(struct objects *o)
 {
-	const Elf64_Shdr *s = elf_section(&o->file, ".gnu_debugdata");
-
-	if (!s || elf_section_of_type(&o->file, SHT_SYMTAB) ||
-	    (o->has_debug && elf_section_of_type(&o->debug, SHT_SYMTAB)))
+	if (!o->wants_mini)
 		return;
-	o->has_mini = unpack_mini(o, s);
+	o->wants_mini = false;
+	o->has_mini = unpack_mini(o, elf_section(&o->file, ".gnu_debugdata"));
 	if (!o->has_mini)
 		counter_add(COUNTER_SYMBOL_TABLES_REFUSED, 1);
 }
@@ -108,8 +129,7 @@ void objects_open(struct objects *o, struct arena *a, const struct module *m)
 		counter_add(COUNTER_SYMBOL_FILES_REFUSED, 1);
 	if (o->has_file && !m->is_vdso && !describes_itself(&o->file))
 		o->has_debug = debugfile_open(&o->debug, a, &o->file, m->path);
-	if (o->has_file)
-		objects_open_mini(o);
+	o->wants_mini = o->has_file && wants_mini(o);
 }
 
 bool objects_find_eh_frame(const struct module *m, uint64_t *start, uint64_t *limit)

@@ -20,6 +20,7 @@ struct objects {
 	struct arena unpacked;
 	bool has_file;
 	bool has_debug;
+	bool wants_mini; /* no other table has all symbols: objects_open_mini() may help */
 	bool has_mini;
 };
 
@@ -29,7 +30,10 @@ struct objects {
  */
 void objects_open(struct objects *o, struct arena *a, const struct module *m);
 
-/* Opens .gnu_debugdata of the file; what cannot be unpacked counts in symbol_tables_refused. */
+/*
+ * Unpacks .gnu_debugdata of a file that wants it, once; what cannot be unpacked counts in
+ * symbol_tables_refused.
+ */
 void objects_open_mini(struct objects *o);
 
 /* Where the module's .eh_frame is in memory, by its file. */

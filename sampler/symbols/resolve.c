@@ -11,6 +11,7 @@
 #include "sampler/base/sort.h"
 #include "sampler/base/text.h"
 #include "sampler/base/utf8.h"
+#include "sampler/process/mapped_file.h"
 #include "sampler/process/started_as.h"
 #include "sampler/symbols/demangle.h"
 #include "sampler/symbols/lines.h"
@@ -234,10 +235,22 @@ static const char *basename_of(const char *path)
 	return slash ? slash + 1 : path;
 }
 
+/* Of an object that was opened by /proc/self/fd/N, the name that the kernel has for the file. */
+static const char *file_name_of(const struct module *m, struct mapped_file *f)
+{
+	const char *path = m->is_main ? started_as(m->path) : m->path;
+
+	if (strstr(path, "/fd/") && m->is_loaded && m->range_count &&
+	    mapped_file_at(m->range[0].start, f))
+		path = f->path;
+	return basename_of(path);
+}
+
 /* "[libfoo.so]"; names like "[vdso]" have their brackets already. */
 static bool make_unknown(struct batch *b)
 {
-	const char *base = basename_of(b->m->is_main ? started_as(b->m->path) : b->m->path);
+	struct mapped_file f;
+	const char *base = file_name_of(b->m, &f);
 	char buf[NAME_MAX_BYTES], clean[NAME_MAX_BYTES];
 	struct text t = TEXT_INIT(buf);
 	bool is_bare = base[0] != '[';

@@ -43,11 +43,14 @@ static bool open_cache(void)
 	return cache.slot;
 }
 
+#define SOURCE_SHIFT (FRAME_SHIFT - 1) /* no file has code at such addresses */
+
 /* 0: nothing is kept of this module. */
-static uint64_t key_of(const struct module *m, uint64_t addr)
+static uint64_t key_of(const struct module *m, uint64_t addr, enum symbol_source source)
 {
-	return m->build_id_len && addr >> FRAME_SHIFT == 0
-		       ? (uint64_t)m->number << FRAME_SHIFT | addr
+	return m->build_id_len && addr >> SOURCE_SHIFT == 0
+		       ? (uint64_t)m->number << FRAME_SHIFT | (uint64_t)source << SOURCE_SHIFT |
+				 addr
 		       : 0;
 }
 
@@ -104,19 +107,18 @@ static bool copy(struct symbol *to, const struct symbol *from, struct arena *a,
 	return ok;
 }
 
-bool symbol_cache_find(const struct module *m, uint64_t addr, struct arena *a,
-		       struct intern *strings, struct symbol *out)
+bool symbol_cache_find(const struct module *m, uint64_t addr, enum symbol_source source,
+		       struct arena *a, struct intern *strings, struct symbol *out)
 {
-	uint64_t key = key_of(m, addr);
+	uint64_t key = key_of(m, addr, source);
 	const struct slot *s = key && cache.slot ? slot_for(key) : NULL;
 
 	cache.was_asked = true;
 	return s && s->key && copy(out, &s->symbol, a, strings);
 }
 
-static bool add_symbol(const struct module *m, uint64_t addr, const struct symbol *found)
+static bool add_symbol(const struct module *m, uint64_t key, const struct symbol *found)
 {
-	uint64_t key = key_of(m, addr);
 	struct slot *s;
 
 	if (!open_cache() || (cache.count * 2 >= cache.room && !grow()))
@@ -133,9 +135,12 @@ static bool add_symbol(const struct module *m, uint64_t addr, const struct symbo
 	return true;
 }
 
-void symbol_cache_add(const struct module *m, uint64_t addr, const struct symbol *s)
+void symbol_cache_add(const struct module *m, uint64_t addr, enum symbol_source source,
+		      const struct symbol *s)
 {
-	if (key_of(m, addr) && !add_symbol(m, addr, s))
+	uint64_t key = key_of(m, addr, source);
+
+	if (key && !add_symbol(m, key, s))
 		release();
 }
 

@@ -42,23 +42,34 @@ static void count_unknown(const struct symbol *s, size_t count)
 			counter_add(COUNTER_SYMBOL_NAMES_UNKNOWN, 1);
 }
 
-static bool is_known(struct work *w, uint64_t addr, struct symbol *s)
+static bool is_known(struct work *w, uint64_t addr, enum symbol_source source, struct symbol *s)
 {
-	return w->r.detail == SYMBOLS_LINES &&
-	       symbol_cache_find(w->r.m, addr, w->out, &w->strings, s);
+	return symbol_cache_find(w->r.m, addr, source, w->out, &w->strings, s);
+}
+
+/* Those of the list that `source` does not know stay in it. */
+static void take_known(struct work *w, enum symbol_source source, struct symbol *out)
+{
+	size_t count = w->r.count;
+
+	w->r.count = 0;
+	for (size_t i = 0; i < count; i++) {
+		if (!is_known(w, w->addr[i], source, &out[w->place[i]])) {
+			w->addr[w->r.count] = w->addr[i];
+			w->place[w->r.count++] = w->place[i];
+		}
+	}
 }
 
 static void list_unknown(struct work *w, const uint64_t *pc, uint32_t count, struct symbol *out)
 {
-	w->r.count = 0;
+	w->r.count = count;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t addr = pc[i] - w->r.m->bias;
-
-		if (!is_known(w, addr, &out[i])) {
-			w->addr[w->r.count] = addr;
-			w->place[w->r.count++] = i;
-		}
+		w->addr[i] = pc[i] - w->r.m->bias;
+		w->place[i] = i;
 	}
+	if (w->r.detail == SYMBOLS_LINES)
+		take_known(w, SYMBOL_OF_DEBUG_FILE, out);
 }
 
 static void open_objects(struct work *w)
@@ -68,16 +79,29 @@ static void open_objects(struct work *w)
 	w->is_open = true;
 }
 
+static void remember(struct work *w)
+{
+	enum symbol_source source = w->r.is_whole ? SYMBOL_OF_DEBUG_FILE : SYMBOL_OF_MINI;
+
+	if (!w->r.is_whole && (!w->objects.has_mini || w->objects.has_debug))
+		return;
+	for (size_t i = 0; i < w->r.count; i++)
+		symbol_cache_add(w->r.m, w->addr[i], source, &w->symbol[i]);
+}
+
 static bool ask_files(struct work *w, struct symbol *out)
 {
 	open_objects(w);
+	if (w->objects.wants_mini)
+		take_known(w, SYMBOL_OF_MINI, out);
+	if (w->r.count == 0)
+		return true;
+	objects_open_mini(&w->objects);
 	if (!resolve_addresses(w->out, &w->r, w->symbol))
 		return false;
-	for (size_t i = 0; i < w->r.count; i++) {
+	for (size_t i = 0; i < w->r.count; i++)
 		out[w->place[i]] = w->symbol[i];
-		if (w->r.is_whole)
-			symbol_cache_add(w->r.m, w->addr[i], &w->symbol[i]);
-	}
+	remember(w);
 	return true;
 }
 

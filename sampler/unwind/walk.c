@@ -162,11 +162,27 @@ static bool read_epilogue(const struct walker *k, struct frame_regs *caller)
 	       (is_code(caller->pc) || is_other_code(caller->pc));
 }
 
+/*
+ * makecontext() has the first function of a stack return to a function that takes another
+ * stack.  It is at its first instruction, and nobody called it: that is the end.
+ */
+static bool is_end_of_context(const struct walker *k)
+{
+	uint8_t code[ARCH_CONTEXT_END_BYTES];
+
+	return !k->interrupted && learn_function_start(k->regs.pc) == k->regs.pc &&
+	       peek_cached(k->regs.pc, code, sizeof(code)) && arch_is_context_end(code);
+}
+
 /* A trampoline without unwind data between functions that have it (Python's -X perf). */
 static bool step_without_row(struct walker *k, uint64_t lookup)
 {
 	struct frame_regs caller;
 
+	if (is_end_of_context(k)) {
+		k->out->pc[k->out->depth - 1] = k->regs.pc;
+		return stop(k, WALK_COMPLETE);
+	}
 	return read_epilogue(k, &caller) ? enter_caller(k, caller) : step_frame_pointer(k, lookup);
 }
 

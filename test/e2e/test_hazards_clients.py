@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 import zlib
 
@@ -248,6 +249,27 @@ def test_only_the_program_that_matches_answers():
         same('stderr', t.output(1), '')
 
 
+IN_MEMORY = """
+import os, sys
+fd = os.memfd_create("srv", os.MFD_CLOEXEC)
+os.write(fd, open(sys.argv[1], "rb").read())
+os.execve(fd, ["any"] + sys.argv[2:], os.environ)
+"""
+
+
+def test_a_program_without_a_path_is_called_by_its_name():
+    """Executed from a descriptor, its path is /dev/fd/3; started by the loader, the loader's."""
+    command = (harness.fixture('hostile_signals'), 'spin', 100000)
+    for what, pattern, name, args in (
+            ('from memory', 'srv', sys.executable, ('-c', IN_MEMORY, *command)),
+            ('by the loader', 'hostile_signals', '/lib64/ld-linux-x86-64.so.2', command)):
+        with Target(name, *args, env={'PPROF_ONLY': pattern}) as t:
+            check('a program that was started %s answers' % what, t.wait_ready())
+            same('stderr', t.output(1), '')
+        with Target(name, *args, env={'PPROF_ONLY': 'another'}) as t:
+            check('one that is not meant does not', not poll(t.answers, 0.5, 0.1))
+
+
 def test_descriptors_of_children():
     """Nothing of ours is inherited: a child shows what it would without us."""
     script = 'read x; ls /proc/self/fd | wc -l; exec 3</dev/null; ls /proc/self/fd | wc -l'
@@ -266,4 +288,5 @@ if __name__ == '__main__':
         test_an_aborted_profile_gives_its_timers_back, test_slow_clients, test_port_taken_before,
         test_port_given_up_to_nobody, test_key_stays_secret, test_environment_is_left_alone,
         test_children_are_silent, test_only_the_program_that_matches_answers,
+        test_a_program_without_a_path_is_called_by_its_name,
         test_descriptors_of_children)

@@ -20,6 +20,8 @@ Seen to fail against:
   code that no loaded object has: [anon] < [anon] < main, and [names_made]
   our own code under its bare names (ours)
   unwind data without a table to search it with: burn < [truncated]
+  the end of a stack of makecontext(): ... < [libc.so.6] < [truncated]
+  files in memory and files that are deleted, loaded as plugins: [3] < [3] < [3] < chain
   debug information that goes on in other files (.dwo, .dwp, dwz -m): leaf < mid < main
 """
 import glob
@@ -395,8 +397,92 @@ def test_the_chain_is_whole_however_the_file_was_made():
                          started_by_the_loader(), renamed_while_it_runs(), started_by_a_link(), names_with_at(),
                          names_of_d(), long_names(3000), long_names(9000),
                          mini_debuginfo(), packed_by('zlib-gnu'), packed_by('zstd'),
-                         no_table_to_search(), no_table_in_a_library(), table_left_out())
+                         no_table_to_search(), no_table_in_a_library(), table_left_out(), context())
              if w])
+
+
+CONTEXT = '''
+#include "%s"
+#include <stdlib.h>
+#include <ucontext.h>
+static KEEP void in_context(void) { for (;;) mid(); }
+int main(void)
+{
+    ucontext_t back, c;
+    getcontext(&c);
+    c.uc_stack.ss_sp = malloc(c.uc_stack.ss_size = 100000);
+    c.uc_link = &back;
+    makecontext(&c, in_context, 0);
+    return swapcontext(&back, &c);
+}
+'''
+
+
+class WholeWay(Way):
+    def judge(self):
+        super().judge()
+        cut = sum(ns for names, ns in stacks_of(self.profiles) if names[-1] == '[truncated]')
+        check('%s: to its end' % self.what, cut < 0.1 * sampled(self.profiles), common(self.profiles))
+
+
+def context():
+    source = path('context.c')
+    with open(source, 'w') as f:
+        f.write(CONTEXT % (os.path.splitext(SOURCE)[0] + '.h'))
+    name = cc('context', source=source)
+    return name and WholeWay('the stack of a context', [name], ['burn', 'leaf', 'mid', 'in_context'])
+
+
+NAMELESS = '''
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    int is_memory = strcmp(argv[2], "memory") == 0;
+    int fd = is_memory ? memfd_create("plugin", 0) : open(argv[1], O_RDONLY), in;
+    char path[64];
+    void (*chain)(void), *plugin;
+
+    if (is_memory && ((in = open(argv[1], O_RDONLY)) < 0 || sendfile(fd, in, NULL, 1 << 30) < 0))
+        return 2;
+    snprintf(path, sizeof(path), "/proc/self/fd/%%d", fd);
+    plugin = dlopen(is_memory ? path : argv[1], RTLD_NOW);
+    if (!plugin || close(fd) || (!is_memory && unlink(argv[1])))
+        return 3;
+    chain = (void (*)(void))dlsym(plugin, "chain");
+    chain();
+    return argc;
+}
+'''
+
+
+def may_open_mapped():
+    with open('/proc/self/maps') as f:
+        mapping = next(line.split()[0] for line in f if '/' in line)
+    try:
+        os.close(os.open('/proc/self/map_files/' + mapping, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
+
+
+def nameless(how):
+    with open(path('nameless.c'), 'w') as f:
+        f.write(NAMELESS.replace('%%', '%'))
+    lib = cc('nameless_%s.so' % how, '-shared', '-fPIC', source=LIBRARY)
+    name = lib and cc('nameless', '-D_GNU_SOURCE', source=path('nameless.c'))
+    return name and Way('a plugin whose file is ' + how, [name, lib, how], ['burn', 'leaf', 'mid', 'chain'])
+
+
+def test_files_without_a_name():
+    if not may_open_mapped():
+        return skip('files without a name', 'the kernel does not let us open what is mapped')
+    try_all([w for w in (nameless('memory'), nameless('deleted')) if w])
 
 
 ALLOCATES = """
@@ -433,6 +519,6 @@ def test_our_own_code_says_so():
     check('nor has the program\'s', 'request' in names and 'main' in names, sorted(set(names)))
 
 
-run(test_our_own_code_says_so, test_debug_information_that_goes_on_in_other_files,
+run(test_our_own_code_says_so, test_files_without_a_name, test_debug_information_that_goes_on_in_other_files,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
     test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)

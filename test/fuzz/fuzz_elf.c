@@ -66,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		abort();
 	o.has_file = elf_open_fd(&o.file, &a, fd);
 	if (o.has_file) {
+		o.wants_mini = elf_section(&o.file, ".gnu_debugdata");
 		objects_open_mini(&o);
 		resolve(&a, &o);
 	}

@@ -236,6 +236,13 @@ START_TEST(our_return_from_a_handler_is_one)
 }
 END_TEST
 
+START_TEST(the_end_of_a_context_takes_another_stack)
+{
+	ck_assert(arch_is_context_end((const uint8_t[]){ 0x48, 0x89, 0xdc }));
+	ck_assert(!arch_is_context_end((const uint8_t[]){ 0x48, 0x89, 0xe3 })); /* the other way */
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("x86_64_decode");
@@ -251,6 +258,7 @@ int main(void)
 	tcase_add_loop_test(t, what_follows_a_call_tells_its_arguments, 0, ARRAY_SIZE(arguments));
 	tcase_add_test(t, no_code_breaks_the_readers);
 	tcase_add_test(t, our_return_from_a_handler_is_one);
+	tcase_add_test(t, the_end_of_a_context_takes_another_stack);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);

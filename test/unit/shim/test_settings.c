@@ -469,6 +469,14 @@ START_TEST(settings__a_program_without_a_folder_has_a_name_too)
 	struct text t = TEXT_INIT(complaint);
 
 	ck_assert_int_eq(settings_read(&settings, environment, "prog", &t), SETTINGS_OK);
+	ck_assert_int_eq(settings_read(&settings, environment, "/memfd:prog (deleted)", &t),
+			 SETTINGS_OK);
+	ck_assert_int_eq(settings_read(&settings, environment, "/old/prog (deleted)", &t),
+			 SETTINGS_OK);
+	ck_assert_int_eq(settings_read(&settings, environment, "/memfd:other (deleted)", &t),
+			 SETTINGS_NOT_MEANT);
+	ck_assert_int_eq(settings_read(&settings, environment, " (deleted)", &t),
+			 SETTINGS_NOT_MEANT);
 	ck_assert_int_eq(settings_read(&settings, environment, "", &t), SETTINGS_NOT_MEANT);
 	ck_assert_int_eq(settings_read(&settings, environment, "prog/", &t), SETTINGS_NOT_MEANT);
 }

@@ -79,7 +79,7 @@ static void teardown(void)
 {
 	forget();
 	arena_release(&arena);
-	run("rm -f whole split split.debug hidden");
+	run("rm -f whole split split.debug hidden small small.xz noise");
 	rmdir(folder);
 }
 
@@ -211,11 +211,58 @@ START_TEST(test_symbol_cache__memory_goes_back_a_minute_after_the_last_question)
 }
 END_TEST
 
+/* What find-debuginfo leaves in stripped programs, and afterwards noise in its place. */
+static bool make_mini(void)
+{
+	return system("objcopy -S --remove-section .comment --keep-symbol=known_function"
+		      " split.debug small && xz -k small 2>/dev/null &&"
+		      " objcopy --remove-section .gnu_debuglink"
+		      " --add-section .gnu_debugdata=small.xz split") == 0;
+}
+
+static void damage_mini(void)
+{
+	run("head -c $(stat -c %s small.xz) /dev/zero > noise &&"
+	    " objcopy --update-section .gnu_debugdata=noise split");
+}
+
+START_TEST(test_symbol_cache__a_packed_symbol_table_is_not_unpacked_again)
+{
+	uint64_t refused = counter_get(COUNTER_SYMBOL_TABLES_REFUSED);
+	struct symbol s;
+
+	if (!make_mini())
+		return;
+	s = look_up_known();
+	ck_assert_str_eq(s.frame[0].name, "known_function");
+	damage_mini();
+	s = look_up_known();
+	ck_assert_str_eq(s.frame[0].name, "known_function");
+	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_TABLES_REFUSED), refused);
+	look_up((uint64_t)look_up_known, sys_now_ns() + 10 * SECOND);
+	ck_assert_uint_eq(counter_get(COUNTER_SYMBOL_TABLES_REFUSED), refused + 1);
+}
+END_TEST
+
+START_TEST(test_symbol_cache__a_debug_file_is_better_than_a_packed_table)
+{
+	struct symbol s;
+
+	if (!make_mini())
+		return;
+	s = look_up_known();
+	ck_assert_uint_eq(s.frame[0].line, 0);
+	run("objcopy --add-gnu-debuglink=split.debug split");
+	s = look_up_known();
+	ck_assert(has_line(&s));
+}
+END_TEST
+
 static bool is_found(uint64_t addr, struct symbol *s)
 {
 	struct arena table = ARENA_INIT(1 << 20);
 	struct intern strings = INTERN_INIT(&arena, &table);
-	bool found = symbol_cache_find(&copy, addr, &arena, &strings, s);
+	bool found = symbol_cache_find(&copy, addr, SYMBOL_OF_DEBUG_FILE, &arena, &strings, s);
 
 	arena_release(&table);
 	return found;
@@ -235,7 +282,7 @@ START_TEST(test_symbol_cache__when_it_is_full_it_begins_anew)
 		};
 
 		snprintf(name, sizeof(name), "function_with_a_long_name_and_number_%lu", addr);
-		symbol_cache_add(&copy, addr, &(struct symbol){ &f, 1 });
+		symbol_cache_add(&copy, addr, SYMBOL_OF_DEBUG_FILE, &(struct symbol){ &f, 1 });
 		ck_assert_uint_le(sys_mapped_bytes(), before + SYMBOL_CACHE_BYTES);
 	}
 	for (uint64_t addr = last - 100; addr <= last; addr++)
@@ -279,6 +326,8 @@ int main(void)
 	tcase_add_test(t, test_symbol_cache__without_a_build_id_nothing_is_remembered);
 	tcase_add_test(t, test_symbol_cache__memory_goes_back_a_minute_after_the_last_question);
 	tcase_add_test(t, test_symbol_cache__when_it_is_full_it_begins_anew);
+	tcase_add_test(t, test_symbol_cache__a_packed_symbol_table_is_not_unpacked_again);
+	tcase_add_test(t, test_symbol_cache__a_debug_file_is_better_than_a_packed_table);
 	tcase_add_test(t, test_symbol_cache__a_child_begins_with_nothing);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
