@@ -16,7 +16,7 @@ protobuf-c-compiler libprotobuf-c-dev zlib1g-dev libzstd-dev liblzma-dev libiber
 SERVERS='redis-server=redis-server redis-tools=redis-benchmark nginx-light=nginx'
 DEMO='curl golang-go=go'
 OTHERS='apache2-bin? dnsmasq-base? memcached? gunicorn? php-cli? luajit? erlang-base? libeatmydata1? libfaketime? libjemalloc2?
-libgrpc++-dev? dwz? protobuf-compiler? protobuf-compiler-grpc? chromium? libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64? google-perftools? libjemalloc-dev?'
+libgrpc++-dev? dwz? lld? mold? protobuf-compiler? protobuf-compiler-grpc? chromium? libmimalloc2.0? libmimalloc3? libgoogle-perftools4? libgoogle-perftools4t64? google-perftools? libjemalloc-dev?'
 TEST="$DEMO $SERVERS wrk g++ check python3=python3 gdb libc6-dbg strace graphviz libcap2-bin rustc=rustc $OTHERS"
 BENCH="g++ valgrind golang-go=go python3=python3 wrk $SERVERS memcached=memcached
 libmemcached-tools=memcaslap postgresql=pgbench

@@ -64,15 +64,19 @@ struct arch_target arch_call_target(const uint8_t code[ARCH_CALL_BYTES], uint64_
 }
 
 /*
- * A stub is `[endbr64] [bnd] jmp *slot(%rip)`, or `endbr64; push $number; jmp` where a
- * second table does the jump.  The first stub of .plt is neither.
+ * A stub is `[endbr64] [bnd] jmp *slot(%rip)`, with `mov $number, %r11d` before the jump if mold
+ * made it, or `endbr64; push $number; jmp` where a second table does the jump.  The first stub of
+ * .plt is neither.
  */
 struct arch_target arch_stub_target(const uint8_t code[ARCH_STUB_BYTES], uint64_t at)
 {
 	size_t i = memcmp(code, endbr, sizeof(endbr)) == 0 ? sizeof(endbr) : 0;
 	uint32_t number;
 
-	i += code[i] == 0xf2; /* bnd */
+	if (code[i] == 0x41 && code[i + 1] == 0xbb) /* mov $number, %r11d */
+		i += 6;
+	else
+		i += code[i] == 0xf2; /* bnd */
 	if (code[i] == 0xff && code[i + 1] == 0x25)
 		return target(ARCH_TARGET_SLOT, relative(code + i + 2, at + i + 6));
 	if (code[i] == 0xe9)

@@ -8,6 +8,7 @@
 #include "sampler/process/modules.h"
 #include "sampler/process/other_code.h"
 #include "sampler/process/peek.h"
+#include "sampler/unwind/call_site.h"
 #include "sampler/unwind/learn.h"
 
 struct walker {
@@ -174,6 +175,23 @@ static bool is_end_of_context(const struct walker *k)
 	       peek_cached(k->regs.pc, code, sizeof(code)) && arch_is_context_end(code);
 }
 
+/*
+ * lld and mold give the stubs of .plt no unwind data.  What jumps through a slot without
+ * touching the stack has its return address where SP is.
+ */
+static bool read_stub(const struct walker *k, struct frame_regs *caller)
+{
+	uint64_t at = k->regs.sp, cfa = at + (at - arch_return_slot(at));
+	uint8_t code[ARCH_STUB_BYTES];
+
+	if (!k->interrupted || peek_some(k->regs.pc, code, sizeof(code)) != sizeof(code) ||
+	    arch_stub_target(code, k->regs.pc).kind != ARCH_TARGET_SLOT)
+		return false;
+	*caller = (struct frame_regs){ .sp = cfa, .bp = k->regs.bp };
+	return capture_load(k->capture, at, &caller->pc) && is_code(caller->pc) &&
+	       call_site_fit(caller->pc, 0) != CALL_NONE;
+}
+
 /* A trampoline without unwind data between functions that have it (Python's -X perf). */
 static bool step_without_row(struct walker *k, uint64_t lookup)
 {
@@ -183,7 +201,9 @@ static bool step_without_row(struct walker *k, uint64_t lookup)
 		k->out->pc[k->out->depth - 1] = k->regs.pc;
 		return stop(k, WALK_COMPLETE);
 	}
-	return read_epilogue(k, &caller) ? enter_caller(k, caller) : step_frame_pointer(k, lookup);
+	if (read_epilogue(k, &caller) || read_stub(k, &caller))
+		return enter_caller(k, caller);
+	return step_frame_pointer(k, lookup);
 }
 
 static bool step_by_row(struct walker *k, uint64_t lookup)

@@ -21,6 +21,7 @@ Seen to fail against:
   our own code under its bare names (ours)
   unwind data without a table to search it with: burn < [truncated]
   the end of a stack of makecontext(): ... < [libc.so.6] < [truncated]
+  stubs of lld and mold, which have no unwind data: tiny@plt < [truncated]
   files in memory and files that are deleted, loaded as plugins: [3] < [3] < [3] < chain
   debug information that goes on in other files (.dwo, .dwp, dwz -m): leaf < mid < main
 """
@@ -485,6 +486,42 @@ def test_files_without_a_name():
     try_all([w for w in (nameless('memory'), nameless('deleted')) if w])
 
 
+STUBS = '''
+void tiny(void);
+int main(void)
+{
+    for (;;)
+        tiny();
+}
+'''
+
+
+class StubsWay(WholeWay):
+    """Half of the time and more is in the stub and in what it leads to."""
+
+    def judge(self):
+        super().judge()
+        stub = sum(ns for names, ns in stacks_of(self.profiles) if names[0] in ('tiny@plt', 'tiny$plt'))
+        check('%s: it is met' % self.what, stub > 0, common(self.profiles))
+
+
+def stubs_by(linker):
+    """Calls between objects, of which the linker's stubs may have no unwind data."""
+    if not shutil.which('ld.' + linker):
+        return skip('stubs by ' + linker, 'no ld.' + linker)
+    for name, text in (('tiny.c', 'void tiny(void) { }'), ('stubs.c', STUBS)):
+        with open(path(name), 'w') as f:
+            f.write(text)
+    lib = cc('libtiny_%s.so' % linker, '-shared', '-fPIC', source=path('tiny.c'))
+    name = lib and cc('stubs_' + linker, lib, '-fuse-ld=' + linker, '-Wl,-rpath,' + harness.work,
+                      source=path('stubs.c'))
+    return name and StubsWay('stubs by ' + linker, [name], [])
+
+
+def test_stubs_of_linkers():
+    try_all([w for w in map(stubs_by, ('bfd', 'gold', 'lld', 'mold')) if w])
+
+
 ALLOCATES = """
 #include <stdlib.h>
 __attribute__((noinline)) static void request(void)
@@ -519,6 +556,6 @@ def test_our_own_code_says_so():
     check('nor has the program\'s', 'request' in names and 'main' in names, sorted(set(names)))
 
 
-run(test_our_own_code_says_so, test_files_without_a_name, test_debug_information_that_goes_on_in_other_files,
+run(test_our_own_code_says_so, test_files_without_a_name, test_stubs_of_linkers, test_debug_information_that_goes_on_in_other_files,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
     test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)

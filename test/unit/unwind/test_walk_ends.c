@@ -247,6 +247,38 @@ START_TEST(walk_ends__code_without_unwind_data_or_frame_pointer_is_cut)
 }
 END_TEST
 
+/* As a tick finds a thread that was called from here and is at a stub. */
+NOINLINE static void capture_in_stub(uint64_t stub)
+{
+	uint64_t *frame = __builtin_frame_address(0);
+	ucontext_t uc;
+
+	getcontext(&uc);
+	uc.uc_mcontext.gregs[REG_RIP] = (greg_t)stub;
+	uc.uc_mcontext.gregs[REG_RSP] = (greg_t)(frame + 1);
+	uc.uc_mcontext.gregs[REG_RBP] = (greg_t)frame[0];
+	ck_assert(capture_take(&ring, &thread, &uc, 1));
+	keep_frame++;
+}
+
+/* endbr64; mov $1,%r11d; jmp *0(%rip), as mold makes them; at each instruction. */
+START_TEST(walk_ends__a_stub_without_unwind_data_has_its_return_address_at_sp)
+{
+	static const uint8_t code[16] = {
+		0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0xbb, 1, 0, 0, 0, 0xff, 0x25
+	};
+	static const uint32_t at[] = { 0, 4, 10 };
+	uint64_t stub = (uint64_t)make_code(code, sizeof(code));
+
+	for (size_t i = 0; i < 3; i++) {
+		capture_in_stub(stub + at[i]);
+		walk_front();
+		ck_assert_int_eq(walked.end, WALK_COMPLETE);
+		ck_assert_uint_gt(walked.depth, 3);
+	}
+}
+END_TEST
+
 /* A capture made by hand of the next test: registers and stack. */
 static struct capture *made_capture(uint64_t pc, uint64_t sp, uint64_t bp, uint32_t len)
 {
@@ -356,6 +388,7 @@ int main(void)
 	tcase_add_test(t, walk_ends__code_without_unwind_data_is_followed_by_frame_pointer);
 	tcase_add_test(t, walk_ends__code_that_ends_behind_its_call_tells_its_frame);
 	tcase_add_test(t, walk_ends__code_without_unwind_data_or_frame_pointer_is_cut);
+	tcase_add_test(t, walk_ends__a_stub_without_unwind_data_has_its_return_address_at_sp);
 	tcase_add_test(t, walk_ends__return_address_of_zero_is_the_root);
 	tcase_add_test(t, walk_ends__wild_pc_keeps_its_leaf);
 	tcase_add_test(t, walk_ends__any_registers_and_any_stack_end_somewhere);
