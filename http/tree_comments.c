@@ -120,10 +120,37 @@ static const char *newborn_sentence(const struct tree_request *t, struct arena *
 	return out.at;
 }
 
+/* As it is now; one that is not there any more has ended. */
+static struct process now_of(const struct process *before)
+{
+	struct process now;
+
+	if (process_read(before->pid, &now) && now.start == before->start)
+		return now;
+	now = *before;
+	now.state = 'Z';
+	return now;
+}
+
+/* What it has done is not known, but how much: " (1.2 s of CPU time so far)". */
+static void write_used(struct text *out, const struct process *p)
+{
+	int64_t ns = p->state == 'Z' ? -1 : process_cpu_ns(p->pid);
+
+	if (ns < 0)
+		return;
+	text_str(out, " (");
+	text_i64(out, ns / NS_PER_SECOND);
+	text_char(out, '.');
+	text_i64(out, ns / (NS_PER_SECOND / 10) % 10);
+	text_str(out, " s of CPU time so far)");
+}
+
 static const char *missing_sentence(const struct tree_request *t, struct arena *a)
 {
 	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
 	struct asked asked;
+	struct process now;
 	size_t missing = 0;
 
 	if (!out.at || !list_asked(t, a, &asked))
@@ -139,9 +166,11 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 		if (missing++ >= NAMED_MAX)
 			continue;
 		text_str(&out, missing > 1 ? "; " : "");
+		now = now_of(p);
 		write_process(&out, p);
 		text_str(&out, ": ");
-		text_str(&out, one ? why_member(one) : tree_why_not_in(p));
+		text_str(&out, one ? why_member(one) : tree_why_not_in(&now));
+		write_used(&out, &now);
 	}
 	if (missing > NAMED_MAX) {
 		text_str(&out, "; and ");

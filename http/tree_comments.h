@@ -10,7 +10,7 @@
 #include "http/tree.h"
 #include "proto/build.h"
 
-#define TREE_COMMENT_BYTES 2048 /* of one; longer ones are cut */
+#define TREE_COMMENT_BYTES 4096 /* of one; longer ones are cut */
 
 /* Appends them to the head's comments, in `a`, after all answers are in. */
 void tree_comments(const struct tree_request *t, struct arena *a, struct profile_head *head);

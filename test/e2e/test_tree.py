@@ -127,6 +127,7 @@ def test_who_does_not_wake_is_named_and_its_time_told():
         p = t.profile('profile?seconds=2')
         why = missing(p)
         same('computing: not in it', sorted(why), sorted(t.workers()))
+        check('computing: what they used so far', all('s of CPU time so far)' in w for w in why.values()), why)
         got = by_label(p, 'pid', 'cpu')
         check('computing: its CPU time is there', all(got.get(pid, 0) > 0 for pid in t.workers()),
               got)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Series that only grow, of a tree whose workers are replaced: what scrapers subtract never falls.
 
-SECONDS=300 LIFETIME_MS=2000 in the environment make it longer: so it was run by hand.
+SUMS_SECONDS=300 LIFETIME_MS=2000 in the environment make it longer: so it was run by hand.
 """
 import contextlib
 import os
@@ -12,7 +12,7 @@ import harness
 import pprof_reader
 from harness import Target, check
 
-SECONDS = float(os.environ.get('SECONDS', '12'))
+SECONDS = float(os.environ.get('SUMS_SECONDS', '12'))
 LIFETIME_MS = os.environ.get('LIFETIME_MS', '1500')
 
 GROWING = {'allocs': ('alloc_objects', 'alloc_space'),
