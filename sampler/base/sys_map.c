@@ -117,8 +117,11 @@ void *sys_map_shared(size_t bytes)
 {
 	void *p = map_area_as(bytes, true, MAP_SHARED);
 
-	if (p)
-		note_kept(bytes);
+	if (!p)
+		return NULL;
+	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
+		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_REMOVE);
+	note_kept(bytes);
 	return p;
 }
 
