@@ -214,7 +214,7 @@ def test_places_where_there_can_be_none():
         for port in 'off', None:
             with Socket('/bin/cat', path=path, env={'ADMIN_KEY': KEY, 'PPROF_PORT': port or str(harness.free_port())}) as t:
                 poll(lambda: t.output(1))
-                one_sentence(f'{path}, port {port}', t.output(1), f'the socket {path} cannot be made (errno ')
+                one_sentence(f'{path}, port {port}', t.output(1), f'the socket {path} cannot be made: ')
                 t.p.stdin.close()
                 same('its end', t.finish().code, 0)
 
