@@ -142,9 +142,11 @@ static void tell_owners(struct stack_table *t, struct owner_table *owners,
 	for (uint32_t i = 0; i < v->count; i++) {
 		const struct thread_entry *e = &v->entry[i];
 		const struct stack *at = r->now->stacks.list[v->thread[i]->stack];
-		const struct owner o = { 0,	  e->tid,   "",
-					 e->name, e->state, e->reason ? e->reason : "",
-					 false,	  false };
+		const struct owner o = { .tid = e->tid,
+					 .process = "",
+					 .thread = e->name,
+					 .state = e->state,
+					 .wait_reason = e->reason ? e->reason : "" };
 		struct stack *s =
 			stack_table_add_labelled(t, at->frame, at->depth, owner_number(owners, &o));
 

@@ -78,11 +78,13 @@ static void snapshot_peak(struct stack_table *t)
 	add_up(t);
 }
 
-static void snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+static void snapshot_older(struct stack_table *t, bool own, int64_t seconds, bool ages)
 {
-	heap_snapshot_older(t, own, seconds);
+	heap_snapshot_older(t, own, seconds, ages);
 	older_s = seconds;
 	is_peak = false;
+	if (!seconds)
+		add_up(t);
 }
 
 #define PAGE(page_name, type, older, peak)                                                         \

@@ -67,6 +67,12 @@ static const struct number peak_wanted = {
 	.refusal = REFUSAL("peak", "0 (as it is now) or 1 (when most was in use)"),
 };
 
+static const struct number ages_wanted = {
+	.name = "ages",
+	.highest = 1,
+	.refusal = REFUSAL("ages", "0 (without) or 1 (with the label age)"),
+};
+
 static const struct number gc_wanted = {
 	.name = "gc",
 	.lowest = INT32_MIN,
@@ -92,9 +98,9 @@ static const char *read_number(const struct http_request *r, const struct number
 
 /* ---- names */
 
-static const char *const known[] = { "seconds", "debug",  "hz",		  "lines", "labels",
-				     "gc",	"format", "sample_index", "id",	   "pid",
-				     "process", "state",  "thread",	  "older", "peak" };
+static const char *const known[] = { "seconds", "debug",	"hz",	"lines", "labels",  "gc",
+				     "format",	"sample_index", "id",	"pid",	 "process", "state",
+				     "thread",	"older",	"peak", "ages" };
 
 /* Between processes of ours (params.share). */
 static const char *const internal[] = { "share", "window_ms" };
@@ -266,7 +272,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 		 struct params *p)
 {
 	const bool is_timed = what != PARAMS_OF_SNAPSHOT;
-	int64_t gc = 0, peak = 0, lines = 1, labels = 1, hz = 0, share = 0;
+	int64_t gc = 0, peak = 0, ages = 0, lines = 1, labels = 1, hz = 0, share = 0;
 	const char *why;
 
 	*p = (struct params){ 0 };
@@ -277,14 +283,17 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, &lines_wanted, &lines)) ||
 	    (why = read_number(r, &labels_wanted, &labels)) ||
 	    (why = read_number(r, &peak_wanted, &peak)) ||
+	    (why = read_number(r, &ages_wanted, &ages)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
 	    (why = read_id(x, r, p)) || (why = read_threads(r, p)) || (why = read_older(r, p)) ||
 	    (why = tree_query_read(r, &p->tree)))
 		http_error(x, 400, why);
 	else if (!is_timed && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
-	else if (peak && (p->seconds || p->older_s))
-		http_error(x, 400, "peak goes neither with seconds nor with older");
+	else if (peak && (p->seconds || p->older_s || ages))
+		http_error(x, 400, "peak goes neither with seconds nor with older or ages");
+	else if (ages && p->seconds)
+		http_error(x, 400, "ages and seconds params are incompatible");
 	else
 		why = "";
 	http_query(r, "sample_index", p->value, sizeof(p->value));
@@ -298,6 +307,7 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	p->hz = (int)hz;
 	p->labels = labels;
 	p->peak = peak;
+	p->ages = ages;
 	p->detail = lines ? SYMBOLS_LINES : SYMBOLS_NAMES;
 	return why && !*why;
 }

@@ -29,6 +29,7 @@ struct params {
 	bool labels;	 /* of threads, in a CPU profile */
 	bool share;	 /* asked by the process that has the port: an answer as in proto/share.h */
 	bool peak;	 /* of a heap profile: when most was in use */
+	bool ages;	 /* of a heap profile: blocks labelled with how long they are in use */
 	int64_t older_s; /* of a heap profile: blocks in use for so long; 0: all */
 	int64_t window_ms; /* of such a question about CPU, in place of seconds */
 	struct tree_query tree;

@@ -6,9 +6,11 @@
 #include "http/download.h"
 #include "http/params.h"
 #include "http/tree_profile.h"
+#include "proto/owners.h"
 #include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/heap/heap.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
 
@@ -45,8 +47,8 @@ static void take_what_is_asked(const struct request *r, struct stack_table *t)
 	stack_table_init(t, SNAPSHOT_BYTES);
 	if (r->query.peak)
 		r->page->snapshot_peak(t);
-	else if (r->query.older_s)
-		r->page->snapshot_older(t, r->query.share, r->query.older_s);
+	else if (r->query.older_s || r->query.ages)
+		r->page->snapshot_older(t, r->query.share, r->query.older_s, r->query.ages);
 	else
 		r->page->snapshot(t, r->query.share);
 }
@@ -86,21 +88,45 @@ static int write_form(struct arena *a, const struct request *r, const struct sta
 				  : format_write(a, &m, r->query.format, r->value, out);
 }
 
+/* Label n of the stacks is such an age; false without memory. */
+static bool take_ages(struct owner_table *owners)
+{
+	for (uint32_t n = 1; n <= HEAP_AGES; n++) {
+		const struct owner o = {
+			.process = "",
+			.thread = "",
+			.state = "",
+			.wait_reason = "",
+			.age_s = heap_age_s(n),
+		};
+
+		if (owner_number(owners, &o) != n)
+			return false;
+	}
+	return true;
+}
+
 /* `t` is of this process; of others is added what they answered. */
 static int build_answer(struct arena *a, const struct request *r, const struct stack_table *t,
 			struct bytes *out)
 {
 	struct profile_head head = head_of(r->page);
+	struct owner_table ages = { .arena = a };
+	const struct owner_table *owners = r->query.ages ? &ages : NULL;
 	const struct stack_table *all = t;
 
+	if (owners && !take_ages(&ages))
+		return -1;
 	if (r->is_delta)
 		head.duration_ns = sys_now_ns() - r->start_ns;
 	if (r->query.share)
 		return share_write(
 			a, &(struct share_head){ .values = (uint32_t)head.sample_type_count }, t,
-			NULL, out);
+			owners, out);
+	if (owners)
+		head.labels.of = owner_labels(a, owners);
 	if (r->tree)
-		all = tree_profile_merge(r->tree, a, t, NULL, &head);
+		all = tree_profile_merge(r->tree, a, t, owners, &head);
 	return all ? write_form(a, r, all, &head, out) : -1;
 }
 
@@ -179,7 +205,7 @@ static void due(struct http_exchange *x, void *arg)
 /* Only what is in use, and those that ended have nothing in use. */
 static bool is_of_memory_alone(const struct params *p)
 {
-	return p->older_s || p->peak;
+	return p->older_s || p->ages || p->peak;
 }
 
 static void begin_delta(struct request *r)
@@ -240,7 +266,8 @@ static void serve_page(struct http_exchange *x, struct request *r)
 	if (refusal)
 		http_error(x, 500, refusal);
 	else if (is_of_memory_alone(&r->query) && !r->page->snapshot_older)
-		http_error(x, 400, "older and peak are params of heap: of memory that is in use");
+		http_error(x, 400,
+			   "older, ages and peak are params of heap: of memory that is in use");
 	else if (has_tree || params_window_ns(&r->query))
 		begin(x, r, has_tree);
 	else

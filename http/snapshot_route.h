@@ -31,8 +31,11 @@ struct snapshot_page {
 	/* `own`: without what a forked process has from its parent */
 	void (*snapshot)(struct stack_table *t, bool own);
 
-	/* The same of what has been there for so long or longer.  NULL: that is not known. */
-	void (*snapshot_older)(struct stack_table *t, bool own, int64_t seconds);
+	/*
+	 * The same of what has been there for so long or longer; `ages`: with labels, of which
+	 * n is 2^(n-1) seconds.  NULL: that is not known.
+	 */
+	void (*snapshot_older)(struct stack_table *t, bool own, int64_t seconds, bool ages);
 	/* The same of when it was most; of this process, not its parent.  NULL: not known. */
 	void (*snapshot_peak)(struct stack_table *t);
 

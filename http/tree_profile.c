@@ -38,6 +38,8 @@ static void write_target(struct text *t, void *arg)
 		text_str(t, "&older=");
 		text_i64(t, p->query.older_s);
 	}
+	if (p->query.ages)
+		text_str(t, "&ages=1");
 	if (!p->end_ns)
 		return;
 	text_str(t, "&id=");

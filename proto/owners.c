@@ -7,7 +7,7 @@
 #include "sampler/base/counters.h"
 
 #define SLOTS	   (2 * OWNERS_MAX)
-#define LABELS_MAX 7 /* of one owner */
+#define LABELS_MAX 8 /* of one owner */
 
 static bool make_room(struct owner_table *t)
 {
@@ -41,6 +41,7 @@ static uint32_t hash_of(const struct owner *o)
 
 	h = h * 31 + o->is_idle;
 	h = h * 31 + (o->is_newborn ? text_hash(o->process) : 0);
+	h = h * 31 + (uint32_t)o->age_s;
 	h = h * 31 + text_hash(o->thread);
 	h = h * 31 + text_hash(o->state);
 	return h * 31 + text_hash(o->wait_reason);
@@ -53,8 +54,8 @@ static bool is_same(const struct owner *a, const struct owner *b)
 	    (a->is_newborn && strcmp(a->process, b->process) != 0))
 		return false;
 	return a->pid == b->pid && a->tid == b->tid && a->is_idle == b->is_idle &&
-	       strcmp(a->thread, b->thread) == 0 && strcmp(a->state, b->state) == 0 &&
-	       strcmp(a->wait_reason, b->wait_reason) == 0;
+	       a->age_s == b->age_s && strcmp(a->thread, b->thread) == 0 &&
+	       strcmp(a->state, b->state) == 0 && strcmp(a->wait_reason, b->wait_reason) == 0;
 }
 
 uint32_t owner_number(struct owner_table *t, const struct owner *wanted)
@@ -82,22 +83,24 @@ static struct message_label *put_text(struct message_label *to, const char *key,
 	return to;
 }
 
-static struct message_label *put_number(struct message_label *to, const char *key, int number)
+static struct message_label *put_number(struct message_label *to, const char *key, int64_t number,
+					const char *unit)
 {
 	if (number)
-		*to++ = (struct message_label){ .key = key, .number = number, .number_unit = "" };
+		*to++ = (struct message_label){ .key = key, .number = number, .number_unit = unit };
 	return to;
 }
 
 static uint32_t write_labels(struct message_label *first, const struct owner *o)
 {
-	struct message_label *to = put_text(first, "idle", o->is_idle ? "true" : "");
+	struct message_label *to = put_number(first, "age", o->age_s, "seconds");
 
-	to = put_number(to, "pid", o->pid);
+	to = put_text(to, "idle", o->is_idle ? "true" : "");
+	to = put_number(to, "pid", o->pid, "");
 	to = put_text(to, "process", o->process);
 	to = put_text(to, "state", o->state);
 	to = put_text(to, "thread", o->thread);
-	to = put_number(to, "tid", o->tid);
+	to = put_number(to, "tid", o->tid, "");
 	to = put_text(to, "wait_reason", o->wait_reason);
 	return (uint32_t)(to - first);
 }

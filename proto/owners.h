@@ -1,6 +1,7 @@
 /* proto: profiles as files and as text.  May include threads and below. */
 /*
- * Whose the stacks of a profile are: the process and the thread, as labels of samples.  A
+ * Whose the stacks of a profile are: the process and the thread, as labels of samples; or
+ * how old what they stand for is.  A
  * stack's label is the number of its owner.
  *
  * Context: listener.
@@ -24,6 +25,7 @@ struct owner {
 	bool is_idle; /* it did nothing but wait */
 	/* A process that was forked while the profile ran; another one told what it did. */
 	bool is_newborn;
+	int64_t age_s; /* of blocks, about; 0: not told */
 };
 
 struct owner_table {

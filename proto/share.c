@@ -12,7 +12,7 @@
 #include "sampler/symbols/told.h"
 
 /* Changes with every change of what is written, so that two versions do not misread each other. */
-#define MAGIC 0x35726873 /* "shr5" */
+#define MAGIC 0x36726873 /* "shr6" */
 
 #define FRAME_ADDRESS	 ((1UL << FRAME_SHIFT) - 1)
 #define MODULES_SENT_MAX 4096
@@ -180,6 +180,7 @@ static void put_owners(struct wire_writer *w, const struct owner_table *t)
 		wire_put_u32(w, t->list[i].is_idle);
 		wire_put_u32(w, t->list[i].is_newborn ? 1 + (uint32_t)t->list[i].pid : 0);
 		wire_put_text(w, t->list[i].is_newborn ? t->list[i].process : "");
+		wire_put_u32(w, (uint32_t)t->list[i].age_s);
 		wire_put_text(w, t->list[i].thread);
 		wire_put_text(w, t->list[i].state);
 		wire_put_text(w, t->list[i].wait_reason);
@@ -401,6 +402,7 @@ static void take_owners(struct receiver *v)
 		o.tid = (int)wire_take_u32(&v->r);
 		o.is_idle = wire_take_u32(&v->r) == 1;
 		take_process(v, &o, process);
+		o.age_s = wire_take_u32(&v->r);
 		take_text(&v->r, thread, sizeof(thread));
 		take_text(&v->r, state, sizeof(state));
 		take_text(&v->r, wait_reason, sizeof(wait_reason));

@@ -293,17 +293,30 @@ struct older {
 	struct stack_table *table;
 	uint32_t epoch;	  /* the least */
 	uint32_t until_s; /* born then or before */
+	uint32_t now_s;
+	bool ages;
 };
 
+/* 1 is below two seconds, 2 below four, and so on. */
+static uint32_t age_label(const struct older *o, const struct live_block *b)
+{
+	uint32_t age_s = o->now_s - MIN(b->born_s, o->now_s);
+
+	if (!o->ages)
+		return 0;
+	return age_s < 2 ? 1 : 32 - (uint32_t)__builtin_clz(age_s);
+}
+
 /* A record whose stack is not known yet stands for nobody's. */
-static struct stack *stack_of(struct stack_table *t, const struct site *s)
+static struct stack *stack_of(struct stack_table *t, const struct site *s, uint32_t label)
 {
 	static const uint64_t unknown = PSEUDO_UNKNOWN;
 	const struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
 
 	if (s->depth == 0 && known)
 		s = known;
-	return s->depth ? stack_table_add(t, s->frame, s->depth) : stack_table_add(t, &unknown, 1);
+	return s->depth ? stack_table_add_labelled(t, s->frame, s->depth, label)
+			: stack_table_add_labelled(t, &unknown, 1, label);
 }
 
 static void add_if_older(const struct live_block *b, void *arg)
@@ -313,17 +326,21 @@ static void add_if_older(const struct live_block *b, void *arg)
 
 	if (b->born_s > o->until_s || b->site->epoch < o->epoch)
 		return;
-	s = stack_of(o->table, b->site);
+	s = stack_of(o->table, b->site, age_label(o, b));
 	if (!s)
 		return;
 	s->value[HEAP_VALUE_INUSE_OBJECTS] += (int64_t)b->blocks;
 	s->value[HEAP_VALUE_INUSE_BYTES] += (int64_t)b->bytes;
 }
 
-void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds, bool ages)
 {
-	int64_t until_s = sys_now_ns() / NS_PER_SECOND - seconds;
-	struct older o = { t, own ? sites.epoch : 0, (uint32_t)MAX(until_s, (int64_t)0) };
+	int64_t now_s = sys_now_ns() / NS_PER_SECOND;
+	struct older o = { .table = t,
+			   .epoch = own ? sites.epoch : 0,
+			   .until_s = (uint32_t)MAX(now_s - seconds, (int64_t)0),
+			   .now_s = (uint32_t)now_s,
+			   .ages = ages };
 
 	live_each(add_if_older, &o);
 	mapped_each(add_if_older, &o);

@@ -119,7 +119,14 @@ void heap_snapshot(struct stack_table *t, bool own);
  * The same of blocks that have been in use for so long or longer, and without what was
  * allocated: what a leak is.  Ages are known to the second.  Context: listener.
  */
-void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds);
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds, bool ages);
+
+/* `ages`: stacks have a label (unwind/stacks.h), and their blocks this age or up to twice of it. */
+#define HEAP_AGES 32 /* labels, from 1 on */
+static inline int64_t heap_age_s(uint32_t label)
+{
+	return 1LL << (label - 1);
+}
 
 /*
  * The same of when most was in use since the start, or the fork (peak.h): to within a

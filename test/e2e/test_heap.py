@@ -343,11 +343,17 @@ def test_only_what_has_been_in_use_for_long():
             check('nothing was allocated', sum(s.values[p.index('alloc_space')] for s in p.samples) == 0)
             same('it is told', p.comments, ['Only blocks that have been in use for 4 s and longer; '
                                             'what was allocated is not counted.'])
+        p = t.profile('heap?ages=1')
+        same('by age: nothing is missing', of_site(p, 'small_blocks')['inuse_space'],
+             of_site(t.profile('heap'), 'small_blocks')['inuse_space'])
+        ages = {l.number for labels in p.labels for l in labels if l.key == 'age' and l.unit == 'seconds'}
+        check('by age: powers of two', ages and ages <= {1 << n for n in range(10)} and max(ages) >= 4, ages)
+        same('by age: each has one', len([s for s in p.samples if 'age' not in s.labels]), 0)
         t.accounts('free')
         same('what was freed is not old', of_site(t.profile('heap?older=1'), 'large_blocks')['inuse_space'], 0)
         check('as text', b'small_blocks' in t.fetch('heap?older=1&format=text'))
         for query in 'heap?older=soon', 'heap?older=0', 'heap?older=1d', 'heap?older=-1', 'heap?older=2s&seconds=1', \
-                'allocs?older=1s', 'block?older=1s', 'heap?older=999999999h':
+                'allocs?older=1s', 'block?older=1s', 'heap?older=999999999h', 'allocs?ages=1':
             c = t.open(query)
             same(f'{query}: refused', c.answer.status, 400)
             check(f'{query}: with a sentence', b'older' in c.answer.read())

@@ -386,10 +386,14 @@ unsigned heap_unseen(void)
 	return 0;
 }
 
-void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds)
+void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds, bool ages)
 {
+	const uint64_t pc = 0x1010;
+
 	(void)seconds;
 	heap_snapshot(t, own);
+	if (ages)
+		stack_table_add_labelled(t, &pc, 1, 7)->value[HEAP_VALUE_INUSE_BYTES] = 64;
 }
 
 void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)

@@ -29,7 +29,12 @@ static void fill(struct stack_table *t, struct owner_table *owners)
 {
 	uint64_t frame[3] = { modules_frame((uint64_t)marked), modules_frame((uint64_t)strtol),
 			      modules_frame((uint64_t)abort) };
-	const struct owner o = { 0, 17, "", "a thread", "running", "", false, false };
+	const struct owner o = { .tid = 17,
+				 .process = "",
+				 .thread = "a thread",
+				 .state = "running",
+				 .wait_reason = "",
+				 .age_s = 64 };
 	const uint64_t nowhere[] = { 0x12345000, label_set_with(0, "route", "/a") };
 	static const uint64_t lost = PSEUDO_LOST;
 	struct stack *s = stack_table_add_labelled(t, frame, 3, owner_number(owners, &o));
@@ -89,6 +94,7 @@ START_TEST(share__what_is_written_is_read_with_the_process_as_label)
 	ck_assert_str_eq(o->process, "worker");
 	ck_assert_str_eq(o->thread, "a thread");
 	ck_assert_str_eq(o->state, "running");
+	ck_assert_int_eq(o->age_s, 64);
 	ck_assert_uint_eq(b.into.list[1]->frame[0], PSEUDO_LOST);
 	tear_down(&b);
 }
