@@ -60,10 +60,12 @@ static int write_form(struct arena *a, const struct pending_profile *w,
 }
 
 static int share(struct arena *a, const struct pending_profile *w, const struct stack_table *all,
-		 const struct owner_table *owners, struct bytes *out)
+		 const struct owner_table *owners, const struct profile_head *of, struct bytes *out)
 {
-	struct share_head head = { .values = (uint32_t)w->page->kind->sample_type_count,
-				   .own_ns = own_thread_ns() - w->own_ns };
+	struct share_head head = { .values = (uint32_t)of->sample_type_count,
+				   .own_ns = own_thread_ns() - w->own_ns,
+				   .comment = of->comment,
+				   .comment_count = of->comment_count };
 
 	if (w->page->count_children)
 		w->page->count_children(w->profile, &head);
@@ -88,7 +90,7 @@ static int build_answer(struct arena *a, const struct pending_profile *w, struct
 	if (!all)
 		return -1;
 	if (w->query.share)
-		return share(a, w, all, &owners, out);
+		return share(a, w, all, &owners, &head, out);
 	head.labels.of = owner_labels(a, &owners);
 	if (w->tree && w->page->count_children)
 		w->page->count_children(w->profile, &w->tree->newborns);
@@ -158,7 +160,7 @@ static bool send_part(struct http_exchange *x, struct pending_profile *w)
 	int64_t total = all ? total_of(w, all) : w->part_total;
 	struct bytes part;
 
-	if (total == w->part_total || share(&fresh, w, all, &owners, &part) != 0 ||
+	if (total == w->part_total || share(&fresh, w, all, &owners, &head, &part) != 0 ||
 	    !http_part(x, part.at, part.len)) {
 		arena_release(&fresh);
 		return false;

@@ -135,6 +135,7 @@ static void add_member(struct tree_profile *p, struct member *one)
 	if (p->has_clocks && has_ended(one) &&
 	    result.total[CLOCK_VALUE] < TREE_SHORT_TICKS * p->draw_ns)
 		tree_short_note(&p->short_lived, one->pid);
+	tree_said_add(&p->said, p->owners.arena, one->pid, name_of_member(one, &room), &result);
 	p->newborns.born += result.head.born;
 	p->newborns.ended += result.head.ended;
 	p->newborns.ended_ns += result.head.ended_ns;
@@ -257,6 +258,7 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 		account(p, a, head->period);
 	head->labels.of = owner_labels(a, &p->owners);
 	tree_comments(&p->request, a, head);
+	tree_said_tell(&p->said, a, head);
 	return head->labels.of ? &p->stacks : NULL;
 }
 

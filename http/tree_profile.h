@@ -11,6 +11,7 @@
 #include "http/params.h"
 #include "http/tree.h"
 #include "http/tree_clocks.h"
+#include "http/tree_said.h"
 #include "http/tree_short.h"
 #include "proto/build.h"
 #include "proto/owners.h"
@@ -32,6 +33,7 @@ struct tree_profile {
 	int64_t ended_sampled_ns;   /* samples of processes that were never seen */
 	struct stack_table stacks;  /* of all of them */
 	struct owner_table owners;
+	struct tree_said said; /* by members, of their parts */
 };
 
 /*

@@ -187,6 +187,15 @@ static void put_owners(struct wire_writer *w, const struct owner_table *t)
 	}
 }
 
+static void put_comments(struct wire_writer *w, const struct share_head *head)
+{
+	size_t count = MIN(head->comment_count, (size_t)SHARE_COMMENTS_MAX);
+
+	wire_put_u32(w, (uint32_t)count);
+	for (size_t i = 0; i < count; i++)
+		wire_put_text(w, head->comment[i]);
+}
+
 int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
 		const struct owner_table *owners, struct bytes *out)
 {
@@ -209,6 +218,7 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 	wire_put_u64(&s->w, (uint64_t)head->ended);
 	wire_put_u64(&s->w, (uint64_t)head->ended_ns);
 	wire_put_u64(&s->w, (uint64_t)head->tails_ns);
+	put_comments(&s->w, head);
 	wire_put_u32(&s->w, s->count);
 	for (uint32_t i = 0; i < s->count; i++)
 		put_module(&s->w, module_at(s->sent[i] - 1));
@@ -477,6 +487,15 @@ static bool take_stacks(struct receiver *v, struct share_result *out)
 	return !v->r.bad;
 }
 
+static void take_comments(struct receiver *v, struct share_result *out)
+{
+	uint32_t count = wire_take_u32(&v->r);
+
+	v->r.bad |= count > SHARE_COMMENTS_MAX;
+	for (uint32_t i = 0; i < count && !v->r.bad; i++)
+		take_text(&v->r, out->comment[out->comment_count++], SHARE_COMMENT_BYTES);
+}
+
 static bool take_head(struct receiver *v, struct share_result *out)
 {
 	if (wire_take_u32(&v->r) != MAGIC)
@@ -488,6 +507,7 @@ static bool take_head(struct receiver *v, struct share_result *out)
 	out->head.ended = (int64_t)wire_take_u64(&v->r);
 	out->head.ended_ns = (int64_t)wire_take_u64(&v->r);
 	out->head.tails_ns = (int64_t)wire_take_u64(&v->r);
+	take_comments(v, out);
 	return !v->r.bad && out->head.values <= STACK_VALUES_MAX;
 }
 

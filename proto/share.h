@@ -20,11 +20,17 @@
 #include "proto/owners.h"
 #include "sampler/unwind/stacks.h"
 
+#define SHARE_COMMENTS_MAX  8
+#define SHARE_COMMENT_BYTES 256
+
 struct share_head {
 	uint32_t values; /* of each stack */
 	int64_t own_ns;	 /* CPU time that our own thread used meanwhile */
 	/* Of processes that were forked meanwhile, see nursery.h. */
 	int64_t born, ended, ended_ns, tails_ns;
+	/* What the member says about its part: so many of these are sent, cut to so many bytes. */
+	const char *const *comment;
+	size_t comment_count;
 };
 
 /* What a member is asked for.  Returns 0, or -1 without memory. */
@@ -34,6 +40,8 @@ int share_write(struct arena *a, const struct share_head *head, const struct sta
 struct share_result {
 	struct share_head head;
 	int64_t total[STACK_VALUES_MAX]; /* of the member itself, without those that it forked */
+	char comment[SHARE_COMMENTS_MAX][SHARE_COMMENT_BYTES];
+	size_t comment_count;
 };
 
 /*

@@ -75,7 +75,8 @@
 	X(LABELS_DROPPED, "labels_dropped",                                                        \
 	  "samples without the labels of the program: too many stacks with labels")                \
 	X(LABELS_HIDDEN, "labels_hidden",                                                          \
-	  "times a thread set labels that ticks and looks at it do not see: too many threads with " \
+	  "times a thread set labels that ticks and looks at it do not see: too many threads "     \
+	  "with "                                                                                  \
 	  "labels at once, or a sandbox")                                                          \
 	X(ROWS_DROPPED_TABLE_FULL, "rows_dropped_table_full",                                      \
 	  "unwind rules learned and not kept; the next use learns them again")                     \

@@ -8,6 +8,7 @@ profile's window lies between.  Nothing here depends on how much a worker gets t
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -249,6 +250,18 @@ def test_wall_time_of_all_processes():
              [{one}, {'blocked'}])
 
 
+def test_what_members_say_of_their_part_is_told():
+    """The first process is root, and knows where its threads wait; its workers are not."""
+    if not AS_ROOT:
+        return
+    with Tree('setuid').start() as t:
+        t.joined()
+        p = t.profile('wall?seconds=1')
+        said = [c for c in p.comments if 'does not tell this process where its threads wait' in c]
+        same('said once, of all three', len(said), 1)
+        check('and by whom', said and re.match(r'worker-\d \d+ and 2 more: ', said[0]), p.comments)
+
+
 # ---- questions
 
 def test_pid_and_process_choose():
@@ -382,7 +395,8 @@ if __name__ == '__main__':
                 test_sums_do_not_fall_when_workers_are_replaced,
                 test_a_worker_has_what_it_allocated_itself, test_old_blocks_of_all_processes,
                 test_threads_of_all_processes,
-                test_wall_time_of_all_processes, test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
+                test_wall_time_of_all_processes, test_what_members_say_of_their_part_is_told,
+                test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
                 test_the_tree_can_be_switched_off, test_programs_that_the_first_one_executed,
                 test_two_trees_with_one_port_stay_apart, test_the_first_process_is_killed,
                 test_a_worker_that_writes_nonsense_to_shared_memory)

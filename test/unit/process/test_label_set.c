@@ -62,7 +62,7 @@ END_TEST
 
 START_TEST(what_cannot_be_is_counted_and_changes_nothing)
 {
-	static const char *const ours[] = { "age",    "idle", "pid", "process", "state",
+	static const char *const ours[] = { "age",    "idle", "pid",	     "process", "state",
 					    "thread", "tid",  "wait_reason", "" };
 	uint32_t set = label_set_with(0, "a", "1");
 	char key[16];
@@ -162,7 +162,8 @@ START_TEST(others_do_not_drive_out_our_own)
 	}
 	ck_assert_str_eq(text_of(last), "a=[other] b=[other]");
 	for (int i = 0; i < 1000; i++)
-		ck_assert_ptr_null(strstr(text_of(with(with(0, "a", i % 30), "c", i / 30)), "other"));
+		ck_assert_ptr_null(
+			strstr(text_of(with(with(0, "a", i % 30), "c", i / 30)), "other"));
 	theirs.count = 1;
 	theirs.key[0] = "tid";
 	ck_assert_uint_eq(label_set_meet(&theirs), 0);

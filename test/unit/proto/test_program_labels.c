@@ -51,8 +51,8 @@ START_TEST(the_same_two_are_the_same_labels)
 				struct sample_labels of = { of_thread, owner ? 2 : 0 };
 
 				snprintf(value, sizeof(value), "%d", i);
-				ck_assert(program_labels_join(
-					&p, owner, label_set_with(0, "n", value), &of));
+				ck_assert(program_labels_join(&p, owner,
+							      label_set_with(0, "n", value), &of));
 				if (!round)
 					seen[owner][i] = of.label;
 				ck_assert_ptr_eq(of.label, seen[owner][i]);
@@ -67,9 +67,10 @@ START_TEST(what_is_missing_is_told)
 	ck_assert_ptr_null(program_labels_comment(&memory));
 	counter_add(COUNTER_LABELS_OTHER, 3);
 	counter_add(COUNTER_LABELS_REFUSED, 1);
-	ck_assert_str_eq(program_labels_comment(&memory),
-			 "Labels of the program: 3 times a value was one too many and became [other]; "
-			 "1 were refused (a name of ours, or too many names). Counted since the start.");
+	ck_assert_str_eq(
+		program_labels_comment(&memory),
+		"Labels of the program: 3 times a value was one too many and became [other]; "
+		"1 were refused (a name of ours, or too many names). Counted since the start.");
 }
 END_TEST
 

@@ -100,6 +100,35 @@ START_TEST(share__what_is_written_is_read_with_the_process_as_label)
 }
 END_TEST
 
+/* They may be of anybody: bounded, of one line each. */
+START_TEST(share__comments_go_with_it)
+{
+	char longest[2 * SHARE_COMMENT_BYTES] = "";
+	const char *list[SHARE_COMMENTS_MAX + 1] = { "one", "two\nlines" };
+	struct share_head head = { .values = 2, .comment = list, .comment_count = 3 };
+	struct share_result result;
+	struct both b;
+
+	memset(longest, 'x', sizeof(longest) - 1);
+	list[2] = longest;
+	set_up(&b);
+	ck_assert_int_eq(share_write(&b.a, &head, &b.from, &b.from_owners, &b.bytes), 0);
+	ck_assert(share_add(&b.into, &b.owners, 1, "x", b.bytes, &result));
+	ck_assert_uint_eq(result.comment_count, 3);
+	ck_assert_str_eq(result.comment[0], "one");
+	ck_assert_ptr_null(strchr(result.comment[1], '\n'));
+	ck_assert_uint_eq(strlen(result.comment[2]), SHARE_COMMENT_BYTES - 1);
+	ck_assert_int_eq(result.total[1], 42);
+	for (size_t i = 0; i < SHARE_COMMENTS_MAX + 1; i++)
+		list[i] = "more";
+	head.comment_count = SHARE_COMMENTS_MAX + 1;
+	ck_assert_int_eq(share_write(&b.a, &head, &b.from, &b.from_owners, &b.bytes), 0);
+	ck_assert(share_add(&b.into, &b.owners, 1, "x", b.bytes, &result));
+	ck_assert_uint_eq(result.comment_count, SHARE_COMMENTS_MAX);
+	tear_down(&b);
+}
+END_TEST
+
 /* Its address may be that of something else here. */
 START_TEST(share__code_of_no_object_is_a_place_of_the_other_process)
 {
@@ -366,6 +395,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, share__what_is_written_is_read_with_the_process_as_label);
+	tcase_add_test(t, share__comments_go_with_it);
 	tcase_add_test(t, share__code_of_no_object_is_a_place_of_the_other_process);
 	tcase_add_test(t, share__newborns_are_themselves);
 	tcase_add_test(t, share__code_made_at_run_time_has_its_name_with_it);
