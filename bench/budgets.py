@@ -49,6 +49,7 @@ BUDGETS = [
     Budget("answer after the sampling, full table", "500 ms", r"answer, .*, (CPU|wall)$"),
     Budget("answer after the sampling, 10,000 threads", "500 ms", r"growth, answer after it"),
     Budget("thread dump, a thread", "10 us", r"thread dump, \d{3,} threads$", CALLS),
+    Budget("a wall-clock profile, up to 1,000 threads", "1 %", r"wall, \d+ threads$"),
     Budget("CPU truth, shares", "2 points", r"truth, shim, worst share"),
     Budget("CPU truth, total", "4 %", r"truth, shim, total"),
     Budget("heap truth, by site", "4 std. errors", r"heap truth, pprofshim, worst site of all"),
@@ -58,7 +59,7 @@ BUDGETS = [
 # What README shows of them, in this order.
 ASKED_FOR = ["a server's CPU time, idle", "a server's CPU time, profile at 100 Hz",
              "a server's CPU time, all profiles", "malloc+free, one size", "lock+unlock, uncontended",
-             "a CPU sample", "thread dump, a thread", "fork", "start of a program", "memory, idle",
+             "a CPU sample", "a wall-clock profile", "thread dump, a thread", "fork", "start of a program", "memory, idle",
              "memory, profiling"]
 
 

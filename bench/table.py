@@ -107,11 +107,21 @@ def peer_rows(results):
             yield f"| {who} | {cells[0]} | {cells[1]} |"
 
 
+def wall_rows(results):
+    by_name = {r["name"]: r for r in results}
+    for n in (10, 100, 1000, 10000):
+        cells = [number(by_name[name]["value"]) if name in by_name else ""
+                 for name in (f"wall, {n} threads", f"wall, {n} threads, {n // 10} wake",
+                              f"as often by dumps, {n} threads")]
+        if any(cells):
+            yield f"| {n:,} | {' | '.join(cells)} |"
+
+
 def where_measured(head):
     return f"Measured on {head['machine']}, {head['kernel']}; commit {head['commit']}, {head['taken']}."
 
 
-def page_text(head, rows, peers):
+def page_text(head, rows, peers, wall):
     """All budgets, and other profilers: docs/BENCH.md."""
     return f"""# What it costs
 
@@ -132,6 +142,13 @@ What recording allocations costs, in times of the same allocator alone (one thre
 | | one size | mixed sizes |
 | --- | --- | --- |
 {peers}
+
+What a wall-clock profile costs, in per cent of one processor, by threads that sleep, with a tenth of them
+waking every 2 ms, and what as many dumps of all threads would (20 times a second; fgprof takes 99):
+
+| threads | asleep | a tenth wakes | by dumps |
+| --- | --- | --- | --- |
+{wall}
 
 ![the same as a plot](bench.svg)
 """
@@ -161,7 +178,7 @@ def summary_text(head, rows):
 def write_readme(head, results):
     rows = "\n".join(budget_row(b, r, results) for b, r in budgets.judged(results))
     with open("docs/BENCH.md", "w") as f:
-        f.write(page_text(head, rows, "\n".join(peer_rows(results))))
+        f.write(page_text(head, rows, "\n".join(peer_rows(results)), "\n".join(wall_rows(results))))
     with open("README.md") as f:
         text = f.read()
     before, rest = text.split(BEGIN)
