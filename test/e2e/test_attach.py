@@ -418,7 +418,8 @@ def test_other_kinds_of_programs():
     for name, words, how in (('static', 'static executable', ['gcc', '-static']),
                              ('static-pie', 'no glibc loaded', ['gcc', '-static-pie']),
                              ('musl', 'musl', ['musl-gcc']),
-                             ('32-bit', '32-bit', ['gcc', '-m32'])):
+                             ('32-bit', '32-bit', ['gcc', '-m32']),
+                             ('varnishd', 'same stack for signals', ['gcc'])):
         path = compiled(name, *how)
         if path:
             with program(name=path) as t:
