@@ -43,13 +43,25 @@ def folder(**files):
     shutil.rmtree(path, ignore_errors=True)
 
 
+def descendants(pid):
+    """It and all below it, those that start others first."""
+    found = [pid]
+    for one in found:
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f'/proc/{one}/task'):
+                with open(f'/proc/{one}/task/{task}/children', encoding='ascii') as f:
+                    found += map(int, f.read().split())
+    return found
+
+
 @contextlib.contextmanager
 def server(*command, **more):
     with Target(*command, preexec=os.setsid, preload=harness.for_everyone(harness.SHIM), **more) as t:
         check(f'{command[0]}: it answers', t.wait_ready(), t.output(1))
         yield t
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(t.pid, signal.SIGKILL)
+        for pid in descendants(t.pid):  # php-fpm has a process group of its own
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
