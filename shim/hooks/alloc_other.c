@@ -133,6 +133,9 @@ void allocator_hide_idle(void)
 	lookup_hide(idle, count);
 }
 
+_Static_assert(sizeof(struct functions) / sizeof(void *) + 9 <= ALLOCATOR_FUNCTIONS_MAX,
+	       "there is room for them and for malloc's family");
+
 size_t allocator_list_counted(struct slots_function *out)
 {
 	size_t count = 0;
