@@ -16,10 +16,12 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/cpu/timers.h"
 #include "sampler/process/peek.h"
 
 #define SLOTS	4096U
 #define WINDOW	32U
+#define LOOKS	32U
 #define BUCKETS 4096U /* of tops; two in one cost a search */
 
 /* What our handler needs beside the kernel's frame, twice over. */
@@ -91,21 +93,6 @@ static struct slot *find(int tid)
 	return NULL;
 }
 
-/* Its size is 0 until it is written: too small. */
-static struct slot *take(int tid)
-{
-	for (uint32_t i = 0; i < WINDOW; i++) {
-		struct slot *s = slot_at(tid, i);
-		int expected = 0;
-
-		if (atomic_compare_exchange_strong(&s->tid, &expected, tid)) {
-			atomic_fetch_add(&used, 1);
-			return s;
-		}
-	}
-	return NULL;
-}
-
 /* ---- one for several threads */
 
 static uint64_t top_of(const stack_t *stack)
@@ -128,13 +115,86 @@ static void claim(struct slot *s, uint64_t top)
 		atomic_fetch_sub(bucket_of(old), 1);
 }
 
+static void give_back(struct slot *s)
+{
+	claim(s, 0);
+	if (s->ours.at)
+		sys_unmap_kept(s->ours.at, s->ours.bytes);
+	s->ours.at = NULL;
+	atomic_store(&s->bytes, 0);
+	atomic_store(&s->tid, 0);
+	atomic_fetch_sub(&used, 1);
+}
+
+/* ---- threads that ended without a word */
+
+/* Whoever began since then, with the same number, does not find the slot while it is looked at. */
+#define LOOKED_AT (-1)
+
+static bool is_gone(int tid)
+{
+	return !sandbox_is_noted() && thread_cpu_ns(tid) < 0;
+}
+
+/*
+ * Its thread is not there any more, and now it is free.  In a child that nobody asked no end
+ * of a thread is seen.
+ */
+static bool was_left_behind(struct slot *s)
+{
+	int tid = atomic_load(&s->tid);
+
+	if (tid <= 0 || !is_gone(tid) || !atomic_compare_exchange_strong(&s->tid, &tid, LOOKED_AT))
+		return false;
+	if (is_gone(tid))
+		give_back(s);
+	else
+		atomic_store(&s->tid, tid);
+	return !atomic_load(&s->tid);
+}
+
+/* Its size is 0 until it is written: too small. */
+static struct slot *take_free(int tid)
+{
+	for (uint32_t i = 0; i < WINDOW; i++) {
+		struct slot *s = slot_at(tid, i);
+		int expected = 0;
+
+		if (atomic_compare_exchange_strong(&s->tid, &expected, tid)) {
+			atomic_fetch_add(&used, 1);
+			return s;
+		}
+	}
+	return NULL;
+}
+
+/* With each that is taken a few others are looked at, so that what is left behind stays little. */
+static void look_at_some(void)
+{
+	static atomic_uint next;
+	unsigned first = atomic_fetch_add(&next, LOOKS);
+
+	for (unsigned i = 0; i < LOOKS; i++)
+		was_left_behind(&slot[(first + i) % SLOTS]);
+}
+
+static struct slot *take(int tid)
+{
+	look_at_some();
+	return take_free(tid);
+}
+
+/* ---- */
+
 /* Of two that claim at once the second to count in the bucket finds the first one's slot. */
 static bool is_claimed_by_another(const struct slot *self, uint64_t top)
 {
 	if (atomic_load(bucket_of(top)) < (self ? 2 : 1))
 		return false;
 	for (uint32_t i = 0; i < SLOTS; i++) {
-		if (&slot[i] != self && atomic_load(&slot[i].claim) == top)
+		struct slot *s = &slot[i];
+
+		if (s != self && atomic_load(&s->claim) == top && !was_left_behind(s))
 			return true;
 	}
 	return false;
@@ -152,13 +212,6 @@ static bool has_stand_in(struct stand_in *s, size_t bytes)
 	return s->at;
 }
 
-static void drop(struct stand_in *s)
-{
-	if (s->at)
-		sys_unmap_kept(s->at, s->bytes);
-	s->at = NULL;
-}
-
 static bool is_in_force(const struct stand_in *s, const stack_t *now)
 {
 	return s->at && !is_disabled(now) && now->ss_sp == s->at;
@@ -172,11 +225,7 @@ static void forget(int tid)
 
 	if (!s)
 		return;
-	claim(s, 0);
-	drop(&s->ours);
-	atomic_store(&s->bytes, 0);
-	atomic_store(&s->tid, 0);
-	atomic_fetch_sub(&used, 1);
+	give_back(s);
 }
 
 /* One that began with the number of a thread that ended without a word has its entry, too. */

@@ -1,13 +1,16 @@
 /* Which threads a tick may come to: by the room on their alternate stacks. */
 #include <check.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/alternate_stacks.h"
@@ -27,6 +30,30 @@ static void note(int tid, size_t bytes)
 	stack_t s = stack_of(bytes);
 
 	alternate_stack_note(tid, &s);
+}
+
+/* Threads that are there to the end. */
+#define THREADS 4
+
+static atomic_int tid_of[THREADS];
+
+static void *be_there(void *place)
+{
+	atomic_store((atomic_int *)place, sys_gettid());
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static int thread(int i)
+{
+	pthread_t t;
+
+	if (!atomic_load(&tid_of[i]))
+		ck_assert_int_eq(pthread_create(&t, NULL, be_there, &tid_of[i]), 0);
+	while (!atomic_load(&tid_of[i]))
+		sched_yield();
+	return atomic_load(&tid_of[i]);
 }
 
 static const stack_t disabled = { .ss_flags = SS_DISABLE };
@@ -93,19 +120,21 @@ static stack_t read_back(int tid, stack_t kernel_has)
 
 START_TEST(alternate_stacks__of_two_threads_the_second_gets_one_of_ours)
 {
-	stack_t s = stack_of(16384), other = stack_of(16384), a = set(1, &s), b = set(2, &s), c;
+	stack_t s = stack_of(16384), other = stack_of(16384), a = set(thread(1), &s),
+		b = set(thread(2), &s), c;
 
 	ck_assert_ptr_eq(a.ss_sp, s.ss_sp);
 	ck_assert_ptr_ne(b.ss_sp, s.ss_sp);
 	ck_assert_uint_ge(b.ss_size, s.ss_size);
-	ck_assert(alternate_stack_is_usable(1) && alternate_stack_is_usable(2));
-	ck_assert_ptr_eq(read_back(2, b).ss_sp, s.ss_sp);
-	ck_assert_uint_eq(read_back(2, b).ss_size, s.ss_size);
-	c = set(2, &s); /* the same again */
+	ck_assert(alternate_stack_is_usable(thread(1)) && alternate_stack_is_usable(thread(2)));
+	ck_assert_ptr_eq(read_back(thread(2), b).ss_sp, s.ss_sp);
+	ck_assert_uint_eq(read_back(thread(2), b).ss_size, s.ss_size);
+	c = set(thread(2), &s); /* the same again */
 	ck_assert_ptr_eq(c.ss_sp, b.ss_sp);
-	ck_assert_ptr_ne(set(3, &s).ss_sp, b.ss_sp);
-	ck_assert_ptr_eq(set(2, &other).ss_sp, other.ss_sp); /* it has one that is its own */
-	ck_assert_ptr_eq(read_back(2, other).ss_sp, other.ss_sp);
+	ck_assert_ptr_ne(set(thread(3), &s).ss_sp, b.ss_sp);
+	ck_assert_ptr_eq(set(thread(2), &other).ss_sp,
+			 other.ss_sp); /* it has one that is its own */
+	ck_assert_ptr_eq(read_back(thread(2), other).ss_sp, other.ss_sp);
 }
 END_TEST
 
@@ -113,11 +142,11 @@ START_TEST(alternate_stacks__one_that_its_thread_left_is_free)
 {
 	stack_t s = stack_of(16384), other = stack_of(16384);
 
-	set(1, &s);
-	set(1, &other);
-	ck_assert_ptr_eq(set(2, &s).ss_sp, s.ss_sp);
-	set(2, &disabled);
-	ck_assert_ptr_eq(set(3, &s).ss_sp, s.ss_sp);
+	set(thread(1), &s);
+	set(thread(1), &other);
+	ck_assert_ptr_eq(set(thread(2), &s).ss_sp, s.ss_sp);
+	set(thread(2), &disabled);
+	ck_assert_ptr_eq(set(thread(3), &s).ss_sp, s.ss_sp);
 }
 END_TEST
 
@@ -126,13 +155,13 @@ START_TEST(alternate_stacks__a_refused_call_changes_nothing)
 {
 	stack_t s = stack_of(16384), other = stack_of(16384), ours, b;
 
-	set(1, &s);
-	set(3, &other);
-	b = set(2, &s);
-	ck_assert(alternate_stack_is_shared(2, &other, &ours));
-	alternate_stack_settle(2, &b, NULL);
-	ck_assert_ptr_eq(read_back(2, b).ss_sp, s.ss_sp);
-	ck_assert(!alternate_stack_is_shared(3, &other, &ours));
+	set(thread(1), &s);
+	set(thread(3), &other);
+	b = set(thread(2), &s);
+	ck_assert(alternate_stack_is_shared(thread(2), &other, &ours));
+	alternate_stack_settle(thread(2), &b, NULL);
+	ck_assert_ptr_eq(read_back(thread(2), b).ss_sp, s.ss_sp);
+	ck_assert(!alternate_stack_is_shared(thread(3), &other, &ours));
 }
 END_TEST
 
@@ -152,7 +181,7 @@ START_TEST(alternate_stacks__of_ours_go_with_their_threads)
 	stack_t s = stack_of(16384);
 	size_t before;
 
-	set(1, &s);
+	set(thread(1), &s);
 	before = sys_mapped_bytes();
 	for (int i = 0; i < 100; i++) {
 		pthread_t t;
@@ -164,13 +193,57 @@ START_TEST(alternate_stacks__of_ours_go_with_their_threads)
 }
 END_TEST
 
+/* Nobody told of it. */
+static void *share(void *stack)
+{
+	stack_t now = set(sys_gettid(), stack);
+
+	sigaltstack(&now, NULL);
+	return NULL;
+}
+
+static void let_many_share(stack_t *s, int count)
+{
+	for (int i = 0; i < count; i++) {
+		pthread_t t;
+
+		pthread_create(&t, NULL, share, s);
+		pthread_join(t, NULL);
+	}
+}
+
+/* In a child without a listener no end is seen. */
+START_TEST(alternate_stacks__of_ours_go_with_threads_that_end_without_a_word)
+{
+	stack_t s = stack_of(16384);
+	size_t before;
+
+	set(thread(1), &s);
+	let_many_share(&s, 2);
+	before = sys_mapped_bytes();
+	let_many_share(&s, 5000);
+	ck_assert_uint_le(sys_mapped_bytes(), before + 200 * s.ss_size);
+	ck_assert(alternate_stack_has_room(thread(1)));
+}
+END_TEST
+
+START_TEST(alternate_stacks__of_threads_that_are_gone_make_room)
+{
+	stack_t small = stack_of(SMALL);
+
+	for (int tid = 1000000; tid < 1100000; tid++)
+		alternate_stack_note(tid, &small);
+	ck_assert(alternate_stack_has_room(sys_gettid()));
+}
+END_TEST
+
 START_TEST(alternate_stacks__of_ours_are_known_in_a_child)
 {
 	stack_t s = stack_of(16384), now;
 	pid_t child;
 	int status;
 
-	set(1, &s);
+	set(thread(1), &s);
 	now = set(sys_gettid(), &s);
 	sigaltstack(&now, NULL);
 	child = fork();
@@ -194,6 +267,7 @@ END_TEST
 
 START_TEST(alternate_stacks__of_many_threads_are_told_apart)
 {
+	sandbox_note(); /* who is there is not known */
 	for (int tid = 1000; tid < 3000; tid++)
 		note(tid, tid % 3 ? 16384 : SMALL);
 	for (int tid = 1000; tid < 3000; tid++)
@@ -206,6 +280,7 @@ START_TEST(alternate_stacks__nobody_has_room_once_a_small_one_could_not_be_noted
 {
 	const stack_t large = { .ss_sp = (void *)4096, .ss_size = 16384 };
 
+	sandbox_note(); /* who is there is not known */
 	for (int tid = 1; tid < 100000; tid++)
 		alternate_stack_note(tid, &large);
 	ck_assert(alternate_stack_has_room(99999));
@@ -253,6 +328,8 @@ int main(void)
 	tcase_add_test(t, alternate_stacks__one_that_its_thread_left_is_free);
 	tcase_add_test(t, alternate_stacks__a_refused_call_changes_nothing);
 	tcase_add_test(t, alternate_stacks__of_ours_go_with_their_threads);
+	tcase_add_test(t, alternate_stacks__of_ours_go_with_threads_that_end_without_a_word);
+	tcase_add_test(t, alternate_stacks__of_threads_that_are_gone_make_room);
 	tcase_add_test(t, alternate_stacks__of_ours_are_known_in_a_child);
 	tcase_add_test(t, alternate_stacks__are_forgotten_with_their_thread);
 	tcase_add_test(t, alternate_stacks__of_many_threads_are_told_apart);
