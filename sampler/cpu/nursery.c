@@ -221,6 +221,11 @@ void nursery_leave(void)
 	atomic_store(&nursery.is_joined, false);
 }
 
+void nursery_quit(void)
+{
+	atomic_store(&nursery.is_joined, false);
+}
+
 void nursery_after_fork(void)
 {
 	copy = NULL;

@@ -65,6 +65,9 @@ void nursery_join(void);
 /* It has a profile of its own now.  Context: listener. */
 void nursery_leave(void);
 
+/* It ticks no more; what it uses from now on is nobody's.  Context: hook. */
+void nursery_quit(void);
+
 /*
  * It is about to exit, or to execute another program, which uses time that is not its own;
  * more than once, if it did not.  Context: hook.

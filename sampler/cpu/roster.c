@@ -325,13 +325,14 @@ static void end_young(void)
 {
 	atomic_store(&roster.accepting_signal, 0);
 	threads_each(end_each, NULL);
-	nursery_leave();
 }
 
 int roster_open(int signal, int64_t period_ns)
 {
-	if (nursery_is_joined())
+	if (nursery_is_joined()) {
 		end_young();
+		nursery_leave();
+	}
 	if (atomic_load(&roster.retired) || threads_open() != 0)
 		return -1;
 	timers_budget();
@@ -353,6 +354,16 @@ void roster_close(void)
 	atomic_store(&roster.accepting_signal, 0);
 	threads_each(end_each, NULL);
 	atomic_store(&roster.live_signal, 0);
+}
+
+void roster_quit_young(void)
+{
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (nursery_is_joined()) {
+		end_young();
+		nursery_quit();
+	}
+	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
 
 static void retire_each(struct thread *t, void *unused)

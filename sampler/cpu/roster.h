@@ -60,6 +60,12 @@ void roster_end_once(uint32_t dump_id);
  */
 void roster_begin_young(uint64_t blocked);
 
+/*
+ * It is about to be filtered: the handler of a nursery makes system calls, libc's that may be in
+ * its place too, and a timer could not be taken away any more.  Context: hook.
+ */
+void roster_quit_young(void);
+
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 

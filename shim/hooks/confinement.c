@@ -208,6 +208,7 @@ static long call_and_be_quiet(const struct request *r, real_call call,
 {
 	long result;
 
+	roster_quit_young();
 	if (!v->lets_handlers_return)
 		stop_ticks("a system-call filter of the program forbids signal handlers to return");
 	if (!concerns_us) {
@@ -263,6 +264,7 @@ static COLD NOINLINE long call_confining(const struct request *r, real_call call
 		monotonic_avoid_cycles();
 		return call(r);
 	default: /* DISPATCHED */
+		roster_quit_young();
 		stop_ticks("the program takes system calls itself (PR_SET_SYSCALL_USER_DISPATCH)");
 		sandbox_note();
 		return call(r);
