@@ -2,6 +2,8 @@
 
 #include <ctype.h>
 #include <elf.h>
+#include <limits.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 #define DYNAMIC_MAX  128
 #define NAME_MAX_LEN 64
 #define SYMBOLS_MAX  (1U << 20)
+#define OBJECTS_MAX  65536
 
 /* glibc relocates these pointers in place. */
 static uint64_t pointer(const struct image *im, uint64_t value)
@@ -145,28 +148,75 @@ uint64_t image_find(const struct image *im, const char *name, uint64_t *size)
 
 struct search {
 	const char *name;
-	uint64_t start;
+	struct image *im;
+	uint64_t bias;
+	bool is_listed, is_found;
 };
 
-static bool is_named(const struct mapping *m, void *arg)
+static bool is_named(const char *path, const char *name)
+{
+	const char *slash = strrchr(path, '/');
+	size_t len = strlen(name);
+
+	if (!slash)
+		return false;
+	slash += strncmp(slash, "/memfd:", 7) == 0 ? 7 : 1;
+	return strncmp(slash, name, len) == 0 && !isalnum((unsigned char)slash[len]);
+}
+
+static bool look_at_mapping(const struct mapping *m, void *arg)
 {
 	struct search *s = arg;
-	const char *slash = strrchr(m->path, '/');
-	size_t len = strlen(s->name);
 
-	if (m->offset != 0 || !slash)
-		return true;
-	slash += strncmp(slash, "/memfd:", 7) == 0 ? 7 : 1;
-	if (strncmp(slash, s->name, len) != 0 || isalnum((unsigned char)slash[len]))
-		return true;
-	s->start = m->start;
-	return false;
+	if (m->offset == 0 && is_named(m->path, s->name) && image_open(s->im, s->im->pid, m->start))
+		s->is_found = !s->is_listed || s->im->bias == s->bias;
+	return !s->is_found;
+}
+
+static bool find_mapping(struct search *s)
+{
+	proc_each_mapping(s->im->pid, look_at_mapping, s);
+	return s->is_found;
+}
+
+/* The first of the loader's list of the program's own objects; 0: not to be had. */
+static uint64_t first_listed(int pid)
+{
+	struct image loader = { .pid = pid };
+	struct r_debug debug;
+	uint64_t at;
+
+	if (!find_mapping(&(struct search){ .name = "ld-linux", .im = &loader }))
+		return 0;
+	at = image_find(&loader, "_r_debug", NULL);
+	return at && memory_read(pid, at, &debug, sizeof(debug)) ? (uint64_t)debug.r_map : 0;
+}
+
+/*
+ * Of one that is there more than once the one that the program calls: other namespaces have
+ * their own (dlmopen, LD_AUDIT), and who reads a file maps it.
+ */
+static void find_listed(struct search *s)
+{
+	uint64_t at = first_listed(s->im->pid);
+	char path[PATH_MAX];
+	struct link_map l;
+
+	for (int i = 0; i < OBJECTS_MAX && at && !s->is_listed; i++) {
+		if (!memory_read(s->im->pid, at, &l, sizeof(l)))
+			return;
+		if (memory_read_string(s->im->pid, (uint64_t)l.l_name, path, sizeof(path)))
+			s->is_listed = is_named(path, s->name);
+		s->bias = l.l_addr;
+		at = (uint64_t)l.l_next;
+	}
 }
 
 bool image_find_loaded(struct image *im, int pid, const char *name)
 {
-	struct search s = { .name = name };
+	struct search s = { .name = name, .im = im };
 
-	proc_each_mapping(pid, is_named, &s);
-	return s.start && image_open(im, pid, s.start);
+	*im = (struct image){ .pid = pid };
+	find_listed(&s);
+	return find_mapping(&s);
 }

@@ -24,7 +24,8 @@ uint64_t image_find(const struct image *im, const char *name, uint64_t *size);
 
 /*
  * The object whose file's name begins with `name` after the last slash, and goes on with
- * neither a letter nor a digit.  False: none is loaded.
+ * neither a letter nor a digit; of several the program's own, not another namespace's.
+ * False: none is loaded.
  */
 bool image_find_loaded(struct image *im, int pid, const char *name);
 

@@ -32,6 +32,20 @@ START_TEST(image__symbols_are_where_the_loader_finds_them)
 }
 END_TEST
 
+/* dlmopen and LD_AUDIT bring a libc of their own. */
+START_TEST(image__of_several_the_programs_own_is_found)
+{
+	const struct image before = libc();
+	void *other = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+	struct image after;
+
+	ck_assert_ptr_ne(other, NULL);
+	after = libc();
+	ck_assert_uint_eq(after.start, before.start);
+	dlclose(other);
+}
+END_TEST
+
 START_TEST(image__what_is_not_there_is_not_found)
 {
 	const struct image im = libc();
@@ -118,6 +132,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, image__symbols_are_where_the_loader_finds_them);
+	tcase_add_test(t, image__of_several_the_programs_own_is_found);
 	tcase_add_test(t, image__what_is_not_there_is_not_found);
 	tcase_add_test(t, image__memory_that_is_no_object_is_none);
 	tcase_add_test(t, image__spoilt_headers_harm_nobody);
