@@ -462,8 +462,10 @@ static void turn_hooks_on(void)
 	}
 	heap_set_rate(settings.heap_rate);
 	heap_set_unseen(allocator_unseen());
-	if (settings.heap_mmap && heap_is_on())
+	if (settings.heap_mmap && heap_is_on()) {
+		heap_begin_mappings();
 		map_turn_on();
+	}
 	block_set_rate(settings.block_rate);
 	mutex_set_fraction(settings.mutex_fraction);
 	locks_turn_on((block_rate() ? LOCKS_BLOCK : 0) | (mutex_fraction() ? LOCKS_MUTEX : 0),

@@ -208,6 +208,11 @@ void heap_record(const void *p, size_t size, struct frame_regs caller)
 	inside = false;
 }
 
+void heap_begin_mappings(void)
+{
+	mapped_init();
+}
+
 static NOINLINE void record_mapped(const void *p, size_t size, struct site *site)
 {
 	struct live_block block = weigh(size, site);

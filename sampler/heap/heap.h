@@ -56,6 +56,9 @@ void heap_record(const void *p, size_t size, struct frame_regs caller);
 /* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
 void heap_forget(const void *p);
 
+/* Makes room for what heap_record_mapped() is told.  Context: init, once. */
+void heap_begin_mappings(void);
+
 /*
  * The same for memory that is not malloc's (mapped.h); `leaf` is the pseudo frame that names
  * the call.  Context: hook.

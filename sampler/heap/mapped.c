@@ -5,6 +5,7 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sys_map.h"
 
 /* Some times what a scan of a full table takes. */
 #define PATIENCE 20000
@@ -19,11 +20,16 @@ static struct {
 	atomic_bool lock;
 	atomic_uint_fast64_t clock;
 	atomic_uint used; /* entries beyond are free */
-	struct mapping list[MAPPED_MAX];
+	struct mapping *list; /* MAPPED_MAX */
 } mapped;
 
 /* A signal handler that maps finds its own thread here. */
 static __thread volatile bool inside;
+
+void mapped_init(void)
+{
+	mapped.list = sys_map_kept(MAPPED_MAX * sizeof(*mapped.list));
+}
 
 static bool take_lock(void)
 {
@@ -58,7 +64,7 @@ static unsigned used(void)
 
 static struct mapping *find_free(void)
 {
-	for (unsigned i = 0; i < MAPPED_MAX; i++)
+	for (unsigned i = 0; mapped.list && i < MAPPED_MAX; i++)
 		if (!mapped.list[i].end) {
 			if (i >= used())
 				atomic_store_explicit(&mapped.used, i + 1, memory_order_release);

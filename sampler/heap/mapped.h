@@ -24,6 +24,9 @@
 /* How many there are room for. */
 #define MAPPED_MAX 4096
 
+/* Makes room.  Context: init, once. */
+void mapped_init(void);
+
 /* What is told of later is compared with this. */
 uint64_t mapped_now(void);
 

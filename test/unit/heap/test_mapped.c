@@ -160,6 +160,7 @@ int main(void)
 	SRunner *r = srunner_create(s);
 	int failed;
 
+	tcase_add_unchecked_fixture(t, mapped_init, NULL);
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, mapped__whole);
 	tcase_add_test(t, mapped__in_pieces);
