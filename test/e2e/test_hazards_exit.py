@@ -162,8 +162,8 @@ def test_closed_descriptors():
 
 def test_limits_on_memory_and_descriptors_at_the_end():
     megabyte = 1 << 20
-    # the program needs 10.5 of it; our file, its tables and our stack are 11.6 before the first request
-    for how, what, value in (('limit-as', resource.RLIMIT_AS, 24 * megabyte),
+    # the program needs 10.5 of it; our file, its tables and our stack are 12.5, and 14 when modules are known
+    for how, what, value in (('limit-as', resource.RLIMIT_AS, 25 * megabyte),
                              ('limit-as', resource.RLIMIT_AS, 28 * megabyte),
                              ('limit-as', resource.RLIMIT_AS, 80 * megabyte),
                              ('limit-nofile', resource.RLIMIT_NOFILE, 4)):
