@@ -4,7 +4,11 @@ const canvas = $.graph, pen = canvas.getContext('2d'), tall = 18, dark = matchMe
 let tree, zoom, boxes = [], picked, lineTable
 
 // What the value from before is compared as.
-const was = v => $.scale.value && sides[1].total ? v * sides[0].total / sides[1].total : v
+const was = v => $.scale.value == 'share' && sides[1].total ? v * sides[0].total / sides[1].total : v
+// By how much more it is, of [now, before]; per hour where time is between them.
+const hourly = () => $.scale.value == 'hour' && sides[0].P.time > sides[1].P.time
+const change = ([a, b]) => (a - was(b)) * (hourly() ? 3.6e12 / (sides[0].P.time - sides[1].P.time) : 1)
+const per = () => hourly() ? ' per hour' : ''
 const mixed = n => n.wide > Math.abs(n.v[0]) * 1.000001
 
 function colour(n) {
@@ -77,7 +81,7 @@ function describe({ n, less }) {
   tree.open(n)
   return `${title(n)}\n${say(n.v[0])}, ${share(n.v[0])}` + (n.own && shown == 'flame' ? `; self ${say(n.own)}` : '') +
     (mixed(n) ? `; amounts together ${say(n.wide)}` : '') + (n.run ? `\n${n.run} frames without names in a row` : '') +
-    (sides[1] ? `\nbefore ${say(n.v[1])}, change ${say(n.v[0] - was(n.v[1]))}` : '') + (n.f < 0 ? '' : placesOf(n.f))
+    (sides[1] ? `\nbefore ${say(n.v[1])}, change ${say(change(n.v))}${per()}` : '') + (n.f < 0 ? '' : placesOf(n.f))
 }
 const at = e => (boxes[e.offsetY / tall | 0] || []).find(b => e.offsetX >= b.x && e.offsetX < b.x + b.w)
 function pick(n) {

@@ -21,9 +21,9 @@ function rowsTo(heads, rows) {
   }
   $.list.replaceChildren(t, rows.length > most ? `and ${rows.length - most} more, which the search finds` : '')
 }
-const by = { own: r => r.own[0], sum: r => r.sum[0], change: r => r.sum[0] - was(r.sum[1]) }
+const by = { own: r => r.own[0], sum: r => r.sum[0], change: r => change(r.sum) }
 const order = rows => rows.sort((a, b) => Math.abs(by[sorted](b)) - Math.abs(by[sorted](a)) || Math.abs(b.sum[0]) - Math.abs(a.sum[0]))
-const heads = name => [['self', 'own'], ['%'], ['with callees', 'sum'], ['%'], ...sides[1] ? [['before'], ['change', 'change']] : [], [name]]
+const heads = name => [['self', 'own'], ['%'], ['with callees', 'sum'], ['%'], ...sides[1] ? [['before'], ['change' + per(), 'change']] : [], [name]]
 const cells = (r, name) => [say(r.own[0]), share(r.own[0]), say(r.sum[0]), share(r.sum[0]), ...sides[1] ? [say(r.sum[1]), say(by.change(r))] : [], name]
 
 function functionsView() {

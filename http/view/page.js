@@ -112,7 +112,7 @@ function show() {
   const [{ total, rows }, old] = sides, [kind, unit] = now.types[type]
   tell(`${kind}: ${say(total)}` + (unit == 'count' ? '' : ` (${total} ${unit})`) + ` in ${rows.length} stacks` +
     (now.duration ? `, taken in ${amount(now.duration, 'nanoseconds')}` : '') +
-    (old ? `; before ${say(old.total)}, change ${say(total - old.total)}` : '') +
+    (old ? `; before ${say(old.total)}, change ${hourly() ? say(change([total, old.total])) + per() : say(total - old.total)}` : '') +
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]

@@ -66,6 +66,7 @@ function decode(b) {
       })
     } else if (f == 5) { const r = record(next); functions[r[1]] = r }
     else if (f == 6) text.push(new TextDecoder().decode(b.subarray(p, next)))
+    else if (f == 9) P.time = v
     else if (f == 10) P.duration = v
     else if (f == 13) numbersTo(comments, v, next)
     else if (f == 14) preferred = v

@@ -199,7 +199,18 @@ def test_comparison_search_and_live(t, b):
     v.shot('comparison')
     v.choose('scale', 'share')
     check('by share', v.page.until("Math.round(was(sides[1].total) - sides[0].total) === 0", 5))
+    v.choose('scale', 'hour')
+    v.view('table')
+    hours = (now.time_ns - before.time_ns) / 3.6e12
+    grown = now.cum()['later'] / hours
+    shown = v.value("change([table(sides, (P, at) => P.frames[at]).find(r => names[r.f] == 'later').sum[0], 0])")
+    check('growth per hour', abs(shown - grown) < grown / 1e6, (shown, grown))
+    check('which the table and the total tell', 'change per hour' in v.value('$.list.innerText') and
+          'per hour' in v.value('$.total.textContent'), v.value('$.total.textContent'))
+    v.shot('per-hour')
+    v.view('flame')
     v.choose('before', 'thread=burner')
+    check('one moment has no growth', 'per hour' not in v.value('$.total.textContent'))
     same('with a part of it', v.value('sides[1].P == now && sides[1].total > 0'), True)
     v.choose('before', '')
     v.page.value("$.search.value = '^later$', $.search.oninput()")
