@@ -53,8 +53,9 @@ struct slot {
 
 static struct slot slot[SLOTS];
 static atomic_uint claims[BUCKETS];
-static atomic_uint used;     /* slots */
-static atomic_bool lost_one; /* a stack that is too small found no slot */
+static atomic_uint used;      /* slots */
+static atomic_bool stand_ins; /* there are, or were */
+static atomic_bool lost_one;  /* a stack that is too small found no slot */
 
 static uint64_t bytes_needed(void)
 {
@@ -131,10 +132,15 @@ static void give_back(struct slot *s)
 /* Whoever began since then, with the same number, does not find the slot while it is looked at. */
 #define LOOKED_AT (-1)
 
+/* Whose threads these are: in a forked child they are its parent's, until it is put in order. */
+static atomic_int owner;
+
 /* Nothing but the one answer that says so. */
 static bool is_gone(int tid)
 {
-	return !sandbox_is_noted() && sys_call3(SYS_tgkill, sys_getpid(), tid, 0) == -ESRCH;
+	int self = sandbox_is_noted() ? 0 : sys_getpid();
+
+	return self && self == atomic_load(&owner) && sys_call3(SYS_tgkill, self, tid, 0) == -ESRCH;
 }
 
 /*
@@ -181,6 +187,8 @@ static void look_at_some(void)
 
 static struct slot *take(int tid)
 {
+	if (!atomic_load(&owner) && !sandbox_is_noted())
+		atomic_store(&owner, sys_getpid());
 	look_at_some();
 	return take_free(tid);
 }
@@ -208,6 +216,8 @@ static bool has_stand_in(struct stand_in *s, size_t bytes)
 		return s->bytes >= bytes;
 	s->bytes = ALIGN_UP(MAX(bytes, bytes_needed()), PAGE_BYTES);
 	s->at = sys_map_kept(s->bytes);
+	if (s->at)
+		atomic_store(&stand_ins, true);
 	if (s->at)
 		sys_call3(SYS_madvise, (long)s->at, (long)s->bytes, MADV_DODUMP);
 	return s->at;
@@ -294,11 +304,24 @@ void alternate_stack_settle(int tid, const stack_t *now, const stack_t *set)
 		claim(s, top_of(is_in_force(&s->ours, now) ? &s->ours.set : now));
 }
 
-void alternate_stack_show(int tid, stack_t *read)
+/* In a forked child it may still be in the entry of the thread that forked. */
+static const struct slot *find_in_force(int tid, const stack_t *now)
 {
 	const struct slot *s = find(tid);
 
-	if (!s || !is_in_force(&s->ours, read))
+	if (s && is_in_force(&s->ours, now))
+		return s;
+	for (uint32_t i = 0; atomic_load(&stand_ins) && i < SLOTS; i++)
+		if (atomic_load(&slot[i].tid) && is_in_force(&slot[i].ours, now))
+			return &slot[i];
+	return NULL;
+}
+
+void alternate_stack_show(int tid, stack_t *read)
+{
+	const struct slot *s = find_in_force(tid, read);
+
+	if (!s)
 		return;
 	read->ss_sp = s->ours.set.ss_sp;
 	read->ss_size = s->ours.set.ss_size;
@@ -405,6 +428,7 @@ void alternate_stacks_after_fork(void)
 	struct slot *s;
 	stack_t now;
 
+	atomic_store(&owner, pid);
 	if (!atomic_load(&used))
 		return;
 	if (sys_gettid() != pid || sys_call3(SYS_sigaltstack, 0, (long)&now, 0) != 0)

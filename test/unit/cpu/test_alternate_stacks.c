@@ -257,6 +257,30 @@ START_TEST(alternate_stacks__of_ours_are_known_in_a_child)
 }
 END_TEST
 
+/* No hook that enters the child has run, and where nothing is measured none does. */
+START_TEST(alternate_stacks__of_ours_are_known_in_a_child_that_was_not_entered)
+{
+	stack_t s = stack_of(16384), now, other = stack_of(16384);
+	pid_t child;
+	int status;
+
+	set(thread(1), &s);
+	now = set(sys_gettid(), &s);
+	sigaltstack(&now, NULL);
+	child = fork();
+	if (child == 0) {
+		bool is_known = read_back(getpid(), now).ss_sp == s.ss_sp;
+
+		for (int tid = 1; tid < 10000; tid++)
+			alternate_stack_note(tid, &other);
+		*(volatile char *)now.ss_sp = 1;
+		_exit(!is_known);
+	}
+	waitpid(child, &status, 0);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 START_TEST(alternate_stacks__are_forgotten_with_their_thread)
 {
 	note(sys_gettid(), SMALL);
@@ -331,6 +355,7 @@ int main(void)
 	tcase_add_test(t, alternate_stacks__of_ours_go_with_threads_that_end_without_a_word);
 	tcase_add_test(t, alternate_stacks__of_threads_that_are_gone_make_room);
 	tcase_add_test(t, alternate_stacks__of_ours_are_known_in_a_child);
+	tcase_add_test(t, alternate_stacks__of_ours_are_known_in_a_child_that_was_not_entered);
 	tcase_add_test(t, alternate_stacks__are_forgotten_with_their_thread);
 	tcase_add_test(t, alternate_stacks__of_many_threads_are_told_apart);
 	tcase_add_test(t, alternate_stacks__nobody_has_room_once_a_small_one_could_not_be_noted);
