@@ -242,7 +242,7 @@ static uint32_t add_pair(struct draft *d, const char *key, const char *value, en
 	return i;
 }
 
-static uint32_t without(uint32_t set, const char *key)
+static NOINLINE uint32_t without(uint32_t set, const char *key)
 {
 	char clean[LABEL_KEY_MAX + 1];
 	struct draft d;

@@ -77,10 +77,12 @@ static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uin
 	uint64_t hash = stack_hash(frame, depth);
 	struct site *s = find_site(t, hash, frame, depth);
 
+	if (UNLIKELY(!s && frames_labels(frame, depth) && !may_label_one_more(t))) {
+		hash = stack_hash(frame, --depth); /* without its labels */
+		s = find_site(t, hash, frame, depth);
+	}
 	if (s)
 		return s;
-	if (UNLIKELY(frames_labels(frame, depth) && !may_label_one_more(t)))
-		return find_or_add(t, frame, depth - 1);
 	s = new_site(t, frame, depth);
 	if (!s)
 		return NULL;
