@@ -191,7 +191,7 @@ def test_profiles_are_as_true_as_of_a_preloaded_program():
     harness.Target = Attached
     try:
         test_truth.compare('steady', 4, where=test_truth.NORMAL)
-        test_truth.sampled('churn', 8, seconds=(2,), uncounted=2.0)
+        test_truth.sampled('churn', 8, seconds=(2,), needed_s=1)
     finally:
         harness.Target = Target
 
