@@ -425,6 +425,8 @@ static void find_called_functions(void)
 
 static int64_t do_due_work(int64_t now_ns)
 {
+	/* It may begin what the others go on with. */
+	int64_t again_for_files = recording_do_due(now_ns);
 	int64_t again, again_for_symbols, again_for_made_code;
 
 	follow_look();
@@ -437,7 +439,7 @@ static int64_t do_due_work(int64_t now_ns)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);
 	again_for_made_code = jit_names_do_due(now_ns);
-	again = MIN(again, recording_do_due(now_ns));
+	again = MIN(again, again_for_files);
 	again = MIN(again, dump_do_due(now_ns));
 	return MIN(MIN(again, again_for_symbols), again_for_made_code);
 }

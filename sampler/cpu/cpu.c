@@ -255,6 +255,14 @@ static void close_ring(void)
 	cpu.give_back_ns = sys_now_ns() + LINGER_NS;
 }
 
+/* Who blocked the signal may have done so for a moment: in a handler, in a fork. */
+static int64_t first_rest_ns(int hz)
+{
+	int64_t soon = MAX(2 * period_of(hz), 20 * NS_PER_MS);
+
+	return roster_count().unarmed ? MIN(soon, SCAN_EVERY_NS) : SCAN_EVERY_NS;
+}
+
 static const char *open_sampler(int hz)
 {
 	const char *why = NULL;
@@ -269,7 +277,7 @@ static const char *open_sampler(int hz)
 	cpu.hz = hz;
 	cpu.open = true;
 	hunt_begin();
-	cpu.next_scan_ns = sys_now_ns() + SCAN_EVERY_NS;
+	cpu.next_scan_ns = sys_now_ns() + first_rest_ns(hz);
 	return NULL;
 }
 
