@@ -142,7 +142,7 @@ static void write_memory(struct text *t, const struct usage *u)
 		return;
 	}
 	write_bytes(t, (uint64_t)MAX(heap_inuse_bytes(), (int64_t)0));
-	text_str(t, " in use by the heap profile");
+	text_str(t, " in use, as the heap profile knows it");
 }
 
 static void write_facts(struct text *t)

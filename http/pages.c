@@ -55,7 +55,7 @@ static void write_memory(struct text *t)
 {
 	text_str(t, "mapped_bytes ");
 	text_u64(t, sys_mapped_bytes());
-	text_str(t, "  # memory of the profiler now, this page included\n");
+	text_str(t, "  # addresses of the profiler now, most of them never touched: not its RSS\n");
 }
 
 void shim_route(struct http_exchange *x, const struct http_request *r)

@@ -111,6 +111,8 @@ static const struct {
 } aliases[] = {
 	{ "sec", "seconds" },	   { "secs", "seconds" }, { "time", "seconds" },
 	{ "duration", "seconds" }, { "freq", "hz" },	  { "frequency", "hz" },
+	{ "age", "ages" },	   { "peaks", "peak" },	  { "pids", "pid" },
+	{ "fmt", "format" },
 };
 
 static char lower(char c)

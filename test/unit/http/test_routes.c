@@ -351,6 +351,8 @@ static const struct refused_case refused_cases[] = {
 	  "invalid value for \"id\" - must be shorter than 64 bytes" },
 	{ "fromat=text", "unknown parameter - did you mean \"format\"?" },
 	{ "second=3", "unknown parameter - did you mean \"seconds\"?" },
+	{ "age=1", "unknown parameter - did you mean \"ages\"?" },
+	{ "pids=1", "unknown parameter - did you mean \"pid\"?" },
 	{ "Seconds=3", "unknown parameter - did you mean \"seconds\"?" },
 	{ "%73ecs=3", "unknown parameter - did you mean \"seconds\"?" },
 	{ "secodns=3", "unknown parameter - did you mean \"seconds\"?" },
