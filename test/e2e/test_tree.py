@@ -284,6 +284,8 @@ def test_pid_and_process_choose():
              {t.pid, one, two, three})
         page = t.fetch('').decode()
         check('the index has them', all(f'pid={pid}' in page for pid in (one, two, three)))
+        said = ' '.join(t.profile('heap?pid=99999999').comments)
+        check('who is not there is told', '0; /debug/pprof/sd lists those of the tree.' in said, said)
         c = t.open('heap?pid=nobody')
         same('nonsense is refused', c.answer.status, 400)
         check('with a sentence', b'"pid"' in c.answer.read())
