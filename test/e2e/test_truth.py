@@ -155,7 +155,7 @@ def test_threads_that_block_signals_are_sampled():
 
 # At the default rate, in windows that users take: the total, and how much of it has a stack.
 
-def sampled(mode, threads, where=(), seconds=(2, 10), needed_s=0):
+def sampled(mode, threads, where=(), seconds=(2, 5), needed_s=0):
     """
     Each thread's stacks are brought to what its clock says, so nothing here is left to chance
     but which functions ticks meet, and a thread or two of a few ms that came and went unseen:
