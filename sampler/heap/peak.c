@@ -102,10 +102,19 @@ static void take(struct site_table *t, uint32_t epoch, peak_get get)
 	atomic_store(&peak.is_wanted, false);
 }
 
+static bool is_due(void)
+{
+	return atomic_load(&peak.live) >= atomic_load(&peak.due);
+}
+
 void peak_look(struct site_table *t, uint32_t epoch, peak_get get, bool now)
 {
-	if (atomic_load_explicit(&peak.is_wanted, memory_order_relaxed) ||
-	    (now && atomic_load_explicit(&peak.live, memory_order_relaxed) > copy.bytes))
+	bool wanted = atomic_load_explicit(&peak.is_wanted, memory_order_relaxed) ||
+		      (now && atomic_load_explicit(&peak.live, memory_order_relaxed) > copy.bytes);
+
+	if (wanted)
+		take(t, epoch, get);
+	if (wanted && is_due()) /* it grew meanwhile, when who saw it found a copy wanted */
 		take(t, epoch, get);
 }
 
