@@ -73,7 +73,7 @@ static const char *included_sentence(const struct tree_request *t, struct arena 
 		text_str(&out, one->has_ended || p.state == 'Z' ? ", which ended" : "");
 	}
 	text_str(&out, named < t->members.answered + t->includes_self ? ", ...)."
-		       : named ? ")."
+		       : named					      ? ")."
 			       : "; /debug/pprof/sd lists those of the tree.");
 	return out.at;
 }

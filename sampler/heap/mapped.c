@@ -19,7 +19,7 @@ struct mapping {
 static struct {
 	atomic_bool lock;
 	atomic_uint_fast64_t clock;
-	atomic_uint used; /* entries beyond are free */
+	atomic_uint used;     /* entries beyond are free */
 	struct mapping *list; /* MAPPED_MAX */
 } mapped;
 
