@@ -44,12 +44,6 @@ static bool take_owners(struct owner_table *t, const struct cpu_labels *threads)
 	return true;
 }
 
-static void copy_values(struct stack *to, const struct stack *from)
-{
-	for (int i = 0; to && i < STACK_VALUES_MAX; i++)
-		to->value[i] += from->value[i];
-}
-
 /* NULL: one that is not told apart. */
 static uint32_t newborn(struct owner_table *owners, const struct born_process *process)
 {
@@ -72,7 +66,7 @@ static void add_as(struct stack_table *t, const struct stack *s, uint32_t label,
 
 	if (to && to->label != label)
 		to = stack_table_add_labelled(t, &other, 1, nobodys);
-	copy_values(to, s);
+	stack_add_values(to, s);
 }
 
 /* What processes did that were forked meanwhile is not weighed yet: see tree_newborns.h. */
@@ -97,7 +91,8 @@ static const struct stack_table *with_children(struct cpu_profile *p, struct own
 	for (size_t i = 0; i < p->stacks.count; i++) {
 		const struct stack *s = p->stacks.list[i];
 
-		copy_values(stack_table_add_labelled(&p->merged, s->frame, s->depth, s->label), s);
+		stack_add_values(stack_table_add_labelled(&p->merged, s->frame, s->depth, s->label),
+				 s);
 	}
 	add_children(p, owners);
 	return &p->merged;

@@ -54,16 +54,13 @@ static void add_stacks(struct out_windows *w, const struct stack_table *stacks,
 {
 	for (size_t i = 0; i < stacks->count; i++) {
 		const struct stack *s = stacks->list[i];
-		struct stack *to = NULL;
 		uint32_t owner = 0;
 
 		if (!s->value[0] && !s->value[last_value(w)])
 			continue;
 		if (s->label)
 			owner = owner_number(&w->owners, &owners->list[s->label - 1]);
-		to = stack_table_add_labelled(&w->sum, s->frame, s->depth, owner);
-		for (size_t k = 0; to && k <= last_value(w); k++)
-			to->value[k] += s->value[k];
+		stack_add_values(stack_table_add_labelled(&w->sum, s->frame, s->depth, owner), s);
 	}
 }
 

@@ -565,10 +565,7 @@ static struct owner owner_of(const struct stack *s, const struct owner_table *ow
 
 static void add_one(struct stack_table *into, const struct stack *s, uint32_t label)
 {
-	struct stack *to = stack_table_add_labelled(into, s->frame, s->depth, label);
-
-	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
-		to->value[k] += s->value[k];
+	stack_add_values(stack_table_add_labelled(into, s->frame, s->depth, label), s);
 }
 
 void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,

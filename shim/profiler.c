@@ -216,13 +216,9 @@ static void write_labels_state(struct text *t)
 {
 	struct label_set_counts n = label_set_count();
 
-	text_str(t, "\nlabels by the program: ");
-	text_u64(t, n.own);
-	text_str(t, " sets of labels of ");
-	text_u64(t, n.own_max);
-	text_str(t, " at most; of other processes ");
-	text_u64(t, n.others);
-	text_str(t, " of ");
+	write_number(t, "\nlabels by the program: ", n.own, " sets of labels of ");
+	write_number(t, "", n.own_max, " at most; of other processes ");
+	write_number(t, "", n.others, " of ");
 	text_u64(t, n.others_max);
 }
 

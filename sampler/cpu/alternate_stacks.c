@@ -175,7 +175,7 @@ static struct slot *take_free(int tid)
 	return NULL;
 }
 
-/* With each that is taken a few others are looked at, so that what is left behind stays little. */
+/* Of stacks of ours, with each entry that is taken, so that what is left behind stays little. */
 static void look_at_some(void)
 {
 	static atomic_uint next;
@@ -185,11 +185,24 @@ static void look_at_some(void)
 		was_left_behind(&slot[(first + i) % SLOTS]);
 }
 
+static void look_where_it_belongs(int tid)
+{
+	for (uint32_t i = 0; i < WINDOW; i++)
+		was_left_behind(slot_at(tid, i));
+}
+
 static struct slot *take(int tid)
 {
+	struct slot *s;
+
 	if (!atomic_load(&owner) && !sandbox_is_noted())
 		atomic_store(&owner, sys_getpid());
-	look_at_some();
+	if (atomic_load(&stand_ins))
+		look_at_some();
+	s = take_free(tid);
+	if (s)
+		return s;
+	look_where_it_belongs(tid);
 	return take_free(tid);
 }
 
@@ -216,11 +229,11 @@ static bool has_stand_in(struct stand_in *s, size_t bytes)
 		return s->bytes >= bytes;
 	s->bytes = ALIGN_UP(MAX(bytes, bytes_needed()), PAGE_BYTES);
 	s->at = sys_map_kept(s->bytes);
-	if (s->at)
-		atomic_store(&stand_ins, true);
-	if (s->at)
-		sys_call3(SYS_madvise, (long)s->at, (long)s->bytes, MADV_DODUMP);
-	return s->at;
+	if (!s->at)
+		return false;
+	atomic_store(&stand_ins, true);
+	sys_call3(SYS_madvise, (long)s->at, (long)s->bytes, MADV_DODUMP);
+	return true;
 }
 
 static bool is_in_force(const struct stand_in *s, const stack_t *now)

@@ -143,10 +143,11 @@ static void free_if_stuck(struct nursery_memory *m, unsigned i, int state, int64
 void nursery_drain(void (*take)(const struct nursery_tick *tick))
 {
 	struct nursery_memory *m = nursery.memory;
-	int64_t now_ns = sys_now_ns();
+	int64_t now_ns;
 
 	if (!copy)
 		return;
+	now_ns = sys_now_ns();
 	for (unsigned i = 0; i < NURSERY_PLACES; i++) {
 		int state = atomic_load_explicit(&m->state[i], memory_order_acquire);
 

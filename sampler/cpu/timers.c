@@ -12,20 +12,11 @@
 #include "sampler/base/sys.h"
 #include "sampler/cpu/nursery.h"
 
-/*
- * The kernel's encoding of "the CPU clock of thread TID" (pthread_getcpuclockid
- * makes the same number): ~tid << 3, 4 = one thread, 2 = what the scheduler measured.
- */
-static int cpu_clock_of(int tid)
-{
-	return (int)(~(unsigned)tid << 3 | 6U);
-}
-
 int64_t thread_cpu_ns(int tid)
 {
 	struct timespec ts;
 
-	if (sys_call3(SYS_clock_gettime, cpu_clock_of(tid), (long)&ts, 0) != 0)
+	if (sys_call3(SYS_clock_gettime, sys_thread_clock(tid), (long)&ts, 0) != 0)
 		return -1;
 	return ts.tv_sec * NS_PER_SECOND + ts.tv_nsec;
 }
@@ -128,7 +119,8 @@ static int create_timer(struct thread *t, int signal)
 	ev.sigev_signo = signal;
 	ev.sigev_value.sival_ptr = t;
 	ev._sigev_un._tid = t->tid;
-	return (int)sys_call3(SYS_timer_create, cpu_clock_of(t->tid), (long)&ev, (long)&t->timer);
+	return (int)sys_call3(SYS_timer_create, sys_thread_clock(t->tid), (long)&ev,
+			      (long)&t->timer);
 }
 
 static int create_within_budget(struct thread *t, int signal)

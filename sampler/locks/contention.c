@@ -361,10 +361,8 @@ static void add_stack(struct stack_table *t, const struct stack *s)
 {
 	static uint64_t frame[STACK_DEPTH_MAX + 1]; /* too large for the stack; listener only */
 	uint32_t depth = with_last_caller(s, frame);
-	struct stack *to = stack_table_add(t, frame, depth);
 
-	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
-		to->value[k] += s->value[k];
+	stack_add_values(stack_table_add(t, frame, depth), s);
 }
 
 static void snapshot(struct profile *p, struct stack_table *t)

@@ -109,7 +109,7 @@ void tasks_know_from(void (*list)(void (*fn)(int tid, void *arg), void *arg))
 /* Whoever has noted itself has a CPU clock that is not at 0. */
 static bool lives(int tid)
 {
-	return sys_clock_ns((int)(~(unsigned)tid << 3 | 6U)) > 0;
+	return sys_clock_ns(sys_thread_clock(tid)) > 0;
 }
 
 static void visit_noted(int tid, void *arg)

@@ -230,6 +230,12 @@ struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *fr
 	return s;
 }
 
+void stack_add_values(struct stack *to, const struct stack *from)
+{
+	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
+		to->value[k] += from->value[k];
+}
+
 void stack_table_release(struct stack_table *t)
 {
 	arena_release(&t->arena);

@@ -143,6 +143,9 @@ struct stack *stack_table_add(struct stack_table *t, const uint64_t *frame, uint
 struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *frame, uint32_t depth,
 				       uint32_t label);
 
+/* Adds all values of `from` to those of `to`, which may be NULL. */
+void stack_add_values(struct stack *to, const struct stack *from);
+
 void stack_table_release(struct stack_table *t);
 
 /* One multiplication a frame; the shift brings high bits down to where buckets are chosen. */

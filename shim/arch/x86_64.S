@@ -89,24 +89,29 @@ first_syscall:
 	.size first_syscall, . - first_syscall
 
 /*
- * The functions that execute another program, some of them with any number of arguments:
- * a word before (exec.c), then a jump to the real one with every register as it came.
+ * A word before, then a jump to the real function, which the word returns, with every register as
+ * it came: \number tells which function it is, in \register.
  */
-	.hidden pprofshim_before_exec
-.macro EXEC name, number
+.macro STUB name, door, number, register
 	.globl \name
 	.type \name, @function
 \name:
 	.cfi_startproc
 	endbr64
 	SAVE
-	movl $\number, %esi
-	call pprofshim_before_exec
+	movl $\number, %\register
+	call \door
 	movq %rax, %r11
 	RESTORE
 	jmpq *%r11
 	.cfi_endproc
 	.size \name, . - \name
+.endm
+
+/* The functions that execute another program, some of them with any number of arguments (exec.c). */
+	.hidden pprofshim_before_exec
+.macro EXEC name, number
+	STUB \name, pprofshim_before_exec, \number, esi
 .endm
 
 	EXEC execve, EXEC_EXECVE
@@ -126,19 +131,7 @@ first_syscall:
 	.hidden pprofshim_before_loader
 .macro LOADER name, number
 	.hidden \name
-	.globl \name
-	.type \name, @function
-\name:
-	.cfi_startproc
-	endbr64
-	SAVE
-	movl $\number, %edi
-	call pprofshim_before_loader
-	movq %rax, %r11
-	RESTORE
-	jmpq *%r11
-	.cfi_endproc
-	.size \name, . - \name
+	STUB \name, pprofshim_before_loader, \number, edi
 .endm
 
 	.hidden pprofshim_before_filter

@@ -93,11 +93,6 @@ static bool is_of_allocator(uint64_t pc)
 
 /* ---- what is counted */
 
-static size_t whole_pages(size_t size)
-{
-	return (size + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
-}
-
 static void note_new(void *p, size_t size, uint64_t leaf, struct frame_regs caller)
 {
 	if (!is_of_allocator(caller.pc) && heap_count_down(size) && alloc_begin_sample(size))
@@ -125,7 +120,7 @@ static void note_mapped(void *p, size_t size, bool counts, uint64_t since, struc
 		void *p = NEXT(name)(at, size, prot, flags, fd, offset);                           \
                                                                                                    \
 		if (p != MAP_FAILED)                                                               \
-			note_mapped(p, whole_pages(size), is_counted(prot, flags), since,          \
+			note_mapped(p, ALIGN_UP(size, PAGE_BYTES), is_counted(prot, flags), since, \
 				    CALLER());                                                     \
 		return p;                                                                          \
 	}                                                                                          \
@@ -146,7 +141,7 @@ static NOINLINE int counted_munmap(void *p, size_t size)
 	int failed = NEXT(munmap)(p, size);
 
 	if (!failed)
-		alloc_unmapped(p, whole_pages(size), since);
+		alloc_unmapped(p, ALIGN_UP(size, PAGE_BYTES), since);
 	return failed;
 }
 
@@ -165,9 +160,9 @@ static NOINLINE void *counted_mremap(void *p, size_t old_size, size_t size, int 
 
 	if (q == MAP_FAILED)
 		return q;
-	alloc_unmapped(p, whole_pages(old_size), since);
-	alloc_unmapped(q, whole_pages(size), since);
-	note_new(q, whole_pages(size), PSEUDO_CALL_mremap, caller);
+	alloc_unmapped(p, ALIGN_UP(old_size, PAGE_BYTES), since);
+	alloc_unmapped(q, ALIGN_UP(size, PAGE_BYTES), since);
+	note_new(q, ALIGN_UP(size, PAGE_BYTES), PSEUDO_CALL_mremap, caller);
 	return q;
 }
 

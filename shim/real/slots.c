@@ -91,31 +91,37 @@ static void find_ranges(void)
 	}
 }
 
+static const struct link_map *loader_entry(void)
+{
+	struct lookup_found loader;
+
+	return lookup_find_next("__tls_get_addr", &loader) ? loader.in : NULL;
+}
+
 /*
  * Objects up to the loader's own came with the program, and stay; so do others behind it,
  * which cannot be told from those that came later.
  */
-static bool came_with_program(const struct link_map *in)
+static bool came_with_program(const struct link_map *in, const struct link_map *loader)
 {
-	struct lookup_found loader;
 	const struct link_map *l = _r_debug.r_map;
 
-	if (!lookup_find_next("__tls_get_addr", &loader))
-		return false;
-	while (l && l != in && l != loader.in)
+	while (loader && l && l != in && l != loader)
 		l = l->l_next;
-	return l == in;
+	return loader && l == in;
 }
 
 void slots_choose(const struct slots_function *f, size_t count)
 {
+	const struct link_map *loader = loader_entry();
+
 	next_iterate = (iterate_function)lookup_next("dl_iterate_phdr");
 	is_looking = false; /* in a child, of another thread of its parent */
 	function_count = 0;
 	for (size_t i = 0; i < count; i++) {
 		struct lookup_found next;
 
-		if (lookup_find_next(f[i].name, &next) && came_with_program(next.in))
+		if (lookup_find_next(f[i].name, &next) && came_with_program(next.in, loader))
 			insert(&(struct function){ .name = f[i].name,
 						   .ours = (uint64_t)f[i].ours,
 						   .real = (uint64_t)next.at,
@@ -222,13 +228,6 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-static uint64_t loader_bias(void)
-{
-	struct lookup_found loader;
-
-	return lookup_find_next("__tls_get_addr", &loader) ? loader.in->l_addr : 0;
-}
-
 /* ---- looks */
 
 /* What the loader counts: objects that came and went, ever. */
@@ -262,13 +261,14 @@ static void look(size_t skipped, bool gives_back)
 			  .gives_back = gives_back,
 			  .is_past_loader = skipped != 0,
 			  .changes = sys_map(sizeof(struct slots_changes)) };
+	const struct link_map *loader = loader_entry();
 	size_t done;
 
 	at_last_look = (struct counts){ 0 };
 	next_iterate(read_counts, &at_last_look);
 	if (!k.changes)
 		return;
-	k.loader_bias = loader_bias();
+	k.loader_bias = loader ? loader->l_addr : 0;
 	for (size_t i = 0; i < function_count; i++)
 		function[i].definers = NOT_ASKED;
 	next_iterate(look_at_object, &k);
