@@ -150,6 +150,10 @@ def tasks(pid):
         return []
 
 
+def cpu_seconds(pid):
+    return time.clock_gettime(~pid << 3 | 2)  # the clock of another process
+
+
 def is_at_rest(pid):
     """Our thread waits for connections, and has given back what the last answer needed."""
     return any(read('/proc/%d/task/%d/comm' % (pid, t)) == 'pprofshim\n' and

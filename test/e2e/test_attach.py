@@ -155,20 +155,16 @@ def test_profiles_say_since_when():
         ends_well(t)
 
 
-def cpu_seconds(pid):
-    return time.clock_gettime(~pid << 3 | 2)  # the clock of another process
-
-
 def test_threads_made_later_are_sampled():
     """The first thread of a program, with which libc takes the signal's handler, and more."""
     with program('late') as t:
         t.wait_for('ready')
         attach(t)
         c = t.open('profile?seconds=3&hz=1000')
-        before = cpu_seconds(t.pid)
+        before = harness.cpu_seconds(t.pid)
         t.say('g')
         p = pprof_reader.parse(c.answer.read())
-        used = cpu_seconds(t.pid) - before  # with what our thread took to name things
+        used = harness.cpu_seconds(t.pid) - before  # with what our thread took to name things
         text = (t.fetch('profile?seconds=2&hz=1000&format=text') or b'').decode()
         total = sum(v for name, v in p.cum('cpu').items() if name == 'spin') / 1e9
         check('most of what was used', total > used / 2, (total, used))

@@ -216,7 +216,7 @@ def test_families():
 def test_files():
     folder = tempfile.mkdtemp(dir=harness.work)
     with labels('truth', env={'PPROF_OUT': folder, 'PPROF_PORT': 'off'}) as t:
-        harness.time.sleep(2)
+        poll(lambda: harness.cpu_seconds(t.pid) > 2, 120)  # enough to judge shares by
         t.say('go\ngo\n')
         rounds = int(re.search(r'rounds (\d+)', t.finish().out)[1])
     for path in glob.glob(folder + '/*.pb.gz'):

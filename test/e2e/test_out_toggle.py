@@ -89,11 +89,6 @@ def test_each_time_has_a_file():
         same('no more files', len(os.listdir(w.folder)), 3)
 
 
-def cpu_s(pid):
-    with open('/proc/%d/schedstat' % pid) as f:
-        return int(f.read().split()[0]) / 1e9
-
-
 def test_a_program_that_computes_when_the_signal_comes():
     """Its thread is in our handler, where it takes no tick, when the profile begins.
 
@@ -104,8 +99,8 @@ def test_a_program_that_computes_when_the_signal_comes():
         poll(lambda: len(harness.tasks(p.pid)) > 1, 20)
         for number in range(1, 7):
             os.kill(p.pid, TOGGLE)
-            until = cpu_s(p.pid) + 0.5
-            poll(lambda: cpu_s(p.pid) > until, 60)
+            until = harness.cpu_seconds(p.pid) + 0.5
+            poll(lambda: harness.cpu_seconds(p.pid) > until, 60)
             os.kill(p.pid, TOGGLE)
             poll(lambda: len([f for f in os.listdir(folder) if f.endswith('toggled.pb.gz')]) == number, 20)
         p.kill()

@@ -52,7 +52,7 @@ def test_a_number_is_used_again():
         check('the worker joins', poll(worker_joined, 20), joined[0].comments)
         before, started = tree_clocks(server_pid), time.monotonic()
         connection = t.open('profile?seconds=3&hz=250')
-        time.sleep(1)
+        poll(lambda: tree_clocks(server_pid) > before + 5e8, 20)  # in the middle of the profile
         t.say('\n')
         if not poll(lambda: 'again' in t.output() or 'no' in t.output().split(), 10) or \
                 'again' not in t.output():
