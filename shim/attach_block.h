@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define ATTACH_VERSION	      2
+#define ATTACH_VERSION	      3
 #define ATTACH_SETTINGS_BYTES 8192
 #define ATTACH_SENTENCE_BYTES 512
 
@@ -30,14 +30,17 @@ enum attach_state {
 
 struct attach_block {
 	uint32_t version;
-	uint32_t state;	      /* enum attach_state; written by the library */
-	uint32_t port;	      /* where the endpoint is */
-	int32_t pid;	      /* the process that all this is about: a forked child has another */
-	int32_t thread;	      /* ours, while it runs: to be woken */
-	uint32_t wants_leave; /* written by the tool: detach */
-	uint32_t wants_hooks; /* written by the tool: allocations and waits too */
-	uint32_t hooked;      /* calls of the program's objects that lead to the library */
-	uint32_t closed;      /* and those that could not be changed */
+	uint32_t state;	       /* enum attach_state; written by the library */
+	uint32_t port;	       /* where the endpoint is */
+	int32_t pid;	       /* the process that all this is about: a forked child has another */
+	int32_t thread;	       /* ours, while it runs: to be woken */
+	uint32_t wants_leave;  /* written by the tool: detach */
+	uint32_t wants_hooks;  /* written by the tool: allocations and waits too */
+	uint32_t hooked;       /* calls of the program's objects that lead to the library */
+	uint32_t closed;       /* and those that could not be changed */
+	uint32_t wants_stacks; /* handlers run on alternate stacks: the tool is to look at those */
+	uint32_t stacks;       /* written by the tool: what it saw, enum carrier_stacks */
+	uint64_t stack[3];     /* of the thread that it looks at, as sigaltstack(2) tells */
 	char sentence[ATTACH_SENTENCE_BYTES];
 	/* Written by the tool: NAME=value, each ended by NUL, and one NUL more; wiped when read. */
 	char settings[ATTACH_SETTINGS_BYTES];

@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/process/attached.h"
 #include "sampler/process/peek.h"
@@ -176,6 +177,7 @@ static bool start_first(char *const *environment)
 	if (!is_only_copy() || !profiler_check(environment))
 		return false;
 	attached_note(wants_hooks());
+	carrier_know_no_stacks(&block->stacks);
 	profiler_start(late.argc, late.argv);
 	family_keep_from_children();
 	listener_end_when(should_go);
@@ -219,6 +221,7 @@ static bool start_listener(void)
 	service = profiler_service;
 	service.serve = serve;
 	privileges_note();
+	block->wants_stacks = carrier_goes_to_alternate_stacks();
 	set_state(ATTACH_STARTING);
 	if (!listener_begin(s->port, s->key, &service, &succession)) {
 		say("no thread could be started");
@@ -264,6 +267,7 @@ static bool attach(void)
 static void attach_at_rest(void)
 {
 	block->wants_leave = 0;
+	block->stacks = CARRIER_STACKS_UNSEEN;
 	block->sentence[0] = '\0';
 	block->pid = sys_getpid();
 	block->port = 0;

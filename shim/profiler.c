@@ -19,7 +19,6 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
-#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/roster.h"
@@ -455,7 +454,6 @@ static void turn_hooks_on(void)
 {
 	if (attached_is()) {
 		heap_turn_off();
-		carrier_know_no_stacks();
 		return;
 	}
 	heap_set_rate(settings.heap_rate);

@@ -17,6 +17,7 @@
 #include "sampler/base/debug.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/alternate_stacks.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/tasks.h"
 
@@ -69,6 +70,9 @@ static bool takes_no_tick(const struct thread *t, int signal, enum counter *why)
 	atomic_thread_fence(memory_order_seq_cst);
 	*why = COUNTER_CPU_THREADS_BLOCKED;
 	if (task_blocks_signal(t->tid, signal))
+		return true;
+	*why = COUNTER_CPU_THREADS_STACK_UNSEEN;
+	if (!carrier_may_reach(t->tid))
 		return true;
 	*why = COUNTER_CPU_THREADS_SMALL_STACK;
 	return !alternate_stack_is_usable(t->tid);

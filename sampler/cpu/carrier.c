@@ -32,11 +32,18 @@ static void want(const struct kernel_action *found)
 	carrier_set_wanted(&act, NULL);
 }
 
-static bool knows_no_stacks;
+/* ---- where ticks go */
 
-void carrier_know_no_stacks(void)
+static const uint32_t *stacks_seen; /* enum carrier_stacks; NULL: hooks tell */
+
+void carrier_know_no_stacks(const uint32_t *seen)
 {
-	knows_no_stacks = true;
+	stacks_seen = seen;
+}
+
+static enum carrier_stacks stacks(void)
+{
+	return __atomic_load_n(stacks_seen, __ATOMIC_ACQUIRE);
 }
 
 static bool goes_to_alternate_stack(int sig)
@@ -48,16 +55,49 @@ static bool goes_to_alternate_stack(int sig)
 	       (act.flags & SA_ONSTACK);
 }
 
-static unsigned long stack_flag(void)
+bool carrier_goes_to_alternate_stacks(void)
 {
-	if (!knows_no_stacks)
-		return SA_ONSTACK;
 	for (int sig = 1; sig < _NSIG; sig++) {
 		if (goes_to_alternate_stack(sig))
-			return SA_ONSTACK;
+			return true;
 	}
-	return 0;
+	return false;
 }
+
+/*
+ * What shares a stack cannot count on it for signals that come at any moment: so its
+ * threads have room for them elsewhere.
+ */
+static unsigned long stack_flag(void)
+{
+	if (!stacks_seen)
+		return SA_ONSTACK;
+	if (stacks() != CARRIER_STACKS_OWN && stacks() != CARRIER_STACKS_OF_ONE)
+		return 0;
+	return carrier_goes_to_alternate_stacks() ? SA_ONSTACK : 0;
+}
+
+/* NULL, or why no tick may come at all. */
+static const char *danger(void)
+{
+	if (!stacks_seen || !carrier_goes_to_alternate_stacks())
+		return NULL;
+	if (stacks() == CARRIER_STACKS_UNSEEN)
+		return "the program has handlers on alternate stacks, and whether threads share "
+		       "one was not seen when it was attached to; detach and attach again";
+	if (stacks() == CARRIER_STACKS_MIXED)
+		return "some threads of the program share an alternate stack and others have "
+		       "their own; start it with pprof-inject instead of attaching";
+	return NULL;
+}
+
+bool carrier_may_reach(int tid)
+{
+	return !stacks_seen || stacks() != CARRIER_STACKS_OF_ONE || tid == sys_getpid() ||
+	       !carrier_goes_to_alternate_stacks();
+}
+
+/* ---- */
 
 /*
  * What was there is handed on to before we are there: libc's signal may come at any
@@ -96,6 +136,9 @@ static bool install(void)
  */
 int carrier_acquire(const char **why)
 {
+	*why = danger();
+	if (*why)
+		return 0;
 	if (!carrier_signal()) {
 		carrier_believe_in(CARRIER);
 		carrier_wait_for_actions();

@@ -19,15 +19,38 @@
 #ifndef SAMPLER_CPU_CARRIER_H
 #define SAMPLER_CPU_CARRIER_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /* __SIGRTMIN is 32, the first of the kernel's real-time signals; SIGRTMIN is 34. */
 #define CARRIER (__SIGRTMIN + 1)
+
+/* What was seen of the alternate stacks of all threads, where no hook told of them. */
+enum carrier_stacks {
+	CARRIER_STACKS_UNSEEN,
+	CARRIER_STACKS_OWN,    /* no two threads have the same */
+	CARRIER_STACKS_SHARED, /* some have, and none has one of its own */
+	CARRIER_STACKS_MIXED,
+	CARRIER_STACKS_OF_ONE, /* there was one thread */
+};
 
 /*
  * No hook told of the alternate stacks that threads have: ticks go there only while some
  * handler of the program's does, for then its threads are prepared for a frame of the
- * kernel's.  Context: init, before the first profile.
+ * kernel's; and not where threads share one, on which two ticks would overwrite each other.
+ * `seen` (enum carrier_stacks) may be written at any time.  Context: init, before the first
+ * profile.
  */
-void carrier_know_no_stacks(void);
+void carrier_know_no_stacks(const uint32_t *seen);
+
+/* That matters: handlers of the program's run on such stacks.  Context: init, listener. */
+bool carrier_goes_to_alternate_stacks(void);
+
+/*
+ * False: the thread began after the stacks were looked at, and it is not known whether it
+ * shares that of the thread that was there.  Context: listener.
+ */
+bool carrier_may_reach(int tid);
 
 /*
  * Makes sure that our handler is installed.  Returns the signal, or 0 and a sentence in

@@ -21,6 +21,7 @@
 #include "shim/attach/choose.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
+#include "shim/attach/stacks.h"
 #include "shim/attach/stopped.h"
 
 #define PATIENCE_NS    (5 * NS_PER_SECOND)
@@ -326,6 +327,19 @@ static const char *stop_one(struct target *t, struct stopped *s)
 	return kill(t->pid, 0) == 0 ? no_thread(t) : say("process %d ended", t->pid);
 }
 
+/* Where it matters (carrier.h).  Should the tool end before it has written, no tick comes. */
+static void look_at_stacks(const struct target *t)
+{
+	uint64_t at = image_find(&t->library, ATTACH_BLOCK, NULL);
+	struct attach_block b;
+	uint32_t seen;
+
+	if (!load_read_block(t, &b) || !b.wants_stacks)
+		return;
+	seen = stacks_ask(t, b.thread, at + offsetof(struct attach_block, stack));
+	memory_write(t->pid, at + offsetof(struct attach_block, stacks), &seen, sizeof(seen));
+}
+
 const char *load_library(struct target *t, const struct request *r, unsigned port,
 			 int64_t *stopped_ns)
 {
@@ -343,6 +357,8 @@ const char *load_library(struct target *t, const struct request *r, unsigned por
 	explicit_bzero(settings, sizeof(settings));
 	stopped_end(&s);
 	*stopped_ns = sys_now_ns() - s.since_ns;
+	if (!why)
+		look_at_stacks(t);
 	return why;
 }
 

@@ -99,30 +99,43 @@ static bool is_where_it_was(const struct stopped *s, const struct waiting *w)
 	       registers_sp(&s->regs) == w->sp;
 }
 
+/* `w`: where it is to be, NULL: anywhere. */
 static bool take(struct stopped *s, const struct waiting *w)
 {
-	return registers_get(s->tid, &s->regs) && is_where_it_was(s, w) && get_extended(s) &&
-	       !has_signal_on_its_way(s) && get_mask(s) && set_mask(s, MASK_OF_CALLS);
+	return registers_get(s->tid, &s->regs) && (!w || is_where_it_was(s, w)) &&
+	       get_extended(s) && !has_signal_on_its_way(s) && get_mask(s) &&
+	       set_mask(s, MASK_OF_CALLS);
+}
+
+static enum stopped_result stop(struct stopped *s, const struct waiting *w)
+{
+	int status;
+
+	if (ptrace(PTRACE_SEIZE, s->tid, 0, PTRACE_O_TRACESYSGOOD) != 0)
+		return errno == ESRCH ? STOPPED_AGAIN : STOPPED_REFUSED;
+	s->since_ns = sys_now_ns();
+	ptrace(PTRACE_INTERRUPT, s->tid, 0, 0);
+	if (!wait_for_stop(s->tid, s->since_ns + STOP_WAIT_NS, &status) || !WIFSTOPPED(status)) {
+		ptrace(PTRACE_DETACH, s->tid, 0, 0);
+		return STOPPED_AGAIN;
+	}
+	if (status >> 16 == PTRACE_EVENT_STOP && take(s, w))
+		return STOPPED_OK;
+	ptrace(PTRACE_DETACH, s->tid, 0, status >> 16 ? 0 : WSTOPSIG(status));
+	return STOPPED_AGAIN;
 }
 
 enum stopped_result stopped_begin(struct stopped *s, const struct image *libc,
 				  const struct waiting *w)
 {
-	int status;
-
 	*s = (struct stopped){ .pid = libc->pid, .tid = w->tid, .libc = libc };
-	if (ptrace(PTRACE_SEIZE, w->tid, 0, PTRACE_O_TRACESYSGOOD) != 0)
-		return errno == ESRCH ? STOPPED_AGAIN : STOPPED_REFUSED;
-	s->since_ns = sys_now_ns();
-	ptrace(PTRACE_INTERRUPT, w->tid, 0, 0);
-	if (!wait_for_stop(w->tid, s->since_ns + STOP_WAIT_NS, &status) || !WIFSTOPPED(status)) {
-		ptrace(PTRACE_DETACH, w->tid, 0, 0);
-		return STOPPED_AGAIN;
-	}
-	if (status >> 16 == PTRACE_EVENT_STOP && take(s, w))
-		return STOPPED_OK;
-	ptrace(PTRACE_DETACH, w->tid, 0, status >> 16 ? 0 : WSTOPSIG(status));
-	return STOPPED_AGAIN;
+	return stop(s, w);
+}
+
+enum stopped_result stopped_begin_anywhere(struct stopped *s, int pid, int tid, uint64_t call_at)
+{
+	*s = (struct stopped){ .pid = pid, .tid = tid, .call_at = call_at };
+	return stop(s, NULL);
 }
 
 /*
@@ -172,7 +185,7 @@ long stopped_system_call(struct stopped *s, long number, const uint64_t arg[6])
 {
 	struct registers r = s->regs;
 
-	registers_system_call(&r, number, arg);
+	registers_system_call(&r, s->call_at, number, arg);
 	if (!registers_set(s->tid, &r) || !step(s) || !step(s) || !registers_get(s->tid, &r))
 		return -ESRCH;
 	return registers_result(&r);

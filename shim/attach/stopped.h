@@ -25,6 +25,7 @@ struct stopped {
 	uint8_t extended[EXTENDED_BYTES];
 	size_t extended_bytes;
 	uint64_t mask;
+	uint64_t call_at;  /* behind an instruction that makes a system call; 0: where it waits */
 	uint64_t scratch;  /* memory in the program for stack and arguments, 0: none */
 	uint64_t errno_at; /* where the thread has its errno, 0: not known */
 	int errno_before;
@@ -41,6 +42,12 @@ enum stopped_result {
 /* Stops the thread that was chosen. */
 enum stopped_result stopped_begin(struct stopped *s, const struct image *libc,
 				  const struct waiting *w);
+
+/*
+ * Stops a thread wherever it is, holding whatever: for system calls only, which are made
+ * where `call_at` says.
+ */
+enum stopped_result stopped_begin_anywhere(struct stopped *s, int pid, int tid, uint64_t call_at);
 
 /* Lets it go on as it was. */
 void stopped_end(struct stopped *s);

@@ -103,26 +103,6 @@ static const char *check_elf(int pid, int fd)
 	return NULL;
 }
 
-/*
- * varnish gives all its threads one alternate stack, on which two ticks would overwrite each
- * other (H137).  The library sees to that where it is there from the start; later the kernel
- * tells nobody what another thread's stack is.
- */
-static const char *check_stacks(const struct target *t, const char *exe)
-{
-	char path[PROC_PATH_MAX] = "";
-	const char *slash;
-
-	if (readlink(exe, path, sizeof(path) - 1) < 0)
-		return NULL;
-	slash = strrchr(path, '/');
-	if (!slash || strcmp(slash, "/varnishd") != 0)
-		return NULL;
-	return say("process %d (%s) is varnish, all of whose threads have the same stack for "
-		   "signals; start it with pprof-inject instead",
-		   t->pid, target_name(t->pid));
-}
-
 static const char *check_executable(const struct target *t)
 {
 	char path[PROC_PATH_MAX];
@@ -138,7 +118,7 @@ static const char *check_executable(const struct target *t)
 		return target_refusal(t, errno);
 	why = check_elf(t->pid, fd);
 	close(fd);
-	return why ? why : check_stacks(t, path);
+	return why;
 }
 
 static bool names_musl(const struct mapping *m, void *found)

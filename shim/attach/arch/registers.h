@@ -44,8 +44,8 @@ long registers_call_number(const struct registers *r);
 void registers_call(struct registers *r, uint64_t function, uint64_t sp, uint64_t first,
 		    uint64_t second);
 
-/* Makes a system call with the instruction before the pc of `r`. */
-void registers_system_call(struct registers *r, long number, const uint64_t arg[6]);
+/* Makes a system call with the instruction before `at`; 0: before the pc of `r`. */
+void registers_system_call(struct registers *r, uint64_t at, long number, const uint64_t arg[6]);
 
 /*
  * The interrupted system call is made again from its beginning, or ends with EINTR if a

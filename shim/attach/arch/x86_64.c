@@ -98,11 +98,11 @@ void registers_call(struct registers *r, uint64_t function, uint64_t sp, uint64_
 	u->eflags &= ~0x400ULL; /* the direction flag, as the ABI wants it */
 }
 
-void registers_system_call(struct registers *r, long number, const uint64_t arg[6])
+void registers_system_call(struct registers *r, uint64_t at, long number, const uint64_t arg[6])
 {
 	struct user_regs_struct *u = user(r);
 
-	u->rip -= SYSTEM_CALL_BYTES;
+	u->rip = (at ? at : u->rip) - SYSTEM_CALL_BYTES;
 	u->rax = (unsigned long long)number;
 	u->rdi = arg[0];
 	u->rsi = arg[1];

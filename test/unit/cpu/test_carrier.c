@@ -615,6 +615,8 @@ START_TEST(carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one)
 }
 END_TEST
 
+static const uint32_t own_stacks = CARRIER_STACKS_OWN;
+
 /* No hook told of any stack: the program's own handlers say whether they are used. */
 START_TEST(carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do)
 {
@@ -623,7 +625,7 @@ START_TEST(carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do)
 
 	for (int sig = 1; sig < SIGRTMIN; sig++)
 		signal(sig, SIG_DFL); /* a sanitizer's handlers run on such a stack */
-	carrier_know_no_stacks();
+	carrier_know_no_stacks(&own_stacks);
 	use_alternate_stack();
 	send_from_timer(CARRIER, COOKIE);
 	ck_assert(!is_on_alternate(tick_at));
@@ -636,6 +638,61 @@ START_TEST(carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do)
 	send_from_timer(CARRIER, COOKIE);
 	ck_assert(!is_on_alternate(tick_at));
 	ck_assert_int_eq(ticks, 3);
+}
+END_TEST
+
+static uint32_t stacks_seen;
+
+static void handlers_on_alternate_stacks(void)
+{
+	const struct sigaction on_it = wanted(target_handler, SA_ONSTACK, 0);
+
+	carrier_know_no_stacks(&stacks_seen);
+	use_alternate_stack();
+	sigaction(SIGUSR1, &on_it, NULL);
+}
+
+START_TEST(carrier__ticks_come_where_there_is_room_as_threads_were_seen_to_have_it)
+{
+	stacks_seen = CARRIER_STACKS_OWN;
+	handlers_on_alternate_stacks();
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(is_on_alternate(tick_at));
+	stacks_seen = CARRIER_STACKS_SHARED;
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(!is_on_alternate(tick_at));
+	ck_assert_int_eq(ticks, 2);
+}
+END_TEST
+
+START_TEST(carrier__no_tick_comes_where_nobody_saw_the_stacks_or_both_kinds)
+{
+	const char *why = NULL;
+
+	stacks_seen = CARRIER_STACKS_OWN;
+	handlers_on_alternate_stacks();
+	stacks_seen = CARRIER_STACKS_UNSEEN;
+	ck_assert_int_eq(carrier_acquire(&why), 0);
+	ck_assert_ptr_nonnull(strstr(why, "attach again"));
+	stacks_seen = CARRIER_STACKS_MIXED;
+	ck_assert_int_eq(carrier_acquire(&why), 0);
+	ck_assert_ptr_nonnull(strstr(why, "pprof-inject"));
+}
+END_TEST
+
+START_TEST(carrier__only_the_first_thread_gets_ticks_where_it_was_the_only_one)
+{
+	stacks_seen = CARRIER_STACKS_OF_ONE;
+	handlers_on_alternate_stacks();
+	ck_assert_int_eq(acquire(), CARRIER);
+	ck_assert(carrier_may_reach(getpid()));
+	ck_assert(!carrier_may_reach(getpid() + 1));
+	signal(SIGUSR1, SIG_DFL);
+	for (int sig = 1; sig < SIGRTMIN; sig++)
+		signal(sig, SIG_DFL); /* a sanitizer's handlers run on such a stack */
+	ck_assert(carrier_may_reach(getpid() + 1));
 }
 END_TEST
 
@@ -857,6 +914,9 @@ int main(void)
 	tcase_add_test(t, carrier__a_call_that_never_returns_does_not_keep_profiles_away);
 	tcase_add_test(t, carrier__ticks_come_on_the_alternate_stack_of_a_thread_that_has_one);
 	tcase_add_test(t, carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do);
+	tcase_add_test(t, carrier__ticks_come_where_there_is_room_as_threads_were_seen_to_have_it);
+	tcase_add_test(t, carrier__no_tick_comes_where_nobody_saw_the_stacks_or_both_kinds);
+	tcase_add_test(t, carrier__only_the_first_thread_gets_ticks_where_it_was_the_only_one);
 	tcase_add_test(t, carrier__a_tick_without_room_does_nothing);
 	tcase_add_test(t, carrier__the_targets_handler_runs_where_it_asked_to);
 	tcase_add_test(t, carrier__a_moved_handler_leaves_the_alternate_stack_free);
