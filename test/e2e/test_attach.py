@@ -49,6 +49,10 @@ def detach(t):
     return check('detach from %s' % t.what, status == 0, (status, out, err))
 
 
+# Threads are then asked for their alternate stacks, wherever they are.
+ASKED = {'HANDLER_ON_STACK': '1'}
+
+
 def program(*args, what=None, name=PROGRAM, **options):
     t = Target(name, *args, preload='', **options)
     t.what = what or ' '.join([name, *map(os.path.basename, map(str, args))])
@@ -84,21 +88,21 @@ def profile(t, query='seconds=1&hz=1000'):
 
 def test_waits_go_on_as_if_nothing_had_been():
     for call in CALLS:
-        with program('wait', call) as t:
+        with program('wait', call, env=ASKED) as t:
             again_and_again(t, harness.rounds(8))
             ends_well(t)
 
 
 def test_programs_that_allocate_load_and_fork():
     for args in ['malloc'], ['dlopen', PLUGIN], ['small'], ['fork'], ['vfork']:
-        with program(*args) as t:
+        with program(*args, env=ASKED if args[0] != 'vfork' else None) as t:
             again_and_again(t, 1, profile)
             again_and_again(t, harness.rounds(12))
             ends_well(t)
 
 
 def test_signals_are_not_lost():
-    with program('signals') as t:
+    with program('signals', env=ASKED) as t:
         again_and_again(t, harness.rounds(12))
         ends_well(t)
 
