@@ -208,7 +208,6 @@ static COLD NOINLINE sighandler_t settle(int sig, sighandler_t new, sighandler_t
 }
 
 sighandler_t bsd_signal(int sig, sighandler_t handler);
-sighandler_t __sysv_signal(int sig, sighandler_t handler);
 
 /* X(name, its definition in libc, where others are the same) */
 #define SETTERS(X)                                                                                 \

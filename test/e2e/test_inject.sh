@@ -77,7 +77,8 @@ ok $? "a key is made when there is none, each time another ($(cat err))"
 (
 	unset ADMIN_KEY
 	"$inject" sleep 60 >out 2>err & disown
-	trap "kill $!" EXIT
+	server=$!
+	trap 'kill $server' EXIT
 	for _ in $(seq 100); do
 		url=$(grep -o 'http://pprof:.*' err) && curl -fsS "$url" >page 2>curl.err && break
 		sleep 0.1
@@ -89,7 +90,8 @@ for socket in "$work/a socket" "@inject-test-$$"; do
 	(
 		unset ADMIN_KEY PPROF_PORT
 		"$inject" --socket "$socket" sh -c 'echo "key:$ADMIN_KEY port:$PPROF_PORT"; exec sleep 60' >out 2>err & disown
-		trap "kill $!" EXIT
+		server=$!
+		trap 'kill $server' EXIT
 		for _ in $(seq 100); do
 			command=$(grep curl err | sed 's/seconds=5/seconds=1/') && [ -n "$command" ] && sh -c "$command" 2>curl.err && break
 			sleep 0.1
