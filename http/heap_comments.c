@@ -41,9 +41,9 @@ static const char *memory_sentence(int64_t inuse_bytes)
 		text_u64(&t, rss);
 		text_str(&t, attached_is() ? " bytes. What that has more was there before, is "
 					   : " bytes. What that has more is ");
-		text_str(&t, "not from malloc (mmap, stacks, data, allocators linked in) or kept "
-			     "by allocators and pools after it was "
-			     "freed; see PROFILING.md.");
+		text_str(&t, "not from malloc (mmap, stacks, data, allocators linked in), was its "
+			     "parent's, or is kept by allocators and pools after it was freed; see "
+			     "PROFILING.md.");
 	}
 	return sentence;
 }
@@ -119,7 +119,7 @@ const char *const *heap_comments_of_peak(const struct heap_peak *found, int64_t 
 	text_i64(&t, (sys_now_ns() - found->time_ns) / NS_PER_SECOND);
 	text_str(&t, " s ago; the highest sum that was seen: ");
 	text_i64(&t, found->highest);
-	text_str(&t, " bytes.  What was allocated is not counted.");
+	text_str(&t, " bytes. What was allocated is not counted.");
 	*count = 1;
 	return sentences;
 }

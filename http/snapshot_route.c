@@ -120,9 +120,11 @@ static int build_answer(struct arena *a, const struct request *r, const struct s
 	if (r->is_delta)
 		head.duration_ns = sys_now_ns() - r->start_ns;
 	if (r->query.share)
-		return share_write(
-			a, &(struct share_head){ .values = (uint32_t)head.sample_type_count }, t,
-			owners, out);
+		return share_write(a,
+				   &(struct share_head){ .values = (uint32_t)head.sample_type_count,
+							 .comment = head.comment,
+							 .comment_count = head.comment_count },
+				   t, owners, out);
 	if (owners)
 		head.labels.of = owner_labels(a, owners);
 	if (r->tree)

@@ -232,6 +232,17 @@ static void account(struct tree_profile *p, struct arena *a, int64_t period_ns)
 		add_unsampled(p, 0, "(ended)", ended);
 }
 
+/* What the head says is about this process, which may not be in the profile. */
+static void take_comments(struct tree_profile *p, struct profile_head *head)
+{
+	struct process self;
+
+	for (size_t i = 0; p->request.includes_self && i < head->comment_count; i++)
+		tree_said_one(&p->said, p->owners.arena, sys_getpid(), own_name(&self),
+			      head->comment[i]);
+	head->comment_count = 0;
+}
+
 const struct stack_table *tree_profile_merge(struct tree_profile *p, struct arena *a,
 					     const struct stack_table *own,
 					     const struct owner_table *own_owners,
@@ -244,6 +255,7 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 	p->short_lived = (struct tree_short){ .arena = a };
 	p->draw_ns = MAX(head->period, scheduler_tick_ns());
 	p->owners.without_tids = p->query.debug != 0;
+	take_comments(p, head);
 	if (p->request.includes_self)
 		share_add_own(&p->stacks, &p->owners, sys_getpid(), own_name(&self), own,
 			      own_owners);

@@ -15,8 +15,8 @@ static struct said *find(struct tree_said *t, const char *sentence)
 	return NULL;
 }
 
-static void add(struct tree_said *t, struct arena *a, int pid, const char *process,
-		const char *sentence)
+void tree_said_one(struct tree_said *t, struct arena *a, int pid, const char *process,
+		   const char *sentence)
 {
 	struct said *old = find(t, sentence);
 	struct said s = { .pid = pid };
@@ -39,7 +39,7 @@ void tree_said_add(struct tree_said *t, struct arena *a, int pid, const char *pr
 		   const struct share_result *of)
 {
 	for (size_t i = 0; i < of->comment_count; i++)
-		add(t, a, pid, process, of->comment[i]);
+		tree_said_one(t, a, pid, process, of->comment[i]);
 }
 
 static void tell(struct arena *a, struct profile_head *head, const char *sentence)

@@ -26,7 +26,9 @@ struct tree_said {
 	size_t count, left_out;
 };
 
-/* What a member said; all is copied into `a`. */
+/* One sentence, and all that a member said; what is kept is copied into `a`. */
+void tree_said_one(struct tree_said *t, struct arena *a, int pid, const char *process,
+		   const char *sentence);
 void tree_said_add(struct tree_said *t, struct arena *a, int pid, const char *process,
 		   const struct share_result *of);
 

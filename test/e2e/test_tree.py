@@ -201,6 +201,11 @@ def test_a_worker_has_what_it_allocated_itself():
         parents = [s for s in p.samples if 'keep_parent' in s.stack]
         same('whose that is', {s.labels['pid'] for s in parents}, {t.pid})
         workers = [s for s in p.samples if 'keep_worker' in s.stack]
+        used = [c for c in p.comments if 'In use here: ' in c]
+        check('whose the sums are that are told', used and all(re.match(r'(tree_workers|worker-\d) \d+( and \d more)?: ', c)
+                                                               for c in used), used)
+        own = t.profile(f'heap?pid={t.pid}')
+        same('the parent, by its number', {s.labels.get('pid') for s in own.samples}, {t.pid})
         check('and what they allocated', workers and t.pid not in
               {s.labels['pid'] for s in workers}, [s.labels for s in workers])
 
