@@ -78,12 +78,14 @@ void tree_begin(struct tree_request *t, int64_t open_until_ns)
 					     .is_wanted = is_wanted,
 					     .arg = t };
 	int64_t now = sys_now_ns();
-	bool quiet = !called_ns || now - called_ns > QUIET_NS;
+	bool alone = tree_query_is_own(&t->query);
+	bool quiet = !alone && (!called_ns || now - called_ns > QUIET_NS);
 
 	t->arena.limit = LISTS_BYTES;
 	descendants_list(&t->arena, sys_getpid(), &t->processes);
 	t->includes_self = tree_query_has(&t->query, sys_getpid());
-	call(&t->processes, now);
+	if (!alone)
+		call(&t->processes, now);
 	members_ask(&t->members, &ask);
 	t->open_until_ns = open_until_ns ? open_until_ns : now + (quiet ? JOIN_NS : 0);
 }

@@ -19,6 +19,7 @@ static bool take_pid(struct tree_query *q, const char **at)
 
 	if (strncmp(*at, "self", 4) == 0) {
 		*at += 4;
+		q->says_self = true;
 		pid = (uint64_t)sys_getpid();
 	} else {
 		pid = number_take(at, 10);
@@ -68,7 +69,12 @@ bool tree_query_has(const struct tree_query *q, int pid)
 	       (!*q->name || (process_read(pid, &p) && tree_query_has_named(q, pid, p.name)));
 }
 
-bool tree_query_is_self(const struct tree_query *q)
+bool tree_query_is_own(const struct tree_query *q)
 {
 	return q->pid_count == 1 && q->pid[0] == sys_getpid();
+}
+
+bool tree_query_is_self(const struct tree_query *q)
+{
+	return q->says_self && tree_query_is_own(q);
 }

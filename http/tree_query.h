@@ -3,8 +3,8 @@
  * Which processes of the tree a request is about, by its parameters:
  *
  *   nothing             all
- *   pid=self            the one with the endpoint alone
- *   pid=N or pid=N,M    these
+ *   pid=self            the one with the endpoint alone, as if there were no tree
+ *   pid=N or pid=N,M    these; also the one with the endpoint, by its number
  *   process=PATTERN     those whose name matches (sampler/base/pattern.h)
  *
  * Context: listener.
@@ -23,6 +23,7 @@
 struct tree_query {
 	int pid[TREE_PIDS_MAX];
 	size_t pid_count;	       /* 0: not asked for by pid */
+	bool says_self;		       /* and not its number */
 	char name[TREE_PATTERN_BYTES]; /* "": not asked for by name */
 };
 
@@ -36,6 +37,9 @@ bool tree_query_has(const struct tree_query *q, int pid);
 bool tree_query_has_named(const struct tree_query *q, int pid, const char *name);
 
 /* It is the one with the endpoint and nobody else. */
+bool tree_query_is_own(const struct tree_query *q);
+
+/* The same, asked for as self: then samples do not say whose they are. */
 bool tree_query_is_self(const struct tree_query *q);
 
 #endif

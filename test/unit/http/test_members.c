@@ -288,6 +288,9 @@ START_TEST(tree_query__pids_and_names_choose_processes)
 	ck_assert_ptr_null(ask("pid=self", &q));
 	ck_assert(tree_query_is_self(&q) && tree_query_has(&q, getpid()));
 	ck_assert(!tree_query_has(&q, getppid()));
+	snprintf(list, sizeof(list), "pid=%d", getpid());
+	ck_assert_ptr_null(ask(list, &q));
+	ck_assert(tree_query_is_own(&q) && !tree_query_is_self(&q));
 	snprintf(list, sizeof(list), "pid=17,%d,self", getppid());
 	ck_assert_ptr_null(ask(list, &q));
 	ck_assert(tree_query_has(&q, 17) && tree_query_has(&q, getppid()) &&
