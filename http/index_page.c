@@ -73,19 +73,28 @@ static void fact(struct text *t, const char *name)
 	text_str(t, "</th><td>");
 }
 
+/* As in a shell; the others are not quoted. */
+static void write_argument(struct text *t, const char *bytes, size_t len)
+{
+	if (len)
+		write_plain(t, bytes, len);
+	else
+		text_str(t, "''");
+}
+
 static void write_command(struct text *t)
 {
 	const char *line = routes_config()->cmdline;
 	size_t len = MIN(routes_config()->cmdline_len, (size_t)COMMAND_BYTES_MAX);
-	char words[COMMAND_BYTES_MAX];
+	const char *limit = line + len, *end;
 
-	memcpy(words, line, len);
-	for (size_t i = 0; i < len; i++)
-		if (words[i] == '\0')
-			words[i] = ' ';
 	fact(t, "Command");
 	text_str(t, "<code>");
-	write_plain(t, words, len);
+	for (; (end = memchr(line, '\0', (size_t)(limit - line))); line = end + 1) {
+		write_argument(t, line, (size_t)(end - line));
+		text_char(t, ' ');
+	}
+	write_argument(t, line, (size_t)(limit - line));
 	text_str(t, len < routes_config()->cmdline_len ? "...</code>" : "</code>");
 }
 
@@ -230,7 +239,10 @@ static void write_row(struct text *t, const struct route *route, struct http_sli
 	const char *off = route->refusal ? route->refusal() : NULL;
 
 	text_str(t, "<tr><td>");
-	text_u64(t, route->count ? route->count() : 0);
+	if (route->count)
+		text_u64(t, route->count());
+	else if (route->is_profile)
+		text_str(t, "on request");
 	text_str(t, "</td><td><a href=\"");
 	text_str(t, route->link);
 	text_str(t, "\">");

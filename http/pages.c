@@ -39,16 +39,29 @@ void cmdline_route(struct http_exchange *x, const struct http_request *r)
 	http_respond(x, &answer);
 }
 
+static void write_counter(struct text *t, enum counter i, uint64_t value)
+{
+	text_str(t, counter_texts[i].name);
+	text_char(t, ' ');
+	text_u64(t, value);
+	text_str(t, "  # ");
+	text_str(t, counter_texts[i].meaning);
+	text_char(t, '\n');
+}
+
+/* Those that have counted come first.  Read once, so that each has one line. */
 static void write_counters(struct text *t)
 {
-	for (int i = 0; i < COUNTER_COUNT; i++) {
-		text_str(t, counter_texts[i].name);
-		text_char(t, ' ');
-		text_u64(t, counter_get((enum counter)i));
-		text_str(t, "  # ");
-		text_str(t, counter_texts[i].meaning);
-		text_char(t, '\n');
-	}
+	uint64_t value[COUNTER_COUNT];
+
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		value[i] = counter_get((enum counter)i);
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		if (value[i])
+			write_counter(t, (enum counter)i, value[i]);
+	for (int i = 0; i < COUNTER_COUNT; i++)
+		if (!value[i])
+			write_counter(t, (enum counter)i, 0);
 }
 
 static void write_memory(struct text *t)

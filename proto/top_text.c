@@ -245,21 +245,23 @@ static void write_tree(struct text *t, const struct job *j)
 
 /* ---- all of it */
 
-static bool is_made_up(const char *name)
+/* Frames that are no code; those that stand where nothing is missing are no loss. */
+static bool is_loss(const char *name)
 {
-	for (uint64_t id = 1; id <= PSEUDO_MAIN; id++)
-		if (strcmp(name, pseudo_frame_name(id)) == 0)
+	for (uint64_t id = 1; id < PSEUDO_MAIN; id++)
+		if (id != PSEUDO_SIGNAL && id != PSEUDO_KERNEL &&
+		    strcmp(name, pseudo_frame_name(id)) == 0)
 			return true;
 	return false;
 }
 
-/* What could not be measured is told even if it is little: frames that are no code. */
-static void write_made_up(struct text *t, const struct job *j)
+/* What could not be measured is told even if it is little. */
+static void write_losses(struct text *t, const struct job *j)
 {
 	for (size_t i = 0; i < j->sums.stacks.name_count; i++) {
 		const char *name = j->sums.stacks.name[i];
 
-		if (!is_made_up(name) || j->sums.sum[i].cum == 0)
+		if (!is_loss(name) || j->sums.sum[i].cum == 0)
 			continue;
 		text_str(t, "# ");
 		text_str(t, name);
@@ -297,7 +299,7 @@ static void write_head(struct text *t, const struct job *j)
 		text_str(t, m->comment[i]);
 		text_char(t, '\n');
 	}
-	write_made_up(t, j);
+	write_losses(t, j);
 }
 
 static void write_all(struct text *t, const void *arg)

@@ -83,7 +83,7 @@ function decode(b) {
     const lines = l.lines.length ? l.lines : [[]]
     l.at = lines.map(n => {
       const fn = functions[n[1]] || [], f = number(say(fn[2]) || '0x' + l.address.toString(16))
-      if (l.address < 4096 && unnamed(f)) P.made.add(f)
+      if (l.address < 4096 && /^\[(?!signal |kernel )/.test(names[f])) P.made.add(f)
       return P.where.push([f, say(fn[4]) && say(fn[4]) + (n[2] ? ':' + n[2] : ''), n[2] || 0]) - 1
     }).reverse()
   }

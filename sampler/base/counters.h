@@ -2,7 +2,7 @@
 /*
  * Named counters of everything that was dropped, cut or refused, so that a
  * profile never silently adds up to less than what happened.  The shim page
- * prints all of them, zeros included.
+ * prints all of them, zeros last.
  */
 #ifndef SAMPLER_BASE_COUNTERS_H
 #define SAMPLER_BASE_COUNTERS_H

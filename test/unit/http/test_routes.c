@@ -125,8 +125,9 @@ START_TEST(test_index__lists_what_works_with_relative_links)
 	ask("GET /debug/pprof/");
 	ck_assert_str_eq(x.type, "text/html; charset=utf-8");
 	ck_assert(body_has("<title>/debug/pprof/</title>"));
-	ck_assert(body_has("<tr><td>0</td><td><a href=\"profile?seconds=5\">profile</a></td>"));
-	ck_assert(body_has("<a href=\"cmdline\">cmdline</a>"));
+	ck_assert(body_has(
+		"<tr><td>on request</td><td><a href=\"profile?seconds=5\">profile</a></td>"));
+	ck_assert(body_has("<tr><td></td><td><a href=\"cmdline\">cmdline</a>"));
 	ck_assert(body_has("<a href=\"shim\">shim</a>"));
 	ck_assert(body_has("<li><b>symbol</b>: "));
 	ck_assert(body_has("</html>\n"));
@@ -173,7 +174,7 @@ END_TEST
 
 START_TEST(test_index__says_what_the_program_is)
 {
-	static const char cmdline[] = "prog\0<b>&\"\0\xff\x1b[1m";
+	static const char cmdline[] = "prog\0<b>&\"\0\xff\x1b[1m\0\0--save\0";
 	struct routes_config config = *routes_config();
 	char process[64];
 
@@ -184,6 +185,7 @@ START_TEST(test_index__says_what_the_program_is)
 	snprintf(process, sizeof(process), "Process</th><td>%d<tr>", getpid());
 	ck_assert(body_has(process));
 	ck_assert(body_has("<code>prog &lt;b>&amp;&quot; \xef\xbf\xbd"));
+	ck_assert(body_has(" '' --save ''</code>"));
 	ck_assert(!body_has("\x1b"));
 	ck_assert(body_has("Program</th><td>/usr/bin/prog<tr>"));
 	ck_assert(body_has("Host</th><td>"));
@@ -285,6 +287,24 @@ START_TEST(test_shim__shows_state_and_every_counter)
 		ck_assert_msg(body_has(line), "%s", line);
 	}
 	ck_assert(body_has("\nmapped_bytes "));
+}
+END_TEST
+
+START_TEST(test_shim__what_has_counted_comes_first)
+{
+	bool zeros = false;
+	char *line;
+
+	counter_add((enum counter)(COUNTER_COUNT - 1), 1);
+	ask("GET /debug/pprof/shim");
+	line = strstr(x.body, "6060\n") + strlen("6060\n");
+	for (int i = 0; i < COUNTER_COUNT; i++, line = strchr(line, '\n') + 1) {
+		bool is_zero = strtoull(strchr(line, ' '), NULL, 10) == 0;
+
+		ck_assert(is_zero || !zeros);
+		zeros = is_zero;
+	}
+	ck_assert(zeros);
 }
 END_TEST
 
@@ -673,6 +693,7 @@ static void add_page_tests(TCase *t)
 	ADD_TABLE(t, test_stop__is_a_post_of_a_known_id, stop_cases);
 	tcase_add_test(t, test_cmdline__is_joined_by_nul);
 	tcase_add_test(t, test_shim__shows_state_and_every_counter);
+	tcase_add_test(t, test_shim__what_has_counted_comes_first);
 	tcase_add_test(t, test_shim__status_is_optional);
 }
 

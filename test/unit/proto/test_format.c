@@ -118,6 +118,27 @@ START_TEST(test_text__has_head_list_and_tree)
 }
 END_TEST
 
+/* Nothing is missing where a handler of the program returns. */
+START_TEST(test_text__a_handler_is_no_loss)
+{
+	struct message_function named[ARRAY_SIZE(functions)];
+	struct message m = whole;
+	struct bytes out;
+	char *text;
+
+	memcpy(named, functions, sizeof(named));
+	named[0].name = "[signal handler]";
+	m.function = named;
+	ck_assert_int_eq(format_write(&arena, &m, FORMAT_TEXT, FORMAT_DEFAULT_VALUE, &out), 0);
+	text = strndup((const char *)out.at, out.len);
+	ck_assert_ptr_nonnull(strstr(text, "2.00s   99.90%  [signal handler]\n"));
+	ck_assert_ptr_nonnull(strstr(text, "\n# [unsampled] "));
+	ck_assert_ptr_null(strstr(text, "\n# [signal"));
+	free(text);
+	arena_release(&arena);
+}
+END_TEST
+
 START_TEST(test_text__of_a_difference_has_signs)
 {
 	const struct message_sample change[] = {
@@ -262,6 +283,7 @@ int main(void)
 	tcase_add_test(t, test_collapsed__is_a_line_for_each_stack);
 	tcase_add_test(t, test_collapsed__of_another_value);
 	tcase_add_test(t, test_text__has_head_list_and_tree);
+	tcase_add_test(t, test_text__a_handler_is_no_loss);
 	tcase_add_test(t, test_text__of_a_difference_has_signs);
 	tcase_add_test(t, test_format__knows_its_sample_types);
 	tcase_add_test(t, test_format__default_is_the_profiles_own);
