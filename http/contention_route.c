@@ -13,7 +13,7 @@ const char *block_refusal(void)
 	if (block_rate())
 		return NULL;
 	return attached_refusal() ? attached_refusal()
-				  : "block profiling is off: PPROF_BLOCK_RATE is 0";
+				  : "block profiling is off: PPROF_BLOCK_RATE is 0" SWITCH_ON;
 }
 
 const char *mutex_refusal(void)
@@ -21,7 +21,7 @@ const char *mutex_refusal(void)
 	if (mutex_fraction())
 		return NULL;
 	return attached_refusal() ? attached_refusal()
-				  : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0";
+				  : "mutex profiling is off: PPROF_MUTEX_FRACTION is 0" SWITCH_ON;
 }
 
 static void fill_head(struct profile_head *head)

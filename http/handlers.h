@@ -49,6 +49,9 @@ void heap_route(struct http_exchange *x, const struct http_request *r);
 void allocs_route(struct http_exchange *x, const struct http_request *r);
 uint64_t heap_stack_count(void);
 int64_t heap_inuse_bytes(void); /* of the last snapshot of either */
+/* What to do about a profile that a setting of 0 has off. */
+#define SWITCH_ON "; it is on in a program that is started without that setting"
+
 const char *heap_refusal(void); /* why there is none; NULL: there is one */
 
 /* goroutine_route.c */

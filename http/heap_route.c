@@ -31,7 +31,7 @@ const char *heap_refusal(void)
 	if (attached_is() && heap_unseen() & HEAP_UNSEEN_MALLOC)
 		return "the program brings its own malloc, which it calls without an import table; "
 		       "start it with pprof-inject";
-	return "heap profiling is off: PPROF_HEAP_RATE is 0";
+	return "heap profiling is off: PPROF_HEAP_RATE is 0" SWITCH_ON;
 }
 
 static void fill_head(struct profile_head *head)

@@ -266,7 +266,7 @@ static void serve_page(struct http_exchange *x, struct request *r)
 	const char *refusal = r->page->refusal();
 
 	if (refusal)
-		http_error(x, 500, refusal);
+		http_error(x, 404, refusal);
 	else if (is_of_memory_alone(&r->query) && !r->page->snapshot_older)
 		http_error(x, 400,
 			   "older, ages and peak are params of heap: of memory that is in use");

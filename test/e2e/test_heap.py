@@ -429,9 +429,9 @@ def test_rate_0_is_off():
         check('the program works', accounts['small_blocks']['total_objects'] > 1000)
         for page in ('heap', 'allocs', 'heap?debug=1', 'heap?seconds=1'):
             c = t.open(page)
-            same(f'{page} is refused', c.answer.status, 500)
+            same(f'{page} is refused', c.answer.status, 404)
             same(f'{page} says why', c.answer.read().decode().strip(),
-                 'heap profiling is off: PPROF_HEAP_RATE is 0')
+                 'heap profiling is off: PPROF_HEAP_RATE is 0; it is on in a program that is started without that setting')
             c.close()
         check('the shim page says so', 'heap: off' in t.shim_page())
 

@@ -270,7 +270,7 @@ def test_0_is_off():
             t.account()
             c = t.open(path)
             body = c.answer.read().decode()
-            same(f'{setting}=0: {path} is refused', (c.answer.status, setting in body), (500, True))
+            same(f'{setting}=0: {path} is refused', (c.answer.status, setting in body), (404, True))
             check(f'{setting}=0: {other} goes on', t.profile(other).total('contentions') > 0)
             same(f'{setting}=0: nothing was recorded', t.counter(path + '_samples'), 0)
             check(f'{setting}=0: the page says so', f'\n{path}: off' in t.shim_page())

@@ -95,7 +95,7 @@ START_TEST(test_heap__that_is_off_says_so)
 {
 	heap_fake.off = true;
 	ask("GET /debug/pprof/heap");
-	ck_assert_int_eq(x.status, 500);
+	ck_assert_int_eq(x.status, 404);
 	ck_assert(x.is_error);
 	heap_fake.off = false;
 }
@@ -275,7 +275,7 @@ START_TEST(test_contention__that_is_off_says_so)
 {
 	contention_fake.off = true;
 	ask(_i ? "GET /debug/pprof/block" : "GET /debug/pprof/mutex?seconds=5");
-	ck_assert_int_eq(x.status, 500);
+	ck_assert_int_eq(x.status, 404);
 	ck_assert_int_eq(contention_fake.wanting_everything, 0);
 	contention_fake.off = false;
 }
