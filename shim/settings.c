@@ -5,6 +5,7 @@
 
 #include "http/out_kinds.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/error_text.h"
 #include "sampler/base/name_pattern.h"
 #include "sampler/base/number.h"
 #include "sampler/base/pattern.h"
@@ -208,9 +209,8 @@ static bool read_key_file(struct settings *s, const char *path, struct text *com
 	if (n < 0) {
 		text_str(complaint, "ADMIN_KEY_FILE \"");
 		text_begin_of(complaint, path, VALUE_SHOWN);
-		text_str(complaint, "\" cannot be read (errno ");
-		text_i64(complaint, -n);
-		text_str(complaint, ")");
+		text_str(complaint, "\" cannot be read: ");
+		text_error_of_reading(complaint, (int)n);
 		return false;
 	}
 	mark = mark_length(content, (size_t)n);
@@ -281,11 +281,12 @@ static bool read_out_kinds(struct settings *s, char *const *environment, struct 
 		s->out_kinds = out_kinds_of(value);
 	else
 		s->out_kinds = s->toggle ? 0 : OUT_KINDS_DEFAULT;
-	if (s->out_kinds || !value)
+	if (!value || (s->out_kinds && s->out))
 		return true;
-	return complain(
-		complaint, "PPROF_OUT_PROFILES", value,
-		"a list of cpu, heap, block, mutex, wall and top, with commas between them");
+	return complain(complaint, "PPROF_OUT_PROFILES", value,
+			s->out_kinds ? "left out where no PPROF_OUT says where files go"
+				     : "a list of cpu, heap, block, mutex, wall and top, with "
+				       "commas between them");
 }
 
 static bool read_toggle(struct settings *s, char *const *environment, struct text *complaint)

@@ -8,4 +8,7 @@
 /* Appends why a file, or a socket's, could not be made; `failed` is -errno.  Context: any role. */
 void text_error(struct text *t, int failed);
 
+/* The same of a file that could not be read. */
+void text_error_of_reading(struct text *t, int failed);
+
 #endif
