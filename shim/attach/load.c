@@ -273,7 +273,7 @@ static const char *work(struct target *t, struct stopped *s, const char *path,
 			const struct request *r, const char *settings, size_t bytes)
 {
 	const char *why = prepare(s);
-	uint64_t bias;
+	uint64_t bias = 0;
 
 	if (why)
 		return why;
