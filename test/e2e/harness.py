@@ -13,6 +13,7 @@ the program is killed.  SECONDS=n (or STORM_SECONDS) makes every storm that long
 import contextlib
 import http.client
 import os
+import random
 import shutil
 import signal
 import socket
@@ -105,10 +106,20 @@ def may_mount():
     return subprocess.run(['unshare', '-m', 'true'], stderr=subprocess.DEVNULL).returncode == 0
 
 
+claims = []  # of the ports that this test has been given: nobody else gets them until it ends
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    """A port on which nobody listens and that no other test has; none that an outgoing connection may take."""
+    while True:
+        port = random.randrange(10000, 18000)
+        claim = socket.socket(socket.AF_UNIX)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            claim.bind('\0pprofshim test port %d' % port)
+            s.bind(('127.0.0.1', port))
+            claims.append(claim)
+            return port
+        claim.close()
 
 
 def fixture(name):

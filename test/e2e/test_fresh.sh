@@ -206,6 +206,14 @@ printf 'echo "FAILED: one is not two"\necho "a long log"\necho "0 passed, 1 fail
 BUILD="$work/tests" .ci/tests.sh "$work/wrong.sh" "$work/tell.sh" >"$work/out" 2>&1
 same "$(tail -n 2 "$work/out")" "wrong.sh: FAILED: one is not two
 1 passed, 1 failed" 'what failed stands once more at the end'
+for name in left right; do # each passes only if the other runs meanwhile
+	printf 'touch %s\nuntil [ -e %s ] && [ -e %s ]; do sleep 0.1; done\necho "1 passed, 0 failed"\n' \
+		"$work/$name.runs" "$work/left.runs" "$work/right.runs" >"$work/$name.sh"
+done
+printf '# Runs alone: it looks who runs\nrm %s %s\necho "1 passed, 0 failed"\n' \
+	"$work/left.runs" "$work/right.runs" >"$work/alone.sh"
+JOBS=2 TEST_TIMEOUT=60 BUILD="$work/tests" .ci/tests.sh "$work/alone.sh" "$work/left.sh" "$work/right.sh" >"$work/out" 2>&1
+same "$(tail -n 1 "$work/out")" '3 passed, 0 failed' 'two run at a time, and after them who runs alone'
 make -s "${BUILD:-build}/unit/base/test_text" >"$work/log" 2>&1 &&
 	nm "${BUILD:-build}/unit/base/test_text" | grep -q be_patient
 ok $? "a unit test has the limits of test/unit/base/patience.c ($(tail -n 3 "$work/log"))"

@@ -8,6 +8,7 @@ every two milliseconds: what it was when the profile began and ended lies betwee
 Seen to fail: ticks that were due when a mask changed were thrown away, 89 to 97 % was
 [unsampled].
 """
+# Runs alone: how much is sampled depends on what runs beside it.
 import os
 import re
 import shutil

@@ -29,6 +29,7 @@ does after its last tick of the window is not seen, T for each thread: C is so l
 that this costs the largest share at most half a point.  If a busy machine grants
 less CPU time than C, the case runs again for twice as long.
 """
+# Runs alone: beside others it gets less CPU time than its bounds need, and runs again for twice as long.
 import json
 import os
 import time

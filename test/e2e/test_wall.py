@@ -13,6 +13,7 @@ and 2 points are more than 4 sigma of the largest share (0.35); a slow or busy o
 fewer, as the profile says, and then SIGMAS of what it had are allowed: one failure in
 150,000 for each share.  Totals of states come from clocks and not from looks.
 """
+# Runs alone: its bounds are for a machine that has time for a look every 10 ms.
 import collections
 import json
 import math
