@@ -57,8 +57,10 @@ uint64_t arch_caller_bp(void);
 #define ARCH_SIGRETURN_LAST    4
 
 /* SP is at the siginfo_t (128 bytes), behind which is the ucontext_t. */
-#define ARCH_SIGNAL_PC (128 + offsetof(ucontext_t, uc_mcontext.pc))
-#define ARCH_SIGNAL_SP (128 + offsetof(ucontext_t, uc_mcontext.sp))
-#define ARCH_SIGNAL_BP (128 + offsetof(ucontext_t, uc_mcontext.regs) + 29 * sizeof(uint64_t))
+#define ARCH_SIGNAL_CONTEXT 128
+#define ARCH_SIGNAL_INFO    0
+#define ARCH_SIGNAL_PC	    (128 + offsetof(ucontext_t, uc_mcontext.pc))
+#define ARCH_SIGNAL_SP	    (128 + offsetof(ucontext_t, uc_mcontext.sp))
+#define ARCH_SIGNAL_BP	    (128 + offsetof(ucontext_t, uc_mcontext.regs) + 29 * sizeof(uint64_t))
 
 #endif

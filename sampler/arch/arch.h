@@ -100,6 +100,9 @@ long pprofshim_clone(unsigned long flags, void *stack, uint32_t *tid, void *cont
 /* SP of the interrupted thread. */
 ARCH_FUNCTION uint64_t arch_interrupted_sp(const ucontext_t *uc);
 
+/* SP where libc's longjmp(env) leads; it keeps it scrambled.  Context: hook. */
+ARCH_FUNCTION uint64_t arch_jump_sp(const void *env);
+
 /* All registers of the interrupted thread, ARCH_REGS of them.  Without calls. */
 ARCH_FUNCTION void arch_copy_registers(uint64_t *to, const ucontext_t *uc);
 

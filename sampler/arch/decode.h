@@ -13,6 +13,8 @@
  * ARCH_CONTEXT_END_BYTES  bytes that arch_is_context_end() reads
  * ARCH_SIGRETURN_BYTES  bytes of the code that a signal handler returns to,
  * ARCH_SIGRETURN_LAST   and where in it the last instruction begins
+ * ARCH_SIGNAL_CONTEXT   where ucontext_t is, from SP as it is there,
+ * ARCH_SIGNAL_INFO      and where siginfo_t is
  * ARCH_SIGNAL_PC        where the interrupted registers are, from SP as it is there
  * ARCH_SIGNAL_SP
  * ARCH_SIGNAL_BP

@@ -105,6 +105,17 @@ static inline uint64_t arch_interrupted_sp(const ucontext_t *uc)
 	return (uint64_t)uc->uc_mcontext.gregs[REG_RSP];
 }
 
+/* The word of SP in libc's jmp_buf; it is xored with the guard of pointers and rotated. */
+#define ARCH_JUMP_SP 6
+
+static inline uint64_t arch_jump_sp(const void *env)
+{
+	uint64_t sp = ((const uint64_t *)env)[ARCH_JUMP_SP];
+
+	__asm__("rorq $17, %0\n\txorq %%fs:0x30, %0" : "+r"(sp) : : "cc");
+	return sp;
+}
+
 static inline void arch_copy_words(void *to, const void *from, size_t words)
 {
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
@@ -230,6 +241,8 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_SIGRETURN_LAST    7
 
 /* The handler's return takes the address off the frame: SP is at its ucontext_t. */
+#define ARCH_SIGNAL_CONTEXT  0
+#define ARCH_SIGNAL_INFO     (offsetof(ucontext_t, uc_sigmask) + 8)
 #define ARCH_SIGNAL_REG(reg) (offsetof(ucontext_t, uc_mcontext.gregs) + (reg) * sizeof(greg_t))
 #define ARCH_SIGNAL_PC	     ARCH_SIGNAL_REG(REG_RIP)
 #define ARCH_SIGNAL_SP	     ARCH_SIGNAL_REG(REG_RSP)

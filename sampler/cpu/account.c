@@ -86,12 +86,8 @@ void account_tick(struct cpu_profile *p, const struct capture *c, const struct w
 
 void account_look(struct cpu_profile *p, const struct thread *t, const struct walk *w, int64_t ns)
 {
-	static uint64_t pc[STACK_DEPTH_MAX];
-	uint32_t depth = MIN(w->depth, STACK_DEPTH_MAX - 1), label;
+	uint32_t label = add(p, w->pc, w->depth, t->tid, CPU_VALUE_LOOKED_NS, ns);
 
-	pc[0] = PSEUDO_BETWEEN;
-	memcpy(pc + 1, w->pc, depth * sizeof(*pc));
-	label = add(p, pc, depth + 1, t->tid, CPU_VALUE_LOOKED_NS, ns);
 	p->book->group[label].looked += ns;
 	if (label)
 		use_of(p, t)->label = label;

@@ -81,7 +81,7 @@ void account_begin(struct cpu_profile *p);
 /* A tick, at its stack. */
 void account_tick(struct cpu_profile *p, const struct capture *c, const struct walk *w);
 
-/* `ns` of CPU time that a thread used before it was found asleep at a stack. */
+/* `ns` of CPU time that a thread used before it was looked at (look.h). */
 void account_look(struct cpu_profile *p, const struct thread *t, const struct walk *w, int64_t ns);
 
 /* A thread has ended, and its last tick was taken: its record is about to be another's. */

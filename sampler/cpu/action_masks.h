@@ -29,6 +29,17 @@ struct action_change {
 	bool hid;  /* the same, when this call began */
 };
 
+/* Whether the program has, or had, a handler with the carrier in its mask from us.
+ * Context: hook. */
+bool action_masks_have_carrier(void);
+
+/*
+ * The handler that runs on an alternate stack where a thread blocks `blocked`, and `before` was
+ * its mask when the handler began; NULL: it may be one of several.  `sig` decides between them.
+ * Context: listener.
+ */
+const void *action_mask_tells_handler(uint64_t blocked, uint64_t before, int sig);
+
 /* `asked` may be NULL.  Context: hook. */
 void action_mask_begin(struct action_change *c, int sig, const struct action_asked *asked);
 

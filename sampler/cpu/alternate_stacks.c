@@ -364,6 +364,22 @@ void alternate_stack_note(int tid, const stack_t *stack)
 	atomic_store(&s->bytes, stack->ss_size);
 }
 
+bool alternate_stack_holds(int tid, uint64_t sp)
+{
+	const struct slot *s = find(tid);
+
+	return s && atomic_load(&s->top) - sp <= atomic_load(&s->bytes);
+}
+
+bool alternate_stack_of(int tid, uint64_t *lo, uint64_t *hi)
+{
+	const struct slot *s = find(tid);
+
+	*hi = s ? atomic_load(&s->top) : 0;
+	*lo = s ? *hi - atomic_load(&s->bytes) : 0;
+	return *lo < *hi;
+}
+
 bool alternate_stack_has_room(int tid)
 {
 	const struct slot *s = find(tid);

@@ -17,6 +17,7 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /* Whether a tick has no room on it.  A disabled one has: no tick comes there. */
 bool alternate_stack_is_too_small(const stack_t *stack);
@@ -38,6 +39,14 @@ void alternate_stack_settle(int tid, const stack_t *now, const stack_t *set);
 
 /* What the calling thread has read, as the program set it.  Context: hook. */
 void alternate_stack_show(int tid, stack_t *read);
+
+/* Whether `sp` is on the stack that the calling thread set, though the kernel may have taken it
+ * away for a handler there (SS_AUTODISARM).  Context: hook. */
+bool alternate_stack_holds(int tid, uint64_t sp);
+
+/* Where the thread's alternate stack is; false: it has none, or it is not known.
+ * Context: listener. */
+bool alternate_stack_of(int tid, uint64_t *lo, uint64_t *hi);
 
 /* The calling thread begins, and has none.  Context: hook. */
 void alternate_stack_forget_self(void);

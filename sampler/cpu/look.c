@@ -1,12 +1,21 @@
 #include "sampler/cpu/look.h"
 
 #include <stddef.h>
+#include <string.h>
 
+#include "sampler/base/cc.h"
+#include "sampler/cpu/action_masks.h"
+#include "sampler/cpu/alternate_stacks.h"
+#include "sampler/cpu/carrier.h"
+#include "sampler/cpu/kernel_action.h"
+#include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"
 #include "sampler/unwind/blocked.h"
+#include "sampler/unwind/handler_frame.h"
 
 static struct {
 	struct blocked blocked; /* too large for the stack */
+	struct walk walk;
 	bool is_open;
 	int allowed;
 } look;
@@ -34,15 +43,60 @@ void look_allow(int n)
 	look.allowed = n;
 }
 
+static void add_frame(uint64_t frame)
+{
+	look.walk.pc[look.walk.depth++] = frame;
+}
+
+/* Room for three frames and labels is left. */
+static void add_stack(void)
+{
+	const struct walk *w = &look.blocked.walk;
+	uint32_t depth = MIN(w->depth, STACK_DEPTH_MAX - 4);
+
+	memcpy(look.walk.pc + look.walk.depth, w->pc, depth * sizeof(*w->pc));
+	look.walk.depth += depth;
+	if (depth < w->depth)
+		look.walk.pc[look.walk.depth - 1] = PSEUDO_TRUNCATED;
+	walk_add_labels(&look.walk, look.blocked.labels);
+}
+
+/* It sleeps. */
+static bool look_at_call(int tid)
+{
+	return blocked_take(&look.blocked, tasks_dir(), tid) == BLOCKED_TAKEN;
+}
+
+/*
+ * It runs, in a handler on its alternate stack, where ticks wait: whose handler that is, and what
+ * it interrupted.
+ */
+static bool look_at_handler(int tid)
+{
+	uint64_t lo, hi, blocked = task_blocked_signals(tid);
+	struct handler_frame frame = { 0 };
+	const void *handler;
+
+	if (!(blocked & SIGNAL_BIT(CARRIER)) || !alternate_stack_of(tid, &lo, &hi) ||
+	    !handler_frame_find(lo, hi, &frame) ||
+	    blocked_take_interrupted(&look.blocked, &frame, tid) != BLOCKED_TAKEN)
+		return false;
+	handler = action_mask_tells_handler(blocked, frame.mask, frame.sig);
+	if (handler)
+		add_frame(modules_frame((uint64_t)handler));
+	add_frame(PSEUDO_SIGNAL);
+	return true;
+}
+
 const struct walk *look_at(int tid)
 {
-	int dir = tasks_dir();
-
-	if (!look.is_open || dir < 0 || look.allowed <= 0)
+	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0)
 		return NULL;
 	look.allowed--;
-	if (blocked_take(&look.blocked, dir, tid) != BLOCKED_TAKEN)
+	look.walk.depth = 0;
+	add_frame(PSEUDO_BETWEEN);
+	if (!look_at_call(tid) && !look_at_handler(tid))
 		return NULL;
-	walk_add_labels(&look.blocked.walk, look.blocked.labels);
-	return &look.blocked.walk;
+	add_stack();
+	return &look.walk;
 }

@@ -1,7 +1,8 @@
 /* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
- * Where a thread sleeps, seen from outside (unwind/blocked.h), for threads that use CPU
- * time and get no ticks.
+ * Where a thread is, seen from outside, for threads that use CPU time and get no ticks: the call
+ * in which it sleeps (unwind/blocked.h), or the handler in which ticks wait (action_masks.h) and
+ * what that interrupted (unwind/handler_frame.h).
  *
  * Context: listener.
  */
@@ -19,8 +20,8 @@ void look_close(void);
 /* From now on `n` threads may be looked at: 10 to 20 us each. */
 void look_allow(int n);
 
-/* The stack of a thread that sleeps, good until the next call; NULL: it runs, is gone, or
- * enough have been looked at. */
+/* Its stack, under the leaf [between ticks], good until the next call; NULL: it runs elsewhere, is
+ * gone, or enough have been looked at. */
 const struct walk *look_at(int tid);
 
 /* The memory is the parent's.  Context: child. */

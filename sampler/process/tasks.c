@@ -188,12 +188,19 @@ static uint64_t number_in_line(const char *text, const char *name, unsigned base
 	return number_take(&at, base);
 }
 
-bool task_blocks_signal(int tid, int signal)
+uint64_t task_blocked_signals(int tid)
 {
 	char status[4096];
 
 	if (tasks_read_file(tid, "/status", status, sizeof(status)) <= 0)
-		return false;
+		return 0;
 	sandbox_check(number_in_line(status, "Seccomp_filters:", 10));
-	return signal && number_in_line(status, "SigBlk:", 16) & 1ULL << (signal - 1);
+	return number_in_line(status, "SigBlk:", 16);
+}
+
+bool task_blocks_signal(int tid, int signal)
+{
+	uint64_t blocked = task_blocked_signals(tid);
+
+	return signal && blocked & 1ULL << (signal - 1);
 }

@@ -52,9 +52,11 @@ uint64_t tasks_count(void);
 long tasks_read_file(int tid, const char *file, char *buf, size_t size);
 
 /*
- * Whether a thread blocks a signal ("SigBlk:" of its status); also notes how many
- * system-call filters it has (sandbox_check).  Unreadable counts as not blocked.
+ * The signals that a thread blocks ("SigBlk:" of its status), and whether one is among them;
+ * both also note how many system-call filters it has (sandbox_check).  Unreadable counts as
+ * not blocked.
  */
+uint64_t task_blocked_signals(int tid);
 bool task_blocks_signal(int tid, int signal);
 
 #endif

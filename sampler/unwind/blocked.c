@@ -8,6 +8,7 @@
 #include "sampler/process/label_place.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/find_bp.h"
+#include "sampler/unwind/handler_frame.h"
 #include "sampler/unwind/retrace.h"
 
 #define LOOKS_MAX 4
@@ -34,14 +35,22 @@ void blocked_release(struct blocked *b)
 	b->capture = NULL;
 }
 
-static void set_registers(struct capture *c, const struct task_call *call)
+static void set_registers(const struct blocked *b)
 {
+	struct capture *c = b->capture;
+
 	memset(c, 0, sizeof(*c));
 	c->stamp = code_stamp();
-	c->bp_unknown = true;
-	CAPTURE_PC(c) = call->pc;
-	CAPTURE_SP(c) = call->sp;
-	c->slice_at = ALIGN_DOWN(call->sp, 8) - RED_ZONE_BYTES;
+	CAPTURE_PC(c) = b->call.pc;
+	CAPTURE_SP(c) = b->call.sp;
+	if (b->frame)
+		memcpy(c->reg, b->frame->reg, sizeof(c->reg));
+	c->slice_at = ALIGN_DOWN(CAPTURE_SP(c), 8) - RED_ZONE_BYTES;
+}
+
+static bool is_unmoved(const struct blocked *b)
+{
+	return b->frame ? handler_frame_is_same(b->frame) : task_reader_unmoved(&b->reader);
 }
 
 /* False when the memory ended before the copy was full: there is no more of the stack. */
@@ -53,8 +62,10 @@ static bool copy(struct capture *c, uint32_t len)
 
 static bool walk(struct blocked *b)
 {
-	CAPTURE_BP(b->capture) = 0;
-	b->capture->bp_unknown = true;
+	if (!b->frame) {
+		CAPTURE_BP(b->capture) = 0;
+		b->capture->bp_unknown = true;
+	}
 	walk_try(b->capture, &b->walk);
 	if (b->walk.end == WALK_NEEDS_BP)
 		find_bp(b->capture, &b->walk);
@@ -88,10 +99,10 @@ static bool copy_missing(struct blocked *b, size_t i)
 }
 
 /* Frames that are larger than a copy: their ends are copied, one after the other. */
-static enum blocked_result step_over_large_frames(struct blocked *b, const struct task_reader *r)
+static enum blocked_result step_over_large_frames(struct blocked *b)
 {
 	for (size_t i = 0; i < CAPTURE_MORE && copy_missing(b, i); i++) {
-		if (!task_reader_unmoved(r))
+		if (!is_unmoved(b))
 			return BLOCKED_MOVED;
 		if (walk_fresh(b))
 			break;
@@ -100,33 +111,46 @@ static enum blocked_result step_over_large_frames(struct blocked *b, const struc
 }
 
 /* Copies and walks; the second look comes right after the copy that is used. */
-static enum blocked_result take_stack(struct blocked *b, const struct task_reader *r)
+static enum blocked_result take_stack(struct blocked *b)
 {
 	bool more = true;
 
-	set_registers(b->capture, &b->call);
+	set_registers(b);
 	for (size_t i = 0; more && i < ARRAY_SIZE(slice_sizes); i++) {
 		more = copy(b->capture, slice_sizes[i]);
 		if (b->capture->slice_len <= RED_ZONE_BYTES)
 			return BLOCKED_UNREADABLE;
-		if (!task_reader_unmoved(r))
+		if (!is_unmoved(b))
 			return BLOCKED_MOVED;
 		if (walk_fresh(b) || !larger_helps(b))
 			break;
 	}
-	return b->walk.end == WALK_COMPLETE ? BLOCKED_TAKEN : step_over_large_frames(b, r);
+	return b->walk.end == WALK_COMPLETE ? BLOCKED_TAKEN : step_over_large_frames(b);
 }
 
 static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)
 {
 	enum blocked_result result = BLOCKED_NOT;
-	struct task_reader r;
 
-	b->call = task_reader_open(&r, dir, tid);
+	b->frame = NULL;
+	b->call = task_reader_open(&b->reader, dir, tid);
 	b->labels = label_place_of(tid); /* whoever is found unmoved has not changed it */
 	if (b->call.state == TASK_IN_CALL || b->call.state == TASK_STOPPED)
-		result = take_stack(b, &r);
-	task_reader_close(&r);
+		result = take_stack(b);
+	task_reader_close(&b->reader);
+	return result;
+}
+
+enum blocked_result blocked_take_interrupted(struct blocked *b, const struct handler_frame *frame,
+					     int tid)
+{
+	enum blocked_result result;
+
+	b->frame = frame;
+	b->labels = label_place_of(tid);
+	result = take_stack(b);
+	if (result == BLOCKED_TAKEN && b->walk.end != WALK_COMPLETE)
+		walk_mark_cut(&b->walk);
 	return result;
 }
 

@@ -20,11 +20,15 @@ enum blocked_result {
 	BLOCKED_NOT,	    /* it runs, is gone, or cannot be looked at: see call.state */
 };
 
+struct handler_frame;
+
 struct blocked {
 	struct capture *capture; /* with room for SLICE_BYTES_MAX */
 	struct walk walk;
 	struct task_call call;
-	uint32_t labels; /* the thread's at that place: walk_add_labels() */
+	struct task_reader reader;	   /* while it is looked at: what must not move, */
+	const struct handler_frame *frame; /* or this, if not NULL */
+	uint32_t labels;		   /* the thread's at that place: walk_add_labels() */
 };
 
 /* Memory for the copy; false without it. */
@@ -33,6 +37,13 @@ void blocked_release(struct blocked *b);
 
 /* `dir` is /proc/self/task, opened. */
 enum blocked_result blocked_take(struct blocked *b, int dir, int tid);
+
+/*
+ * The stack of what a handler interrupted that still runs, from the registers in its frame.
+ * BLOCKED_MOVED: the handler has returned meanwhile.
+ */
+enum blocked_result blocked_take_interrupted(struct blocked *b, const struct handler_frame *frame,
+					     int tid);
 
 /*
  * One look and no more, for who samples: a thread that goes on is not looked at again,

@@ -12,6 +12,7 @@ Seen to fail against:
 """
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -183,6 +184,12 @@ def test_small_stacks_and_fibers():
 
 
 ALTSTACKS = 'hostile_altstacks'
+CARRIER = 1 << 32
+
+
+def blocks_carrier(pid):
+    with open(f'/proc/{pid}/status') as f:
+        return int(re.search(r'SigBlk:\s*(\w+)', f.read())[1], 16) & CARRIER
 
 
 def test_handlers_and_ticks_on_alternate_stacks():
@@ -227,6 +234,31 @@ def test_one_alternate_stack_for_all_threads():
         same('and end as they should', t.finish().seen()[:2], ('status 0', same_output))
 
 
+def test_jumps_out_of_handlers_on_alternate_stacks():
+    """Without a mask, or with the one that was in force there: the signal of ticks stays open.
+
+    Seen to fail: setgid() of another thread waited for ever, with no profile too.
+    """
+    for mode in 'jump', 'coroutine':
+        got, _ = with_and_without('out of a handler: ' + mode, ALTSTACKS, mode, milliseconds(0.3))
+        same('all threads have changed their ids', got.out, 'ids changed\nalive\n')
+
+
+def test_a_life_in_a_handler_on_an_alternate_stack():
+    """Seen to fail: all of it was [unsampled]."""
+    with Target(ALTSTACKS, 'within', 60000) as t:
+        if not check('ready', t.wait_ready()):
+            return
+        t.say()
+        poll(lambda: blocks_carrier(t.pid), 5)
+        p = pprof_reader.parse(t.fetch('profile?seconds=1'))
+        whole = sum(s.values[1] for s in p.samples if s.stack[:3] == [
+            '[between ticks]', 'works_in_handler', '[signal handler]'] and 'main' in s.stack and
+                    s.stack.index('enters_handler') > 3)
+        check('its time is in the handler, and where that was entered', whole == p.total('cpu') > 0,
+              p.cum('cpu'))
+
+
 ERLANG = '''
 -module(hostile_work).
 -export([go/1]).
@@ -269,4 +301,5 @@ if __name__ == '__main__':
         test_node_with_worker_threads, test_node_with_its_own_profiler,
         test_small_stacks_and_fibers, test_handlers_and_ticks_on_alternate_stacks,
         test_threads_without_room_on_their_alternate_stacks_are_unsampled,
-        test_one_alternate_stack_for_all_threads, test_erlang_with_its_small_stacks)
+        test_one_alternate_stack_for_all_threads, test_jumps_out_of_handlers_on_alternate_stacks,
+        test_a_life_in_a_handler_on_an_alternate_stack, test_erlang_with_its_small_stacks)

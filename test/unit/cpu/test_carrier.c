@@ -853,6 +853,38 @@ START_TEST(masks__a_handler_on_an_alternate_stack_blocks_the_carrier)
 }
 END_TEST
 
+static void other_handler(int sig)
+{
+	(void)sig;
+}
+
+static const void *told(uint64_t blocked, int sig)
+{
+	return action_mask_tells_handler(blocked | SIGNAL_BIT(CARRIER), SIGNAL_BIT(SIGALRM), sig);
+}
+
+/* By what is blocked beside what was, or by the number where the frame has it. */
+START_TEST(masks__tell_which_handler_runs)
+{
+	uint64_t usr1 = SIGNAL_BIT(SIGALRM) | SIGNAL_BIT(SIGUSR1),
+		 both = usr1 | SIGNAL_BIT(SIGUSR2);
+	struct sigaction other = wanted(other_handler, SA_ONSTACK, SIGUSR1);
+	struct sigaction informed = wanted(other_handler, SA_ONSTACK | SA_SIGINFO, SIGUSR2);
+
+	set_on_stack(SIGUSR1, 0);
+	hooked(SIGUSR2, &other, NULL);
+	ck_assert_ptr_eq(told(usr1, 0), (void *)target_handler);
+	ck_assert_ptr_eq(told(both, 0), (void *)other_handler);
+	ck_assert_ptr_null(told(SIGNAL_BIT(SIGALRM), SIGUSR1));
+	set_on_stack(SIGUSR1, SIGUSR2);
+	ck_assert_ptr_null(told(both, SIGUSR1));
+	hooked(SIGUSR1, &informed, NULL);
+	set_on_stack(SIGUSR2, SIGUSR1);
+	ck_assert_ptr_null(told(both, SIGUSR2));
+	ck_assert_ptr_eq(told(both, SIGUSR1), (void *)other_handler);
+}
+END_TEST
+
 START_TEST(masks__what_the_program_blocks_by_itself_is_not_hidden)
 {
 	set_on_stack(SIGUSR1, CARRIER);
@@ -922,6 +954,7 @@ int main(void)
 	tcase_add_test(t, carrier__a_moved_handler_leaves_the_alternate_stack_free);
 	tcase_add_test(t, carrier__a_moved_handler_may_jump_away);
 	tcase_add_test(t, masks__a_handler_on_an_alternate_stack_blocks_the_carrier);
+	tcase_add_test(t, masks__tell_which_handler_runs);
 	tcase_add_test(t, masks__what_the_program_blocks_by_itself_is_not_hidden);
 	tcase_add_test(t, masks__are_hidden_also_in_what_was_before);
 	suite_add_tcase(s, t);
