@@ -16,16 +16,6 @@ void carrier_handle_ticks(carrier_is_ours ours, carrier_tick tick)
 	handle_tick = tick;
 }
 
-/* As the kernel would: the default of every carrier we choose from is to end the process. */
-static void die_of(int sig)
-{
-	const struct kernel_action dfl = { .handler = SIG_DFL };
-
-	kernel_action(sig, &dfl, NULL);
-	sys_call3(SYS_tgkill, sys_getpid(), sys_gettid(), sig);
-	kernel_mask(SIG_UNBLOCK, SIGNAL_BIT(sig), NULL);
-}
-
 static bool default_is_ignore(int sig)
 {
 	return sig == SIGURG || sig == SIGCHLD || sig == SIGWINCH || sig == SIGCONT;
@@ -37,7 +27,7 @@ static LEFT_WITHOUT_RETURN bool has_handler(const struct sigaction *wanted, int 
 	struct sigaction dfl = *wanted;
 
 	if (wanted->sa_handler == SIG_DFL && !default_is_ignore(sig))
-		die_of(sig);
+		kernel_die_of(sig); /* as the default of every carrier we choose from is */
 	if (wanted->sa_handler == SIG_DFL || wanted->sa_handler == SIG_IGN)
 		return false;
 	if (wanted->sa_flags & (int)SA_RESETHAND) {

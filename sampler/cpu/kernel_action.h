@@ -34,4 +34,14 @@ static inline void kernel_mask(int how, uint64_t mask, uint64_t *old)
 	sys_call4(SYS_rt_sigprocmask, how, (long)&mask, (long)old, sizeof(mask));
 }
 
+/* Ends the process by the signal's default action, where the kernel lets us. */
+static inline void kernel_die_of(int sig)
+{
+	const struct kernel_action dfl = { .handler = SIG_DFL };
+
+	kernel_action(sig, &dfl, NULL);
+	sys_call3(SYS_tgkill, sys_getpid(), sys_gettid(), sig);
+	kernel_mask(SIG_UNBLOCK, SIGNAL_BIT(sig), NULL);
+}
+
 #endif

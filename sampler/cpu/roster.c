@@ -23,6 +23,7 @@
 #include "sampler/cpu/arm.h"
 #include "sampler/cpu/nursery.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/process/own_stack.h"
 #include "sampler/process/stack_bounds.h"
 #include "sampler/process/tasks.h"
 #include "sampler/unwind/capture.h"
@@ -65,16 +66,29 @@ static int64_t period(void)
 
 /* ---- arming */
 
+/* hi 0: not known. */
+static void take_stack(struct thread *t, uint64_t lo, uint64_t hi)
+{
+	atomic_store_explicit(&t->slice_limit, SLICE_BYTES, memory_order_relaxed);
+	atomic_store_explicit(&t->stack_lo, lo, memory_order_relaxed);
+	/* release: pairs with the acquire in capture_handler.c; lo is there before hi */
+	atomic_store_explicit(&t->stack_hi, hi, memory_order_release);
+}
+
 static void take_known_stack(struct thread *t)
 {
-	struct stack_bounds b;
+	struct stack_bounds b = { 0 };
 
-	atomic_store_explicit(&t->slice_limit, SLICE_BYTES, memory_order_relaxed);
-	if (stack_bounds_of_main(t->tid, &b)) {
-		atomic_store_explicit(&t->stack_lo, b.lo, memory_order_relaxed);
-		/* release: pairs with the acquire in capture_handler.c; lo is there before hi */
-		atomic_store_explicit(&t->stack_hi, b.hi, memory_order_release);
-	}
+	stack_bounds_of_main(t->tid, &b);
+	take_stack(t, b.lo, b.hi);
+}
+
+/* It knows its own better: its first ticks need no copy by the kernel. */
+static void take_own_stack(struct thread *t)
+{
+	struct own_stack own = own_stack();
+
+	take_stack(t, own.lo, own.hi);
 }
 
 static void add_thread(int tid)
@@ -480,7 +494,7 @@ static void start_self(uint64_t blocked)
 	t->newborn = true;
 	t->born_at_ns = sys_now_ns();
 	end_twin(t);
-	take_known_stack(t);
+	take_own_stack(t);
 	thread_remember_self(t);
 	if (blocked >> (atomic_load(&roster.last_signal) - 1) & 1)
 		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);

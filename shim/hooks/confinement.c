@@ -241,6 +241,8 @@ static long call_filtered(const struct request *r, real_call call)
 
 	if (v.refuses)
 		return call_and_be_quiet(r, call, &v, concerns_us);
+	if (v.kills_threads && concerns_us)
+		last_thread_expect_kill();
 	result = concerns_us ? call_alone(r, call) : call(r);
 	if (result == 0)
 		sandbox_expect_another();

@@ -258,6 +258,17 @@ static bool take_program(const struct sock_fprog *program)
 	return read_memory(head.filter, run.code, head.len * sizeof(*run.code));
 }
 
+/* One that computes what it returns may return that. */
+static bool may_kill_thread(void)
+{
+	for (uint32_t i = 0; i < run.length; i++)
+		if (run.code[i].code == (BPF_RET | BPF_A) ||
+		    (run.code[i].code == (BPF_RET | BPF_K) &&
+		     (run.code[i].k & SECCOMP_RET_ACTION_FULL) == SECCOMP_RET_KILL_THREAD))
+			return true;
+	return false;
+}
+
 struct filter_verdict filter_judge(const struct sock_fprog *program)
 {
 	struct filter_verdict v = { .lets_handlers_return = true };
@@ -266,6 +277,7 @@ struct filter_verdict filter_judge(const struct sock_fprog *program)
 		return (struct filter_verdict){ .refuses = "two filters at once" };
 	if (take_program(program)) {
 		v.lets_handlers_return = call_is_allowed(SYS_rt_sigreturn);
+		v.kills_threads = may_kill_thread();
 		for (size_t i = 0; i < own_call_count && !v.refuses; i++)
 			if (call_is_expected(&own_calls[i]) &&
 			    !call_is_allowed((uint32_t)own_calls[i].number))

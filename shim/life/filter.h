@@ -10,6 +10,7 @@ struct sock_fprog;
 struct filter_verdict {
 	const char *refuses; /* one of our system calls (calls.h) that it may refuse; NULL: none */
 	bool lets_handlers_return; /* rt_sigreturn */
+	bool kills_threads;	   /* for some call: one thread, and not the process */
 };
 
 /*

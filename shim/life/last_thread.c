@@ -6,14 +6,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/number.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/wake.h"
+#include "sampler/cpu/kernel_action.h"
 #include "sampler/process/tasks.h"
 #include "shim/life/listener.h"
 
-#define LOOK_EVERY_NS (20 * NS_PER_MS)
+#define LOOK_EVERY_NS	   (20 * NS_PER_MS)
+#define LOOK_AFTER_MAIN_NS NS_PER_SECOND
 
 /* Main's remains and the listener. */
 #define NOBODY_ELSE 2
@@ -22,9 +25,12 @@
 #define PF_EXITING 4
 
 static uint64_t main_thread; /* its control block: known without a system call */
-static atomic_bool main_left, left_by_call;
+static atomic_bool main_left, left_by_call, main_may_be_killed;
 
-/* Who left last: its status, and above it its id where that is known, else 0. */
+/*
+ * Who left last: in the lower half its status, above eight bits of that the signal that the
+ * kernel ended it with; in the upper half its id where that is known, else 0.
+ */
 static _Atomic uint64_t last;
 
 void last_thread_after_fork(void)
@@ -55,7 +61,7 @@ void last_thread_note_call(int status)
 
 	if (last_thread_is_main())
 		atomic_store(&main_left, true);
-	atomic_store(&last, tid << 32 | (uint32_t)status);
+	atomic_store(&last, tid << 32 | (uint8_t)status);
 	atomic_store(&left_by_call, true);
 	if (atomic_load(&main_left))
 		wake();
@@ -75,21 +81,29 @@ static int64_t count_threads(void)
 	return (int64_t)st.st_nlink - 2;
 }
 
+/* The fields of stat(5), counted after the name in parentheses; 0: it has no such field. */
+#define FLAGS	  7
+#define EXIT_CODE 50
+
+static uint64_t stat_field(const char *stat, int number)
+{
+	const char *p = strrchr(stat, ')');
+
+	for (int field = 0; p && field < number; field++)
+		p = strchr(p + 1, ' ');
+	return p ? (p++, number_take(&p, 10)) : 0;
+}
+
 /*
  * It is on its way out: the kernel counts it no more, and gives its status to the process
- * if it was the last.  Among the flags, the seventh field after the name in parentheses.
+ * if it was the last.
  */
 static bool is_exiting(int tid)
 {
-	char stat[256];
-	const char *p;
+	char stat[512];
 
-	if (tasks_read_file(tid, "/stat", stat, sizeof(stat)) <= 0)
-		return true;
-	p = strrchr(stat, ')');
-	for (int field = 0; p && field < 7; field++)
-		p = strchr(p + 1, ' ');
-	return p && (p++, number_take(&p, 10) & PF_EXITING);
+	return tasks_read_file(tid, "/stat", stat, sizeof(stat)) <= 0 ||
+	       stat_field(stat, FLAGS) & PF_EXITING;
 }
 
 struct search {
@@ -119,18 +133,52 @@ static void look_at_last(void)
 		atomic_compare_exchange_strong(&last, &seen, 0);
 }
 
+/* A filter kills it as the kernel ends a thread: no hook of ours runs, nor libc. */
+static void look_after_main(int64_t now_ns, int64_t *again_ns)
+{
+	int main_tid = sys_getpid();
+	char stat[512];
+	uint64_t code;
+
+	*again_ns = MIN(*again_ns, now_ns + LOOK_AFTER_MAIN_NS);
+	if (tasks_read_file(main_tid, "/stat", stat, sizeof(stat)) <= 0 ||
+	    !(stat_field(stat, FLAGS) & PF_EXITING))
+		return;
+	code = stat_field(stat, EXIT_CODE);
+	atomic_store(&last, (uint64_t)main_tid << 32 | (code >> 8 & 0xff) | (code & 0x7f) << 8);
+	atomic_store(&left_by_call, true);
+	atomic_store(&main_left, true);
+}
+
+/* As the thread before us ended, so does the process, which is ours alone by now. */
+static void end(void)
+{
+	uint32_t seen = (uint32_t)atomic_load(&last);
+	int sig = (int)(seen >> 8 & 0x7f);
+
+	if (sig)
+		kernel_die_of(sig);
+	listener_end_with(sig ? 128 + sig : (int)(seen & 0xff));
+}
+
 static bool should_go(int64_t now_ns, int64_t *again_ns)
 {
+	if (atomic_load(&main_may_be_killed) && !atomic_load(&main_left))
+		look_after_main(now_ns, again_ns);
 	if (!atomic_load(&main_left) || !atomic_load(&left_by_call))
 		return false;
 	if (count_threads() <= NOBODY_ELSE) {
-		listener_end_with((int)(uint32_t)atomic_load(&last));
+		end();
 		return true;
 	}
 	look_at_last();
-	if (now_ns + LOOK_EVERY_NS < *again_ns)
-		*again_ns = now_ns + LOOK_EVERY_NS;
+	*again_ns = MIN(*again_ns, now_ns + LOOK_EVERY_NS);
 	return false;
+}
+
+void last_thread_expect_kill(void)
+{
+	atomic_store(&main_may_be_killed, true);
 }
 
 void last_thread_init(void)

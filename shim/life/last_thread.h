@@ -21,6 +21,13 @@
 /* Called by the main thread, or nobody is it.  Context: init. */
 void last_thread_init(void);
 
+/*
+ * A filter is about to come that kills a thread and not the process: the main thread may
+ * end as no hook sees.  Then the listener looks after it, once a second; and where it was
+ * the program's last, the process ends as that.  Context: hook.
+ */
+void last_thread_expect_kill(void);
+
 /* The calling thread is the main thread.  Makes no system call.  Context: hook. */
 bool last_thread_is_main(void);
 

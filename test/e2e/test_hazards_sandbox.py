@@ -5,9 +5,11 @@ Seen to fail against:
   filters        hooks that do nothing: SIGSYS; no look at what the filter says to
                  rt_sigreturn (ours): SIGSYS at the next tick; a listener that stays when the
                  main thread enters the strict mode (ours): the process never ended
+  unseen         stacks of newborn threads that the kernel copies (ours): SIGSYS
   allocations    tables that grow in the filtered thread (ours): SIGSYS
   one call       hooks that ask for their ids (ours): SIGSYS for getpid and gettid
   harmless       a listener that stays outside of the filter (ours): Seccomp differs between threads
+  main thread    a listener that does not look after it (ours): the process never ended
   questions      a question that is taken for the strict mode (ours): the answer broke off
   invalid        a filter that is taken as installed before it is (no variant was tried)
   started under  no probe, or one that comes too late (ours): SIGSYS for getpid, gettid, madvise,
@@ -24,6 +26,7 @@ import glob
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import time
@@ -70,6 +73,12 @@ def test_filters_that_kill():
         for more in ['sigreturn'], []:
             what = 'filter by %s%s' % (how, '' if more else ', rt_sigreturn not in its list')
             judge(what, (SANDBOX, how, 300, *more), how != 'worker')
+
+
+def test_an_unseen_filter_of_a_newborn_thread():
+    """No hook sees it: ticks make no call that a usual list lacks."""
+    for _ in range(3):
+        judge('unseen filter of a newborn thread', (SANDBOX, 'unseen', 100, 'sigreturn'), False)
 
 
 def test_what_is_executed_under_a_filter_inherits_nothing():
@@ -125,6 +134,19 @@ def test_harmless_filter():
         check('harmless filter: a CPU profile', t.fetch('profile?seconds=1') is not None)
         t.say()
         same('harmless filter: its end', t.finish().seen(), ('status 0', 'errors: 0\ndone\n', ''))
+
+
+def test_a_filter_kills_the_main_thread():
+    """And only that: the process ends with its last thread, as it would without ours."""
+    for how in 'dies', 'dies-beside':
+        args = SANDBOX, how, 300, 165  # mount
+        expected = plain(*args, preexec=no_core)
+        with Target(*args, preexec=no_core) as t:
+            t.wait_ready()
+            t.say()
+            same('a filter kills a thread: ' + how, t.finish(20).seen(), expected.seen())
+        check('a filter kills a thread: %s ends so without us' % how,
+              expected.code == (0 if how == 'dies-beside' else -signal.SIGSYS), expected)
 
 
 def test_questions_about_filters():
@@ -243,6 +265,8 @@ def test_own_calls_are_listed():
 
 
 if __name__ == '__main__':
-    run(test_filters_that_kill, test_what_is_executed_under_a_filter_inherits_nothing,
-        test_allocations_under_a_filter, test_one_call_kills, test_harmless_filter, test_questions_about_filters, test_invalid_filter,
+    run(test_filters_that_kill, test_an_unseen_filter_of_a_newborn_thread,
+        test_what_is_executed_under_a_filter_inherits_nothing,
+        test_allocations_under_a_filter, test_one_call_kills, test_harmless_filter,
+        test_a_filter_kills_the_main_thread, test_questions_about_filters, test_invalid_filter,
         test_started_under_a_filter, test_refused_later, test_own_calls_are_listed)

@@ -134,6 +134,24 @@ START_TEST(test_filter__ways_are_bounded)
 }
 END_TEST
 
+static bool kills_threads(uint32_t action)
+{
+	struct sock_filter code[] = { RETURN(action) };
+	struct sock_fprog program = { ARRAY_SIZE(code), code };
+
+	return filter_judge(&program).kills_threads;
+}
+
+START_TEST(test_filter__who_is_killed)
+{
+	ck_assert(kills_threads(SECCOMP_RET_KILL_THREAD));
+	ck_assert(kills_threads(SECCOMP_RET_KILL_THREAD | 5));
+	ck_assert(!kills_threads(SECCOMP_RET_KILL_PROCESS));
+	ck_assert(!kills_threads(SECCOMP_RET_ERRNO));
+	ck_assert(!kills_threads(SECCOMP_RET_ALLOW));
+}
+END_TEST
+
 START_TEST(test_filter__nonsense_is_survived)
 {
 	ck_assert(filter_judge(NULL).lets_handlers_return);
@@ -163,6 +181,7 @@ int main(void)
 	tcase_add_test(t, test_filter__each_of_our_calls_is_looked_at);
 	tcase_add_test(t, test_filter__arguments_lead_both_ways);
 	tcase_add_test(t, test_filter__ways_are_bounded);
+	tcase_add_test(t, test_filter__who_is_killed);
 	tcase_add_test(t, test_filter__nonsense_is_survived);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
