@@ -27,25 +27,35 @@ static const struct {
 	  "mi_heap_destroy frees may be shown as in use." },
 };
 
-static const char *memory_sentence(int64_t inuse_bytes)
+static const char *memory_sentence(int64_t inuse_bytes, uint64_t rss)
 {
-	static char sentence[352];
+	static char sentence[128];
 	struct text t = TEXT_INIT(sentence);
-	uint64_t rss = usage_rss_anon();
 
 	text_str(&t, "In use here: ");
 	text_i64(&t, inuse_bytes);
-	text_str(&t, " bytes. ");
+	text_str(&t, " bytes.");
 	if (rss) {
-		text_str(&t, "RssAnon: ");
+		text_str(&t, " RssAnon: ");
 		text_u64(&t, rss);
-		text_str(&t, attached_is() ? " bytes. What that has more was there before, is "
-					   : " bytes. What that has more is ");
-		text_str(&t, "not from malloc (mmap, stacks, data, allocators linked in), was its "
-			     "parent's, or is kept by allocators and pools after it was freed; see "
-			     "PROFILING.md.");
+		text_str(&t, " bytes.");
 	}
 	return sentence;
+}
+
+/* A sentence of its own: in a profile of several processes it stands once. */
+static const char *rest_sentence(void)
+{
+	static const char sentence[] =
+		"What RssAnon has more is not from malloc (mmap, stacks, data, allocators linked "
+		"in), was its parent's, or is kept by allocators and pools after it was freed; see "
+		"PROFILING.md.";
+	static const char of_attached[] =
+		"What RssAnon has more was there before, is not from malloc (mmap, stacks, data, "
+		"allocators linked in), or is kept by allocators and pools after it was freed; see "
+		"PROFILING.md.";
+
+	return attached_is() ? of_attached : sentence;
 }
 
 #define OBJECTS_NAMED 4
@@ -78,11 +88,14 @@ static const char *bindings_sentence(void)
 
 const char *const *heap_comments(int64_t inuse_bytes, size_t *count)
 {
-	static const char *sentences[2 + ARRAY_SIZE(unseen)];
+	static const char *sentences[3 + ARRAY_SIZE(unseen)];
+	uint64_t rss = usage_rss_anon();
 	const char *past_us;
 	size_t n = 0;
 
-	sentences[n++] = memory_sentence(inuse_bytes);
+	sentences[n++] = memory_sentence(inuse_bytes, rss);
+	if (rss)
+		sentences[n++] = rest_sentence();
 	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
 		if (heap_unseen() & unseen[i].what)
 			sentences[n++] = unseen[i].sentence;

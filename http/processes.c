@@ -45,7 +45,19 @@ static const char *state_of(const struct process *p)
 {
 	if (p->pid == sys_getpid())
 		return "has the port";
-	return tree_is_joined(p->pid) ? "joined" : tree_why_not_in(p);
+	if (tree_is_joined(p->pid))
+		return "joined";
+	if (!tree_was_called() && !tree_known_why_not_in(p))
+		return "joins when a profile is asked for, if it has this library";
+	return tree_why_not_in(p);
+}
+
+/* Without ours. */
+static uint64_t threads_of(const struct process *p)
+{
+	bool has_ours = p->pid == sys_getpid() || tree_is_joined(p->pid);
+
+	return p->threads - (has_ours && p->threads > 1);
 }
 
 static void write_row(struct text *t, const struct process *p,
@@ -64,7 +76,7 @@ static void write_row(struct text *t, const struct process *p,
 	text_str(t, "</td><td>");
 	text_u64(t, p->rss_pages * PAGE_BYTES >> 20);
 	text_str(t, " MiB</td><td>");
-	text_u64(t, p->threads);
+	text_u64(t, threads_of(p));
 	text_str(t, "</td><td>");
 	write_link(t, "profile?seconds=5&amp;", p->pid, "profile");
 	write_link(t, "heap?", p->pid, "heap");

@@ -18,6 +18,7 @@
 /* The first look after the end; the next ones are as members_look() says. */
 #define SOON_NS (5 * NS_PER_MS)
 /* Members stay for a minute after a call. */
+#define STAY_NS	      (60 * NS_PER_SECOND)
 #define CALL_AGAIN_NS (20 * NS_PER_SECOND)
 
 static int64_t called_ns; /* when they were called last, 0: never */
@@ -33,6 +34,11 @@ static void call(const struct process_list *l, int64_t now)
 {
 	routes_config()->call_members(l);
 	called_ns = now;
+}
+
+bool tree_was_called(void)
+{
+	return called_ns && sys_now_ns() - called_ns < STAY_NS;
 }
 
 static bool is_possible(void)

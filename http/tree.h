@@ -50,6 +50,9 @@ bool tree_may_come(const struct http_exchange *x, const struct tree_query *q);
  */
 void tree_begin(struct tree_request *t, int64_t open_until_ns);
 
+/* Whether those of the tree were called so lately that who heard it has not left again. */
+bool tree_was_called(void);
+
 /* Who joins is asked until tree_close(), which leaves those that joined just now a moment. */
 void tree_keep_open(struct tree_request *t);
 void tree_close(struct tree_request *t);

@@ -83,7 +83,7 @@ bool tree_is_joined(int pid)
 	return routes_config()->has_joined && routes_config()->has_joined(pid);
 }
 
-const char *tree_why_not_in(const struct process *p)
+const char *tree_known_why_not_in(const struct process *p)
 {
 	const char *why =
 		routes_config()->why_no_member ? routes_config()->why_no_member(p->pid) : "";
@@ -94,9 +94,14 @@ const char *tree_why_not_in(const struct process *p)
 		return "it is stopped";
 	if (tree_is_joined(p->pid))
 		return "it joined too late";
-	if (*why)
-		return why;
-	return "it sleeps, computes without a wait, or does not have this library";
+	return *why ? why : NULL;
+}
+
+const char *tree_why_not_in(const struct process *p)
+{
+	const char *why = tree_known_why_not_in(p);
+
+	return why ? why : "it sleeps, computes without a wait, or does not have this library";
 }
 
 static const char *why_member(const struct member *one)

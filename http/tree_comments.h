@@ -18,7 +18,8 @@ void tree_comments(const struct tree_request *t, struct arena *a, struct profile
 /* It is a member now. */
 bool tree_is_joined(int pid);
 
-/* Why `p`, which did not answer, is not in it: a clause. */
+/* Why `p`, which did not answer, is not in it: a clause.  The second: NULL where it is a guess. */
 const char *tree_why_not_in(const struct process *p);
+const char *tree_known_why_not_in(const struct process *p);
 
 #endif

@@ -24,7 +24,7 @@ function amount(v, unit) {
   return v.toFixed(i > 1 ? 2 : 0) + steps[i]
 }
 const say = v => amount(v, now.types[$.type.value][1])
-const share = v => sides[0].all ? (v / sides[0].all * 100).toFixed(1) + ' %' : ''
+const share = v => (sides[0].all && v / sides[0].all * 100).toFixed(1) + ' %'
 
 function options(id, list, wanted) {
   const s = $[id], old = wanted ?? (s.length ? s.value : list[0][0])
@@ -116,6 +116,7 @@ function show() {
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
+  if (!rows.length && $.only.value) notes.unshift('No samples of: ' + $.only.selectedOptions[0].text)
   if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them too`)
   if (other) notes.push('Width is now; red is more than before, blue less.')
   else if (rows.some(i => sides[0].value(i) < 0)) notes.push('Width is the amount; red is more, blue less than nothing.')

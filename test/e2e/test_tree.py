@@ -271,6 +271,8 @@ def test_what_members_say_of_their_part_is_told():
 
 def test_pid_and_process_choose():
     with Tree('plain').start() as t:
+        page = t.fetch('').decode()
+        same('before they are asked', page.count('joins when a profile is asked for'), 3)
         t.joined()
         one, two, three = t.workers()
         for query, expected in ((f'pid={one}', {one}), (f'pid={one},{three}', {one, three}),
@@ -288,7 +290,9 @@ def test_pid_and_process_choose():
         same('sd: a target for each', {int(x['labels']['__param_pid']) for x in listed},
              {t.pid, one, two, three})
         page = t.fetch('').decode()
-        check('the index has them', all(f'pid={pid}' in page for pid in (one, two, three)))
+        rows = [row.split('</td><td>') for row in page.split('<tr><td>') if '</td><td>joined</td>' in row]
+        same('the index has them, without threads of ours', {row[0]: row[5] for row in rows},
+             {str(pid): '1' for pid in (one, two, three)})
         said = ' '.join(t.profile('heap?pid=99999999').comments)
         check('who is not there is told', '0; /debug/pprof/sd lists those of the tree.' in said, said)
         c = t.open('heap?pid=nobody')
