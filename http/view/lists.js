@@ -47,7 +47,8 @@ function sourceView() {
 // What each thread (or process, or whatever the profile tells apart) has; of a dump, its threads by stack.
 function threadView() {
   if (now.name == 'goroutine') return stacksView()
-  const keys = now.labels.flatMap(l => [...l.keys()]), key = $.group.value || ['process', 'thread', 'pid', 'tid'].find(k => keys.includes(k)) || keys[0]
+  const kinds = k => new Set(now.labels.map(l => l.get(k))).size, first = ['process', 'thread', 'pid', 'tid']
+  const key = $.group.value || first.find(k => kinds(k) > 1) || [...first, ...now.labels.flatMap(l => [...l.keys()])].find(k => now.labels.some(l => l.has(k)))
   const all = new Map
   sides.forEach(({ P, rows, value }, k) => rows.forEach(i => {
     const l = P.labels[P.set[i]].get(key) || '(none)'
