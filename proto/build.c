@@ -13,7 +13,9 @@
 #include "proto/program_labels.h"
 #include "proto/samples.h"
 #include "proto/trim.h"
+#include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/text.h"
 #include "sampler/process/attached.h"
 #include "sampler/symbols/patience.h"
 
@@ -62,15 +64,38 @@ static void fill_tables(struct message *m, const struct namer *n, const struct s
 	m->sample_count = s->count;
 }
 
-/* What was left out because the process is about to end is told in the profile itself. */
-static void tell_missing_names(struct arena *a, struct message *m)
+/* NULL: all were read. */
+static const char *files_comment(struct arena *a, uint64_t refused)
 {
+	char text[256];
+	struct text t = TEXT_INIT(text);
+
+	if (!refused)
+		return NULL;
+	text_str(&t, "Some functions are shown as [module], or without a line: files of ");
+	text_u64(&t, refused);
+	text_str(&t, " loaded objects are gone, were changed, or cannot be read from where the "
+		     "process is (chroot, another user).  pprof finds them if it has the files.");
+	return arena_strndup(a, text, t.len);
+}
+
+/* Names that were left out are told in the profile itself: because the process is about to end, or
+ * for want of `refused` files. */
+static void tell_missing_names(struct arena *a, struct message *m, uint64_t refused)
+{
+	comments_insert(a, &m->comment, &m->comment_count, m->comment_count,
+			files_comment(a, refused));
 	if (patience_was_over())
 		comments_insert(
 			a, &m->comment, &m->comment_count, m->comment_count,
 			"Some functions are shown as [module]: the program was about to end, "
 			"and did not wait for their names.  pprof finds them if it has the "
 			"files.");
+}
+
+static uint64_t files_refused(void)
+{
+	return counter_get(COUNTER_SYMBOL_FILES_REFUSED);
 }
 
 int build_file(struct arena *a, const struct message *m, struct bytes *out)
@@ -88,6 +113,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	struct place_table places;
 	struct sample_table samples;
 	struct namer namer = { .arena = a, .places = &places, .detail = detail };
+	uint64_t refused = files_refused();
 
 	namer.deadline_ns = patience_for_lines(sys_now_ns() + LINES_NS);
 	if (place_table_init(&places, a) != 0)
@@ -101,7 +127,7 @@ int build_message_of(struct arena *a, const struct stack_table *t, const struct 
 	if (fill_comments(out, a, t, head) != 0)
 		return -1;
 	fill_tables(out, &namer, &samples);
-	tell_missing_names(a, out);
+	tell_missing_names(a, out, files_refused() - refused);
 	*of_stack = samples.of_stack;
 	return add_since(out, a);
 }

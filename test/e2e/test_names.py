@@ -29,13 +29,14 @@ import glob
 import http.client
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
 
 import harness
 import pprof_reader
-from harness import ROOT, Target, check, run, skip
+from harness import ROOT, Target, check, poll, run, skip
 
 SOURCE = os.path.join(ROOT, 'test/fixtures/names_chain.c')
 LIBRARY = os.path.join(ROOT, 'test/fixtures/names_chain_plugin.c')
@@ -367,6 +368,39 @@ def test_a_server_that_shuts_itself_in_keeps_its_names():
     try_all([shut_in('chroot'), shut_in('user')] + ([shut_in('mounts')] if harness.may_mount() else []))
 
 
+LOSS = 'cannot be read from where the process is'
+
+
+def children(pid):
+    with open(f'/proc/{pid}/task/{pid}/children', encoding='utf-8') as f:
+        return [int(n) for n in f.read().split()]
+
+
+def fetched(target, what):
+    """None while nobody answers."""
+    try:
+        return target.fetch(what)
+    except OSError:
+        return None
+
+
+def test_a_worker_that_shut_itself_in_and_takes_over_says_what_it_has_not():
+    """Its master names for it what the worker cannot. Seen to fail: names were gone, without a word."""
+    if os.geteuid() != 0:
+        return skip('a worker in a chroot', 'only root can')
+    with Target('names_shut_in', 'worker') as t:
+        check('ready', t.wait_ready())
+        p = pprof_reader.parse(t.fetch('profile?seconds=1'))
+        check('named by its master', p.cum('cpu')['burn'] > 0.5 * p.total('cpu'), p.cum('cpu'))
+        check('and nothing is missing', not [c for c in p.comments if LOSS in c], p.comments)
+        worker = children(t.pid)[0]
+        os.kill(t.pid, signal.SIGKILL)
+        p = pprof_reader.parse(poll(lambda: fetched(t, 'profile?seconds=1'), 10))
+        check('it says so', [c for c in p.comments if LOSS in c] and not p.cum('cpu')['burn'],
+              (p.comments, p.cum('cpu')))
+        os.kill(worker, signal.SIGKILL)
+
+
 def handled(*how):
     return Way(' '.join(('signal handlers that return',) + how), [harness.fixture('names_signal'), *how],
                ['burn', 'on_signal', '[signal handler]', 'syscall', 'raiser', 'main'])
@@ -558,4 +592,4 @@ def test_our_own_code_says_so():
 
 run(test_our_own_code_says_so, test_files_without_a_name, test_stubs_of_linkers, test_debug_information_that_goes_on_in_other_files,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
-    test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
+    test_a_worker_that_shut_itself_in_and_takes_over_says_what_it_has_not, test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
