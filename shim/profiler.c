@@ -547,6 +547,7 @@ void profiler_start(int argc, char **argv)
 
 void profiler_change_settings(void)
 {
+	socket_init(settings.socket, program_path());
 	enable_tree();
 	configure_routes(0, NULL);
 }

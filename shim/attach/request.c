@@ -41,16 +41,14 @@ static const char usage[] =
 
 /* Those that the library reads, but for the key and PPROF_ONLY: who names a process means it. */
 static const char *const passed[] = {
-	"PPROF_HZ",
-	"PPROF_HEAP_RATE",
-	"PPROF_BLOCK_RATE",
-	"PPROF_MUTEX_FRACTION",
-	"PPROF_RWLOCK_READERS",
+	"PPROF_SOCKET",		"PPROF_HZ",
+	"PPROF_HEAP_RATE",	"PPROF_BLOCK_RATE",
+	"PPROF_MUTEX_FRACTION", "PPROF_RWLOCK_READERS",
 	"PPROF_TREE",
 };
 
-/* They need a program that starts with the library. */
-static const char *const unheeded[] = { "PPROF_SOCKET", "PPROF_OUT" };
+/* It needs a program that starts with the library, whose end is seen. */
+static const char *const unheeded[] = { "PPROF_OUT" };
 
 static void add_setting(struct request *r, const char *name, const char *value)
 {

@@ -17,7 +17,10 @@
 
 #define SOCKET_PATTERN_MAX 90 /* bytes: 107 are a path's, and a process id needs some */
 
-/* `pattern` (name_pattern.h) is borrowed for ever, as is `program`, a path.  Context: init. */
+/*
+ * `pattern` (name_pattern.h; NULL: none) is borrowed, as is `program`, a path: for ever, or until
+ * another is given while there is no listener.  Context: init.
+ */
 void socket_init(const char *pattern, const char *program);
 
 /* Context: any role. */

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Real programs' own tests, with and without the shim, and what differs.
 
-usage: test/ab/ab.py [SUITE...]      suites: the files test/ab/suite_*.py
+usage: [ATTACH=1] test/ab/ab.py [SUITE...]      suites: the files test/ab/suite_*.py
 
 Each suite runs once without us and once under us, the latter with every allocation
 and every wait recorded, while clients fetch every profile of every process that answers, all the time.  A test whose outcome
@@ -9,6 +9,9 @@ differs runs again, up to AGAIN times each way:
 
   DIFFERENT   without us it always ended one way, under us never that way
   noise       anything else: it fails, or not, without us too
+
+With ATTACH programs start without us, and are attached to, profiled and detached from while
+they run, again and again.
 
 A suite is a module with NAME and run(side, only) that returns {test: outcome};
 `only` names the tests to run, or is None for all.
@@ -24,10 +27,12 @@ import time
 HERE = os.path.dirname(os.path.realpath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, '../e2e')]
 
+from attacher import Attacher  # noqa: E402
 from everything import HIGHEST, Everything  # noqa: E402
 from harness import KEY, ROOT, SHIM  # noqa: E402
 
 AGAIN = 3
+ATTACH = bool(os.environ.get('ATTACH'))
 
 
 class Skip(Exception):
@@ -45,7 +50,7 @@ class Side:
         os.chmod(self.ports_file, 0o666)  # servers may run as another user
 
     def ports(self):
-        """Of the processes started last; those that are gone do not answer."""
+        """Of the processes started last; those that are gone do not answer.  ATTACH: their numbers."""
         with open(self.ports_file) as f:
             return [int(line) for line in f.read().split()[-6:]]
 
@@ -54,7 +59,9 @@ class Side:
 
         The port follows the process id, so that servers that run at the same time differ."""
         lines = ['#!/bin/sh']
-        if self.shim:
+        if self.shim and ATTACH:
+            lines += ["echo $$ >>'%s'" % self.ports_file, "exec env '%s' \"$@\"" % program]
+        elif self.shim:
             lines += ['port=$((10000 + $$ % 9000))',
                       "echo $port >>'%s'" % self.ports_file,
                       "exec env LD_PRELOAD='%s' ADMIN_KEY=%s PPROF_PORT=$port %s '%s' \"$@\"" % (
@@ -111,8 +118,11 @@ def one_side(suite, shim, work, only=None):
     side = Side(shim, work)
     if not shim:
         return suite.run(side, only), 0
-    with Everything(side.ports, clients=2) as clients:
-        return suite.run(side, only), clients.count
+    with (Attacher(side.ports) if ATTACH else Everything(side.ports, clients=2)) as clients:
+        outcomes = suite.run(side, only)
+    if ATTACH and clients.refused:
+        print('  refused: %s' % clients.refused)
+    return outcomes, clients.count
 
 
 def differing(plain, shim):
@@ -145,9 +155,9 @@ def tell(name, outcomes, fetched, seen, started):
     for outcome in outcomes.values():
         word = str(outcome).split(':')[0]
         counts[word] = counts.get(word, 0) + 1
-    print('%s: %d tests (%s), %d fetches, %d s' % (
+    print('%s: %d tests (%s), %d %s, %d s' % (
         name, len(outcomes), ', '.join('%d %s' % (n, w) for w, n in sorted(counts.items())[:6]),
-        fetched, time.monotonic() - started))
+        fetched, 'attaches' if ATTACH else 'fetches', time.monotonic() - started))
     for t, outcome in sorted(outcomes.items()):
         if t not in seen and not str(outcome).startswith(GOOD):
             print('  the same with us and without: %s: %s' % (t, str(outcome)[:200]))

@@ -447,10 +447,37 @@ def test_a_program_with_its_own_malloc():
         detach(t)
 
 
+def by_socket(path):
+    """Status of the index; our user needs no key there."""
+    return subprocess.run(['curl', '-sS', '-o', '/dev/null', '-w', '%{http_code}', '--unix-socket', path,
+                           'http://localhost/debug/pprof/'], stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True).stdout
+
+
+def test_a_socket():
+    """One for each attach, which goes with it."""
+    first, second = (os.path.join(harness.work, name) for name in ('first.%p', 'second'))
+    with ready() as t:
+        here = first.replace('%p', str(t.pid))
+        attach(t, env={'PPROF_SOCKET': first})
+        same('its index', poll(lambda: by_socket(here) == '200' and '200'), '200')
+        check('and by the port', t.fetch('') is not None)
+        detach(t)
+        check('it goes', not os.path.exists(here))
+        attach(t, env={'PPROF_SOCKET': second})
+        same('the next', poll(lambda: by_socket(second) == '200' and '200'), '200')
+        detach(t)
+        attach(t)
+        check('and none', t.fetch('') is not None and not os.path.exists(here) and
+              not os.path.exists(second))
+        detach(t)
+        ends_well(t)
+
+
 def test_another_port_and_what_has_no_effect():
     with ready() as t:
-        status, out, err = tool('--port', t.port, t.pid, env={'PPROF_SOCKET': '/tmp/x', 'PPROF_OUT': '/tmp'})
-        check('is told', status == 0 and 'PPROF_SOCKET has no effect' in err and 'PPROF_OUT has no' in err, err)
+        status, out, err = tool('--port', t.port, t.pid, env={'PPROF_OUT': '/tmp'})
+        check('is told', status == 0 and 'PPROF_OUT has no' in err, err)
         status, out, err = tool('--port', harness.free_port(), t.pid)
         check('the old one stays, which is told', status == 0 and 'detach first' in err and str(t.port) in out,
               (status, out, err))
@@ -465,4 +492,4 @@ if __name__ == '__main__':
         test_a_filter_that_comes_later, test_when_nobody_waits_at_the_end, test_programs_that_allocate_load_and_fork,
         test_ways_of_linking, test_an_allocator_of_another_library,
         test_an_object_with_an_allocator_of_its_own, test_a_program_with_its_own_malloc,
-        test_another_port_and_what_has_no_effect)
+        test_a_socket, test_another_port_and_what_has_no_effect)
