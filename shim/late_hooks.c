@@ -8,6 +8,7 @@
 #include "shim/hooks/allocator.h"
 #include "shim/hooks/locks.h"
 #include "shim/hooks/stub.h"
+#include "shim/hooks/thread.h"
 #include "shim/profiler.h"
 #include "shim/real/real.h"
 #include "shim/real/slots.h"
@@ -22,9 +23,14 @@ int late_prctl(int option, ...) HIDDEN;
 long late_syscall(long number, ...) HIDDEN;
 
 static const struct slots_function always[] = {
-	{ "dlopen", (void *)late_dlopen }, { "dlsym", (void *)late_dlsym },
-	{ "dlvsym", (void *)late_dlvsym }, { "dlclose", (void *)dlclose },
-	{ "prctl", (void *)late_prctl },   { "syscall", (void *)late_syscall },
+	{ "dlopen", (void *)late_dlopen },
+	{ "dlsym", (void *)late_dlsym },
+	{ "dlvsym", (void *)late_dlvsym },
+	{ "dlclose", (void *)dlclose },
+	{ "prctl", (void *)late_prctl },
+	{ "syscall", (void *)late_syscall },
+	{ "pthread_create", (void *)late_pthread_create },
+	{ "pthread_exit", (void *)late_pthread_exit },
 };
 
 static const struct slots_function of_waits[] = {

@@ -48,7 +48,7 @@ bool carrier_goes_to_alternate_stacks(void);
 
 /*
  * False: the thread began after the stacks were looked at, and it is not known whether it
- * shares that of the thread that was there.  Context: listener.
+ * shares that of the thread that was there.  Context: listener, hook.
  */
 bool carrier_may_reach(int tid);
 

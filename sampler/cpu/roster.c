@@ -21,6 +21,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/arm.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/nursery.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/own_stack.h"
@@ -498,6 +499,8 @@ static void start_self(uint64_t blocked)
 	thread_remember_self(t);
 	if (blocked >> (atomic_load(&roster.last_signal) - 1) & 1)
 		arm_count_once(t, COUNTER_CPU_THREADS_BLOCKED);
+	else if (!carrier_may_reach(t->tid))
+		arm_count_once(t, COUNTER_CPU_THREADS_STACK_UNSEEN);
 	else
 		arm_self(t, atomic_load(&roster.last_signal), period());
 	if (!atomic_load(&roster.accepting_signal))

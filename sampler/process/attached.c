@@ -35,11 +35,11 @@ static void write_comment(void)
 
 	text_str(&t, "Attached to the running program: since ");
 	text_str(&t, since);
-	text_str(&t, is_hooked ? ". Allocations and waits are recorded since then, where they come "
-				 "through import tables; creators "
+	text_str(&t, is_hooked ? ". Allocations, waits and creators of threads are recorded since "
+				 "then, where they come through import tables"
 			       : ". What it calls is not hooked: allocations and waits are not "
-				 "recorded, creators ");
-	text_str(&t, "of threads are not known, and of forked children only those are in it that "
+				 "recorded, creators of threads are not known");
+	text_str(&t, ", and of forked children only those are in it that "
 		     "were attached to as well.");
 }
 

@@ -5,13 +5,15 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 #include "sampler/base/sys.h"
 #include "shim/attach/arch/registers.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/stopped.h"
 
-#define TRIES	       3 /* of a thread that is on its way to a handler */
+#define TRIES	       50 /* of one that is about to enter a handler, or in vfork */
+#define TRY_AGAIN_NS   1000000L
 #define ALL_NS	       NS_PER_SECOND
 #define FUNCTION_BYTES 256
 #define STATUS_BYTES   8192
@@ -65,6 +67,16 @@ static bool ask_once(const struct asking *a, struct stacks_one *one)
 	return told;
 }
 
+static bool is_last_try(const struct asking *a, int tries)
+{
+	const struct timespec moment = { 0, TRY_AGAIN_NS };
+
+	if (tries == TRIES || sys_now_ns() >= a->until_ns)
+		return true;
+	nanosleep(&moment, NULL);
+	return false;
+}
+
 /* One that waits for its child of vfork, or for a disk, does not stop. */
 static bool can_stop(int pid, int tid)
 {
@@ -78,13 +90,15 @@ static bool ask(int tid, void *arg)
 {
 	struct asking *a = arg;
 	struct stacks_one *one = &a->one[a->asked];
-	bool told = false;
+	bool told;
+	int tries = 0;
 
 	if (proc_inner_number(a->t->pid, tid) == a->ours)
 		return true;
 	one->tid = tid;
-	for (int i = 0; i < TRIES && !told && can_stop(a->t->pid, tid); i++)
-		told = ask_once(a, one);
+	do
+		told = can_stop(a->t->pid, tid) && ask_once(a, one);
+	while (!told && proc_inner_number(a->t->pid, tid) && !is_last_try(a, ++tries));
 	a->asked += told;
 	return ++a->listed < STACKS_ASKED_MAX && sys_now_ns() < a->until_ns;
 }

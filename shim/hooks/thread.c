@@ -22,6 +22,7 @@
 #include "sampler/unwind/hook_walk.h"
 #include "sampler/unwind/site_at.h"
 #include "shim/hooks/stub.h"
+#include "shim/hooks/thread.h"
 #include "shim/life/after_fork.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/takeover.h"
@@ -160,6 +161,22 @@ EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(
 	if (is_wanted() && process_records_heap())
 		return create_wrapped(thread, attr, fn, arg, CALLER());
 	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+int late_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			void *arg)
+{
+	if (process_is_ours() && is_wanted())
+		return create_wrapped(thread, attr, fn, arg, CALLER());
+	return real()->pthread_create(thread, attr, fn, arg);
+}
+
+void late_pthread_exit(void *result)
+{
+	if (process_is_ours())
+		thread_ends();
+	real()->pthread_exit(result);
+	__builtin_unreachable();
 }
 
 /* In a child too, once its state is in order: later it might start a listener. */

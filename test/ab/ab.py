@@ -25,6 +25,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.realpath(__file__))
+ATTACH = bool(os.environ.get('ATTACH'))  # before the harness tidies up the environment
 sys.path[:0] = [HERE, os.path.join(HERE, '../e2e')]
 
 from attacher import Attacher  # noqa: E402
@@ -32,7 +33,6 @@ from everything import HIGHEST, Everything  # noqa: E402
 from harness import KEY, ROOT, SHIM  # noqa: E402
 
 AGAIN = 3
-ATTACH = bool(os.environ.get('ATTACH'))
 
 
 class Skip(Exception):
