@@ -229,7 +229,7 @@ e2e: need all $(BUILD)/debug/libpprofshim.so $(FIXTURES) ## Run the end-to-end t
 storm: need all $(FIXTURES) ## Run the long tests (SECONDS=60 each)
 	@STORM_SECONDS=$(or $(SECONDS),60) TEST_TIMEOUT=14400 .ci/tests.sh $(STORM)
 
-ab: need all ## Run real programs' own tests with and without the shim, and compare
+ab: need all ## Run real programs' own tests with and without the shim (ATTACH=1: attached to meanwhile), and compare
 	@test/ab/ab.py $(SUITES)
 
 gates: all ## Check the finished library (exports, imports, TLS, notes), and the seam for the processor
