@@ -19,6 +19,7 @@
 #include "shim/hooks/alloc_names.h"
 #include "shim/hooks/alloc_sample.h"
 #include "shim/hooks/allocator.h"
+#include "shim/hooks/early.h"
 #include "shim/real/lookup.h"
 
 static void *without_mallocx(size_t size, int flags);
@@ -208,6 +209,18 @@ static COLD void *without_reallocarray(void *p, size_t count, size_t size)
 
 /* ---- the hooks */
 
+#define X(name, parameters, arguments, ...) EARLY(name, void *, parameters, arguments)
+ALLOCATES(X)
+MOVES(X)
+LOSES(X)
+#undef X
+#define X(name, parameters, arguments) EARLY(name, void, parameters, arguments)
+FREES(X)
+#undef X
+#define X(name, parameters, arguments, absent) EARLY(name, size_t, parameters, arguments)
+RESIZES(X)
+#undef X
+
 #define X(name, parameters, arguments, bytes, absent)                                              \
 	static COLD NOINLINE void *sampled_##name parameters                                       \
 	{                                                                                          \
@@ -225,7 +238,7 @@ static COLD void *without_reallocarray(void *p, size_t count, size_t size)
                                                                                                    \
 	EXPORT void *name parameters                                                               \
 	{                                                                                          \
-		return target.name arguments;                                                      \
+		return CALL_BOUND(target, name, arguments);                                        \
 	}
 ALLOCATES(X)
 #undef X
@@ -258,7 +271,7 @@ ALLOCATES(X)
                                                                                                    \
 	EXPORT void *name parameters                                                               \
 	{                                                                                          \
-		return target.name arguments;                                                      \
+		return CALL_BOUND(target, name, arguments);                                        \
 	}
 MOVES(X)
 #undef X
@@ -282,7 +295,7 @@ MOVES(X)
                                                                                                    \
 	EXPORT void *name parameters                                                               \
 	{                                                                                          \
-		return target.name arguments;                                                      \
+		return CALL_BOUND(target, name, arguments);                                        \
 	}
 LOSES(X)
 #undef X
@@ -304,7 +317,7 @@ LOSES(X)
                                                                                                    \
 	EXPORT void name parameters                                                                \
 	{                                                                                          \
-		target.name arguments;                                                             \
+		CALL_BOUND(target, name, arguments);                                               \
 	}
 FREES(X)
 #undef X
@@ -331,7 +344,7 @@ static COLD NOINLINE void resized(void *p, size_t size, bool is_due, struct fram
                                                                                                    \
 	EXPORT size_t name parameters                                                              \
 	{                                                                                          \
-		return target.name arguments;                                                      \
+		return CALL_BOUND(target, name, arguments);                                        \
 	}
 RESIZES(X)
 #undef X

@@ -10,12 +10,32 @@
 #include <stdint.h>
 
 #include "sampler/arch/arch.h"
+#include "sampler/base/cc.h"
 #include "sampler/heap/heap.h"
+#include "shim/real/lookup.h"
 
 /* Where thread-local words are then is a spare one of libc's (.ci/early.sh).  Context: hook. */
 static inline bool hooks_are_early(void)
 {
 	return (uint64_t)&heap_left - (uint64_t)__builtin_thread_pointer() == ARCH_SPARE_TLS;
 }
+
+/*
+ * The same at the price of a comparison, for a table whose entries are relocated: what they
+ * hold before is where the linker would have put us, nothing or less than any address that a
+ * library has.  Then EARLY() calls the next definition of the name.
+ */
+#define LEAST_ADDRESS (1UL << 28)
+
+#define CALL_BOUND(table, name, arguments)                                                         \
+	(LIKELY((uint64_t)(table).name >= LEAST_ADDRESS) ? (table).name arguments                  \
+							 : early_##name arguments)
+
+/* Apart, so that the way past it is a jump. */
+#define EARLY(name, type, parameters, arguments)                                                   \
+	static COLD NOINLINE type early_##name parameters                                          \
+	{                                                                                          \
+		return ((type(*) parameters)lookup_next_early(#name))arguments;                    \
+	}
 
 #endif

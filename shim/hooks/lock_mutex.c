@@ -9,7 +9,11 @@
  * EDEADLK, and that was no wait.)  Then it spins for 0.3 us, see contention.h, and
  * the one real call, timed.
  */
+#include "shim/hooks/early.h"
 #include "shim/hooks/locks.h"
+
+EARLY(pthread_mutex_lock, int, (pthread_mutex_t * m), (m))
+EARLY(pthread_mutex_unlock, int, (pthread_mutex_t * m), (m))
 
 /* What a wait for the mutex came to. */
 static enum wait_outcome outcome_of(const pthread_mutex_t *m, int err)
@@ -64,7 +68,7 @@ EXPORT OUR_FRAME int pthread_mutex_lock(pthread_mutex_t *m)
 	int err;
 
 	if (LIKELY(lock_is_free(m)) || !locks_on)
-		return next_lock.pthread_mutex_lock(m);
+		return CALL_BOUND(next_lock, pthread_mutex_lock, (m));
 	err = next_lock.pthread_mutex_trylock(m);
 	return err != EBUSY ? err : contended_lock(m);
 }
@@ -166,6 +170,6 @@ static OUR_FRAME COLD int blamed_unlock(pthread_mutex_t *m)
 EXPORT OUR_FRAME int pthread_mutex_unlock(pthread_mutex_t *m)
 {
 	if (LIKELY(lock_has_no_sleeper(m)))
-		return next_lock.pthread_mutex_unlock(m);
+		return CALL_BOUND(next_lock, pthread_mutex_unlock, (m));
 	return blamed_unlock(m);
 }

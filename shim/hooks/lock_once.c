@@ -5,7 +5,11 @@
  * the other one has said so, too.)
  */
 #include "sampler/locks/once.h"
+#include "shim/hooks/early.h"
 #include "shim/hooks/locks.h"
+
+EARLY(pthread_once, int, (pthread_once_t * once, void (*init)(void)), (once, init))
+EARLY(call_once, void, (once_flag * once, void (*init)(void)), (once, init))
 
 /* In both kinds of word, with nptl since glibc 2.17; the number of forks is above. */
 #define UNDER_WAY 1
@@ -49,7 +53,7 @@ static OUR_FRAME COLD int watched_once(pthread_once_t *once, void (*init)(void))
 EXPORT OUR_FRAME int pthread_once(pthread_once_t *once, void (*init)(void))
 {
 	if (LIKELY(!is_recorded(once)))
-		return next_lock.pthread_once(once, init);
+		return CALL_BOUND(next_lock, pthread_once, (once, init));
 	return watched_once(once, init);
 }
 
@@ -70,7 +74,7 @@ static OUR_FRAME COLD void watched_call_once(once_flag *once, void (*init)(void)
 EXPORT OUR_FRAME void call_once(once_flag *once, void (*init)(void))
 {
 	if (LIKELY(!is_recorded(&once->__data)))
-		next_lock.call_once(once, init);
+		CALL_BOUND(next_lock, call_once, (once, init));
 	else
 		watched_call_once(once, init);
 }

@@ -300,7 +300,33 @@ def test_objects_that_are_bound_past_us_are_told():
 RESOLVER = r'''
 #include <cstdlib>
 #include <cstring>
+#include <new>
+#include <pthread.h>
+#include <string>
 #include <sys/mman.h>
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int times;
+static void count() { times++; }
+
+/* What C++ does. */
+static bool works()
+{
+	std::string text(100, 'x');
+	int *some = new int[100], *one = new (std::nothrow) int;
+
+	text += "y";
+	some[99] = 0;
+	delete[] some;
+	delete one;
+	for (int i = 0; i < 2; i++) {
+		pthread_mutex_lock(&mutex);
+		pthread_once(&once, count);
+		pthread_mutex_unlock(&mutex);
+	}
+	return text.size() == 101 && times == 1;
+}
 
 static int plain() { return 1; }
 static int fast() { return 2; }
@@ -319,7 +345,7 @@ extern "C" __attribute__((visibility("hidden"))) void *resolve()
 	free(two);
 	two = static_cast<char *>(malloc(0));
 	free(two);
-	return reinterpret_cast<void *>(ok ? fast : plain);
+	return reinterpret_cast<void *>(ok && works() ? fast : plain);
 }
 
 static int picked() __attribute__((ifunc("resolve")));
