@@ -59,7 +59,8 @@ bool other_shim(struct http_exchange *x, const struct http_request *r)
 	why = tree_query_read(r, &t->query);
 	if (why)
 		http_error(x, 400, why);
-	if (why || t->query.pid_count != 1 || !tree_is_asked(x, &t->query))
+	if (why || t->query.pid_count != 1 || tree_query_is_own(&t->query) ||
+	    !tree_is_asked(x, &t->query))
 		return why != NULL;
 	t->write_target = write_target;
 	tree_begin(t, 0);

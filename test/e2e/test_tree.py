@@ -286,6 +286,8 @@ def test_pid_and_process_choose():
               not p.cum('cpu')['work_even'])
         text = t.fetch(f'shim?pid={two}').decode()
         check('shim?pid=: of that process', 'http_requests' in text and text != t.shim_page(), text)
+        text = t.fetch(f'shim?pid={t.pid}').decode()
+        check('shim?pid=: its own', text.startswith('pprofshim ') and 'PPROF_PORT' in text, text[:200])
         listed = json.loads(t.fetch('sd'))
         same('sd: a target for each', {int(x['labels']['__param_pid']) for x in listed},
              {t.pid, one, two, three})
