@@ -135,15 +135,16 @@ static int write_form(struct arena *a, const struct request *r, struct message *
 
 /* ---- for a tree */
 
-/* The threads' stacks, each with its thread as its owner. */
+/* The threads' stacks, each with its thread as its owner; `of`: NULL for this process. */
 static void tell_owners(struct stack_table *t, struct owner_table *owners,
-			const struct thread_view *v, const struct request *r)
+			const struct thread_view *v, const struct dump *d, const struct process *of)
 {
 	for (uint32_t i = 0; i < v->count; i++) {
 		const struct thread_entry *e = &v->entry[i];
-		const struct stack *at = r->now->stacks.list[v->thread[i]->stack];
-		const struct owner o = { .tid = e->tid,
-					 .process = "",
+		const struct stack *at = d->stacks.list[v->thread[i]->stack];
+		const struct owner o = { .pid = of ? of->pid : 0,
+					 .tid = e->tid,
+					 .process = of ? of->name : "",
 					 .thread = e->name,
 					 .state = e->state,
 					 .wait_reason = e->reason ? e->reason : "" };
@@ -178,7 +179,7 @@ static int build_shared(struct arena *a, const struct request *r, const struct t
 	int failed;
 
 	stack_table_init(&own, SHARED_BYTES);
-	tell_owners(&own, &owners, v, r);
+	tell_owners(&own, &owners, v, r->now, NULL);
 	failed = r->query.share
 			 ? share_write(a, &(struct share_head){ .values = 1 }, &own, &owners, out)
 			 : build_merged(a, r, &own, &owners, out);
@@ -189,23 +190,6 @@ static int build_shared(struct arena *a, const struct request *r, const struct t
 static bool is_shared(const struct request *r)
 {
 	return r->query.debug < DEBUG_TRACEBACKS && (r->query.share || r->tree);
-}
-
-/* A message in which each stack of the dump is a sample without places: nothing is named. */
-static int fill_nameless_view(struct thread_view *v, struct arena *a, const struct request *r)
-{
-	size_t count = r->now->stacks.count;
-	struct message m = { 0 };
-	struct message_sample *sample = arena_array(a, count + 1, sizeof(*sample));
-	uint32_t *of_stack = arena_array(a, count + 1, sizeof(*of_stack));
-
-	if (!sample || !of_stack)
-		return -1;
-	for (size_t i = 0; i < count; i++)
-		of_stack[i] = (uint32_t)i;
-	m.sample = sample;
-	m.sample_count = count;
-	return fill_view(v, a, r, &m, of_stack);
 }
 
 static int build_alone(struct arena *a, struct request *r, struct bytes *out)
@@ -233,7 +217,7 @@ static int build_answer(struct arena *a, struct request *r, struct bytes *out)
 		return -1;
 	if (!is_shared(r))
 		return build_alone(a, r, out);
-	if (fill_nameless_view(&view, a, r) != 0)
+	if (thread_view_nameless(&view, a, r->now, r->before) != 0)
 		return -1;
 	return build_shared(a, r, &view, out);
 }
@@ -250,17 +234,75 @@ static void answer(struct http_exchange *x, struct request *r)
 		http_finish(x, out.at, out.len);
 }
 
+static int64_t window_ns(const struct request *r)
+{
+	return params_window_ns(&r->query);
+}
+
+/* ---- those that did not answer */
+
+struct taker {
+	struct arena *arena;
+	struct request *request;
+};
+
+static int write_text_of(struct arena *a, const struct request *r, const struct dump *d,
+			 struct bytes *out)
+{
+	struct profile_head head = kind;
+	const uint32_t *of_stack;
+	struct thread_view v;
+	struct message m;
+
+	if (build_message_of(a, &d->stacks, &head, r->query.detail, &m, &of_stack) != 0 ||
+	    thread_view_init(&v, a, d->count) != 0)
+		return -1;
+	thread_view_add(&v, d, &m, of_stack, 1);
+	trim_cancellable_call(a, &m);
+	return threads_text(a, &m, &(struct thread_list){ v.entry, v.count }, "", out);
+}
+
+static void take_text(void *arg, const struct dump *d, const struct process *of)
+{
+	struct taker *k = arg;
+	struct tree_text *t = arena_alloc(k->arena, sizeof(*t));
+
+	if (!t || write_text_of(k->arena, k->request, d, &t->bytes) != 0)
+		return;
+	t->of = of;
+	t->next = k->request->tree->sleepers_text;
+	k->request->tree->sleepers_text = t;
+}
+
+static void take_stacks(void *arg, const struct dump *d, const struct process *of)
+{
+	struct taker *k = arg;
+	struct sleepers *s = &k->request->tree->sleepers;
+	struct thread_view v;
+
+	if (thread_view_nameless(&v, k->arena, d, NULL) == 0)
+		tell_owners(&s->stacks, &s->owners, &v, d, of);
+}
+
+/* When to go on; 0: all were looked at. */
+static int64_t look_at_sleepers(struct http_exchange *x, struct request *r)
+{
+	struct taker k = { http_arena(x), r };
+	bool is_text = r->query.debug >= DEBUG_TRACEBACKS;
+
+	if (!r->tree || window_ns(r)) /* who sleeps makes no difference */
+		return 0;
+	return sleepers_look(&r->tree->sleepers, &r->tree->request, k.arena,
+			     is_text ? TEXT_PATIENCE_NS : SLEEPERS_PATIENCE_NS,
+			     is_text ? take_text : take_stacks, &k);
+}
+
 /* ---- the work */
 
 static bool start_dump(struct request *r)
 {
 	r->now = dump_start(r->query.debug >= DEBUG_TRACEBACKS);
 	return r->now != NULL;
-}
-
-static int64_t window_ns(const struct request *r)
-{
-	return params_window_ns(&r->query);
 }
 
 /* Between the two dumps of a difference nothing is done. */
@@ -291,6 +333,8 @@ static void due(struct http_exchange *x, void *arg)
 	}
 	of_tree = r->tree ? tree_profile_look(r->tree, http_is_hurried(x)) : 0;
 	again = r->is_complete ? of_tree : dump_step(r->now);
+	if (!again && r->is_complete)
+		again = look_at_sleepers(x, r);
 	if (again)
 		http_again(x, again);
 	else if (window_ns(r) && !r->before)

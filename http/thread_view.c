@@ -174,6 +174,25 @@ void thread_view_add(struct thread_view *v, const struct dump *d, const struct m
 	}
 }
 
+int thread_view_nameless(struct thread_view *v, struct arena *a, const struct dump *d,
+			 const struct dump *before)
+{
+	size_t count = d->stacks.count;
+	struct message_sample *sample = arena_array(a, count + 1, sizeof(*sample));
+	uint32_t *of_stack = arena_array(a, count + 1, sizeof(*of_stack));
+	const struct message m = { .sample = sample, .sample_count = count };
+
+	if (!sample || !of_stack ||
+	    thread_view_init(v, a, d->count + (before ? before->count : 0)) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		of_stack[i] = (uint32_t)i;
+	thread_view_add(v, d, &m, of_stack, 1);
+	if (before)
+		thread_view_add(v, before, &m, of_stack, -1);
+	return 0;
+}
+
 /* ---- locks */
 
 static uint32_t find_tid(const struct thread_view *v, int tid)

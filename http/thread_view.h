@@ -31,6 +31,13 @@ void thread_view_add(struct thread_view *v, const struct dump *d, const struct m
 		     const uint32_t *of_stack, int weight);
 
 /*
+ * The same of a dump whose stacks are not named: each is its own sample.  `before`: of a
+ * difference, or NULL.
+ */
+int thread_view_nameless(struct thread_view *v, struct arena *a, const struct dump *d,
+			 const struct dump *before);
+
+/*
  * Samples whose label wait_reason says no more than that they are in a futex: by the
  * functions of libc that they are in, it says what they wait for.
  */

@@ -194,6 +194,30 @@ static int64_t work(struct http_exchange *x, struct pending_profile *w)
 	return MIN(again, w->end_ns);
 }
 
+/* ---- those that did not answer */
+
+struct taker {
+	struct arena *arena;
+	const struct pending_profile *w;
+};
+
+static void take(void *arg, const struct dump *d, const struct process *of)
+{
+	const struct taker *k = arg;
+
+	k->w->page->take_sleeper(k->w->profile, k->arena, &k->w->tree->sleepers, d, of);
+}
+
+static int64_t look_at_sleepers(struct http_exchange *x, const struct pending_profile *w)
+{
+	struct taker k = { http_arena(x), w };
+
+	if (!w->tree || !w->page->take_sleeper)
+		return 0;
+	return sleepers_look(&w->tree->sleepers, &w->tree->request, k.arena, SLEEPERS_PATIENCE_NS,
+			     take, &k);
+}
+
 static void profile_due(struct http_exchange *x, void *arg)
 {
 	struct pending_profile *w = arg;
@@ -205,6 +229,8 @@ static void profile_due(struct http_exchange *x, void *arg)
 
 	if (ends)
 		stop_sampling(w);
+	if (!at && !again)
+		again = look_at_sleepers(x, w);
 	if (at || again) {
 		http_again(x, at && again ? MIN(at, again) : MAX(at, again));
 		return;
@@ -255,6 +281,8 @@ static void start_profile(struct http_exchange *x, const struct params *p,
 		w->tree = tree_profile_begin(http_arena(x), w->page->name, p, w->end_ns, 0);
 	if (w->tree && w->page->has_clocks)
 		tree_profile_use_clocks(w->tree);
+	if (w->tree && w->page->take_sleeper)
+		sleepers_watch(&w->tree->sleepers, &w->tree->request, http_arena(x));
 	if (w->page->include_children && (w->tree || p->share))
 		w->page->include_children(w->profile, w->end_ns);
 	w->part_pause_ns = PART_FIRST_NS;

@@ -12,6 +12,7 @@
 
 #include "http/handlers.h"
 #include "http/params.h"
+#include "http/sleepers.h"
 #include "proto/build.h"
 #include "proto/owners.h"
 #include "proto/share.h"
@@ -50,6 +51,12 @@ struct timed_page {
 	 */
 	void (*include_children)(void *profile, int64_t until_ns);
 	void (*count_children)(void *profile, struct share_head *head);
+	/*
+	 * After stop: the threads of a process that did not answer and has not run since the
+	 * start, for `of` in `s`.  NULL: such processes have nothing in this profile.
+	 */
+	void (*take_sleeper)(void *profile, struct arena *a, struct sleepers *s,
+			     const struct dump *d, const struct process *of);
 	/* Has a look at the finished message.  NULL: nothing. */
 	void (*refine)(struct arena *a, struct message *m);
 };

@@ -19,6 +19,9 @@
 #include "http/tree_query.h"
 #include "sampler/process/descendants.h"
 
+/* How it went to look at a process that did not answer from outside; see sleepers.h. */
+enum outside { OUTSIDE_NOT, OUTSIDE_READ, OUTSIDE_REFUSED };
+
 struct tree_request {
 	struct tree_query query;
 	void (*write_target)(struct text *t, void *arg);
@@ -26,6 +29,7 @@ struct tree_request {
 	struct members members;
 	struct arena arena;	       /* of the lists of processes */
 	struct process_list processes; /* when it began */
+	enum outside *outside;	       /* of each of them; NULL: not looked at */
 	int64_t open_until_ns;	       /* who joins before is asked as well */
 	int64_t least_ns;	       /* the same, as it was before tree_keep_open() */
 	int64_t patience_ns;	       /* how long it may take to answer; 0: as a snapshot takes */

@@ -45,17 +45,40 @@ static void write_process(struct text *out, const struct process *p)
 	text_i64(out, p->pid);
 }
 
+static size_t count_outside(const struct tree_request *t)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; t->outside && i < t->processes.count; i++)
+		n += t->outside[i] == OUTSIDE_READ;
+	return n;
+}
+
+/* Those that did not answer, and are in it. */
+static size_t write_outside(struct text *out, const struct tree_request *t, size_t named)
+{
+	for (size_t i = 0; t->outside && i < t->processes.count && named < NAMED_MAX; i++) {
+		if (t->outside[i] != OUTSIDE_READ)
+			continue;
+		text_str(out, named++ ? ", " : " (");
+		write_process(out, &t->processes.list[i]);
+		text_str(out, ", read from outside");
+	}
+	return named;
+}
+
 /* "Processes in this profile: 3 (nginx 10, nginx 11, nginx 12)." */
 static const char *included_sentence(const struct tree_request *t, struct arena *a)
 {
 	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
+	size_t count = t->members.answered + t->includes_self + count_outside(t);
 	struct process p;
 	size_t named = 0;
 
 	if (!out.at)
 		return NULL;
 	text_str(&out, "Processes in this profile: ");
-	text_u64(&out, t->members.answered + t->includes_self);
+	text_u64(&out, count);
 	if (t->includes_self && process_read(sys_getpid(), &p)) {
 		text_str(&out, named++ ? ", " : " (");
 		write_process(&out, &p);
@@ -72,9 +95,10 @@ static const char *included_sentence(const struct tree_request *t, struct arena 
 		write_process(&out, &p);
 		text_str(&out, one->has_ended || p.state == 'Z' ? ", which ended" : "");
 	}
-	text_str(&out, named < t->members.answered + t->includes_self ? ", ...)."
-		       : named					      ? ")."
-			       : "; /debug/pprof/sd lists those of the tree.");
+	named = write_outside(&out, t, named);
+	text_str(&out, named < count ? ", ...)."
+		       : named	     ? ")."
+				     : "; /debug/pprof/sd lists those of the tree.");
 	return out.at;
 }
 
@@ -164,9 +188,10 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 	for (size_t i = 0; i < t->processes.count; i++) {
 		const struct process *p = &t->processes.list[i];
 		const struct member *one = answer_of(&asked, p->pid);
+		enum outside how = t->outside ? t->outside[i] : OUTSIDE_NOT;
 
 		if (p->pid == sys_getpid() || !tree_query_has_named(&t->query, p->pid, p->name) ||
-		    (one && one->state == MEMBER_ANSWERED))
+		    (one && one->state == MEMBER_ANSWERED) || how == OUTSIDE_READ)
 			continue;
 		if (missing++ >= NAMED_MAX)
 			continue;
@@ -175,6 +200,8 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 		write_process(&out, p);
 		text_str(&out, ": ");
 		text_str(&out, one ? why_member(one) : tree_why_not_in(&now));
+		if (how == OUTSIDE_REFUSED && now.state != 'Z')
+			text_str(&out, ", and the kernel does not let us read its stacks");
 		write_used(&out, &now);
 	}
 	if (missing > NAMED_MAX) {

@@ -264,6 +264,9 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 	for (struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
 			add_member(p, one);
+	if (p->sleepers.tree)
+		share_add_own(&p->stacks, &p->owners, 0, NULL, &p->sleepers.stacks,
+			      &p->sleepers.owners);
 	if (p->growing_values)
 		add_past(p);
 	if (p->has_clocks)
@@ -276,16 +279,20 @@ const struct stack_table *tree_profile_merge(struct tree_profile *p, struct aren
 
 /* ---- texts */
 
-static void add_text(struct text *t, const char *name, int pid, struct bytes bytes)
+static void add_text(struct text *t, const char *name, int pid, const char *note,
+		     struct bytes bytes)
 {
 	text_str(t, "# process ");
 	text_str(t, name);
 	text_str(t, ", pid ");
 	text_i64(t, pid);
 	text_str(t, "\n\n");
+	text_str(t, note);
 	text_bytes(t, bytes.at, bytes.len);
 	text_char(t, '\n');
 }
+
+static const char from_outside[] = "# It did not answer, and was read from outside.\n\n";
 
 static size_t texts_size(const struct tree_profile *p, struct bytes own)
 {
@@ -294,6 +301,8 @@ static size_t texts_size(const struct tree_profile *p, struct bytes own)
 
 	for (const struct member *one = p->request.members.first; one; one = one->next)
 		size += one->answer_len + heading;
+	for (const struct tree_text *o = p->sleepers_text; o; o = o->next)
+		size += o->bytes.len + heading + strlen(from_outside);
 	return size;
 }
 
@@ -345,11 +354,13 @@ int tree_profile_join_texts(struct tree_profile *p, struct arena *a, struct byte
 	take_waits(p, a, &own, &waits);
 	add_comments(&t, a, p, &waits);
 	if (p->request.includes_self)
-		add_text(&t, own_name(&room), sys_getpid(), own);
+		add_text(&t, own_name(&room), sys_getpid(), "", own);
 	for (const struct member *one = p->request.members.first; one; one = one->next)
 		if (one->state == MEMBER_ANSWERED)
-			add_text(&t, name_of_member(one, &room), one->pid,
+			add_text(&t, name_of_member(one, &room), one->pid, "",
 				 (struct bytes){ one->answer, one->answer_len });
+	for (const struct tree_text *o = p->sleepers_text; o; o = o->next)
+		add_text(&t, o->of->name, o->of->pid, from_outside, o->bytes);
 	*out = (struct bytes){ (const uint8_t *)t.at, t.len };
 	return 0;
 }
@@ -358,6 +369,7 @@ void tree_profile_end(struct tree_profile *p)
 {
 	if (p->has_clocks)
 		bell_take_down();
+	sleepers_end(&p->sleepers);
 	stack_table_release(&p->stacks);
 	tree_end(&p->request);
 }

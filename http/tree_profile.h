@@ -9,6 +9,7 @@
 #define HTTP_TREE_PROFILE_H
 
 #include "http/params.h"
+#include "http/sleepers.h"
 #include "http/tree.h"
 #include "http/tree_clocks.h"
 #include "http/tree_said.h"
@@ -16,6 +17,13 @@
 #include "proto/build.h"
 #include "proto/owners.h"
 #include "proto/share.h"
+
+/* What a process that did not answer does: debug=2. */
+struct tree_text {
+	struct tree_text *next;
+	const struct process *of;
+	struct bytes bytes;
+};
 
 struct tree_profile {
 	struct tree_request request;
@@ -33,7 +41,9 @@ struct tree_profile {
 	int64_t ended_sampled_ns;   /* samples of processes that were never seen */
 	struct stack_table stacks;  /* of all of them */
 	struct owner_table owners;
-	struct tree_said said; /* by members, of their parts */
+	struct tree_said said;	  /* by members, of their parts */
+	struct sleepers sleepers; /* those that did not answer; for who has a use for them */
+	struct tree_text *sleepers_text;
 };
 
 /*

@@ -131,6 +131,33 @@ static const struct stack_table *stacks(void *profile, struct arena *a, struct o
 	return &w->stacks;
 }
 
+/* It has not run, so each thread was all the time where it is. */
+static void take_sleeper(void *profile, struct arena *a, struct sleepers *s, const struct dump *d,
+			 const struct process *of)
+{
+	struct wall_summary sum = wall_summary(((struct page_profile *)profile)->wall);
+	struct thread_view v;
+
+	if (thread_view_nameless(&v, a, d, NULL) != 0)
+		return;
+	for (uint32_t i = 0; i < v.count; i++) {
+		const struct stack *at = d->stacks.list[v.thread[i]->stack];
+		const struct owner o = { .pid = of->pid,
+					 .tid = v.entry[i].tid,
+					 .process = of->name,
+					 .thread = v.entry[i].name,
+					 .state = state_names[WALL_BLOCKED],
+					 .wait_reason = v.entry[i].reason ? v.entry[i].reason : "",
+					 .is_idle = true };
+		struct stack *t = stack_table_add_labelled(&s->stacks, at->frame, at->depth,
+							   owner_number(&s->owners, &o));
+
+		if (t)
+			t->value[WALL_VALUE_NS] += sum.duration_ns;
+	}
+	count_samples(&s->stacks, sum.period_ns);
+}
+
 /* ---- what was asked for */
 
 static bool is_wanted(const struct params *p, const struct owner *o)
@@ -169,6 +196,7 @@ const struct timed_page wall_page = {
 	.free = give_back,
 	.stacks = stacks,
 	.filter = filter,
+	.take_sleeper = take_sleeper,
 	.refine = thread_view_refine,
 };
 

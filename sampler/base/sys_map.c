@@ -38,6 +38,11 @@ void sys_note_locked(bool locked)
 	atomic_store_explicit(&is_locked, locked, memory_order_relaxed);
 }
 
+bool sys_is_locked(void)
+{
+	return atomic_load_explicit(&is_locked, memory_order_relaxed);
+}
+
 static void unlock(void *p, size_t bytes)
 {
 	sys_call3(SYS_munlock, (long)p, (long)bytes, 0);
@@ -55,7 +60,7 @@ static void *map_area_as(size_t bytes, bool kept, int sharing)
 	if (sys_failed(p))
 		return NULL;
 	advise((uint64_t)p, bytes, kept);
-	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
+	if (sys_is_locked())
 		unlock((void *)p, bytes);
 	own_area_add((struct own_area){ (uint64_t)p, (uint64_t)p + bytes }, kept);
 	atomic_fetch_add_explicit(&mapped_bytes, bytes, memory_order_relaxed);
@@ -119,7 +124,7 @@ void *sys_map_shared(size_t bytes)
 
 	if (!p)
 		return NULL;
-	if (atomic_load_explicit(&is_locked, memory_order_relaxed))
+	if (sys_is_locked())
 		sys_call3(SYS_madvise, (long)p, (long)bytes, MADV_REMOVE);
 	note_kept(bytes);
 	return p;

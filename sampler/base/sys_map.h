@@ -42,6 +42,7 @@ void sys_advise_bss(void);
  * (mlockall): then ours are let go of as they are made.  Context: hook.
  */
 void sys_note_locked(bool locked);
+bool sys_is_locked(void);
 
 /* In a forked child: only what is kept is mapped.  Context: child. */
 void sys_after_fork(void);

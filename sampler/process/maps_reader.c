@@ -57,7 +57,14 @@ static bool parse_line(char *line, struct maps_line *m)
 	m->executable = s[3] == 'x';
 	s += 6;
 	m->offset = number_take(&s, 16);
-	m->path = line + (skip_word(skip_word(skip_word(s))) - line);
+	s = skip_word(s);
+	m->device = number_take(&s, 16) << 32;
+	if (*s++ != ':')
+		return false;
+	m->device |= number_take(&s, 16);
+	s = skip_word(s);
+	m->inode = number_take(&s, 10);
+	m->path = line + (skip_word(s) - line);
 	return m->start < m->limit;
 }
 

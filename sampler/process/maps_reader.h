@@ -28,6 +28,7 @@ struct maps_reader {
 /* One parsed line. */
 struct maps_line {
 	uint64_t start, limit, offset;
+	uint64_t device, inode; /* of the file; 0: none */
 	bool writable, executable;
 	char *path; /* in the reader, until the next call; "" for none */
 };

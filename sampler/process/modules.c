@@ -26,6 +26,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/base/text.h"
+#include "sampler/process/guests.h"
 #include "sampler/process/loader_list.h"
 #include "sampler/process/mapped_file.h"
 #include "sampler/process/module_read.h"
@@ -597,7 +598,7 @@ const struct module *module_main(void)
 	return NULL;
 }
 
-const struct module *module_find(uint64_t pc)
+static const struct module *find_loaded_at(uint64_t pc)
 {
 	const struct now *now = table.now;
 	size_t lo = 0, hi = now ? now->index_count : 0;
@@ -613,13 +614,22 @@ const struct module *module_find(uint64_t pc)
 	return lo && pc < now->index[lo - 1].limit ? now->index[lo - 1].module : NULL;
 }
 
+const struct module *module_find(uint64_t pc)
+{
+	const struct module *m = find_loaded_at(pc);
+
+	return m ? m : guest_find(pc);
+}
+
 uint64_t modules_frame(uint64_t pc)
 {
 	const struct now *now = table.now;
 	const struct module *m = NULL;
 
 	if (now && pc >= now->movable_start && pc < now->movable_limit)
-		m = module_find(pc);
+		m = find_loaded_at(pc);
+	if (!m)
+		m = guest_find(pc);
 	return m && !m->is_fixed ? frame_in_module(m->number, m->bias, pc) : frame_of_address(pc);
 }
 
@@ -683,5 +693,6 @@ void modules_after_fork(void)
 {
 	table.now = NULL;
 	table.has_looked = false;
+	guests_after_fork();
 	loader_list_after_fork();
 }

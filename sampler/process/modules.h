@@ -54,7 +54,7 @@ const struct module *module_at(size_t index);
 /* The executable, or NULL. */
 const struct module *module_main(void);
 
-/* The module that holds executable code at `pc` now, or NULL. */
+/* The module that holds executable code at `pc` now, a guest (guests.h) included, or NULL. */
 const struct module *module_find(uint64_t pc);
 
 /* The frame for `pc`, as things are loaded now. */

@@ -94,6 +94,13 @@ size_t peek_some(uint64_t addr, void *to, size_t len)
 	return n > 0 ? (size_t)n : 0;
 }
 
+size_t peek_some_of(int pid, uint64_t addr, void *to, size_t len)
+{
+	long n = reader.no_vm_readv ? 0 : vm_readv_of(pid, addr, to, len);
+
+	return n > 0 ? (size_t)n : 0;
+}
+
 /* Bytes from `addr` to the end of its page: what one read may ask for. */
 static size_t rest_of_page(uint64_t addr)
 {

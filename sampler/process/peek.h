@@ -24,6 +24,9 @@ bool peek(uint64_t addr, void *to, size_t len);
 /* Copies what is readable of `len` bytes from `addr` on; returns how many bytes that were. */
 size_t peek_some(uint64_t addr, void *to, size_t len);
 
+/* The same of another process; 0 too where the kernel does not let us. */
+size_t peek_some_of(int pid, uint64_t addr, void *to, size_t len);
+
 /* Copies a NUL-ended string, cutting it at size - 1.  False when unreadable. */
 bool peek_string(uint64_t addr, char *to, size_t size);
 

@@ -47,6 +47,7 @@ int64_t task_exec_start_parse(const char *text);
 int64_t task_queued_parse(const char *text);
 
 #define TASK_NAME_BYTES 16
+#define TASK_OUR_NAME	"pprofshim" /* of our own thread, in every process */
 
 /* Without the line's end, cut to TASK_NAME_BYTES - 1. */
 void task_name_parse(const char *text, char name[TASK_NAME_BYTES]);

@@ -4,20 +4,25 @@
  */
 #include "sampler/threads/dump.h"
 
+#include <string.h>
+
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/base/text.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/timers.h"
 #include "sampler/process/label_set.h"
 #include "sampler/process/modules.h"
+#include "sampler/process/other_process.h"
 #include "sampler/process/tasks.h"
 #include "sampler/threads/births.h"
 #include "sampler/unwind/blocked.h"
 #include "sampler/unwind/code.h"
+#include "sampler/unwind/learn.h"
 #include "sampler/unwind/sites.h"
 
 #define STACKS_BYTES (24UL << 20)
@@ -33,6 +38,7 @@ enum phase { PHASE_LOOK, PHASE_TICKS, PHASE_DONE };
 
 struct work {
 	struct dump dump; /* first: what callers see */
+	int pid;	  /* of another process; 0: this one */
 	struct arena arena;
 	struct cpu_dump sampler;
 	struct blocked blocked;
@@ -42,7 +48,7 @@ struct work {
 	uint32_t pending_before; /* in the round before */
 	int64_t ticks_since_ns;	 /* since when we wait for ticks */
 	int64_t give_up_ns;
-	int dir;	      /* /proc/self/task, within a step */
+	int dir;	      /* /proc/self/task or the other's, within a step */
 	int64_t sched_now_ns; /* when the step began, by the scheduler's clock; -1: not known */
 	bool with_times;
 };
@@ -88,6 +94,7 @@ int64_t dump_do_due(int64_t now_ns)
 void dump_after_fork(void)
 {
 	kept.work = NULL;
+	other_after_fork();
 }
 
 /* ---- listing */
@@ -151,7 +158,9 @@ static bool list_threads(struct work *w)
 	l.tid = arena_array(&w->arena, l.room, sizeof(*l.tid));
 	if (!l.tid)
 		return false;
-	if (!tasks_each(list_thread, &l) && l.count == 0) {
+	if (w->pid) {
+		tasks_each_of(w->pid, list_thread, &l);
+	} else if (!tasks_each(list_thread, &l) && l.count == 0) {
 		w->dump.no_proc = true;
 		list_thread(sys_getpid(), &l);
 		births_each(list_thread, &l);
@@ -191,10 +200,23 @@ static int64_t idle_ns(const struct work *w, int tid)
 	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
 }
 
+/* From code of another process on that is nowhere here. */
+static void cut_at_nowhere(struct walk *w)
+{
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (w->pc[i] != OTHER_NOWHERE && w->pc[i] != OTHER_NOWHERE - 1)
+			continue;
+		w->pc[i] = i ? PSEUDO_TRUNCATED : PSEUDO_UNSEEN;
+		w->depth = i + 1;
+	}
+}
+
 static void finish_waiting(struct work *w, struct dump_thread *t)
 {
 	struct walk *walk = &w->blocked.walk;
 
+	if (w->pid)
+		cut_at_nowhere(walk);
 	walk_add_labels(walk, w->blocked.labels);
 	t->call = w->blocked.call;
 	if (w->with_times)
@@ -343,11 +365,15 @@ static void visit(struct work *w, struct dump_thread *t)
 {
 	if (w->phase == PHASE_LOOK)
 		task_name_read(w->dir, t->tid, t->name);
+	if (w->pid && strcmp(t->name, TASK_OUR_NAME) == 0) {
+		t->how = DUMP_GONE; /* as our own is not in our list */
+		return;
+	}
 	t->clock_ns = thread_cpu_ns(t->tid); /* before it is looked at: what comes later moves it */
-	if (w->phase == PHASE_LOOK && is_as_before(w, t))
+	if (!w->pid && w->phase == PHASE_LOOK && is_as_before(w, t))
 		return;
 	look_at(w, t);
-	if (t->how == DUMP_PENDING)
+	if (!w->pid && t->how == DUMP_PENDING)
 		ask_for_tick(w, t);
 	w->pending += t->how == DUMP_PENDING;
 }
@@ -464,10 +490,78 @@ void dump_free(struct dump *d)
 {
 	struct work *w = (struct work *)d;
 
-	cpu_dump_close(&w->sampler);
+	if (!w->pid)
+		cpu_dump_close(&w->sampler);
 	blocked_release(&w->blocked);
-	if (w->phase == PHASE_DONE)
+	if (w->phase == PHASE_DONE && !w->pid)
 		keep(w);
 	else
 		release(w);
+}
+
+/* ---- other processes */
+
+static void forget_rows(const struct module *m)
+{
+	for (uint32_t i = 0; i < m->range_count; i++)
+		learn_forget(m->range[i].start, m->range[i].limit);
+}
+
+bool dump_of_others_begin(void)
+{
+	code_refresh();
+	return other_begin();
+}
+
+void dump_of_others_end(void)
+{
+	other_end(forget_rows);
+}
+
+static int open_tasks_of(int pid)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/task");
+	return sys_open_read(path);
+}
+
+static void look_once(struct work *w)
+{
+	w->dir = open_tasks_of(w->pid);
+	w->sched_now_ns = task_exec_start(tasks_dir(), sys_gettid());
+	w->with_times = true;
+	for (uint32_t i = 0; w->dir >= 0 && i < w->dump.count; i++)
+		visit(w, &w->dump.thread[i]);
+	give_up_on_rest(w);
+	w->phase = PHASE_DONE;
+	if (w->dir >= 0)
+		sys_close(w->dir);
+}
+
+static bool start_other(struct work *w)
+{
+	w->arena.limit = DUMP_THREADS_MAX * 2 * sizeof(struct dump_thread);
+	w->blocked.is_other = true;
+	w->dump.start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
+	stack_table_init(&w->dump.stacks, STACKS_BYTES);
+	return other_open(w->pid) && blocked_init(&w->blocked) && list_threads(w);
+}
+
+struct dump *dump_of_other(int pid)
+{
+	struct work *w = sys_map(sizeof(*w));
+
+	if (!w)
+		return NULL;
+	w->pid = pid;
+	if (start_other(w)) {
+		look_once(w);
+		return &w->dump;
+	}
+	dump_free(&w->dump);
+	return NULL;
 }

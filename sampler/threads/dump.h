@@ -7,6 +7,9 @@
  *
  * Our own thread is not in it.
  *
+ * The threads of another process are looked at once, and only those that wait have a
+ * stack (process/other_process.h).
+ *
  * Context: listener.
  */
 #ifndef SAMPLER_THREADS_DUMP_H
@@ -62,6 +65,16 @@ struct dump {
  * waited, which costs a file more for each.  NULL without memory.
  */
 struct dump *dump_start(bool with_times);
+
+/*
+ * The same of another process, complete as it is returned: idle_ns is known of all, creators
+ * of none.  NULL: the kernel does not let us look at it, or it is gone, or there is no memory.
+ * Between dump_of_others_begin(), which is false when nothing can be looked at, and
+ * dump_of_others_end(); several may have begun.
+ */
+bool dump_of_others_begin(void);
+struct dump *dump_of_other(int pid);
+void dump_of_others_end(void);
 
 /*
  * Works for some milliseconds.  Returns when to call it again (CLOCK_MONOTONIC

@@ -6,6 +6,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/process/label_place.h"
+#include "sampler/process/other_process.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/find_bp.h"
 #include "sampler/unwind/handler_frame.h"
@@ -41,7 +42,7 @@ static void set_registers(const struct blocked *b)
 
 	memset(c, 0, sizeof(*c));
 	c->stamp = code_stamp();
-	CAPTURE_PC(c) = b->call.pc;
+	CAPTURE_PC(c) = b->is_other ? other_here(b->call.pc) : b->call.pc;
 	CAPTURE_SP(c) = b->call.sp;
 	if (b->frame)
 		memcpy(c->reg, b->frame->reg, sizeof(c->reg));
@@ -53,10 +54,17 @@ static bool is_unmoved(const struct blocked *b)
 	return b->frame ? handler_frame_is_same(b->frame) : task_reader_unmoved(&b->reader);
 }
 
-/* False when the memory ended before the copy was full: there is no more of the stack. */
-static bool copy(struct capture *c, uint32_t len)
+static size_t copy_some(const struct blocked *b, uint64_t at, void *to, size_t len)
 {
-	c->slice_len = (uint32_t)ALIGN_DOWN(peek_some(c->slice_at, c->slice, len), 8);
+	return b->is_other ? other_copy_stack(at, to, len) : peek_some(at, to, len);
+}
+
+/* False when the memory ended before the copy was full: there is no more of the stack. */
+static bool copy(const struct blocked *b, uint32_t len)
+{
+	struct capture *c = b->capture;
+
+	c->slice_len = (uint32_t)ALIGN_DOWN(copy_some(b, c->slice_at, c->slice, len), 8);
 	return c->slice_len == len;
 }
 
@@ -94,7 +102,7 @@ static bool copy_missing(struct blocked *b, size_t i)
 	for (size_t k = 0; k < i; k++)
 		used += c->more[k].len;
 	c->more[i].at = at;
-	c->more[i].len = ALIGN_DOWN(peek_some(at, c->slice + used, PIECE_BYTES), 8);
+	c->more[i].len = ALIGN_DOWN(copy_some(b, at, c->slice + used, PIECE_BYTES), 8);
 	return c->more[i].len;
 }
 
@@ -117,7 +125,7 @@ static enum blocked_result take_stack(struct blocked *b)
 
 	set_registers(b);
 	for (size_t i = 0; more && i < ARRAY_SIZE(slice_sizes); i++) {
-		more = copy(b->capture, slice_sizes[i]);
+		more = copy(b, slice_sizes[i]);
 		if (b->capture->slice_len <= RED_ZONE_BYTES)
 			return BLOCKED_UNREADABLE;
 		if (!is_unmoved(b))
@@ -134,7 +142,7 @@ static enum blocked_result look_at_thread(struct blocked *b, int dir, int tid)
 
 	b->frame = NULL;
 	b->call = task_reader_open(&b->reader, dir, tid);
-	b->labels = label_place_of(tid); /* whoever is found unmoved has not changed it */
+	b->labels = b->is_other ? 0 : label_place_of(tid); /* who is unmoved has not changed it */
 	if (b->call.state == TASK_IN_CALL || b->call.state == TASK_STOPPED)
 		result = take_stack(b);
 	task_reader_close(&b->reader);

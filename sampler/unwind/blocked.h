@@ -29,13 +29,14 @@ struct blocked {
 	struct task_reader reader;	   /* while it is looked at: what must not move, */
 	const struct handler_frame *frame; /* or this, if not NULL */
 	uint32_t labels;		   /* the thread's at that place: walk_add_labels() */
+	bool is_other;			   /* of the process that is open, see other_process.h */
 };
 
 /* Memory for the copy; false without it. */
 bool blocked_init(struct blocked *b);
 void blocked_release(struct blocked *b);
 
-/* `dir` is /proc/self/task, opened. */
+/* `dir` is /proc/self/task, or that of the other process, opened. */
 enum blocked_result blocked_take(struct blocked *b, int dir, int tid);
 
 /*

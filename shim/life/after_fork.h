@@ -52,6 +52,8 @@
 	X(timers, roster)                                                                          \
 	X(alternate_stacks, roster)                                                                \
 	X(modules, code)                                                                           \
+	X(guests, modules)                                                                         \
+	X(other, dump)                                                                             \
 	X(loader_list, modules)                                                                    \
 	X(other_code, learn)                                                                       \
 	X(eh_table, learn)                                                                         \

@@ -6,11 +6,11 @@
 #include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
+#include "sampler/process/task_call.h"
 #include "sampler/process/tasks.h"
 #include "shim/life/family.h"
 
 #define GENERATIONS_MAX 8
-#define THREAD_NAME	"pprofshim" /* of the listener */
 
 static void proc_path(char *buf, size_t size, int pid, const char *file)
 {
@@ -97,7 +97,7 @@ static void look_for_thread(int tid, void *arg)
 	text_i64(&t, tid);
 	text_str(&t, "/comm");
 	s->found |= sys_read_file(path, comm, sizeof(comm)) > 0 &&
-		    strncmp(comm, THREAD_NAME, sizeof(THREAD_NAME) - 1) == 0;
+		    strncmp(comm, TASK_OUR_NAME, sizeof(TASK_OUR_NAME) - 1) == 0;
 }
 
 /* Another user's maps cannot be read, but the names of its threads can. */

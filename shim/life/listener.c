@@ -18,6 +18,7 @@
 #include "sampler/cpu/cpu.h"
 #include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
+#include "sampler/process/task_call.h"
 #include "sampler/process/tasks.h"
 #include "shim/life/family.h"
 #include "shim/life/member.h"
@@ -121,7 +122,7 @@ static void be_ordinary(void)
 	if (listener.no_niceties)
 		return;
 	sys_call3(SYS_sched_setscheduler, 0, SCHED_OTHER, (long)&param);
-	sys_call3(SYS_prctl, PR_SET_NAME, (long)"pprofshim", 0);
+	sys_call3(SYS_prctl, PR_SET_NAME, (long)TASK_OUR_NAME, 0);
 }
 
 /* Until it is told to stop, `ns` at most. */

@@ -56,6 +56,14 @@ class Tree(Target):
         return last[0]
 
 
+class TreeBelowShell(Tree):
+    """The same, where the process with the port has loaded another program."""
+
+    def __init__(self, mode, count=2):  # pylint: disable=super-init-not-called
+        Target.__init__(self, shutil.which('sh'), '-c', f'{harness.fixture("tree_workers")} {mode} {count}; exit 0',
+                        preexec=os.setsid)
+
+
 def included(p):
     """The number of processes that the profile says are in it."""
     for comment in p.comments:
@@ -140,6 +148,39 @@ def test_who_does_not_wake_is_named_and_its_time_told():
         same('asleep: not in it', sorted(missing(p)), sorted(t.workers()))
         got = by_label(p, 'pid', 'cpu')
         check('asleep: it has used nothing', sum(got.get(pid, 0) for pid in t.workers()) < 1e6, got)
+
+
+def check_sleepers(t, workers):
+    epoll_wait = ('232 ', '281 ')
+    check('they sleep', poll(lambda: all(harness.read(f'/proc/{pid}/syscall').startswith(epoll_wait)
+                                         for pid in workers), 20))
+    p = t.profile('goroutine')
+    same('goroutine: who is not in it', missing(p), {})
+    got = {pid for pid, n in by_label(p, 'pid', 'goroutine').items() if n == 1}
+    check('goroutine: each with its one thread', workers <= got, got)
+    same('goroutine: where they are', p.cum('goroutine')['sleep_for_ever'], len(workers))
+    same('goroutine: and how they came there', p.cum('goroutine')['start_worker'], len(workers))
+    same('goroutine: what they wait for', by_label(p, 'wait_reason', 'goroutine')['epoll wait'], len(workers))
+    p = t.profile('wall?seconds=1')
+    seen = p.cum('wall')['sleep_for_ever'] / p.duration_ns
+    check('wall: all their time', abs(seen - len(workers)) < 0.1, seen)
+    text = t.fetch('goroutine?debug=2', timeout=60).decode()
+    for pid in workers:
+        part = text.split(f', pid {pid}\n')[1].split('# process')[0]
+        check('debug=2: it says how it was read', 'read from outside' in part, part)
+        check('debug=2: and where it is', part.count('goroutine ') == 1 and 'sleep_for_ever' in part, part)
+    same('nothing of ours came to them', [len(harness.tasks(pid)) for pid in workers], [1] * len(workers))
+
+
+def test_what_sleepers_wait_in():
+    with Tree('asleep').start() as t:
+        check_sleepers(t, set(t.workers()))
+        os.kill(t.workers()[0], signal.SIGSTOP)
+        check('it stops', poll(lambda: ') T ' in harness.read(f'/proc/{t.workers()[0]}/stat'), 20))
+        p = t.profile('goroutine')
+        same('one that is stopped as well', p.cum('goroutine')['sleep_for_ever'], 3)
+    with TreeBelowShell('asleep').start() as t:
+        check_sleepers(t, set(t.workers()))
 
 
 def test_a_stopped_worker_is_waited_for_no_longer_than_others():
@@ -403,6 +444,7 @@ def test_a_worker_that_writes_nonsense_to_shared_memory():
 if __name__ == '__main__':
     harness.run(test_workers_are_in_the_profile, test_whatever_workers_do_to_themselves,
                 test_who_does_not_wake_is_named_and_its_time_told,
+                test_what_sleepers_wait_in,
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,

@@ -1,0 +1,48 @@
+/* http: the server and its pages.  May include proto and below. */
+/*
+ * Processes of the tree that did not answer: they sleep, are stopped, have a system-call
+ * filter, or do not have this library.  What their threads wait in is read from outside, where
+ * the kernel allows it.  One after the other, so that others are served between them.
+ *
+ * Context: listener.
+ */
+#ifndef HTTP_SLEEPERS_H
+#define HTTP_SLEEPERS_H
+
+#include "http/tree.h"
+#include "proto/owners.h"
+#include "sampler/threads/dump.h"
+#include "sampler/unwind/stacks.h"
+
+struct sleepers {
+	struct tree_request *tree; /* NULL: not begun */
+	int64_t *clock_ns;	   /* of each process of the tree, as it was; NULL: not noted */
+	size_t next;
+	int64_t until_ns;
+	bool can_look;
+	/* For who takes them: their stacks, each with its thread as a label. */
+	struct stack_table stacks;
+	struct owner_table owners;
+};
+
+/*
+ * Notes what processes have used so far: of a profile of time, only those are looked at that use
+ * nothing until then, for these were where they are all the time.  Zero-initialised before.
+ */
+void sleepers_watch(struct sleepers *s, const struct tree_request *t, struct arena *a);
+
+#define SLEEPERS_PATIENCE_NS (400 * NS_PER_MS) /* scrapers wait as long after the sampling */
+
+/*
+ * After the last answer: looks at some, for `patience_ns` in all at most, and hands each one's
+ * threads to `take`, which fills stacks and owners, or does what it likes.  Returns when to
+ * call it again; 0: it is done.
+ */
+int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *a,
+		      int64_t patience_ns,
+		      void (*take)(void *arg, const struct dump *d, const struct process *of),
+		      void *arg);
+
+void sleepers_end(struct sleepers *s);
+
+#endif
