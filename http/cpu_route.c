@@ -1,6 +1,8 @@
 /* /debug/pprof/profile: the CPU profile. */
 #include "http/cpu_head.h"
 #include "http/timed_profile.h"
+#include "sampler/base/counters.h"
+#include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/process/tasks.h"
 
@@ -98,16 +100,21 @@ static const struct stack_table *with_children(struct cpu_profile *p, struct own
 	return &p->merged;
 }
 
-/* (H57) */
+/* (H57, H200) */
 static void tell_what_is_missing(struct profile_head *head)
 {
-	static const char *const no_list[] = { "/proc is not there: the time of threads that were "
-					       "not seen to start is [unsampled]." };
+	static const char *comment[2];
+	size_t n = 0;
 
-	if (tasks_dir() >= 0)
-		return;
-	head->comment = no_list;
-	head->comment_count = 1;
+	if (tasks_dir() < 0)
+		comment[n++] = "/proc is not there: the time of threads that were not seen to "
+			       "start is [unsampled].";
+	if (!carrier_may_reach(0) && counter_get(COUNTER_CPU_THREADS_STACK_UNSEEN))
+		comment[n++] = "Threads that began after the attach are [unsampled], since they "
+			       "may share the alternate stack of the one that was there; detach, "
+			       "and attach again.";
+	head->comment = comment;
+	head->comment_count = n;
 }
 
 static const struct stack_table *stacks(void *profile, struct arena *a, struct owner_table *owners,

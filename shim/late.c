@@ -177,7 +177,6 @@ static bool start_first(char *const *environment)
 	if (!is_only_copy() || !profiler_check(environment))
 		return false;
 	attached_note(wants_hooks());
-	carrier_know_no_stacks(&block->stacks);
 	profiler_start(late.argc, late.argv);
 	family_keep_from_children();
 	listener_end_when(should_go);
@@ -221,7 +220,7 @@ static bool start_listener(void)
 	service = profiler_service;
 	service.serve = serve;
 	privileges_note();
-	block->wants_stacks = carrier_goes_to_alternate_stacks();
+	block->wants_stacks = carrier_know_no_stacks(&block->stacks);
 	set_state(ATTACH_STARTING);
 	if (!listener_begin(s->port, s->key, &service, &succession)) {
 		say("no thread could be started");

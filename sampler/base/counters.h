@@ -31,8 +31,8 @@
 	X(CPU_THREADS_SMALL_STACK, "cpu_threads_small_alternate_stack",                            \
 	  "threads whose alternate stack has no room for a tick; their time is in [unsampled]")    \
 	X(CPU_THREADS_STACK_UNSEEN, "cpu_threads_unseen_alternate_stack",                          \
-	  "threads that began after an attach to a program of one thread with handlers on an "     \
-	  "alternate stack, which they may share; their time is in [unsampled]: detach, and "      \
+	  "threads that began after an attach to a program of one thread with an alternate "       \
+	  "stack, which they may share; their time is in [unsampled]: detach, and "                \
 	  "attach again")                                                                          \
 	X(BELLS_MISSING, "bells_missing",                                                          \
 	  "profiles in which programs that are executed meanwhile could not be asked at once: "    \

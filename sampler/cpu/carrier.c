@@ -35,11 +35,7 @@ static void want(const struct kernel_action *found)
 /* ---- where ticks go */
 
 static const uint32_t *stacks_seen; /* enum carrier_stacks; NULL: hooks tell */
-
-void carrier_know_no_stacks(const uint32_t *seen)
-{
-	stacks_seen = seen;
-}
+static int handlers_before;	    /* on alternate stacks, when somebody was to look */
 
 static enum carrier_stacks stacks(void)
 {
@@ -55,13 +51,20 @@ static bool goes_to_alternate_stack(int sig)
 	       (act.flags & SA_ONSTACK);
 }
 
-bool carrier_goes_to_alternate_stacks(void)
+static int handlers_on_alternate_stacks(void)
 {
-	for (int sig = 1; sig < _NSIG; sig++) {
-		if (goes_to_alternate_stack(sig))
-			return true;
-	}
-	return false;
+	int count = 0;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		count += goes_to_alternate_stack(sig);
+	return count;
+}
+
+bool carrier_know_no_stacks(const uint32_t *seen)
+{
+	stacks_seen = seen;
+	handlers_before = handlers_on_alternate_stacks();
+	return handlers_before != 0;
 }
 
 /*
@@ -74,15 +77,24 @@ static unsigned long stack_flag(void)
 		return SA_ONSTACK;
 	if (stacks() != CARRIER_STACKS_OWN && stacks() != CARRIER_STACKS_OF_ONE)
 		return 0;
-	return carrier_goes_to_alternate_stacks() ? SA_ONSTACK : 0;
+	return handlers_on_alternate_stacks() ? SA_ONSTACK : 0;
+}
+
+/* Who had no such stack may have loaded a runtime that needs one: it comes with handlers. */
+static bool is_outdated(int handlers)
+{
+	return stacks() == CARRIER_STACKS_UNSEEN ||
+	       (stacks() == CARRIER_STACKS_NONE && handlers > handlers_before);
 }
 
 /* NULL, or why no tick may come at all. */
 static const char *danger(void)
 {
-	if (!stacks_seen || !carrier_goes_to_alternate_stacks())
+	int handlers = stacks_seen ? handlers_on_alternate_stacks() : 0;
+
+	if (!handlers)
 		return NULL;
-	if (stacks() == CARRIER_STACKS_UNSEEN)
+	if (is_outdated(handlers))
 		return "the program has handlers on alternate stacks, and whether threads share "
 		       "one was not seen when it was attached to; detach and attach again";
 	if (stacks() == CARRIER_STACKS_MIXED)
@@ -94,7 +106,7 @@ static const char *danger(void)
 bool carrier_may_reach(int tid)
 {
 	return !stacks_seen || stacks() != CARRIER_STACKS_OF_ONE || tid == sys_getpid() ||
-	       !carrier_goes_to_alternate_stacks();
+	       !handlers_on_alternate_stacks();
 }
 
 /* ---- */

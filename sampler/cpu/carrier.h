@@ -28,27 +28,26 @@
 /* What was seen of the alternate stacks of all threads, where no hook told of them. */
 enum carrier_stacks {
 	CARRIER_STACKS_UNSEEN,
+	CARRIER_STACKS_NONE,   /* no thread has one (Python sets its handlers so all the same) */
 	CARRIER_STACKS_OWN,    /* no two threads have the same */
 	CARRIER_STACKS_SHARED, /* some have, and none has one of its own */
 	CARRIER_STACKS_MIXED,
-	CARRIER_STACKS_OF_ONE, /* there was one thread */
+	CARRIER_STACKS_OF_ONE, /* there was one thread, which has one */
 };
 
 /*
  * No hook told of the alternate stacks that threads have: ticks go there only while some
  * handler of the program's does, for then its threads are prepared for a frame of the
- * kernel's; and not where threads share one, on which two ticks would overwrite each other.
- * `seen` (enum carrier_stacks) may be written at any time.  Context: init, before the first
- * profile.
+ * kernel's; and not where none has one, or where threads share one, on which two ticks would
+ * overwrite each other.  True: such handlers are there now, so somebody is to look, and leave
+ * in `seen` what there is (enum carrier_stacks), at any time.  Context: init, before the first
+ * profile of an attach.
  */
-void carrier_know_no_stacks(const uint32_t *seen);
-
-/* That matters: handlers of the program's run on such stacks.  Context: init, listener. */
-bool carrier_goes_to_alternate_stacks(void);
+bool carrier_know_no_stacks(const uint32_t *seen);
 
 /*
  * False: the thread began after the stacks were looked at, and it is not known whether it
- * shares that of the thread that was there.  Context: listener, hook.
+ * shares that of the thread that was there.  0: any such.  Context: listener, hook.
  */
 bool carrier_may_reach(int tid);
 

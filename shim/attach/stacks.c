@@ -122,16 +122,19 @@ static bool is_shared(const struct stacks_one *one, unsigned n, unsigned at)
 /* The first thread may have one of its own where those that it starts share one. */
 enum carrier_stacks stacks_judge(const struct stacks_one *one, unsigned n, int pid)
 {
-	bool shares = false, owns = false;
+	bool shares = false, owns = false, is_one = false;
 
 	for (unsigned i = 0; i < n; i++) {
 		bool with_another = is_shared(one, n, i);
 
+		is_one |= one[i].bytes != 0;
 		shares |= with_another;
 		owns |= one[i].bytes && !with_another && one[i].tid != pid;
 	}
-	if (n <= 1)
-		return n ? CARRIER_STACKS_OF_ONE : CARRIER_STACKS_UNSEEN;
+	if (!is_one)
+		return n ? CARRIER_STACKS_NONE : CARRIER_STACKS_UNSEEN;
+	if (n == 1)
+		return CARRIER_STACKS_OF_ONE;
 	return shares && owns ? CARRIER_STACKS_MIXED
 	       : shares	      ? CARRIER_STACKS_SHARED
 			      : CARRIER_STACKS_OWN;

@@ -38,6 +38,7 @@ def below(pid):
 class Attacher:
     def __init__(self, pids, clients=2):
         self.pids, self.running, self.count, self.refused = pids, True, 0, {}
+        self.busy = set()  # one client at a time
         self.threads = [threading.Thread(target=self.loop, daemon=True) for _ in range(clients)]
 
     def refuse(self, sentence):
@@ -65,8 +66,10 @@ class Attacher:
             random.shuffle(these)
             for pid in these[:4]:
                 turn += 1
-                if self.running:
+                if self.running and pid not in self.busy:
+                    self.busy.add(pid)
                     self.once(pid, ['--hooks'] if turn % 2 else [])
+                    self.busy.discard(pid)
             time.sleep(0.01)
 
     def __enter__(self):

@@ -160,8 +160,11 @@ def test_profiles_say_since_when():
 
 
 def test_threads_made_later_are_sampled():
-    """The first thread of a program, with which libc takes the signal's handler, and more."""
-    with program('late') as t:
+    """The first thread of a program, with which libc takes the signal's handler, and more.
+
+    As Python does, it has a handler that would go to an alternate stack, and no such stack.
+    """
+    with program('late', env=ASKED) as t:
         t.wait_for('ready')
         attach(t)
         c = t.open('profile?seconds=3&hz=1000')
@@ -212,6 +215,7 @@ def test_alternate_stacks():
     p = profile_in('shared-away', early=True)  # nobody sees those of threads that begin later
     check('threads of which nothing is known are left out', p.flat('cpu').get('[unsampled]', 0) >
           0.9 * p.total('cpu') > 0, p.flat('cpu'))
+    check('which is told', 'attach again' in '\n'.join(p.comments), p.comments)
     check('where there are both kinds none is', 'pprof-inject' in profile_in('mixed'))
 
 

@@ -14,11 +14,11 @@ static const struct {
 } cases[] = {
 	{ 0, { { 0 } }, CARRIER_STACKS_UNSEEN },
 	{ 1, { { FIRST, 0x1000, 0x1000 } }, CARRIER_STACKS_OF_ONE },
-	{ 1, { { FIRST, 0, 0 } }, CARRIER_STACKS_OF_ONE },
+	{ 1, { { FIRST, 0, 0 } }, CARRIER_STACKS_NONE },
 	{ 2, { { FIRST, 0x1000, 0x1000 }, { 101, 0x2000, 0x1000 } }, CARRIER_STACKS_OWN },
 	{ 2, { { FIRST, 0x1000, 0x1000 }, { 101, 0, 0 } }, CARRIER_STACKS_OWN },
 	/* none at the same address is none, and not one */
-	{ 2, { { 101, 0, 0 }, { 102, 0, 0 } }, CARRIER_STACKS_OWN },
+	{ 2, { { 101, 0, 0 }, { 102, 0, 0 } }, CARRIER_STACKS_NONE },
 	{ 2, { { FIRST, 0x1000, 0x1000 }, { 101, 0x1000, 0x1000 } }, CARRIER_STACKS_SHARED },
 	/* by a byte */
 	{ 2, { { 101, 0x1000, 0x1000 }, { 102, 0x1fff, 0x1000 } }, CARRIER_STACKS_SHARED },

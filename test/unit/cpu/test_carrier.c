@@ -682,6 +682,23 @@ START_TEST(carrier__no_tick_comes_where_nobody_saw_the_stacks_or_both_kinds)
 }
 END_TEST
 
+START_TEST(carrier__without_such_stacks_ticks_come_until_more_handlers_do)
+{
+	const struct sigaction on_it = wanted(target_handler, SA_ONSTACK, 0);
+	const char *why = NULL;
+
+	stacks_seen = CARRIER_STACKS_NONE;
+	handlers_on_alternate_stacks();
+	ck_assert(carrier_know_no_stacks(&stacks_seen));
+	acquire();
+	send_from_timer(CARRIER, COOKIE);
+	ck_assert(!is_on_alternate(tick_at));
+	sigaction(SIGUSR2, &on_it, NULL);
+	ck_assert_int_eq(carrier_acquire(&why), 0);
+	ck_assert_ptr_nonnull(strstr(why, "attach again"));
+}
+END_TEST
+
 START_TEST(carrier__only_the_first_thread_gets_ticks_where_it_was_the_only_one)
 {
 	stacks_seen = CARRIER_STACKS_OF_ONE;
@@ -948,6 +965,7 @@ int main(void)
 	tcase_add_test(t, carrier__knowing_no_stacks_ticks_go_where_handlers_of_the_program_do);
 	tcase_add_test(t, carrier__ticks_come_where_there_is_room_as_threads_were_seen_to_have_it);
 	tcase_add_test(t, carrier__no_tick_comes_where_nobody_saw_the_stacks_or_both_kinds);
+	tcase_add_test(t, carrier__without_such_stacks_ticks_come_until_more_handlers_do);
 	tcase_add_test(t, carrier__only_the_first_thread_gets_ticks_where_it_was_the_only_one);
 	tcase_add_test(t, carrier__a_tick_without_room_does_nothing);
 	tcase_add_test(t, carrier__the_targets_handler_runs_where_it_asked_to);
