@@ -22,6 +22,8 @@
 #define ARCH_REG_PC    32
 #define RED_ZONE_BYTES 0
 
+#define ARCH_FRAME_ON_REQUEST 0UL
+
 /* To be solved: the record lies at the lower end of its frame, which has no fixed size. */
 #define ARCH_RECORD_RETURN 8
 #define ARCH_RECORD_BYTES  16

@@ -124,6 +124,12 @@ ARCH_FUNCTION void arch_handle_on_interrupted_stack(int sig, const siginfo_t *in
 						    const void *arg, size_t arg_bytes)
 	__attribute__((noreturn));
 
+/*
+ * ARCH_FRAME_ON_REQUEST  bytes of a signal's frame, as AT_MINSIGSTKSZ has it, of registers that the
+ *                        kernel gives only to who asks for them, and only while each alternate
+ *                        stack of the process has room for them; 0: none
+ */
+
 /* ---- frames */
 
 /*
@@ -199,9 +205,10 @@ ARCH_FUNCTION bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #if !defined(PAGE_BYTES) || !defined(ARCH_SA_RESTORER) || !defined(ARCH_AUDIT) ||                  \
 	!defined(ARCH_REGS) || !defined(ARCH_REG_PC) || !defined(ARCH_REG_SP) ||                   \
 	!defined(ARCH_REG_BP) || !defined(RED_ZONE_BYTES) || !defined(ARCH_RECORD_RETURN) ||       \
-	!defined(ARCH_RECORD_BYTES) || !defined(ARCH_CALLER_SP) || !defined(ARCH_CALLER_BP) ||     \
-	!defined(ARCH_CYCLES_25_US) || !defined(ARCH_ELF_MACHINE) || !defined(ARCH_R_RELATIVE) ||  \
-	!defined(ARCH_R_IRELATIVE) || !defined(ARCH_R_JUMP_SLOT) || !defined(ARCH_R_GLOB_DAT)
+	!defined(ARCH_FRAME_ON_REQUEST) || !defined(ARCH_RECORD_BYTES) ||                          \
+	!defined(ARCH_CALLER_SP) || !defined(ARCH_CALLER_BP) || !defined(ARCH_CYCLES_25_US) ||     \
+	!defined(ARCH_ELF_MACHINE) || !defined(ARCH_R_RELATIVE) || !defined(ARCH_R_IRELATIVE) ||   \
+	!defined(ARCH_R_JUMP_SLOT) || !defined(ARCH_R_GLOB_DAT)
 #error "this processor's header lacks a constant that arch.h asks for"
 #endif
 

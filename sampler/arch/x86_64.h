@@ -100,6 +100,8 @@ static inline unsigned long arch_bare_thread_pointer(void)
 #define ARCH_REG_BP    REG_RBP
 #define RED_ZONE_BYTES 128
 
+#define ARCH_FRAME_ON_REQUEST 8192UL /* the tiles of AMX */
+
 static inline uint64_t arch_interrupted_sp(const ucontext_t *uc)
 {
 	return (uint64_t)uc->uc_mcontext.gregs[REG_RSP];

@@ -28,6 +28,9 @@
 #define HANDLER_BYTES 1024
 /* Of a kernel that does not say how large its frame is (before 5.14): with AVX-512. */
 #define FRAME_BYTES 4096
+/* With SSE alone, and with AVX-512 and what may be added to that. */
+#define SMALLEST_FRAME_BYTES 1024
+#define LARGEST_FRAME_BYTES  6144
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
@@ -57,17 +60,37 @@ static atomic_uint used;      /* slots */
 static atomic_bool stand_ins; /* there are, or were */
 static atomic_bool lost_one;  /* a stack that is too small found no slot */
 
+/* Of frames that are as large as those of today but for what is given on request. */
+static bool has_registers_on_request(uint64_t frame)
+{
+	return frame >= ARCH_FRAME_ON_REQUEST + SMALLEST_FRAME_BYTES &&
+	       frame <= ARCH_FRAME_ON_REQUEST + LARGEST_FRAME_BYTES;
+}
+
+/*
+ * A stack that is smaller than the largest frame is that of a process without those registers:
+ * with them the kernel would have refused it.  On one that is not, a frame has room, and our
+ * handler returns at once if it has none.
+ */
+uint64_t alternate_stack_bytes_needed(uint64_t frame)
+{
+	if (!frame)
+		frame = FRAME_BYTES;
+	if (has_registers_on_request(frame))
+		frame -= ARCH_FRAME_ON_REQUEST;
+	return frame + HANDLER_BYTES;
+}
+
 static uint64_t bytes_needed(void)
 {
 	static atomic_uint_fast64_t known;
-	uint64_t frame = atomic_load_explicit(&known, memory_order_relaxed);
+	uint64_t needed = atomic_load_explicit(&known, memory_order_relaxed);
 
-	if (!frame) {
-		frame = getauxval(AT_MINSIGSTKSZ);
-		frame = frame ? frame : FRAME_BYTES;
-		atomic_store_explicit(&known, frame, memory_order_relaxed);
+	if (!needed) {
+		needed = alternate_stack_bytes_needed(getauxval(AT_MINSIGSTKSZ));
+		atomic_store_explicit(&known, needed, memory_order_relaxed);
 	}
-	return frame + HANDLER_BYTES;
+	return needed;
 }
 
 static bool is_disabled(const stack_t *stack)

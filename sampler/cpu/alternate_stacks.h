@@ -19,6 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a tick takes, where the kernel says that a frame takes `frame` (AT_MINSIGSTKSZ; 0: it does
+ * not say).  Context: any role. */
+uint64_t alternate_stack_bytes_needed(uint64_t frame);
+
 /* Whether a tick has no room on it.  A disabled one has: no tick comes there. */
 bool alternate_stack_is_too_small(const stack_t *stack);
 

@@ -61,15 +61,29 @@ static const stack_t disabled = { .ss_flags = SS_DISABLE };
 /* Under the kernel's own frame there is no room for anything. */
 START_TEST(alternate_stacks__too_small_is_what_the_kernels_frame_fills)
 {
-	stack_t s = stack_of(getauxval(AT_MINSIGSTKSZ));
+	uint64_t needed = alternate_stack_bytes_needed(getauxval(AT_MINSIGSTKSZ));
+	stack_t s = stack_of(needed - 1);
 
 	ck_assert(alternate_stack_is_too_small(&s));
+	s = stack_of(needed);
+	ck_assert(!alternate_stack_is_too_small(&s));
 	s.ss_size = 16384;
 	ck_assert(!alternate_stack_is_too_small(&s));
 	s = stack_of(SMALL);
 	ck_assert(alternate_stack_is_too_small(&s));
 	s.ss_flags = SS_DISABLE;
 	ck_assert(!alternate_stack_is_too_small(&s));
+}
+END_TEST
+
+/* With AMX a frame takes three quarters more, but only of who has asked for it. */
+START_TEST(alternate_stacks__registers_on_request_take_no_room)
+{
+	ck_assert_uint_eq(alternate_stack_bytes_needed(0), 4096 + 1024);
+	ck_assert_uint_eq(alternate_stack_bytes_needed(3632), 3632 + 1024);
+	ck_assert_uint_eq(alternate_stack_bytes_needed(1776), 1776 + 1024);
+	ck_assert_uint_eq(alternate_stack_bytes_needed(11952), 3760 + 1024);
+	ck_assert_uint_eq(alternate_stack_bytes_needed(20000), 20000 + 1024);
 }
 END_TEST
 
@@ -346,6 +360,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(t, alternate_stacks__too_small_is_what_the_kernels_frame_fills);
+	tcase_add_test(t, alternate_stacks__registers_on_request_take_no_room);
 	tcase_add_test(t, alternate_stacks__a_thread_has_room_unless_a_small_one_is_noted);
 	tcase_add_test(t, alternate_stacks__one_whose_memory_is_gone_is_not_usable);
 	tcase_add_test(t, alternate_stacks__of_two_threads_the_second_gets_one_of_ours);
