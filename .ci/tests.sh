@@ -26,13 +26,14 @@ choose_environment() {
 	done < <(grep -v '^#' "${0%/*}/test-environment.txt")
 }
 
-# The limit times the number of programs that share a processor now.
+# The limit times the number of programs that share a processor now, but ten at most: a
+# storm of a moment says nothing of the next minutes.
 patience() {
 	local load=1
 
 	read -r load _ 2>/dev/null </proc/loadavg
 	awk -v limit="$limit" -v now="$load" -v cpus="$(nproc)" \
-		'BEGIN { share = now / cpus; printf "%d", limit * (share > 1 ? share : 1) }'
+		'BEGIN { share = now / cpus; printf "%d", limit * (share > 10 ? 10 : share > 1 ? share : 1) }'
 }
 
 # Becomes a test without stdin, with a time limit for it and all it started (one that
