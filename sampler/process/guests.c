@@ -11,6 +11,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/process/kept_files.h"
 #include "sampler/process/module_read.h"
+#include "sampler/process/peek.h"
 
 /* Larger files are left out: it is address space of the program's. */
 #define GUEST_BYTES_MAX (1UL << 30)
@@ -36,6 +37,18 @@ struct headers {
 	uint64_t start, limit; /* of what is loaded, as in the file's addresses */
 };
 
+/* Around the end of all addresses, too: all that is mapped lies within what is reserved. */
+static bool widen(struct headers *h, const Elf64_Phdr *ph)
+{
+	uint64_t limit = ph->p_vaddr + ph->p_memsz;
+
+	if (limit < ph->p_vaddr || limit > UINT64_MAX - PAGE_BYTES)
+		return false;
+	h->start = MIN(h->start, ALIGN_DOWN(ph->p_vaddr, PAGE_BYTES));
+	h->limit = MAX(h->limit, ALIGN_UP(limit, PAGE_BYTES));
+	return true;
+}
+
 /* `bytes` are aligned as a page is. */
 static bool read_headers(struct headers *h, const uint8_t *bytes, size_t len)
 {
@@ -49,10 +62,8 @@ static bool read_headers(struct headers *h, const uint8_t *bytes, size_t len)
 	h->start = UINT64_MAX;
 	h->limit = 0;
 	for (size_t i = 0; i < h->ehdr.e_phnum; i++) {
-		if (h->ph[i].p_type != PT_LOAD)
-			continue;
-		h->start = MIN(h->start, ALIGN_DOWN(h->ph[i].p_vaddr, PAGE_BYTES));
-		h->limit = MAX(h->limit, ALIGN_UP(h->ph[i].p_vaddr + h->ph[i].p_memsz, PAGE_BYTES));
+		if (h->ph[i].p_type == PT_LOAD && !widen(h, &h->ph[i]))
+			return false;
 	}
 	return h->start < h->limit && h->limit - h->start <= GUEST_BYTES_MAX;
 }
@@ -76,6 +87,15 @@ static bool map_segment(uint64_t bias, const Elf64_Phdr *ph, int fd)
 	return true;
 }
 
+/* The file may begin elsewhere, and change at any time. */
+static bool has_headers(const struct module *m, const struct headers *h)
+{
+	uint8_t bytes[HEAD_MAX];
+	size_t len = m->phdr_count * sizeof(Elf64_Phdr);
+
+	return peek(m->phdr, bytes, len) && memcmp(bytes, h->ph, len) == 0;
+}
+
 static bool map_file(struct guest *g, const struct headers *h, int fd)
 {
 	uint64_t bias;
@@ -91,7 +111,7 @@ static bool map_file(struct guest *g, const struct headers *h, int fd)
 	module_image_init(&g->image, bias);
 	g->image.m.phdr = (uint64_t)g->at + h->ehdr.e_phoff;
 	g->image.m.phdr_count = h->ehdr.e_phnum;
-	return ok && module_read_segments(&g->image.m);
+	return ok && has_headers(&g->image.m, h) && module_read_segments(&g->image.m);
 }
 
 /*

@@ -1,5 +1,6 @@
 /* Threads of other processes, read from outside: whose code is ours, and whose is not. */
 #include <check.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -256,6 +257,92 @@ START_TEST(another_file_is_at_its_path)
 }
 END_TEST
 
+/* Of the file, as the kernel lists our mappings. */
+static bool is_mapped(void)
+{
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "r");
+	bool found = false;
+
+	while (fgets(line, sizeof(line), f))
+		found |= strstr(line, path) != NULL;
+	fclose(f);
+	return found;
+}
+
+static void write_head(const Elf64_Phdr *ph, size_t count)
+{
+	Elf64_Ehdr e;
+	int fd = open(path, O_RDWR);
+
+	memcpy(&e, head, sizeof(e));
+	e.e_phoff = sizeof(e);
+	e.e_phnum = (uint16_t)count;
+	memcpy(head, &e, sizeof(e));
+	memcpy(head + sizeof(e), ph, count * sizeof(*ph));
+	ck_assert_int_eq(pwrite(fd, head, sizeof(head), 0), sizeof(head));
+	close(fd);
+}
+
+/* The sum of address and size is small, so that it seems to lie within the others. */
+START_TEST(segments_that_reach_around_address_zero)
+{
+	const Elf64_Phdr code = {
+		.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_filesz = 4096, .p_memsz = 4096
+	};
+	Elf64_Phdr ph[2] = { code, code };
+
+	copy_of_sleep();
+	read_head();
+	chmod(path, 0755);
+	write_head(ph, 1);
+	ck_assert_ptr_nonnull(meet());
+	ph[1].p_flags = PF_R;
+	ph[1].p_vaddr = (uint64_t)-4096; /* in front of what was reserved */
+	ph[1].p_memsz = 8192;
+	write_head(ph, 2);
+	ck_assert_ptr_null(meet());
+	ph[1].p_vaddr = 0; /* behind it */
+	ph[1].p_filesz = 1UL << 20;
+	ph[1].p_memsz = (uint64_t)-4096;
+	write_head(ph, 2);
+	ck_assert_ptr_null(meet());
+	guests_release(count_gone);
+	ck_assert(!is_mapped());
+	unlink(path);
+}
+END_TEST
+
+/* What is mapped in their place says something else. */
+START_TEST(headers_that_are_not_loaded)
+{
+	const Elf64_Phdr code = { .p_type = PT_LOAD,
+				  .p_flags = PF_R | PF_X,
+				  .p_offset = 4096,
+				  .p_filesz = 4096,
+				  .p_memsz = 4096 };
+	const Elf64_Phdr lie = {
+		.p_type = PT_LOAD, .p_flags = PF_X, .p_vaddr = 1UL << 40, .p_memsz = 4096
+	};
+	const struct module *m;
+	int fd;
+
+	copy_of_sleep();
+	read_head();
+	chmod(path, 0755);
+	write_head(&code, 1);
+	fd = open(path, O_RDWR);
+	ck_assert_int_eq(pwrite(fd, &lie, sizeof(lie), 4096 + sizeof(Elf64_Ehdr)), sizeof(lie));
+	close(fd);
+	m = meet();
+	ck_assert(!m || m->range[0].limit - m->range[0].start == 4096);
+	ck_assert(!m || m->range[0].start - m->bias == 0);
+	guests_release(count_gone);
+	ck_assert(!is_mapped());
+	unlink(path);
+}
+END_TEST
+
 /* Whatever the headers say, there is a guest or none, and nothing is left of it. */
 START_TEST(no_headers_break_it)
 {
@@ -278,6 +365,7 @@ START_TEST(no_headers_break_it)
 			guests_release(count_gone);
 	}
 	guests_release(count_gone);
+	ck_assert(!is_mapped());
 	close(fd);
 	unlink(path);
 }
@@ -303,6 +391,8 @@ int main(void)
 	tcase_add_test(t, nobody_is_there);
 	tcase_add_test(t, who_may_have_written_a_file);
 	tcase_add_test(t, another_file_is_at_its_path);
+	tcase_add_test(t, segments_that_reach_around_address_zero);
+	tcase_add_test(t, headers_that_are_not_loaded);
 	tcase_add_test(t, no_headers_break_it);
 	suite_add_tcase(s, t);
 	r = srunner_create(s);
