@@ -15,6 +15,7 @@
 #include "sampler/base/sys.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
+#include "shim/attach/restartable.h"
 
 #define STOP_WAIT_NS	NS_PER_SECOND
 #define WATCHDOG_NS	(2 * NS_PER_SECOND)
@@ -103,8 +104,8 @@ static bool is_where_it_was(const struct stopped *s, const struct waiting *w)
 static bool take(struct stopped *s, const struct waiting *w)
 {
 	return registers_get(s->tid, &s->regs) && (!w || is_where_it_was(s, w)) &&
-	       get_extended(s) && !has_signal_on_its_way(s) && get_mask(s) &&
-	       set_mask(s, MASK_OF_CALLS);
+	       !restartable_has(s->pid, s->tid, &s->regs) && get_extended(s) &&
+	       !has_signal_on_its_way(s) && get_mask(s) && set_mask(s, MASK_OF_CALLS);
 }
 
 static enum stopped_result stop(struct stopped *s, const struct waiting *w)
