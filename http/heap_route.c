@@ -90,9 +90,10 @@ static void snapshot_older(struct stack_table *t, bool own, int64_t seconds, boo
 #define PAGE(page_name, type, older, peak)                                                         \
 	{                                                                                          \
 		.name = page_name, .delta_name = page_name "-delta", .default_sample_type = type,  \
-		.growing_values = 2, .refusal = heap_refusal, .fill_head = fill_head,              \
-		.snapshot = snapshot, .snapshot_older = older, .trim = trim_operator_new,          \
-		.snapshot_peak = peak, .text = heap_text                                           \
+		.growing_values = 2, .what_they_did = "allocated", .tells_bytes = true,            \
+		.refusal = heap_refusal, .fill_head = fill_head, .snapshot = snapshot,             \
+		.snapshot_older = older, .trim = trim_operator_new, .snapshot_peak = peak,         \
+		.text = heap_text                                                                  \
 	}
 
 const struct snapshot_page heap_page = PAGE("heap", "", snapshot_older, snapshot_peak);

@@ -33,6 +33,11 @@ struct routes_config {
 	bool (*is_member)(int pid);	       /* who has such a socket belongs to the tree */
 	bool (*has_joined)(int pid);	       /* it is a member now */
 	const char *(*why_no_member)(int pid); /* "": nothing is known of it */
+	/*
+	 * How many that were forked ended and were never asked, and bytes that they had
+	 * allocated; `as_member`: as far as nobody else tells of them.
+	 */
+	uint64_t (*ended_unasked)(bool as_member, uint64_t *allocated);
 };
 
 /* Context: init, or listener before http_serve(). */

@@ -5,7 +5,9 @@
 
 #include "http/download.h"
 #include "http/params.h"
+#include "http/routes_config.h"
 #include "http/tree_profile.h"
+#include "proto/comments.h"
 #include "proto/owners.h"
 #include "proto/share.h"
 #include "sampler/base/cc.h"
@@ -13,6 +15,7 @@
 #include "sampler/heap/heap.h"
 
 #define SNAPSHOT_BYTES (24UL << 20)
+#define SENTENCE_BYTES 256
 
 /* A request under way; lives in the exchange's arena. */
 struct request {
@@ -22,7 +25,8 @@ struct request {
 	struct stack_table before; /* of a difference */
 	int64_t start_ns, end_ns;  /* of a difference; else both the same */
 	bool is_delta;
-	struct tree_profile *tree; /* NULL: this process alone */
+	uint64_t unasked_before, unasked_bytes_before; /* of a difference, see tell_unasked() */
+	struct tree_profile *tree;		       /* NULL: this process alone */
 };
 
 static struct profile_head head_of(const struct snapshot_page *page)
@@ -106,6 +110,49 @@ static bool take_ages(struct owner_table *owners)
 	return true;
 }
 
+/* Only what is in use, and those that ended have nothing in use. */
+static bool is_of_memory_alone(const struct params *p)
+{
+	return p->older_s || p->ages || p->peak;
+}
+
+static uint64_t ended_unasked(const struct request *r, uint64_t *allocated)
+{
+	*allocated = 0;
+	return routes_config()->ended_unasked
+		       ? routes_config()->ended_unasked(r->query.share, allocated)
+		       : 0;
+}
+
+static const char *unasked_sentence(struct arena *a, const struct request *r)
+{
+	struct text t = { .at = arena_alloc(a, SENTENCE_BYTES), .size = SENTENCE_BYTES };
+	uint64_t allocated, count = ended_unasked(r, &allocated) - r->unasked_before;
+
+	if (!t.at || !count)
+		return NULL;
+	text_str(&t, "Processes that were forked and ended before anybody asked them: ");
+	text_u64(&t, count);
+	text_str(&t, ", at least; what they ");
+	text_str(&t, r->page->what_they_did);
+	text_str(&t, " is not here");
+	if (r->page->tells_bytes) {
+		text_str(&t, " (about ");
+		text_u64(&t, allocated - r->unasked_bytes_before);
+		text_str(&t, " bytes)");
+	}
+	text_char(&t, '.');
+	return t.at;
+}
+
+/* Of those that it forked a process knows; a member tells of its own. */
+static void tell_unasked(struct arena *a, const struct request *r, struct profile_head *head)
+{
+	if (!is_of_memory_alone(&r->query) && !r->query.tree.pid_count && !*r->query.tree.name)
+		comments_insert(a, &head->comment, &head->comment_count, head->comment_count,
+				unasked_sentence(a, r));
+}
+
 /* `t` is of this process; of others is added what they answered. */
 static int build_answer(struct arena *a, const struct request *r, const struct stack_table *t,
 			struct bytes *out)
@@ -119,6 +166,7 @@ static int build_answer(struct arena *a, const struct request *r, const struct s
 		return -1;
 	if (r->is_delta)
 		head.duration_ns = sys_now_ns() - r->start_ns;
+	tell_unasked(a, r, &head);
 	if (r->query.share)
 		return share_write(a,
 				   &(struct share_head){ .values = (uint32_t)head.sample_type_count,
@@ -204,15 +252,10 @@ static void due(struct http_exchange *x, void *arg)
 		http_finish(x, out.at, out.len);
 }
 
-/* Only what is in use, and those that ended have nothing in use. */
-static bool is_of_memory_alone(const struct params *p)
-{
-	return p->older_s || p->ages || p->peak;
-}
-
 static void begin_delta(struct request *r)
 {
 	r->is_delta = true;
+	r->unasked_before = ended_unasked(r, &r->unasked_bytes_before);
 	take_snapshot(r->page, &r->before, r->query.share);
 	r->end_ns = r->start_ns + params_window_ns(&r->query);
 	if (r->page->delta_begins)

@@ -51,6 +51,7 @@
 #include "shim/life/ancestor.h"
 #include "shim/life/calls.h"
 #include "shim/life/ending.h"
+#include "shim/life/family.h"
 #include "shim/life/follow.h"
 #include "shim/life/last_thread.h"
 #include "shim/life/listener.h"
@@ -517,6 +518,7 @@ static void configure_routes(int argc, char **argv)
 		config.is_member = tree_has;
 		config.has_joined = tree_has_joined;
 		config.why_no_member = tree_why_not;
+		config.ended_unasked = family_unasked;
 	}
 	routes_init(&config);
 }

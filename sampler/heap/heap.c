@@ -135,8 +135,16 @@ static void count_live(const struct site *s, int64_t bytes)
 		peak_count(bytes);
 }
 
+static atomic_uint_fast64_t allocated; /* since the start, or the fork */
+
+uint64_t heap_allocated(void)
+{
+	return atomic_load_explicit(&allocated, memory_order_relaxed);
+}
+
 static void count_alloc(const struct live_block *b)
 {
+	atomic_fetch_add_explicit(&allocated, b->bytes, memory_order_relaxed);
 	site_add(b->site, ALLOC_BLOCKS, b->blocks);
 	site_add(b->site, ALLOC_BYTES, b->bytes);
 	count_live(b->site, (int64_t)b->bytes);
@@ -274,6 +282,7 @@ static void add_values(const struct site *s, int64_t *value)
 void heap_after_fork(void)
 {
 	sites.epoch++;
+	atomic_store_explicit(&allocated, 0, memory_order_relaxed);
 	mapped_after_fork();
 	atomic_store_explicit(&sites.labelled, 0, memory_order_relaxed);
 	peak_after_fork();

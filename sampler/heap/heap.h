@@ -109,6 +109,9 @@ void heap_skip(uint64_t bytes);
  */
 void heap_lose_blocks(void);
 
+/* Bytes that samples since the start, or the fork, stand for.  Context: hook. */
+uint64_t heap_allocated(void);
+
 /* What was counted before is the parent's.  Context: child. */
 void heap_after_fork(void);
 

@@ -22,7 +22,8 @@ struct relative {
 
 /* For a thousand processes in most of their ids. */
 #define FAMILY_BYTES (4 * PAGE_BYTES)
-#define RELATIVES    ((FAMILY_BYTES - sizeof(struct call)) / sizeof(struct relative))
+#define RELATIVES                                                                                  \
+	((FAMILY_BYTES - sizeof(struct call) - sizeof(struct unasked)) / sizeof(struct relative))
 
 /* Alone in its cache line: hooks of children read `number` at each wait. */
 struct call {
@@ -30,12 +31,20 @@ struct call {
 	_Atomic int64_t until_ns;
 };
 
+/* Of processes that ended. */
+struct unasked {
+	_Alignas(64) _Atomic uint64_t count;
+	_Atomic uint64_t allocated;
+};
+
 static struct {
 	struct call call;
+	struct unasked unasked;
 	struct relative relative[RELATIVES];
 } * family;
 
 const atomic_uint *family_calls;
+static int made_by; /* a process id */
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 8U
@@ -80,6 +89,7 @@ void family_init(void)
 		sys_close(fd);
 	family = sys_failed(p) ? NULL : (void *)p;
 	family_calls = family ? &family->call.number : NULL;
+	made_by = sys_getpid();
 }
 
 void family_keep_from_children(void)
@@ -161,6 +171,22 @@ void family_note_leaving(int pid)
 bool family_is_leaving(int pid)
 {
 	return family && atomic_load(&relative_of(pid)->leaving) == pid;
+}
+
+void family_note_unasked(uint64_t allocated)
+{
+	if (!family)
+		return;
+	atomic_fetch_add(&family->unasked.allocated, allocated);
+	atomic_fetch_add(&family->unasked.count, 1);
+}
+
+uint64_t family_unasked(bool as_member, uint64_t *allocated)
+{
+	bool tells = family && (!as_member || made_by == sys_getpid());
+
+	*allocated = tells ? atomic_load(&family->unasked.allocated) : 0;
+	return tells ? atomic_load(&family->unasked.count) : 0;
 }
 
 void family_note_reason(int pid, int reason)

@@ -75,6 +75,18 @@ void family_note_leaving(int pid);
 /* Context: hook, listener. */
 bool family_is_leaving(int pid);
 
+/*
+ * The calling process ends, and nobody ever asked it what it allocated and waited for.
+ * Context: hook.
+ */
+void family_note_unasked(uint64_t allocated);
+
+/*
+ * How many said so, and what they had allocated in all; `as_member`: 0 in a forked process, as
+ * another one has the same pages.  Context: listener.
+ */
+uint64_t family_unasked(bool as_member, uint64_t *allocated);
+
 /* Why `pid`, the calling process, has no endpoint: a takeover_reason.  Context: hook, listener. */
 void family_note_reason(int pid, int reason);
 

@@ -1,4 +1,5 @@
 #include "shim/life/takeover.h"
+#include "sampler/heap/heap.h"
 
 #include <errno.h>
 #include <stdatomic.h>
@@ -40,6 +41,7 @@ static struct {
 	bool has_members;	       /* children that are asked become members */
 	bool records;		       /* children have a listener, asked or not */
 	bool is_member;		       /* its listener is, or was last, a member's */
+	bool is_told;		       /* that it ends, and was never asked */
 	bool rests;		       /* a member whose listener ended, because nobody asked */
 	unsigned calls_seen;	       /* see family_has_called() */
 	int64_t entered_ns;
@@ -87,6 +89,7 @@ void takeover_after_fork(void)
 	takeover_has_served = false;
 	atomic_store(&has_forked, false);
 	takeover.was_awaited = takeover.paused = takeover.is_member = takeover.rests = false;
+	takeover.is_told = false;
 	takeover.entered_ns = sys_now_ns();
 	takeover.next_try_ns = 0;
 	takeover.pause_ns = FIRST_PAUSE_NS;
@@ -148,10 +151,23 @@ void takeover_note_exit(void)
 		family_note_leaving(takeover.self);
 }
 
+/* It has recorded, and what it recorded goes with it.  By exit, and by what that registered. */
+static void tell_unasked(void)
+{
+	if (takeover.is_told || !takeover.has_members)
+		return;
+	takeover.is_told = true;
+	family_note_unasked(heap_allocated());
+}
+
 void takeover_finish(void)
 {
-	if (!sandbox_is_noted() && process_is_ours() && !process_is_borrowed())
+	if (sandbox_is_noted() || process_is_borrowed())
+		return;
+	if (process_is_ours())
 		listener_finish();
+	else if (process_state() == PROCESS_YOUNG)
+		tell_unasked();
 }
 
 /* ---- taking over */

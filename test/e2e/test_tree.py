@@ -229,6 +229,24 @@ def test_sums_do_not_fall_when_workers_are_replaced():
             check(f'{name}: does not fall', after.cum('alloc_space')[name] >= total)
 
 
+def test_who_ended_unasked_is_counted():
+    """Each worker allocates 2000 blocks of 1000 bytes and ends."""
+    with Tree('unasked', 4, env={'PPROF_HEAP_RATE': '4096'}).start() as t:
+        ended = [f'/proc/{pid}/stat' for pid in t.workers()]
+        check('they end', poll(lambda: all(') Z ' in harness.read(stat) for stat in ended), 20))
+        pattern = r'ended before anybody asked them: (\d+), at least; what they (.*) is not here(?: .about (\d+) bytes.)?'
+        found = re.search(pattern, '\n'.join(t.profile('allocs').comments))
+        if check('allocs: it is told', found):
+            same('allocs: how many', found.group(1, 2), ('4', 'allocated'))
+            check('allocs: how much', abs(int(found.group(3)) / 8e6 - 1) < 0.2, found.group(3))
+        found = re.search(pattern, '\n'.join(t.profile('block').comments))
+        check('block: it is told', found and found.group(1, 2, 3) == ('4', 'waited for', None))
+        check('heap of one process has nothing of it', not re.search(
+            pattern, '\n'.join(t.profile(f'heap?pid={t.pid}').comments)))
+        check('nor has a difference', not re.search(
+            pattern, '\n'.join(t.profile('heap?seconds=1').comments)))
+
+
 # ---- other profiles
 
 def test_a_worker_has_what_it_allocated_itself():
@@ -448,6 +466,7 @@ if __name__ == '__main__':
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,
+                test_who_ended_unasked_is_counted,
                 test_a_worker_has_what_it_allocated_itself, test_old_blocks_of_all_processes,
                 test_threads_of_all_processes,
                 test_wall_time_of_all_processes, test_what_members_say_of_their_part_is_told,
