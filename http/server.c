@@ -498,11 +498,8 @@ const char *http_serve(int fd, const char *key, const struct http_service *servi
 	members_open();
 	bell_forget();
 	refused = serve_until(s, stop);
-	close_all(s);
+	close_all(s); /* and who hung the bell takes it down */
 	members_close();
-	if (bell_fd() >= 0)
-		sys_close(bell_fd());
-	bell_forget();
 	sys_unmap(s, sizeof(*s));
 	return refused;
 }
