@@ -21,7 +21,8 @@
 #include "shim/attach/target.h"
 
 #define ANSWER_WAIT_NS (3 * NS_PER_SECOND) /* a member tries to have the port for a second */
-#define LEAVE_WAIT_NS  (3 * NS_PER_SECOND)
+#define LEAVE_WAIT_NS  (3 * NS_PER_SECOND) /* where it does not run, and else so many times: */
+#define LEAVE_WAITS    10 /* an answer is finished first, and names of a JVM take their time */
 
 /* With --tree: the processes below. */
 static struct process_list below;
@@ -176,11 +177,43 @@ static bool has_hooks(const struct target *t)
 	return t->has_library && load_read_block(t, &b) && is_about(t, &b) && b.hooked;
 }
 
+static const char *gone(const struct target *t)
+{
+	return say("process %d ended, or became another program", t->pid);
+}
+
+/* For a member may have become the one with the port meanwhile. */
+static bool wait_until_detached(const struct target *t, struct attach_block *b)
+{
+	int64_t until_ns = sys_now_ns() + LEAVE_WAIT_NS;
+	bool is_read;
+
+	while ((is_read = load_read_block(t, b)) && b->state != ATTACH_DETACHED &&
+	       sys_now_ns() < until_ns)
+		wait_while(t, b, b->state, until_ns - sys_now_ns());
+	return is_read && b->state == ATTACH_DETACHED;
+}
+
+/* NULL, or why not. */
+static const char *await_end(const struct target *t, struct attach_block *b)
+{
+	for (int i = 0; i < LEAVE_WAITS; i++) {
+		if (wait_until_detached(t, b))
+			return NULL;
+		if (!load_read_block(t, b))
+			return gone(t);
+		if (target_is_stopped(t->pid))
+			break;
+	}
+	return say("the profiler's thread in process %d does not end; it may be stopped", t->pid);
+}
+
 /* NULL, or why not. */
 static const char *detach_one(struct target *t)
 {
 	struct attach_block b = { 0 };
 	bool had_hooks = has_hooks(t);
+	const char *why;
 
 	if (had_hooks)
 		give_hooks_back(t);
@@ -193,13 +226,11 @@ static const char *detach_one(struct target *t)
 			"process %d (%s) was started with the profiler, which stays until it ends",
 			t->pid, target_name(t->pid));
 	if (!load_ask_to_leave(t, &b))
-		return target_refusal(t, errno);
-	wait_while(t, &b, b.state, LEAVE_WAIT_NS);
-	if (b.state != ATTACH_DETACHED)
-		return say("the profiler's thread in process %d does not end; it may be stopped",
-			   t->pid);
-	note("detached from process %d (%s)", t->pid, target_name(t->pid));
-	return NULL;
+		return load_read_block(t, &b) ? target_refusal(t, errno) : gone(t);
+	why = await_end(t, &b);
+	if (!why)
+		note("detached from process %d (%s)", t->pid, target_name(t->pid));
+	return why;
 }
 
 static int detach(struct target *t)

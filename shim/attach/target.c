@@ -146,6 +146,8 @@ static const char *check_libc(struct target *t)
 	errno = 0;
 	if (!memory_read(t->pid, 0, &byte, 1) && errno == EPERM)
 		return target_refusal(t, errno);
+	if (errno == ESRCH)
+		return say("process %d has just ended", t->pid);
 	return say(
 		"process %d (%s) has no glibc loaded (a static executable?), and nothing can be "
 		"loaded into it; link it dynamically (a Go program has net/http/pprof of its own)",
@@ -197,6 +199,14 @@ static const char *check_tracer(const struct target *t, const char *status)
 	return say(
 		"process %d is being traced by process %d (%s), and only one can; end that first",
 		t->pid, tracer, name);
+}
+
+bool target_is_stopped(int pid)
+{
+	char status[STATUS_BYTES];
+
+	return proc_read(pid, "status", status, sizeof(status)) > 0 &&
+	       strchr("Tt", *status_field(status, "State"));
 }
 
 static const char *check_state(const struct target *t, const char *status)

@@ -30,6 +30,9 @@ const char *target_refusal(const struct target *t, int error);
 /* The program's name, for sentences.  Static. */
 const char *target_name(int pid);
 
+/* By SIGSTOP or a debugger, as far as its first thread tells. */
+bool target_is_stopped(int pid);
+
 #define PROCESSES_MAX 4096
 
 struct process_list {

@@ -75,11 +75,11 @@ PAGES = ['profile?seconds=1', 'heap', 'block', 'mutex', 'allocs']
 def attach_and_detach(what, pid, rounds):
     """Some rounds with profiles; how many were done and refused, and the longest stop.
 
-    Every tenth is without hooks.
+    Every second is with hooks.
     """
     port, stops, refused = harness.free_port(), [], []
     for i in range(rounds):
-        hooks = ['--hooks'] if i % 10 else []
+        hooks = ['--hooks'] if i % 2 else []
         status, out, err = test_attach.tool(*hooks, '--port', port, pid)
         if status:
             refused.append(err.strip())
@@ -182,6 +182,21 @@ def test_nginx():
                 ' location / { return 200 "hello"; } } }\n' % (folder, folder, folder, folder, port))
     judge('nginx', ['nginx', '-c', folder + '/conf', '-p', folder], web(port, '/', b'hello'),
           lambda p: [p.pid, *children(p.pid)])
+
+
+def test_varnish():
+    """Its worker, all of whose threads have one alternate stack."""
+    if missing('varnishd'):
+        return
+    port, behind, folder = harness.free_port(), harness.free_port(), harness.work + '/varnish'
+    server = subprocess.Popen([sys.executable, '-m', 'http.server', str(behind), '--bind', '127.0.0.1'],
+                              cwd=HERE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    poll(lambda: answers(web(behind)), 20)
+    judge('varnish', ['varnishd', '-F', '-n', folder, '-a', '127.0.0.1:%d' % port, '-b',
+                      '127.0.0.1:%d' % behind], web(port, '/', b'attach.py'),
+          lambda p: children(p.pid))
+    server.kill()
+    server.wait()
 
 
 def postgres_programs():
@@ -303,4 +318,4 @@ def test_python():
 
 
 if __name__ == '__main__':
-    run(test_redis, test_nginx, test_postgres, test_mariadb, test_java, test_node, test_python)
+    run(test_redis, test_nginx, test_varnish, test_postgres, test_mariadb, test_java, test_node, test_python)
