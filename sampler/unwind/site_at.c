@@ -212,11 +212,11 @@ static struct site *site_of_capture(const struct capture *c)
 	return site_of(c->sites, way.walk.pc, way.walk.depth);
 }
 
-/* Whatever nobody has any more is free for the next. */
+/* What nobody has any more is free for the next. */
 static void settle_all(void)
 {
 	for (size_t i = 0; i < way.table_count; i++)
-		sites_settle(way.table[i]);
+		sites_settle_some(way.table[i]);
 }
 
 static void note_table(struct site_table *t)

@@ -204,24 +204,85 @@ static void move_totals(struct site *to, struct site *from)
 		site_add(to, i, atomic_exchange_explicit(&from->total[i], 0, memory_order_relaxed));
 }
 
-void sites_settle(struct site_table *t)
+/* Nobody counts there any more.  What the parent counted stays apart. */
+static bool is_free(const struct site *s, const struct site *known)
+{
+	return !atomic_load_explicit(&s->state, memory_order_acquire) && known->epoch == s->epoch;
+}
+
+/* In this order: a child that is forked in the middle has not this one, or all. */
+static void hold(struct site_table *t, struct site *s)
+{
+	t->held_count++;
+	atomic_store_explicit(&s->next, NULL, memory_order_relaxed);
+	if (t->held)
+		atomic_store_explicit(&t->held_last->next, s, memory_order_release);
+	t->held_last = s;
+	atomic_thread_fence(memory_order_release);
+	if (!t->held)
+		t->held = s;
+}
+
+static struct site *take_held(struct site_table *t)
+{
+	struct site *s = t->held;
+
+	t->held = atomic_load_explicit(&s->next, memory_order_relaxed);
+	t->held_count--;
+	return s;
+}
+
+/* `s` is in no list. */
+static void settle_or_hold(struct site_table *t, struct site *s)
+{
+	struct site *known = atomic_load_explicit(&s->resolved, memory_order_acquire);
+
+	if (!is_free(s, known)) {
+		hold(t, s);
+		return;
+	}
+	move_totals(known, s);
+	atomic_store_explicit(&s->resolved, NULL, memory_order_relaxed);
+	give_spare(t, s);
+}
+
+static uint32_t settle_new(struct site_table *t)
 {
 	struct site *s = atomic_load_explicit(&t->unresolved, memory_order_acquire), *before = NULL;
+	uint32_t looked = 0;
 
-	for (struct site *next, *known; s; s = next) {
+	for (struct site *next; s; s = next, looked++) {
 		next = atomic_load_explicit(&s->next, memory_order_acquire);
-		known = atomic_load_explicit(&s->resolved, memory_order_acquire);
-		/* what the parent counted stays apart */
-		if (atomic_load_explicit(&s->state, memory_order_acquire) || !known ||
-		    known->epoch != s->epoch) {
+		if (!atomic_load_explicit(&s->resolved, memory_order_acquire)) {
 			before = s;
 			continue;
 		}
 		take_out(t, before, s);
-		move_totals(known, s);
-		atomic_store_explicit(&s->resolved, NULL, memory_order_relaxed);
-		give_spare(t, s);
+		settle_or_hold(t, s);
 	}
+	return looked;
+}
+
+static uint32_t settle_held(struct site_table *t, uint32_t most)
+{
+	uint32_t count = MIN(most, t->held_count);
+
+	for (uint32_t i = 0; i < count && t->held; i++)
+		settle_or_hold(t, take_held(t));
+	return count;
+}
+
+void sites_settle(struct site_table *t)
+{
+	settle_new(t);
+	settle_held(t, t->held_count);
+}
+
+uint32_t sites_settle_some(struct site_table *t)
+{
+	uint32_t looked = settle_new(t);
+
+	return looked + settle_held(t, 2 * looked);
 }
 
 static void each_in(struct site *_Atomic *list, void (*fn)(struct site *s, void *arg), void *arg)
@@ -237,6 +298,10 @@ void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), voi
 	for (size_t i = 0; i < SITE_BUCKETS; i++)
 		each_in(&t->bucket[i], fn, arg);
 	each_in(&t->unresolved, fn, arg);
+	for (struct site *s = t->held, *next; s; s = next) {
+		next = atomic_load_explicit(&s->next, memory_order_relaxed);
+		fn(s, arg);
+	}
 }
 
 static void clear_totals(struct site *s, void *unused)

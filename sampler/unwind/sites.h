@@ -54,7 +54,10 @@ struct site_table {
 	uint32_t epoch;
 	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
 	struct site *_Atomic unresolved; /* newest first; hooks add, the listener takes out */
-	atomic_uint_fast64_t spare;	 /* those that it took out, for the next */
+	struct site *held,
+		*held_last; /* resolved, and still somebody's: the listener's, oldest first */
+	uint32_t held_count;
+	atomic_uint_fast64_t spare; /* those that it took out, for the next */
 	atomic_uint unresolved_made;
 	atomic_uint labelled;	   /* records of stacks with labels */
 	struct site *_Atomic rest; /* the record [other stacks] */
@@ -106,6 +109,13 @@ static inline void site_release(struct site *s)
  * and takes them out.  Context: listener.
  */
 void sites_settle(struct site_table *t);
+
+/*
+ * The same for those that were resolved since the last time, and for some of those that somebody
+ * had then, in turn: about twice as many, so that the cost follows what is new, and those
+ * that are free find their way back.  Returns how many it looked at.  Context: listener.
+ */
+uint32_t sites_settle_some(struct site_table *t);
 
 /* Calls fn for every record, resolved ones not; unresolved ones have depth 0.  Context: listener.
  */

@@ -312,7 +312,7 @@ START_TEST(records_go_round_between_threads_and_listener)
 			site_resolve(s, known);
 			atomic_store(&handed[i / HANDED][i % HANDED], NULL);
 		}
-		sites_settle(&table);
+		sites_settle_some(&table);
 	}
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);
@@ -320,6 +320,53 @@ START_TEST(records_go_round_between_threads_and_listener)
 	ck_assert_uint_eq(sum_of_all().unresolved, 0);
 	ck_assert_uint_eq(site_get(known, 0), THREADS * 10000);
 	ck_assert_uint_eq(site_get(known, 1), THREADS * 10000);
+}
+END_TEST
+
+/* Blocks that live, whose stacks the listener had to find. */
+#define LIVE 1000
+
+START_TEST(settling_costs_what_is_new)
+{
+	struct site *known = numbered(1, 5), *live[LIVE], *one;
+
+	for (int i = 0; i < LIVE; i++) {
+		live[i] = site_unresolved(&table);
+		site_add(live[i], 0, 1);
+		site_resolve(live[i], known);
+	}
+	ck_assert_uint_ge(sites_settle_some(&table), LIVE);
+	ck_assert_uint_eq(sites_settle_some(&table), 0);
+	one = site_unresolved(&table);
+	ck_assert_uint_le(sites_settle_some(&table), 3);
+	site_resolve(one, known);
+	ck_assert_uint_le(sites_settle_some(&table), 3);
+	ck_assert_uint_eq(sum_of_all().unresolved, LIVE + 1);
+	ck_assert_uint_eq(sum_of_all().events, LIVE);
+	for (int i = 0; i < LIVE; i++)
+		site_release(live[i]);
+	sites_settle(&table);
+	ck_assert_uint_eq(sum_of_all().unresolved, 1);
+	ck_assert_uint_eq(site_get(known, 0), LIVE);
+}
+END_TEST
+
+/* Each that comes finds the way back for one that is free. */
+START_TEST(what_is_free_among_the_held_comes_back)
+{
+	struct site *known = numbered(1, 5), *s[2] = { NULL };
+
+	for (int i = 0; i < 100000; i++) {
+		struct site *now = site_unresolved(&table);
+
+		ck_assert_ptr_nonnull(now);
+		site_resolve(now, known);
+		sites_settle_some(&table);
+		if (s[i % 2])
+			site_release(s[i % 2]);
+		s[i % 2] = now;
+	}
+	ck_assert_uint_lt(sum_of_all().unresolved, 10);
 }
 END_TEST
 
@@ -343,6 +390,8 @@ int main(void)
 	tcase_add_test(tc, what_begins_anew_has_the_same_records_and_zeros);
 	tcase_add_test(tc, records_that_nobody_has_are_used_again);
 	tcase_add_test(tc, records_go_round_between_threads_and_listener);
+	tcase_add_test(tc, settling_costs_what_is_new);
+	tcase_add_test(tc, what_is_free_among_the_held_comes_back);
 	tcase_add_test(tc, a_resolved_record_keeps_its_totals_and_names_the_other);
 	tcase_add_test(tc, sums_of_threads_that_add_the_same_stacks_are_exact);
 	srunner_run_all(runner, CK_NORMAL);
