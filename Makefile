@@ -244,7 +244,7 @@ $(BUILD)/stack/%.o: %.c | $(PB).h $(LIBS)/lib/bind.syms
 -include $(wildcard $(BUILD)/stack/*/*/*.d)
 
 stack: $(STACK_OBJ) ## Sum up how much of the program's stack each hook takes
-	@.ci/stack.py $(BUILD)/stack 900
+	@.ci/stack.py $(BUILD)/stack 840
 
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^

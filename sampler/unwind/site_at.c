@@ -87,43 +87,34 @@ static bool hand_over(struct site_table *t, struct site *site, uint64_t leaf,
  * The stack cannot be known.  Its first frame can, if that is of code which is never
  * unloaded, or of which there is a row.
  */
-static NOINLINE struct site *caller_only(struct site_table *t, uint64_t leaf, uint64_t pc)
-{
-	uint32_t number = (uint32_t)rows_find_in(pc).number;
-	uint64_t frame = number ? modules_frame_here(number, pc) : pc;
-	const uint64_t frames[] = { leaf, frame, PSEUDO_TRUNCATED, label_set_mine };
-	int skip = leaf ? 0 : 1, labels = label_set_mine ? 1 : 0;
+#define FEW_FRAMES 4 /* leaf, caller, mark, labels */
 
-	return site_of(t, frames + skip, (uint32_t)(ARRAY_SIZE(frames) - 1 + labels - skip));
+static NOINLINE uint32_t caller_only(uint64_t *frame, uint64_t leaf, uint64_t pc)
+{
+	uint32_t number = (uint32_t)rows_find_in(pc).number, depth = 0;
+
+	if (leaf)
+		frame[depth++] = leaf;
+	frame[depth++] = number ? modules_frame_here(number, pc) : pc;
+	frame[depth++] = PSEUDO_TRUNCATED;
+	if (label_set_mine)
+		frame[depth++] = label_set_mine;
+	return depth;
 }
 
 /*
  * The stack is not known yet: a record of its own, and a copy of the stack for
- * the listener, who learns the addresses.  So this happens once for each.
+ * the listener, who learns the addresses.  So this happens once for each.  False: *waiting,
+ * or none, is to have what of it is known.
  */
-static NOINLINE struct site *unresolved_site(struct site_table *t, uint64_t leaf,
-					     const struct frame_regs *caller)
+static bool wait_for_stack(struct site_table *t, uint64_t leaf, const struct frame_regs *caller,
+			   struct site **waiting)
 {
-	struct site *unresolved = site_unresolved(t);
-	struct site *known;
-
-	if (unresolved && hand_over(t, unresolved, leaf, caller))
-		return unresolved;
+	*waiting = site_unresolved(t);
+	if (*waiting && hand_over(t, *waiting, leaf, caller))
+		return true;
 	counter_add(t->unknown, 1);
-	known = caller_only(t, leaf, caller->pc - 1);
-	if (unresolved) {
-		site_resolve(unresolved, known);
-		site_unhold(unresolved);
-	}
-	return known;
-}
-
-static struct site *site_by_walk(struct site_table *t, uint64_t leaf,
-				 const struct frame_regs *caller, struct hook_walk *w)
-{
-	if (hook_walk(leaf, caller, w))
-		return site_of(t, w->frame, w->depth);
-	return unresolved_site(t, leaf, caller);
+	return false;
 }
 
 /*
@@ -160,16 +151,43 @@ static void give_walk_back(int i)
 	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << i), memory_order_release);
 }
 
-struct site *site_at(struct site_table *t, uint64_t leaf, const struct frame_regs *caller)
+static struct site *unwalked_site(struct site_table *t, uint64_t leaf,
+				  const struct frame_regs *caller)
+{
+	uint64_t frame[FEW_FRAMES];
+	struct site *waiting, *known;
+
+	if (wait_for_stack(t, leaf, caller, &waiting))
+		return waiting;
+	known = site_of(t, frame, caller_only(frame, leaf, caller->pc - 1));
+	if (waiting) {
+		site_resolve(waiting, known);
+		site_unhold(waiting);
+	}
+	return known;
+}
+
+/* NULL: the walk found nothing, or had no place. */
+static NOINLINE struct site *walked_site(struct site_table *t, uint64_t leaf,
+					 const struct frame_regs *caller)
 {
 	int i = take_walk();
-	struct site *site;
+	struct site *site = NULL;
 
 	if (i < 0) /* the listener has room for it */
-		return unresolved_site(t, leaf, caller);
-	site = site_by_walk(t, leaf, caller, &walks.place[i]);
+		return NULL;
+	if (hook_walk(leaf, caller, &walks.place[i]))
+		site = site_of(t, walks.place[i].frame, walks.place[i].depth);
 	give_walk_back(i);
 	return site;
+}
+
+/* One after the other, and not one in the other: the program's stack may be small. */
+struct site *site_at(struct site_table *t, uint64_t leaf, const struct frame_regs *caller)
+{
+	struct site *site = walked_site(t, leaf, caller);
+
+	return site ? site : unwalked_site(t, leaf, caller);
 }
 
 static bool has_pending(struct lazy_ring *r)

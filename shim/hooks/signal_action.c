@@ -27,12 +27,13 @@
 #include "shim/real/real.h"
 
 /* A copy, only where something is changed: it takes much of a small stack. */
-static NOINLINE int add_carrier(int sig, const struct sigaction *act, struct sigaction *old)
+static NOINLINE int add_carrier(const struct real *next, int sig, const struct sigaction *act,
+				struct sigaction *old)
 {
 	struct sigaction changed = *act;
 
 	changed.sa_mask.__val[0] |= SIGNAL_BIT(CARRIER);
-	return real()->sigaction(sig, &changed, old);
+	return next->sigaction(sig, &changed, old);
 }
 
 static void begin(struct action_change *c, int sig, const struct sigaction *act)
@@ -48,13 +49,14 @@ static void begin(struct action_change *c, int sig, const struct sigaction *act)
 /* A child of vfork has actions of its own, and our memory. */
 static int set_action(int sig, const struct sigaction *act, struct sigaction *old)
 {
+	const struct real *next = real();
 	struct action_change c;
 	int err;
 
 	if (process_is_borrowed())
-		return real()->sigaction(sig, act, old);
+		return next->sigaction(sig, act, old);
 	begin(&c, sig, act);
-	err = c.adds ? add_carrier(sig, act, old) : real()->sigaction(sig, act, old);
+	err = c.adds ? add_carrier(next, sig, act, old) : next->sigaction(sig, act, old);
 	if (!err) {
 		action_mask_end(&c, old ? (uint64_t *)&old->sa_mask.__val[0] : NULL);
 		death_settle(sig, act, old);
