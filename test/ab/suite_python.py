@@ -28,10 +28,10 @@ def run(side, only):
     report = work + '/report.xml'
     modules = sorted({m for m in MODULES if any(m in t for t in only)}) if only else MODULES
     more = [x for t in only for x in ('-m', t)] if only else []
-    p = subprocess.run([python, '-m', 'test', '--timeout=300', '--junit-xml', report] + more +
+    p = subprocess.run([python, '-m', 'test', '--timeout=900', '--junit-xml', report] + more +
                        modules, cwd=work, env=ab.environment(), stdin=subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                       errors='replace', timeout=1800)
+                       errors='replace', timeout=3600)
     found = dict(outcomes(report)) if os.path.exists(report) else {}
     if only is None:
         found['exit status'] = 'status %d' % p.returncode
