@@ -209,15 +209,15 @@ static COLD void *without_reallocarray(void *p, size_t count, size_t size)
 
 /* ---- the hooks */
 
-#define X(name, parameters, arguments, ...) EARLY(name, void *, parameters, arguments)
+#define X(name, parameters, arguments, ...) EARLY(target, name, void *, parameters, arguments)
 ALLOCATES(X)
 MOVES(X)
 LOSES(X)
 #undef X
-#define X(name, parameters, arguments) EARLY(name, void, parameters, arguments)
+#define X(name, parameters, arguments) EARLY(target, name, void, parameters, arguments)
 FREES(X)
 #undef X
-#define X(name, parameters, arguments, absent) EARLY(name, size_t, parameters, arguments)
+#define X(name, parameters, arguments, absent) EARLY(target, name, size_t, parameters, arguments)
 RESIZES(X)
 #undef X
 

@@ -23,7 +23,8 @@ static inline bool hooks_are_early(void)
 /*
  * The same at the price of a comparison, for a table whose entries are relocated: what they
  * hold before is where the linker would have put us, nothing or less than any address that a
- * library has.  Then EARLY() calls the next definition of the name.
+ * library has.  Then EARLY() calls the next definition of the name; or the one in the table, as a
+ * program that was linked to a fixed address has less, too, where it has its own definition.
  */
 #define LEAST_ADDRESS (1UL << 28)
 
@@ -32,9 +33,11 @@ static inline bool hooks_are_early(void)
 							 : early_##name arguments)
 
 /* Apart, so that the way past it is a jump. */
-#define EARLY(name, type, parameters, arguments)                                                   \
+#define EARLY(table, name, type, parameters, arguments)                                            \
 	static COLD NOINLINE type early_##name parameters                                          \
 	{                                                                                          \
+		if (!hooks_are_early())                                                            \
+			return (table).name arguments;                                             \
 		return ((type(*) parameters)lookup_next_early(#name))arguments;                    \
 	}
 

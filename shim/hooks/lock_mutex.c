@@ -12,8 +12,8 @@
 #include "shim/hooks/early.h"
 #include "shim/hooks/locks.h"
 
-EARLY(pthread_mutex_lock, int, (pthread_mutex_t * m), (m))
-EARLY(pthread_mutex_unlock, int, (pthread_mutex_t * m), (m))
+EARLY(next_lock, pthread_mutex_lock, int, (pthread_mutex_t * m), (m))
+EARLY(next_lock, pthread_mutex_unlock, int, (pthread_mutex_t * m), (m))
 
 /* What a wait for the mutex came to. */
 static enum wait_outcome outcome_of(const pthread_mutex_t *m, int err)

@@ -8,8 +8,8 @@
 #include "shim/hooks/early.h"
 #include "shim/hooks/locks.h"
 
-EARLY(pthread_once, int, (pthread_once_t * once, void (*init)(void)), (once, init))
-EARLY(call_once, void, (once_flag * once, void (*init)(void)), (once, init))
+EARLY(next_lock, pthread_once, int, (pthread_once_t * once, void (*init)(void)), (once, init))
+EARLY(next_lock, call_once, void, (once_flag * once, void (*init)(void)), (once, init))
 
 /* In both kinds of word, with nptl since glibc 2.17; the number of forks is above. */
 #define UNDER_WAY 1

@@ -459,6 +459,62 @@ def test_an_object_with_an_allocator_of_its_own():
             ends_well(t)
 
 
+LOCKS = '''
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <pthread.h>
+#define NEXT(name, type) ((int (*)type)dlsym(RTLD_NEXT, name))
+int own_calls;
+int pthread_mutex_lock(pthread_mutex_t *m) { own_calls++; return NEXT("pthread_mutex_lock", (void *))(m); }
+int pthread_mutex_unlock(pthread_mutex_t *m) { own_calls++; return NEXT("pthread_mutex_unlock", (void *))(m); }
+int pthread_once(pthread_once_t *o, void (*f)(void)) { own_calls++; return NEXT("pthread_once", (void *, void (*)(void)))(o, f); }
+'''
+LOCKING = '''
+#include <pthread.h>
+#include <stdlib.h>
+extern int own_calls;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int inits;
+static void init(void) { inits++; }
+void plugin_allocate(void)
+{
+	int before = own_calls;
+
+	for (int i = 0; i < 1000; i++) {
+		pthread_mutex_lock(&mutex);
+		pthread_once(&once, init);
+		pthread_mutex_unlock(&mutex);
+	}
+	if (own_calls < before + 3000 || inits != 1) abort();
+}
+'''
+
+
+def test_a_program_at_a_fixed_address_with_locks_of_its_own():
+    """What is next lies where a library that is not relocated yet has its functions.
+
+    Seen to fail: the first lock that the plugin took called address 0.
+    """
+    files = {}
+    for name, text in (('locks', LOCKS), ('locking', LOCKING)):
+        files[name] = os.path.join(harness.work, name + '.c')
+        with open(files[name], 'w') as f:
+            f.write(text)
+    plugin = built('liblocking.so', files['locking'], '-shared', '-fPIC')
+    path = plugin and built('fixed-locks', SOURCE, '-no-pie', '-fno-pie', '-rdynamic', files['locks'],
+                            '-Wl,--no-as-needed', plugin)
+    if not path:
+        return
+    with ready(path) as t:
+        same('opened', ask(t, 'open ' + plugin), 'opened')
+        hooked(t)
+        same('with hooks', ask(t, 'load ' + plugin), 'loaded')
+        detach(t)
+        same('without hooks', ask(t, 'load ' + plugin), 'loaded')
+        ends_well(t)
+
+
 def test_a_program_with_its_own_malloc():
     """It calls that one without a table: half of what happens would be wrong."""
     with program(name='heap_own_malloc') as t:
@@ -514,5 +570,6 @@ if __name__ == '__main__':
         test_a_child_that_is_attached_to, test_without_descriptors,
         test_a_filter_that_comes_later, test_when_nobody_waits_at_the_end, test_programs_that_allocate_load_and_fork,
         test_ways_of_linking, test_an_allocator_of_another_library,
-        test_an_object_with_an_allocator_of_its_own, test_a_program_with_its_own_malloc,
+        test_an_object_with_an_allocator_of_its_own,
+        test_a_program_at_a_fixed_address_with_locks_of_its_own, test_a_program_with_its_own_malloc,
         test_a_socket, test_another_port_and_what_has_no_effect)
