@@ -115,8 +115,8 @@ static bool map_file(struct guest *g, const struct headers *h, int fd)
 }
 
 /*
- * What is read in it steers libunwind, so another user must not have written it: who works for
- * root would choose.
+ * What is read in it steers libunwind, so where we are root nobody else may have written it: who
+ * works for root would choose.  Another user looks at processes of its own only.
  */
 static bool is_trusted(int fd)
 {
@@ -124,10 +124,10 @@ static bool is_trusted(int fd)
 
 	if (sys_call3(SYS_fstat, fd, (long)&st, 0) != 0 || !S_ISREG(st.st_mode))
 		return false;
-	if (st.st_uid != 0 && st.st_uid != (uid_t)sys_call3(SYS_geteuid, 0, 0, 0))
-		return false;
-	return !(st.st_mode & S_IWOTH) && (!(st.st_mode & S_IWGRP) || st.st_gid == 0 ||
-					   st.st_gid == (gid_t)sys_call3(SYS_getegid, 0, 0, 0));
+	if (sys_call3(SYS_geteuid, 0, 0, 0) != 0)
+		return true;
+	return st.st_uid == 0 && !(st.st_mode & S_IWOTH) &&
+	       (!(st.st_mode & S_IWGRP) || st.st_gid == 0);
 }
 
 /* Another file may be at its path by now; the same one begins with the same bytes. */
