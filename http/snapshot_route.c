@@ -148,7 +148,8 @@ static const char *unasked_sentence(struct arena *a, const struct request *r)
 /* Of those that it forked a process knows; a member tells of its own. */
 static void tell_unasked(struct arena *a, const struct request *r, struct profile_head *head)
 {
-	if (!is_of_memory_alone(&r->query) && !r->query.tree.pid_count && !*r->query.tree.name)
+	if (r->page->what_they_did && !is_of_memory_alone(&r->query) && !r->query.tree.pid_count &&
+	    !*r->query.tree.name)
 		comments_insert(a, &head->comment, &head->comment_count, head->comment_count,
 				unasked_sentence(a, r));
 }

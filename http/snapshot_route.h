@@ -27,7 +27,7 @@ struct snapshot_page {
 	 * about what is there now.
 	 */
 	unsigned growing_values;
-	const char *what_they_did; /* of those that were never asked: "allocated" */
+	const char *what_they_did; /* of those that were never asked: "allocated"; NULL: nothing */
 	bool tells_bytes;	   /* and how many bytes that was */
 
 	/* `own`: without what a forked process has from its parent */

@@ -241,6 +241,10 @@ def test_who_ended_unasked_is_counted():
             check('allocs: how much', abs(int(found.group(3)) / 8e6 - 1) < 0.2, found.group(3))
         found = re.search(pattern, '\n'.join(t.profile('block').comments))
         check('block: it is told', found and found.group(1, 2, 3) == ('4', 'waited for', None))
+        for page in ('heap', 'mutex'):
+            check(f'{page}: it is told', re.search(pattern, '\n'.join(t.profile(page).comments)))
+        check('threadcreate has nothing to tell', not re.search(
+            pattern, '\n'.join(t.profile('threadcreate').comments)))
         check('heap of one process has nothing of it', not re.search(
             pattern, '\n'.join(t.profile(f'heap?pid={t.pid}').comments)))
         check('nor has a difference', not re.search(
