@@ -12,12 +12,21 @@
 
 #define GENERATIONS_MAX 8
 
+/*
+ * Ourselves: /proc may be that of our parents' namespace (unshare -p, bwrap), which has other
+ * numbers for us than we, and the same for everybody else whom it shows.
+ */
+#define SELF 0
+
 static void proc_path(char *buf, size_t size, int pid, const char *file)
 {
 	struct text t = { .at = buf, .size = size };
 
 	text_str(&t, "/proc/");
-	text_i64(&t, pid);
+	if (pid == SELF)
+		text_str(&t, "self");
+	else
+		text_i64(&t, pid);
 	text_str(&t, file);
 }
 
@@ -46,10 +55,10 @@ static bool maps_name_family(int pid)
 }
 
 struct kin {
-	int parent, group, session; /* 0: not known */
+	int pid, parent, group, session; /* 0: not known */
 };
 
-/* Fields 4 to 6 of stat; the second, the name in parentheses, may hold anything. */
+/* Fields 1 and 4 to 6 of stat; the second, the name in parentheses, may hold anything. */
 static struct kin kin_of(int pid)
 {
 	struct kin k = { 0 };
@@ -59,6 +68,8 @@ static struct kin kin_of(int pid)
 	proc_path(path, sizeof(path), pid, "/stat");
 	if (sys_read_file(path, stat, sizeof(stat)) <= 0)
 		return k;
+	p = stat;
+	k.pid = (int)number_take(&p, 10);
 	p = strrchr(stat, ')');
 	if (!p || strlen(p) < 5)
 		return k;
@@ -72,12 +83,12 @@ static struct kin kin_of(int pid)
 }
 
 /* An orphan's parent is gone; who leads its group or session may be there, as a daemon is. */
-static bool leader_has_us(int self)
+static bool leader_has_us(void)
 {
-	struct kin k = kin_of(self);
+	struct kin k = kin_of(SELF);
 
-	return (k.group != self && maps_name_family(k.group)) ||
-	       (k.session != self && maps_name_family(k.session));
+	return (k.group != k.pid && k.group > 0 && maps_name_family(k.group)) ||
+	       (k.session != k.pid && k.session > 0 && maps_name_family(k.session));
 }
 
 struct thread_search {
@@ -111,7 +122,7 @@ static bool has_our_thread(int pid)
 
 bool ancestor_has_us(void)
 {
-	int self = sys_getpid(), pid = self;
+	int pid = SELF;
 
 	for (int i = 0; i < GENERATIONS_MAX; i++) {
 		pid = kin_of(pid).parent;
@@ -121,5 +132,5 @@ bool ancestor_has_us(void)
 		    has_our_thread(pid)) /* in a container the first process may have us, too */
 			return true;
 	}
-	return leader_has_us(self);
+	return leader_has_us();
 }

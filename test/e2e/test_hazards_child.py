@@ -136,10 +136,19 @@ def test_children_of_the_first_process_are_silent():
     same('children of process 1', got, ('child\n' * 3 + '1\n', ''))
 
 
+def test_children_in_a_namespace_of_their_own_are_silent():
+    """Where /proc is that of their parents, which has other numbers for them."""
+    if not harness.may_mount():
+        return skip('children in a namespace', 'no namespaces of their own')
+    got = run_preloaded('sh', '-c', 'for i in 1 2 3; do unshare -pf sh -c "echo child; true"; done; echo $$ >&2; true')
+    same('children in a namespace', (got[0], len(got[1].splitlines())), ('child\n' * 3, 1))
+
+
 if __name__ == '__main__':
     run(test_waits_of_a_child_are_cancelled, test_waits_of_a_child_are_interrupted,
         test_a_signal_meets_the_child_in_fork, test_signals_meet_the_parent_in_fork,
         test_a_handler_forks_in_a_newborn_thread, test_libc_knows_no_thread_of_ours,
         test_daemons_that_wait_at_once_answer, test_children_of_a_server_have_one_thread,
         test_children_under_a_renamed_library_are_silent, test_orphans_that_execute_are_silent,
-        test_children_of_the_first_process_are_silent)
+        test_children_of_the_first_process_are_silent,
+        test_children_in_a_namespace_of_their_own_are_silent)
