@@ -176,7 +176,7 @@ static void renew_ring(void *unused)
 	drain(unused);
 	ring_release(&at.ring);
 	ring_init(&at.ring, RING_BYTES);
-	ring_touch(&at.ring);
+	ring_touch(&at.ring, RING_BYTES);
 }
 
 static void run_fresh(const struct job *j)
