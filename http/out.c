@@ -9,13 +9,17 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/process/descendants.h"
 #include "sampler/symbols/patience.h"
 
 #define EVERY_NS (30 * NS_PER_SECOND)
 /* Of a process that ends; what it has not sampled by then is less than a tick. */
-#define LEAST_NS    (10 * NS_PER_MS)
-#define LINES_NS    (100 * NS_PER_MS)
-#define ARENA_BYTES (64UL << 20)
+#define LEAST_NS (10 * NS_PER_MS)
+/* Lines: a quarter of what the process used, for builds have thousands of short ones. */
+#define LINES_NS       (100 * NS_PER_MS)
+#define LINES_LEAST_NS (20 * NS_PER_MS)
+#define LINES_SHARE    4
+#define ARENA_BYTES    (64UL << 20)
 
 static struct {
 	struct out_config config;
@@ -125,11 +129,18 @@ static void write_all(void)
 	out.next_ns = sys_now_ns() + EVERY_NS;
 }
 
+static int64_t lines_ns(void)
+{
+	int64_t share = process_cpu_ns(sys_getpid()) / LINES_SHARE;
+
+	return MIN(MAX(share, (int64_t)LINES_LEAST_NS), (int64_t)LINES_NS);
+}
+
 void out_write(int64_t until_ns)
 {
 	if (!out.has_begun)
 		return;
-	patience_set(until_ns, MIN(until_ns, sys_now_ns() + LINES_NS));
+	patience_set(until_ns, MIN(until_ns, sys_now_ns() + lines_ns()));
 	write_all();
 	patience_set(0, 0);
 }

@@ -97,6 +97,31 @@ static bool load_if_small(struct dwarf_section *s, struct arena *a)
 	return true;
 }
 
+static bool is_packed(const Elf64_Shdr *h, bool is_old)
+{
+	return is_old || (h->sh_flags & SHF_COMPRESSED);
+}
+
+static bool read_packed(const struct elf *e, const Elf64_Shdr *h, bool is_old, struct packed *p)
+{
+	return is_old ? read_old_head(e, h, p) : read_head(e, h, p);
+}
+
+uint64_t dwarf_packed_bytes(const struct elf *e)
+{
+	uint64_t sum = 0;
+	struct packed p;
+	bool is_old;
+
+	for (int i = 0; i < DWARF_SECTIONS; i++) {
+		const Elf64_Shdr *h = find_section(e, (enum dwarf_section_id)i, "", &is_old);
+
+		if (h && is_packed(h, is_old) && read_packed(e, h, is_old, &p))
+			sum += MIN(p.size, (uint64_t)DWARF_INFLATED_MAX);
+	}
+	return sum;
+}
+
 /* A section that is not there is fine here; one that cannot be read is not. */
 static bool open_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
 			 enum dwarf_section_id id, const char *suffix, uint64_t *budget)
@@ -113,10 +138,9 @@ static bool open_section(struct dwarf_section *s, struct arena *a, const struct 
 	s->in = &e->in;
 	s->offset = h->sh_offset;
 	s->size = h->sh_size;
-	if (!is_old && !(h->sh_flags & SHF_COMPRESSED))
+	if (!is_packed(h, is_old))
 		return load_if_small(s, a);
-	return (is_old ? read_old_head(e, h, &p) : read_head(e, h, &p)) &&
-	       unpack_section(s, a, e, h, &p, budget);
+	return read_packed(e, h, is_old, &p) && unpack_section(s, a, e, h, &p, budget);
 }
 
 bool dwarf_has_info(const struct elf *e)

@@ -43,6 +43,9 @@ struct dwarf_section {
 /* Whether there is debug information, in whichever form. */
 bool dwarf_has_info(const struct elf *e);
 
+/* How many bytes dwarf_sections_open() would unpack. */
+uint64_t dwarf_packed_bytes(const struct elf *e);
+
 enum dwarf_found {
 	DWARF_FOUND,
 	DWARF_NONE,    /* the object has no units; other sections may be there */

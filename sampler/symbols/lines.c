@@ -256,12 +256,27 @@ static void run_job(struct job *j)
 	dwarf_package_close(&j->split.package);
 }
 
+/* What is unpacked comes as a whole or not at all, this fast. */
+#define UNPACKED_BYTES_PER_US 200
+
+static bool there_is_time(const struct lines_request *r)
+{
+	uint64_t us = dwarf_packed_bytes(r->e) / UNPACKED_BYTES_PER_US;
+
+	return sys_now_ns() + (int64_t)us * 1000 < r->deadline_ns;
+}
+
 bool lines_resolve(struct lines_request *r)
 {
 	struct job j = { .r = r,
 			 .split = { .e = r->e, .path = r->path },
 			 .effort = { .deadline_ns = r->deadline_ns } };
 
+	r->is_whole = false;
+	if (!there_is_time(r)) {
+		counter_add(COUNTER_SYMBOL_LINES_TIMED_OUT, r->count);
+		return true;
+	}
 	if (r->memory > NAMER_BYTES)
 		j.arena.limit = r->memory - NAMER_BYTES;
 	switch (dwarf_sections_open(j.d.section, &j.arena, r->e, "")) {

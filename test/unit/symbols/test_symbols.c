@@ -19,6 +19,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/symbols/dwarf_section.h"
 #include "sampler/symbols/patience.h"
 #include "sampler/symbols/resolve.h"
 #include "sampler/symbols/symbols.h"
@@ -328,6 +329,38 @@ START_TEST(test_symbols__compressed_debug_sections_are_read)
 }
 END_TEST
 
+static uint64_t packed_bytes(const char *options)
+{
+	char path[] = "/tmp/test_symbols_XXXXXX";
+	uint64_t bytes = 0;
+	struct elf e;
+
+	ck_assert_ptr_nonnull(mkdtemp(path));
+	ck_assert_int_eq(chdir(path), 0);
+	if (split_self(options) && elf_open(&e, &arena, "split.debug")) {
+		bytes = dwarf_packed_bytes(&e);
+		elf_close(&e);
+	}
+	ck_assert_int_eq(system("rm -f whole split split.debug"), 0);
+	rmdir(path);
+	return bytes;
+}
+
+/* What unpacking takes is known before: where it is too long, it is not begun. */
+START_TEST(test_symbols__unpacking_is_foreseen)
+{
+	struct elf e;
+
+	ck_assert_uint_eq(packed_bytes(""), 0);
+	ck_assert(elf_open(&e, &arena, "/proc/self/exe"));
+	ck_assert_uint_eq(dwarf_packed_bytes(&e), 0);
+	elf_close(&e);
+	ck_assert_uint_gt(packed_bytes("--compress-debug-sections=zlib"), 100000);
+	ck_assert_uint_eq(packed_bytes("--compress-debug-sections=zlib"),
+			  packed_bytes("--compress-debug-sections=zlib-gnu"));
+}
+END_TEST
+
 static void check_whole(const struct symbol *s)
 {
 	ck_assert_uint_ge(s->frame_count, 1);
@@ -556,6 +589,7 @@ int main(void)
 	tcase_add_test(t, test_symbols__a_deadline_leaves_plain_names);
 	tcase_add_test(t, test_symbols__a_stripped_file_leads_to_its_debug_file);
 	tcase_add_test(t, test_symbols__compressed_debug_sections_are_read);
+	tcase_add_test(t, test_symbols__unpacking_is_foreseen);
 	tcase_add_test(t, test_symbols__any_number_of_addresses_is_resolved);
 	tcase_add_test(t, test_symbols__nothing_to_resolve_is_fine);
 	tcase_add_test(t, test_symbols__without_memory_it_says_so);
