@@ -60,37 +60,58 @@ static bool has_stacks(const struct dump *d)
 	return false;
 }
 
-/* Its number may be another one's by now; then what was read means nothing. */
-static struct dump *read_one(struct tree_request *t, size_t i)
-{
-	const struct process *p = &t->processes.list[i];
-	struct dump *d = dump_of_other(p->pid);
+typedef void sleeper_taker(void *arg, const struct dump *d, const struct process *of);
 
-	if (d && is_still_there(p) && has_stacks(d)) {
-		t->outside[i] = OUTSIDE_READ;
-		return d;
+/* Its number may be another one's by now; then what was read means nothing. */
+static void finish_one(struct sleepers *s, sleeper_taker *take, void *arg)
+{
+	size_t i = s->next - 1;
+	const struct process *p = &s->tree->processes.list[i];
+	bool is_read = is_still_there(p) && has_stacks(s->dump);
+
+	s->tree->outside[i] = is_read ? OUTSIDE_READ : OUTSIDE_REFUSED;
+	if (is_read)
+		take(arg, s->dump, p);
+	dump_free(s->dump);
+	s->dump = NULL;
+}
+
+static bool is_late(const struct sleepers *s)
+{
+	return sys_now_ns() >= s->until_ns;
+}
+
+/* Of one with many threads the rest is not seen when it is late. */
+static void read_on(struct sleepers *s, sleeper_taker *take, void *arg)
+{
+	if (dump_of_other_step(s->dump)) {
+		if (!is_late(s))
+			return;
+		dump_of_other_stop(s->dump);
 	}
-	if (d)
-		dump_free(d);
-	t->outside[i] = OUTSIDE_REFUSED;
-	return NULL;
+	finish_one(s, take, arg);
+}
+
+static bool begin_next(struct sleepers *s)
+{
+	size_t i = s->next++;
+
+	if (!s->can_look || i >= s->tree->processes.count || is_late(s))
+		return false;
+	if (!is_one(s, i))
+		return true;
+	s->dump = dump_of_other(s->tree->processes.list[i].pid);
+	if (!s->dump)
+		s->tree->outside[i] = OUTSIDE_REFUSED;
+	return true;
 }
 
 /* False when there are no more. */
-static bool take_next(struct sleepers *s,
-		      void (*take)(void *arg, const struct dump *d, const struct process *of),
-		      void *arg)
+static bool go_on(struct sleepers *s, sleeper_taker *take, void *arg)
 {
-	size_t i = s->next++;
-	struct dump *d;
-
-	if (!s->can_look || i >= s->tree->processes.count || sys_now_ns() >= s->until_ns)
-		return false;
-	d = is_one(s, i) ? read_one(s->tree, i) : NULL;
-	if (d) {
-		take(arg, d, &s->tree->processes.list[i]);
-		dump_free(d);
-	}
+	if (!s->dump)
+		return begin_next(s);
+	read_on(s, take, arg);
 	return true;
 }
 
@@ -103,7 +124,7 @@ int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *
 
 	if (!s->tree)
 		begin(s, t, a, patience_ns);
-	while (take_next(s, take, arg))
+	while (go_on(s, take, arg))
 		if (sys_now_ns() - now > SLICE_NS)
 			return now;
 	return 0;
@@ -111,6 +132,8 @@ int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *
 
 void sleepers_end(struct sleepers *s)
 {
+	if (s->dump)
+		dump_free(s->dump);
 	if (s->can_look)
 		dump_of_others_end();
 	stack_table_release(&s->stacks);

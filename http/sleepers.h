@@ -20,6 +20,7 @@ struct sleepers {
 	size_t next;
 	int64_t until_ns;
 	bool can_look;
+	struct dump *dump; /* of the one before `next`, in the middle of it; NULL: none */
 	/* For who takes them: their stacks, each with its thread as a label. */
 	struct stack_table stacks;
 	struct owner_table owners;

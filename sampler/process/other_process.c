@@ -189,13 +189,19 @@ bool other_begin(void)
 
 bool other_open(int pid)
 {
-	other.pid = pid;
+	other.pid = 0;
 	other.is_alike = true;
 	if (!maps_open_of(other.reader, pid))
 		return false;
+	other.pid = pid;
 	read_lines(&other.theirs);
 	other.is_alike &= other.theirs.count == other.ours.count;
 	return other.theirs.count > 0;
+}
+
+bool other_is_open(int pid)
+{
+	return other.pid == pid;
 }
 
 /* What looks like code of ours and is none there leads nowhere either. */

@@ -28,6 +28,9 @@ bool other_begin(void);
 /* False: the kernel does not let us look, or it is gone. */
 bool other_open(int pid);
 
+/* It is the one; somebody else may have opened another. */
+bool other_is_open(int pid);
+
 /* The code at `pc` there, as an address here; OTHER_NOWHERE: code of no file, or of no file that
  * is to be had. */
 uint64_t other_here(uint64_t pc);

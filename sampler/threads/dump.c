@@ -529,23 +529,50 @@ static int open_tasks_of(int pid)
 	return sys_open_read(path);
 }
 
-static void look_once(struct work *w)
+/* Each once.  False when the slice is used up before. */
+static bool look_at_some(struct work *w)
 {
+	bool done = true;
+
+	if (!other_is_open(w->pid) && !other_open(w->pid))
+		return true;
 	w->dir = open_tasks_of(w->pid);
 	w->sched_now_ns = task_exec_start(tasks_dir(), sys_gettid());
-	w->with_times = true;
-	for (uint32_t i = 0; w->dir >= 0 && i < w->dump.count; i++)
-		visit(w, &w->dump.thread[i]);
+	if (w->dir >= 0) {
+		done = finish_round(w);
+		if (done)
+			give_up_on_rest(w);
+		sys_close(w->dir);
+	}
+	return done;
+}
+
+bool dump_of_other_step(struct dump *d)
+{
+	struct work *w = (struct work *)d;
+
+	if (w->phase == PHASE_DONE)
+		return false;
+	if (!look_at_some(w))
+		return true;
+	dump_of_other_stop(d);
+	return false;
+}
+
+void dump_of_other_stop(struct dump *d)
+{
+	struct work *w = (struct work *)d;
+
+	w->dir = -1;
 	give_up_on_rest(w);
 	w->phase = PHASE_DONE;
-	if (w->dir >= 0)
-		sys_close(w->dir);
 }
 
 static bool start_other(struct work *w)
 {
 	w->arena.limit = DUMP_THREADS_MAX * 2 * sizeof(struct dump_thread);
 	w->blocked.is_other = true;
+	w->with_times = true;
 	w->dump.start_epoch_ns = sys_clock_ns(CLOCK_REALTIME);
 	stack_table_init(&w->dump.stacks, STACKS_BYTES);
 	return other_open(w->pid) && blocked_init(&w->blocked) && list_threads(w);
@@ -558,10 +585,8 @@ struct dump *dump_of_other(int pid)
 	if (!w)
 		return NULL;
 	w->pid = pid;
-	if (start_other(w)) {
-		look_once(w);
+	if (start_other(w))
 		return &w->dump;
-	}
 	dump_free(&w->dump);
 	return NULL;
 }

@@ -67,13 +67,19 @@ struct dump {
 struct dump *dump_start(bool with_times);
 
 /*
- * The same of another process, complete as it is returned: idle_ns is known of all, creators
- * of none.  NULL: the kernel does not let us look at it, or it is gone, or there is no memory.
- * Between dump_of_others_begin(), which is false when nothing can be looked at, and
- * dump_of_others_end(); several may have begun.
+ * The same of another process: idle_ns is known of all, creators of none.  NULL: the kernel does
+ * not let us look at it, or it is gone, or there is no memory.  Between dump_of_others_begin(),
+ * which is false when nothing can be looked at, and dump_of_others_end(); several may have begun.
  */
 bool dump_of_others_begin(void);
 struct dump *dump_of_other(int pid);
+
+/* Looks at some of its threads.  True: there are more. */
+bool dump_of_other_step(struct dump *d);
+
+/* Those that were not looked at yet are not seen. */
+void dump_of_other_stop(struct dump *d);
+
 void dump_of_others_end(void);
 
 /*

@@ -2,6 +2,7 @@
 #include <check.h>
 #include <elf.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,15 @@ static bool has_frame_in(const struct stack *s, void (*fn)(void))
 	return false;
 }
 
+static struct dump *look_at(pid_t pid)
+{
+	struct dump *d = dump_of_other(pid);
+
+	while (d && dump_of_other_step(d))
+		;
+	return d;
+}
+
 static const struct stack *only_stack(const struct dump *d)
 {
 	ck_assert_ptr_nonnull(d);
@@ -94,7 +104,7 @@ START_TEST(a_child_that_sleeps_is_read_where_it_is)
 	start_child(&pid);
 	until_it_waits(pid, "0 ");
 	ck_assert(dump_of_others_begin());
-	d = dump_of_other(pid);
+	d = look_at(pid);
 	s = only_stack(d);
 	ck_assert(has_frame_in(s, wait_here));
 	ck_assert(has_frame_in(s, wait_there));
@@ -102,7 +112,7 @@ START_TEST(a_child_that_sleeps_is_read_where_it_is)
 	dump_free(d);
 	kill(pid, SIGSTOP); /* and so is one that is stopped there */
 	waitpid(pid, NULL, WUNTRACED);
-	d = dump_of_other(pid);
+	d = look_at(pid);
 	ck_assert(has_frame_in(only_stack(d), wait_there));
 	dump_free(d);
 	dump_of_others_end();
@@ -119,7 +129,7 @@ START_TEST(its_wait_goes_on)
 	start_child(&pid);
 	until_it_waits(pid, "0 ");
 	ck_assert(dump_of_others_begin());
-	d = dump_of_other(pid);
+	d = look_at(pid);
 	dump_free(d);
 	dump_of_others_end();
 	ck_assert_int_eq(waitpid(pid, &status, WNOHANG), 0);
@@ -146,7 +156,7 @@ START_TEST(another_program_is_read_by_its_file)
 	until_it_waits(pid, "230 "); /* clock_nanosleep */
 	ck_assert(dump_of_others_begin());
 	rows = rows_count();
-	d = dump_of_other(pid);
+	d = look_at(pid);
 	s = only_stack(d);
 	m = frame_module(s->frame[s->depth - 1]);
 	ck_assert_ptr_nonnull(m);
@@ -162,6 +172,75 @@ START_TEST(another_program_is_read_by_its_file)
 }
 END_TEST
 
+static void *sleep_on(void *arg)
+{
+	pause();
+	return arg;
+}
+
+#define THREADS 600 /* so many take longer than one look may */
+
+static void have_threads(void)
+{
+	pthread_attr_t small;
+	pthread_t t;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, 16384);
+	for (int i = 1; i < THREADS; i++)
+		pthread_create(&t, &small, sleep_on, NULL);
+}
+
+static uint32_t count_seen(const struct dump *d)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < d->count; i++)
+		n += d->thread[i].how == DUMP_WAITING;
+	return n;
+}
+
+/* Others are served meanwhile, and somebody may look at another one. */
+START_TEST(one_with_many_threads_is_looked_at_in_steps)
+{
+	struct dump *d, *other;
+	pid_t pid, many;
+
+	start_child(&pid);
+	until_it_waits(pid, "0 ");
+	many = fork();
+	if (many == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		have_threads();
+		wait_there();
+	}
+	until_it_waits(many, "0 ");
+	ck_assert(dump_of_others_begin());
+	d = dump_of_other(many);
+	ck_assert(dump_of_other_step(d));
+	ck_assert_uint_gt(count_seen(d), 0);
+	ck_assert_uint_lt(count_seen(d), THREADS);
+	other = look_at(pid);
+	ck_assert(has_frame_in(only_stack(other), wait_there));
+	while (dump_of_other_step(d))
+		;
+	ck_assert_uint_gt(count_seen(d), THREADS - 50); /* some may be about to wait */
+	dump_free(d);
+	d = dump_of_other(many);
+	dump_of_other_step(d);
+	dump_of_other_stop(d);
+	ck_assert(!dump_of_other_step(d));
+	ck_assert_uint_eq(d->count, THREADS);
+	for (uint32_t i = 0; i < d->count; i++)
+		ck_assert_int_ne(d->thread[i].how, DUMP_PENDING);
+	dump_free(d);
+	dump_free(other);
+	dump_of_others_end();
+	end_child(many);
+	end_child(pid);
+}
+END_TEST
+
 START_TEST(nobody_is_there)
 {
 	pid_t pid = fork();
@@ -171,9 +250,9 @@ START_TEST(nobody_is_there)
 	waitpid(pid, NULL, 0);
 	ck_assert(dump_of_others_begin());
 	ck_assert(dump_of_others_begin()); /* of two that ask */
-	ck_assert_ptr_null(dump_of_other(pid));
+	ck_assert_ptr_null(look_at(pid));
 	dump_of_others_end();
-	ck_assert_ptr_null(dump_of_other(pid));
+	ck_assert_ptr_null(look_at(pid));
 	dump_of_others_end();
 }
 END_TEST
@@ -388,6 +467,7 @@ int main(void)
 	tcase_add_test(t, a_child_that_sleeps_is_read_where_it_is);
 	tcase_add_test(t, its_wait_goes_on);
 	tcase_add_test(t, another_program_is_read_by_its_file);
+	tcase_add_test(t, one_with_many_threads_is_looked_at_in_steps);
 	tcase_add_test(t, nobody_is_there);
 	tcase_add_test(t, who_may_have_written_a_file);
 	tcase_add_test(t, another_file_is_at_its_path);
