@@ -3,9 +3,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "sampler/base/debug.h"
+#include "sampler/base/number.h"
 #include "sampler/base/own_areas.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/shelf.h"
 #include "sampler/base/sys.h"
 
@@ -72,8 +75,31 @@ static void *map_area(size_t bytes, bool kept)
 	return map_area_as(bytes, kept, MAP_PRIVATE);
 }
 
+bool sys_has_room(size_t bytes)
+{
+	struct rlimit limit;
+	char statm[128];
+	const char *pages = statm; /* comes first */
+
+	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
+	    limit.rlim_cur == RLIM_INFINITY ||
+	    sys_read_file("/proc/thread-self/statm", statm, sizeof(statm)) <= 0)
+		return true;
+	return limit.rlim_cur > number_take(&pages, 10) * PAGE_BYTES + bytes;
+}
+
+/* Of a limited address space, what is always left to the program. */
+#define LEFT_BYTES (8UL << 20)
+
+void *sys_map_to_begin(size_t bytes)
+{
+	return map_area(bytes, false);
+}
+
 void *sys_map(size_t bytes)
 {
+	if (!sandbox_is_noted() && !sys_has_room(bytes + LEFT_BYTES))
+		return NULL;
 	return map_area(bytes, false);
 }
 

@@ -12,9 +12,17 @@
 
 /*
  * Maps private anonymous memory that core dumps, forks and huge pages leave
- * alone.  Returns NULL when the kernel refuses.
+ * alone.  Returns NULL when the kernel refuses, or where the program has a limit on its address
+ * space and less than 8 MiB of that would be left to it.
  */
 void *sys_map(size_t bytes);
+
+/* The same down to the last byte of the limit: what our thread needs to begin. */
+void *sys_map_to_begin(size_t bytes);
+
+/* Whether the limit on address space, if there is one, leaves more than `bytes`. */
+bool sys_has_room(size_t bytes);
+
 void sys_unmap(void *p, size_t bytes);
 
 /*

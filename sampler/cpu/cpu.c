@@ -14,12 +14,10 @@
 #include "sampler/cpu/cpu.h"
 
 #include <stddef.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
-#include "sampler/base/number.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/account.h"
@@ -196,19 +194,6 @@ static bool get_memory(void)
  */
 #define ROOM_BYTES (64UL << 20)
 
-static bool has_room(void)
-{
-	struct rlimit limit;
-	char statm[128];
-	const char *pages = statm; /* comes first */
-
-	if (sys_call4(SYS_prlimit64, 0, RLIMIT_AS, 0, (long)&limit) != 0 ||
-	    limit.rlim_cur == RLIM_INFINITY ||
-	    sys_read_file("/proc/thread-self/statm", statm, sizeof(statm)) <= 0)
-		return true;
-	return limit.rlim_cur > number_take(&pages, 10) * PAGE_BYTES + ROOM_BYTES;
-}
-
 static bool ring_is_used(void)
 {
 	bool used = cpu.open;
@@ -232,7 +217,7 @@ static int open_ring(const char **why)
 	signal = carrier_acquire(why);
 	if (!signal)
 		return 0;
-	if (!cpu.holds_memory && !has_room())
+	if (!cpu.holds_memory && !sys_has_room(ROOM_BYTES))
 		*why = "the program's limit on address space (RLIMIT_AS) leaves no room for a "
 		       "profile";
 	else if (!get_memory())
