@@ -16,6 +16,8 @@
 #define ARCH_AUDIT	 AUDIT_ARCH_AARCH64
 
 /* regs[0..30] of ucontext_t, then sp and pc.  The frame pointer is x29. */
+#define ARCH_SPLIT_GUARD 0 /* gcc has no split stacks there */
+
 #define ARCH_REGS      33
 #define ARCH_REG_BP    29
 #define ARCH_REG_SP    31

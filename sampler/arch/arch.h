@@ -89,6 +89,7 @@ long pprofshim_clone(unsigned long flags, void *stack, uint32_t *tid, void *cont
 /*
  * A capture holds a thread's general registers in the kernel's order.
  *
+ * ARCH_SPLIT_GUARD  where the thread's control block has the limit of a stack in pieces; 0: nowhere
  * ARCH_REGS         how many these are
  * ARCH_REG_PC       which of them is the program counter,
  * ARCH_REG_SP       the stack pointer,

@@ -93,6 +93,9 @@ static inline unsigned long arch_bare_thread_pointer(void)
 	return tp;
 }
 
+/* Of the thread's control block: where gcc's -fsplit-stack keeps the limit of the stack in use. */
+#define ARCH_SPLIT_GUARD 0x70
+
 /* gregs[0..16] of ucontext_t: R8..R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP. */
 #define ARCH_REGS      17
 #define ARCH_REG_PC    REG_RIP

@@ -13,6 +13,7 @@
 #include "sampler/process/threads.h"
 #include "sampler/unwind/code_stamp.h"
 #include "sampler/unwind/ring.h"
+#include "sampler/unwind/split_stack.h"
 
 #define SLICE_BYTES	    65536U	 /* of stack copied at first */
 #define SLICE_BYTES_MAX	    524288U	 /* after the listener met a stack that needed more */
@@ -25,9 +26,10 @@ struct site_table;
 /*
  * Of a stack that is deeper than what is copied: what lies at SP, what lies at the root,
  * and two pieces in between where walks have missed something of late, known by their
- * distance from the root.  So frames of any size are stepped over.
+ * distance from the root.  So frames of any size are stepped over.  Of a stack in pieces
+ * (split_stack.h): the older pieces.
  */
-#define CAPTURE_MORE	3
+#define CAPTURE_MORE	7
 #define CAPTURE_WINDOWS 2
 #define WINDOW_BYTES	16384U
 
@@ -50,6 +52,7 @@ struct capture {
 	struct capture_piece more[CAPTURE_MORE]; /* behind the slice, one after the other */
 	int tid; /* of its thread, too: the record may be another's by then */
 	bool on_known_stack;
+	bool is_split;	 /* what is in `more` may lie anywhere, but leads on */
 	bool bp_unknown; /* CAPTURE_BP() is not that of the thread */
 	uint16_t labels; /* the thread's, see label_set.h */
 	uint8_t slice[]
@@ -110,6 +113,12 @@ uint32_t capture_room(uint32_t len, uint64_t above);
  * handler, hook.
  */
 void capture_copy(struct capture *c, uint32_t len, uint64_t above);
+
+/*
+ * Of a stack in pieces: the newest is the slice, the others are c->more, of `room` bytes in all.
+ * Context: handler.
+ */
+void capture_copy_pieces(struct capture *c, uint32_t room, struct split_stack s);
 
 /* The captured word at `addr`; false when it was not copied. */
 static inline bool capture_load(const struct capture *c, uint64_t addr, uint64_t *out)

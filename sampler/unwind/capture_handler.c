@@ -4,14 +4,13 @@
  */
 #include "sampler/unwind/capture.h"
 
-#include <sys/uio.h>
-
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/label_place.h"
 #include "sampler/process/threads_handler.h"
+#include "sampler/unwind/kernel_copy.h"
 
 /* Bytes of the known stack at and above `at`; 0 when that is not on it. */
 static uint64_t known_above(const struct thread *t, uint64_t at)
@@ -36,14 +35,6 @@ static uint32_t slice_wanted(const struct thread *t, uint64_t above)
  * A stack whose bounds nobody knows (a coroutine, an alternate stack, a thread
  * seen for the first time): the kernel copies, and stops where memory ends.
  */
-static long kernel_copy(void *to, uint64_t at, uint32_t len)
-{
-	struct iovec local = { to, len };
-	struct iovec remote = { (void *)at, len };
-
-	return sys_call6(SYS_process_vm_readv, sys_gettid(), (long)&local, 1, (long)&remote, 1, 0);
-}
-
 static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 {
 	long n = sandbox_is_noted() ? 0 : kernel_copy(to, at, len);
@@ -123,9 +114,32 @@ void capture_copy(struct capture *c, uint32_t len, uint64_t above)
 		copy_windows(c, root, above);
 }
 
+void capture_copy_pieces(struct capture *c, uint32_t room, struct split_stack s)
+{
+	uint32_t used = 0;
+	uint64_t at, len;
+	long n = 1;
+
+	c->is_split = true;
+	for (int i = -1; i < CAPTURE_MORE && n > 0 && used < room; i++) {
+		if (!split_stack_next(&s, &at, &len))
+			break;
+		n = kernel_copy(c->slice + used, at, (uint32_t)MIN(len, (uint64_t)room - used));
+		n = n > 0 ? (long)ALIGN_DOWN(n, 8) : 0;
+		if (i >= 0)
+			c->more[i] = (struct capture_piece){ at, (uint64_t)n };
+		else
+			c->slice_at = at;
+		c->slice_len = i >= 0 ? c->slice_len : (uint32_t)n;
+		used += (uint32_t)n;
+	}
+}
+
 /* Where the interrupted thread's stack is, and how much of it to copy. */
 struct plan {
 	uint64_t at, tp, known, above;
+	bool is_split; /* its pieces, then: */
+	struct split_stack split;
 	uint32_t len;
 };
 
@@ -135,6 +149,11 @@ static struct plan plan_for(const struct thread *t, const ucontext_t *uc)
 			  .tp = arch_bare_thread_pointer() };
 
 	p.known = p.at % 8 ? 0 : known_above(t, p.at);
+	p.is_split = !p.known && split_stack_begin(&p.split, p.tp, p.at);
+	if (p.is_split) {
+		p.len = SPLIT_BYTES;
+		return p;
+	}
 	p.above = p.known ? p.known : capture_guess_above(p.at, p.tp);
 	p.len = p.known ? slice_wanted(t, p.known) : capture_foreign_wanted(p.above);
 	return p;
@@ -151,7 +170,10 @@ static void fill(struct capture *c, const struct plan *p, struct thread *t, cons
 	c->slice_at = p->at;
 	c->on_known_stack = p->known != 0;
 	arch_copy_registers(c->reg, uc);
-	capture_copy(c, p->len, p->above);
+	if (p->is_split)
+		capture_copy_pieces(c, p->len, p->split);
+	else
+		capture_copy(c, p->len, p->above);
 }
 
 bool capture_take(struct ring *r, struct thread *t, const ucontext_t *uc, int64_t weight_ns)
@@ -179,6 +201,7 @@ void capture_take_at(struct capture *c, uint32_t room, struct thread *t, const u
 	for (unsigned i = 0; i < CAPTURE_MORE; i++)
 		c->more[i] = (struct capture_piece){ 0 };
 	c->bp_unknown = false;
+	c->is_split = false;
 	c->site_leaf = 0;
 	fill(c, &p, t, uc, weight_ns);
 	c->labels = (uint16_t)label_place_common(c->labels);

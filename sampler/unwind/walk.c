@@ -27,6 +27,28 @@ static bool stop(struct walker *k, enum walk_end end)
 	return false;
 }
 
+/* Which piece of the copy has the word below `sp`; -1: none. */
+static int piece_below(const struct capture *c, uint64_t sp)
+{
+	uint64_t at = sp - sizeof(uint64_t);
+
+	if (at - c->slice_at < c->slice_len)
+		return 0;
+	for (int i = 0; i < CAPTURE_MORE; i++)
+		if (at - c->more[i].at < c->more[i].len)
+			return i + 1;
+	return -1;
+}
+
+/* Whether a caller may have its frame there: above, or in an older piece of the stack. */
+static bool leads_on(const struct walker *k, uint64_t cfa)
+{
+	const struct capture *c = k->capture;
+
+	return cfa > k->regs.sp ||
+	       (c->is_split && piece_below(c, cfa) > piece_below(c, k->regs.sp));
+}
+
 /* Above the copy, or between its pieces, but plausible: the stack was deeper than what was copied.
  */
 static bool stop_missing(struct walker *k, uint64_t addr)
@@ -36,6 +58,8 @@ static bool stop_missing(struct walker *k, uint64_t addr)
 	uint64_t at = addr - c->slice_at;
 
 	k->out->missing = addr;
+	if (c->is_split)
+		return stop(k, WALK_SLICE);
 	if (at >= c->slice_len && at < reach && c->more[0].len)
 		capture_note_missed(c->more[0].at + c->more[0].len - ALIGN_DOWN(addr, 8) +
 				    WINDOW_BYTES / 4);
@@ -67,7 +91,7 @@ static bool step_row(struct walker *k, struct row row)
 	uint64_t cfa = base + (uint64_t)row.cfa_offset;
 	struct frame_regs caller = { .sp = cfa, .bp = k->regs.bp };
 
-	if (cfa <= k->regs.sp || cfa % 8)
+	if (!leads_on(k, cfa) || cfa % 8)
 		return stop(k, WALK_BAD_FRAME);
 	if (!capture_load(k->capture, arch_return_slot(cfa), &caller.pc))
 		return stop_missing(k, arch_return_slot(cfa));

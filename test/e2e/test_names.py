@@ -353,6 +353,25 @@ def test_frames_larger_than_a_copy():
     try_all([w for w in map(frame_of, (20000, 100000, 600000, 3000000)) if w])
 
 
+def in_all_pieces(p):
+    """How much of burn()'s time leads through all frames to run()."""
+    of_burn = [(names, ns) for names, ns in stacks_of([p]) if 'burn' in names]
+    whole = [ns for names, ns in of_burn
+             if 'run' in names and sum(n.startswith('deep') for n in names) >= 40]
+    return sum(whole) / (sum(ns for _, ns in of_burn) or 1)
+
+
+def test_stacks_in_pieces():
+    program = cc('split_stack', '-fsplit-stack', '-pthread',
+                 source=os.path.join(ROOT, 'test/fixtures/names_split_stack.c'))
+    for whose in ('thread', 'main') if program else ():
+        with Target(program, whose) as t:
+            t.wait_ready()
+            p = pprof_reader.parse(t.fetch('profile?seconds=1&hz=250'))
+            check('split stack, %s: %d %% whole' % (whose, 100 * in_all_pieces(p)), in_all_pieces(p) >= 0.98,
+                  common([p]))
+
+
 def shut_in(how):
     """In a folder of its own, whose file nobody else may read and which may be hidden."""
     folder = path('shut_in_' + how)
@@ -590,6 +609,6 @@ def test_our_own_code_says_so():
     check('nor has the program\'s', 'request' in names and 'main' in names, sorted(set(names)))
 
 
-run(test_our_own_code_says_so, test_files_without_a_name, test_stubs_of_linkers, test_debug_information_that_goes_on_in_other_files,
+run(test_our_own_code_says_so, test_stacks_in_pieces, test_files_without_a_name, test_stubs_of_linkers, test_debug_information_that_goes_on_in_other_files,
     test_the_chain_is_whole_however_the_file_was_made, test_frames_larger_than_a_copy,
     test_a_worker_that_shut_itself_in_and_takes_over_says_what_it_has_not, test_signal_handlers_are_walked_through, test_a_server_that_shuts_itself_in_keeps_its_names, test_code_that_no_object_has)
