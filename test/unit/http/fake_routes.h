@@ -572,6 +572,17 @@ struct dump *dump_of_other(int pid)
 	return NULL;
 }
 
+bool dump_of_other_step(struct dump *d)
+{
+	(void)d;
+	return false;
+}
+
+void dump_of_other_stop(struct dump *d)
+{
+	(void)d;
+}
+
 void dump_of_others_end(void)
 {
 }
