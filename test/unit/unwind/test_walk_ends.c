@@ -366,8 +366,8 @@ START_TEST(walk_ends__any_registers_and_any_stack_end_somewhere)
 		ck_assert_uint_ge(walked.depth, 1);
 		ck_assert_uint_le(walked.depth, STACK_DEPTH_MAX);
 		ck_assert_int_le(walked.end, WALK_DEPTH);
-		for (uint32_t k = 0; k + 1 < walked.depth; k++)
-			ck_assert_uint_ge(walked.pc[k], PSEUDO_LIMIT);
+		for (uint32_t k = 0; k + 1 < walked.depth; k++) /* a word may lead to sigreturn */
+			ck_assert(walked.pc[k] >= PSEUDO_LIMIT || walked.pc[k] == PSEUDO_SIGNAL);
 	}
 }
 END_TEST
