@@ -57,10 +57,17 @@ def readable(what, bodies):
     return profiles
 
 
-def under_everything(what, name, *args, says='', **options):
+def alone(name, *args, ends_when_told=False, **options):
+    with Target(name, *args, preload='', **options) as t:
+        t.say('go\n' * (1 + ends_when_told))
+        return t.finish()
+
+
+def under_everything(what, name, *args, says='', ends_when_told=False, **options):
     """The same status and output while all is fetched; the profiles.  `says`: what the program, which
-    others execute, writes when it has begun."""
-    expected = plain(name, *args, **options)
+    others execute, writes when it has begun.  `ends_when_told`: at a second line, which it gets
+    when there was a CPU profile."""
+    expected = alone(name, *args, ends_when_told=ends_when_told, **options)
     env = dict(HIGHEST, **options.pop('env', {}))
     with Target(name, *args, env=env, **options) as t:
         t.wait_for(says)
@@ -68,6 +75,9 @@ def under_everything(what, name, *args, says='', **options):
         with Everything(lambda: [t.port]) as e:
             c = t.open('profile?seconds=60&hz=1000')
             t.say()
+            if ends_when_told:
+                poll(lambda: CPU in e.bodies, 60)
+                t.say()
             got = t.finish()
             c.close()
     check('%s: it does well alone' % what, expected.code == 0, expected)
@@ -131,9 +141,11 @@ def test_luajit_compiled_and_interpreted():
 NODE = '''
 const { Worker, isMainThread, workerData } = require('worker_threads');
 function fib(k) { return k < 2 ? k : fib(k - 1) + fib(k - 2) }
+const told = isMainThread ? new Int32Array(new SharedArrayBuffer(4)) : workerData;
+if (isMainThread && process.argv[2] != 'told') Atomics.store(told, 0, 1);
 function work(end) {
 	let bad = 0;
-	while (Date.now() < end) {
+	while (Date.now() < end || !Atomics.load(told, 0)) {
 		if (fib(18) !== 2584) bad++;
 		const o = { a: [1, 2, { b: 'x'.repeat(300) }] };
 		if (JSON.parse(JSON.stringify(o)).a[2].b !== o.a[2].b) bad++;
@@ -144,12 +156,16 @@ function work(end) {
 const ms = %d;
 if (!isMainThread) {
 	require('worker_threads').parentPort.postMessage(work(Date.now() + ms));
-} else process.stdin.once('data', () => {
-	process.stdin.pause();
-	let left = 2, bad = 0;
+} else {
+	let lines = 0, left = 2, bad = 0;
 	const ended = n => { bad += n; if (!--left) { console.log(bad, 'wrong'); process.exit(0) } };
-	for (let i = 0; i < 2; i++) new Worker(__filename).once('message', ended);
-});
+	const line = () => {
+		if (++lines == 2) Atomics.store(told, 0, 1);
+		for (let i = 0; lines == 1 && i < 2; i++)
+			new Worker(__filename, { workerData: told }).once('message', ended);
+	};
+	process.stdin.on('data', d => { for (const c of String(d)) if (c == '\\n') line() });
+}
 '''
 
 
@@ -158,8 +174,8 @@ def test_node_with_worker_threads():
         return skip('node', 'not installed')
     path = os.path.join(harness.work, 'x.js')
     with open(path, 'w') as f:
-        f.write(NODE % milliseconds(4))  # a profile of 1 s is to come meanwhile
-    under_everything('node with workers', shutil.which('node'), path)
+        f.write(NODE % milliseconds(2))
+    under_everything('node with workers', shutil.which('node'), path, 'told', ends_when_told=True)
 
 
 def test_node_with_its_own_profiler():
@@ -170,7 +186,7 @@ def test_node_with_its_own_profiler():
     with open(path, 'w') as f:
         f.write(NODE % 2000)
     under_everything('node --cpu-prof', shutil.which('node'), '--cpu-prof', '--cpu-prof-dir=' + out,
-                     path)
+                     path, 'told', ends_when_told=True)
     counts = []
     for name in os.listdir(out):
         with open(os.path.join(out, name)) as f:
