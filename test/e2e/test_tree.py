@@ -20,6 +20,10 @@ from harness import Target, check, poll, same
 AS_ROOT = os.geteuid() == 0
 
 
+# Of a worker's 2 MB 122 are sampled on average: none with a probability of exp(-122).
+SAMPLED = {'PPROF_HEAP_RATE': '16384'}
+
+
 class Tree(Target):
     """The fixture with so many workers, in a process group of its own."""
 
@@ -214,7 +218,7 @@ def test_workers_that_are_replaced_all_the_time():
 
 
 def test_sums_do_not_fall_when_workers_are_replaced():
-    with Tree('heap', 2).start() as t:
+    with Tree('heap', 2, env=SAMPLED).start() as t:
         before = t.joined('allocs')
         workers = t.workers()
         had = by_label(before, 'pid', 'alloc_space')
@@ -255,7 +259,7 @@ def test_who_ended_unasked_is_counted():
 
 def test_a_worker_has_what_it_allocated_itself():
     """Of 20 MB 1,200 allocations are sampled: a quarter less is 8 standard errors away."""
-    with Tree('heap', env={'PPROF_HEAP_RATE': '16384'}).start() as t:
+    with Tree('heap', env=SAMPLED).start() as t:
         p = t.joined()
         sums = by_label(p, 'pid', 'inuse_space')
         check('the parent\'s 20 MB', sums[t.pid] > 15e6, sums)
@@ -274,7 +278,7 @@ def test_a_worker_has_what_it_allocated_itself():
 
 
 def test_old_blocks_of_all_processes():
-    with Tree('heap').start() as t:
+    with Tree('heap', env=SAMPLED).start() as t:
         t.joined()
         last = [None]
 
