@@ -104,16 +104,16 @@ def compare_totals(name, p, account, per_cent):
            f'{account.most / 1e9:.4f} s ({off:+.2f} %)')
 
 
-def compare_shares(name, p, account, where):
+def compare_shares(name, p, account, where, points):
     total, cum = p.total('cpu'), p.cum('cpu')
     for function, frame in where.items():
         share = 100 * cum[frame] / total
         true = 100 * account.by_function[function] / account.total
-        expect(abs(share - true) <= POINTS,
+        expect(abs(share - true) <= points,
                f'{name}: {frame} has {share:.2f} % of the time, should be {true:.2f} %')
 
 
-def compare(mode, threads, hz=1000, where=None):
+def compare(mode, threads, hz=1000, where=None, points=POINTS):
     """`where`: function of the account -> frame of the profile that must have its share."""
     name = f'{mode}, {threads} threads, {hz} Hz'
     cores = min(threads, len(os.sched_getaffinity(0)))
@@ -125,7 +125,7 @@ def compare(mode, threads, hz=1000, where=None):
     problems = pprof_reader.check(p, main=harness.fixture('cpu_truth'))
     expect(not problems, f'{name}: a valid profile {problems[:5] or ""}')
     compare_totals(name, p, account, TOTAL_PER_CENT)
-    compare_shares(name, p, account, where or {})
+    compare_shares(name, p, account, where or {}, points)
 
 
 def test_steady_1_thread():
@@ -151,7 +151,8 @@ def test_short_threads_have_their_share():
 def test_threads_that_block_signals_are_sampled():
     """SIGPROF, all of them, or now and then: ticks come by a signal that nobody blocks."""
     compare('blocked', 4, where=dict(NORMAL, busy_blocked='busy_blocked'))
-    compare('sigdelay', 4, where=dict(NORMAL, busy_delayed='busy_delayed'))
+    # busy_delayed runs for 3.5 ms at a time: R in the formula above, which makes sigma 0.64 points of 15 s
+    compare('sigdelay', 4, where=dict(NORMAL, busy_delayed='busy_delayed'), points=3)
 
 
 # At the default rate, in windows that users take: the total, and how much of it has a stack.
