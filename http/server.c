@@ -484,7 +484,7 @@ const char *http_serve(int fd, const char *key, const struct http_service *servi
 		       const volatile int *stop)
 {
 	const struct http_limits *limits = service->limits ? service->limits : &http_limits_default;
-	struct server *s = sys_map_to_begin(sizeof(*s));
+	struct server *s = sys_map_whole_limit(sizeof(*s));
 	const char *refused;
 
 	if (!s)

@@ -60,8 +60,6 @@ static bool has_stacks(const struct dump *d)
 	return false;
 }
 
-typedef void sleeper_taker(void *arg, const struct dump *d, const struct process *of);
-
 /* Its number may be another one's by now; then what was read means nothing. */
 static void finish_one(struct sleepers *s, sleeper_taker *take, void *arg)
 {
@@ -116,9 +114,7 @@ static bool go_on(struct sleepers *s, sleeper_taker *take, void *arg)
 }
 
 int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *a,
-		      int64_t patience_ns,
-		      void (*take)(void *arg, const struct dump *d, const struct process *of),
-		      void *arg)
+		      int64_t patience_ns, sleeper_taker *take, void *arg)
 {
 	int64_t now = sys_now_ns();
 

@@ -34,15 +34,16 @@ void sleepers_watch(struct sleepers *s, const struct tree_request *t, struct are
 
 #define SLEEPERS_PATIENCE_NS (400 * NS_PER_MS) /* scrapers wait as long after the sampling */
 
+/* Is handed the threads of one, which are freed when it returns. */
+typedef void sleeper_taker(void *arg, const struct dump *d, const struct process *of);
+
 /*
  * After the last answer: looks at some, for `patience_ns` in all at most, and hands each one's
  * threads to `take`, which fills stacks and owners, or does what it likes.  Returns when to
  * call it again; 0: it is done.
  */
 int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *a,
-		      int64_t patience_ns,
-		      void (*take)(void *arg, const struct dump *d, const struct process *of),
-		      void *arg);
+		      int64_t patience_ns, sleeper_taker *take, void *arg);
 
 void sleepers_end(struct sleepers *s);
 

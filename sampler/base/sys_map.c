@@ -91,7 +91,7 @@ bool sys_has_room(size_t bytes)
 /* Of a limited address space, what is always left to the program. */
 #define LEFT_BYTES (8UL << 20)
 
-void *sys_map_to_begin(size_t bytes)
+void *sys_map_whole_limit(size_t bytes)
 {
 	return map_area(bytes, false);
 }

@@ -17,8 +17,9 @@
  */
 void *sys_map(size_t bytes);
 
-/* The same down to the last byte of the limit: what our thread needs to begin. */
-void *sys_map_to_begin(size_t bytes);
+/* The same down to the last byte of the limit: what our thread needs to begin, and what a hook
+ * gives back before it returns. */
+void *sys_map_whole_limit(size_t bytes);
 
 /* Whether the limit on address space, if there is one, leaves more than `bytes`. */
 bool sys_has_room(size_t bytes);

@@ -153,7 +153,7 @@ static int lock(int flags)
 	int err;
 
 	if (flags & MCL_CURRENT && !sandbox_is_possible())
-		r = sys_map(sizeof(*r));
+		r = sys_map_whole_limit(sizeof(*r));
 	if (!r)
 		return real()->mlockall(flags);
 	err = lock_present(r, flags);

@@ -50,7 +50,7 @@ static bool get_memory(struct own_thread *t, struct reach r)
 		return true;
 	}
 	t->bytes = STACK_BYTES + r.below + r.above;
-	t->memory = sys_map_to_begin(t->bytes);
+	t->memory = sys_map_whole_limit(t->bytes);
 	return t->memory != NULL;
 }
 

@@ -11,7 +11,6 @@ import http.client
 import os
 import random
 import re
-import threading
 import time
 
 import everything
@@ -35,11 +34,11 @@ def below(pid):
     return [p for p in found if os.path.exists('/proc/%d/exe' % p)]
 
 
-class Attacher:
+class Attacher(harness.Clients):
     def __init__(self, pids, clients=2):
-        self.pids, self.running, self.count, self.refused = pids, True, 0, {}
+        super().__init__(clients, 90)
+        self.pids, self.count, self.refused = pids, 0, {}
         self.busy = set()  # one client at a time
-        self.threads = [threading.Thread(target=self.loop, daemon=True) for _ in range(clients)]
 
     def refuse(self, sentence):
         plain = re.sub(r'\d+', 'N', sentence.strip().split('\n')[-1])
@@ -59,7 +58,7 @@ class Attacher:
         if status and os.path.exists('/proc/%d/exe' % pid):
             self.refuse('detach: ' + err)
 
-    def loop(self):
+    def loop(self, number):
         turn = 0
         while self.running:
             these = [p for start in self.pids() for p in below(start)]
@@ -71,13 +70,3 @@ class Attacher:
                     self.once(pid, ['--hooks'] if turn % 2 else [])
                     self.busy.discard(pid)
             time.sleep(0.01)
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.running = False
-        for t in self.threads:
-            t.join(90)

@@ -9,10 +9,9 @@ What there is, the index page says; so a new endpoint is fetched as soon as it e
 import contextlib
 import http.client
 import re
-import threading
 import time
 
-from harness import KEY
+from harness import KEY, Clients
 
 CLIENTS = 3
 # Every allocation, every wait, every unlock that let another go on.
@@ -49,12 +48,11 @@ def queries(port):
             yield from (name, name + '?debug=1', name + '?debug=2', name + '?seconds=1')
 
 
-class Everything:
+class Everything(Clients):
     def __init__(self, ports, clients=CLIENTS):
-        self.ports, self.running = ports, True
+        super().__init__(clients, 35)
+        self.ports = ports
         self.bodies, self.refused, self.count = {}, {}, 0
-        self.threads = [threading.Thread(target=self.loop, args=(i,), daemon=True)
-                        for i in range(clients)]
 
     def fetch(self, port, query):
         status, body = get(port, query)
@@ -78,13 +76,3 @@ class Everything:
                 with contextlib.suppress(OSError, http.client.HTTPException):
                     self.round(port, shift)
             time.sleep(0.02)
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *unused):
-        self.running = False
-        for t in self.threads:
-            t.join(35)

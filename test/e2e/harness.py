@@ -324,24 +324,15 @@ def poll(condition, limit=20, every=0.01):
         time.sleep(every)
 
 
-class Profiling:
-    """Takes profiles of a target one after the other for as long as the block lasts."""
+class Clients:
+    """Threads that run loop(number) for as long as the block lasts; it looks at self.running."""
 
-    def __init__(self, target, query='seconds=1&hz=1000', overlap=1, page='profile'):
-        self.target, self.query = target, page + '?' + query
-        self.blobs, self.refused, self.running = [], 0, True
-        self.threads = [threading.Thread(target=self.loop, daemon=True) for _ in range(overlap)]
+    def __init__(self, count, patience):
+        self.running, self.patience = True, patience  # seconds for each to end
+        self.threads = [threading.Thread(target=self.loop, args=(i,), daemon=True) for i in range(count)]
 
-    def loop(self):
-        while self.running and self.target.p.poll() is None:
-            try:
-                blob = self.target.fetch(self.query)
-                if blob:
-                    self.blobs.append(blob)
-                else:
-                    self.refused += 1
-            except (OSError, http.client.HTTPException):
-                time.sleep(0.02)
+    def loop(self, number):
+        raise NotImplementedError
 
     def __enter__(self):
         for t in self.threads:
@@ -351,7 +342,27 @@ class Profiling:
     def __exit__(self, *unused):
         self.running = False
         for t in self.threads:
-            t.join(10)
+            t.join(self.patience)
+
+
+class Profiling(Clients):
+    """Takes profiles of a target one after the other for as long as the block lasts."""
+
+    def __init__(self, target, query='seconds=1&hz=1000', overlap=1, page='profile'):
+        super().__init__(overlap, 10)
+        self.target, self.query = target, page + '?' + query
+        self.blobs, self.refused = [], 0
+
+    def loop(self, number):
+        while self.running and self.target.p.poll() is None:
+            try:
+                blob = self.target.fetch(self.query)
+                if blob:
+                    self.blobs.append(blob)
+                else:
+                    self.refused += 1
+            except (OSError, http.client.HTTPException):
+                time.sleep(0.02)
 
     def load(self):
         """All the profiles, read."""

@@ -31,7 +31,7 @@ static int given(size_t more)
 
 	if (pid == 0) {
 		limit_to(more);
-		_exit((sys_map(MIB) != NULL) + 2 * (sys_map_to_begin(MIB) != NULL));
+		_exit((sys_map(MIB) != NULL) + 2 * (sys_map_whole_limit(MIB) != NULL));
 	}
 	waitpid(pid, &status, 0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
