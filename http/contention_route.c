@@ -49,19 +49,6 @@ static void fill_mutex_head(struct profile_head *head)
 	head->comment = mutex_comments(&head->comment_count);
 }
 
-/* A process counts its own waits only: it begins anew when it becomes ours. */
-static void snapshot_block(struct stack_table *t, bool own)
-{
-	(void)own;
-	block_snapshot(t);
-}
-
-static void snapshot_mutex(struct stack_table *t, bool own)
-{
-	(void)own;
-	mutex_snapshot(t);
-}
-
 const struct snapshot_page block_page = {
 	.name = "block",
 	.delta_name = "block-delta",
@@ -70,7 +57,7 @@ const struct snapshot_page block_page = {
 	.what_they_did = "waited for",
 	.refusal = block_refusal,
 	.fill_head = fill_block_head,
-	.snapshot = snapshot_block,
+	.snapshot = block_snapshot,
 	.delta_begins = block_everything_begin,
 	.delta_ends = block_everything_end,
 	.text = block_text,
@@ -94,7 +81,7 @@ const struct snapshot_page mutex_page = {
 	.what_they_did = "waited for",
 	.refusal = mutex_refusal,
 	.fill_head = fill_mutex_head,
-	.snapshot = snapshot_mutex,
+	.snapshot = mutex_snapshot,
 	.delta_begins = mutex_everything_begin,
 	.delta_ends = mutex_everything_end,
 	.text = mutex_text,

@@ -281,10 +281,9 @@ static void add_values(const struct site *s, int64_t *value)
 
 void heap_after_fork(void)
 {
-	sites.epoch++;
+	sites_begin_epoch(&sites);
 	atomic_store_explicit(&allocated, 0, memory_order_relaxed);
 	mapped_after_fork();
-	atomic_store_explicit(&sites.labelled, 0, memory_order_relaxed);
 	peak_after_fork();
 }
 

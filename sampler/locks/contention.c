@@ -324,6 +324,8 @@ void contention_after_fork(void)
 	relocks_after_fork();
 	wakes_after_fork();
 	readers_after_fork();
+	sites_begin_epoch(&block_sites);
+	sites_begin_epoch(&mutex_sites);
 	atomic_store(&block.chance.everything, 0);
 	atomic_store(&mutex.chance.everything, 0);
 }
@@ -365,12 +367,12 @@ static void add_stack(struct stack_table *t, const struct stack *s)
 	stack_add_values(stack_table_add(t, frame, depth), s);
 }
 
-static void snapshot(struct profile *p, struct stack_table *t)
+static void snapshot(struct profile *p, struct stack_table *t, bool own)
 {
 	struct stack_table raw;
 
 	stack_table_init(&raw, RAW_BYTES);
-	sites_snapshot(p->sites, &raw, 0, add_values, NULL);
+	sites_snapshot(p->sites, &raw, own ? p->sites->epoch : 0, add_values, NULL);
 	for (size_t i = 0; i < raw.count; i++)
 		add_stack(t, raw.list[i]);
 	stack_table_release(&raw);
@@ -381,12 +383,12 @@ static void snapshot(struct profile *p, struct stack_table *t)
 	}
 }
 
-void block_snapshot(struct stack_table *t)
+void block_snapshot(struct stack_table *t, bool own)
 {
-	snapshot(&block, t);
+	snapshot(&block, t, own);
 }
 
-void mutex_snapshot(struct stack_table *t)
+void mutex_snapshot(struct stack_table *t, bool own)
 {
-	snapshot(&mutex, t);
+	snapshot(&mutex, t, own);
 }

@@ -134,13 +134,16 @@ void mutex_everything_begin(void);
 void mutex_everything_end(void);
 
 /*
- * Nobody waits, and no client asks for everything; the totals go on.
+ * Nobody waits, no client asks for everything, and what was counted before is the parent's.
  * Context: listener of a child, before anything is recorded there.
  */
 void contention_after_fork(void);
 
-/* Fills `t` with the totals of every site.  Context: listener. */
-void block_snapshot(struct stack_table *t);
-void mutex_snapshot(struct stack_table *t);
+/*
+ * Fills `t` with the totals of every site; `own`: without what the process has from its parent.
+ * Context: listener.
+ */
+void block_snapshot(struct stack_table *t, bool own);
+void mutex_snapshot(struct stack_table *t, bool own);
 
 #endif

@@ -304,6 +304,12 @@ void sites_each(struct site_table *t, void (*fn)(struct site *s, void *arg), voi
 	}
 }
 
+void sites_begin_epoch(struct site_table *t)
+{
+	t->epoch++;
+	atomic_store_explicit(&t->labelled, 0, memory_order_relaxed);
+}
+
 static void clear_totals(struct site *s, void *unused)
 {
 	(void)unused;

@@ -76,6 +76,12 @@ struct site_table {
 					  .bucket = name##_bucket }
 
 /*
+ * What was counted before is the parent's: stacks get new records from now on.  Context: child,
+ * before anything is counted.
+ */
+void sites_begin_epoch(struct site_table *t);
+
+/*
  * Finds or adds the record of a stack.  At the limit of memory the one record
  * [other stacks] stands in; before that, where many have labels, a new one goes without.
  * Never NULL.  Context: hook, listener.

@@ -233,6 +233,24 @@ def test_sums_do_not_fall_when_workers_are_replaced():
             check(f'{name}: does not fall', after.cum('alloc_space')[name] >= total)
 
 
+def pids_below(p, name):
+    """Of the samples with this function."""
+    return {s.labels['pid'] for s in p.samples if name in s.stack}
+
+
+def test_a_worker_has_not_waited_when_its_parent_did():
+    with Tree('locked', 2, env={'PPROF_BLOCK_RATE': '1', 'PPROF_MUTEX_FRACTION': '1'}).start() as t:
+        for page, what in ('block', 'wait'), ('mutex', 'hold'):
+            t.joined(page)
+            last = [None]
+
+            def they_wait():
+                last[0] = t.profile(page)
+                return pids_below(last[0], f'{what}_worker') == set(t.workers())
+            check(f'{page}: workers have theirs', poll(they_wait, 20), last[0].comments)
+            same(f'{page}: and not their parent\'s', pids_below(last[0], f'{what}_parent'), {t.pid})
+
+
 def test_who_ended_unasked_is_counted():
     """Each worker allocates 2000 blocks of 1000 bytes and ends."""
     with Tree('unasked', 4, env={'PPROF_HEAP_RATE': '4096'}).start() as t:
@@ -474,6 +492,7 @@ if __name__ == '__main__':
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,
+                test_a_worker_has_not_waited_when_its_parent_did,
                 test_who_ended_unasked_is_counted,
                 test_a_worker_has_what_it_allocated_itself, test_old_blocks_of_all_processes,
                 test_threads_of_all_processes,

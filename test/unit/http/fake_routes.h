@@ -453,17 +453,18 @@ void mutex_everything_end(void)
 	contention_fake.wanting_everything--;
 }
 
-void block_snapshot(struct stack_table *t)
+void block_snapshot(struct stack_table *t, bool own)
 {
+	(void)own;
 	static const uint64_t pc = 0x1010;
 	struct stack *s = stack_table_add(t, &pc, 1);
 
 	s->value[HEAP_VALUE_INUSE_BYTES] = 100 + 10 * contention_fake.snapshots++;
 }
 
-void mutex_snapshot(struct stack_table *t)
+void mutex_snapshot(struct stack_table *t, bool own)
 {
-	block_snapshot(t);
+	block_snapshot(t, own);
 }
 
 int block_text(struct arena *a, const struct message *m, struct bytes *out)
