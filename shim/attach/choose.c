@@ -13,27 +13,36 @@
 #include "shim/attach/proc.h"
 
 /* How well a thread is suited; 0: not at all. */
-enum rank { NEVER, SLEEPS, WAITS_FOR_THREAD, WAITS_FOR_EVENT };
+enum rank { NEVER, SLEEPS, WAITS_ANEW, WAITS_FOR_THREAD, WAITS_FOR_EVENT };
 
 /* A thread that sleeps is looked at twice, so far apart. */
 #define SLEEP_LOOK_NS 30000000L
 
 #define STACK_LOOK_BYTES (4UL << 20)
 
-static enum rank rank_of_call(long number, uint64_t second)
+/*
+ * A poll, a sleep or a futex with a timeout has another number once it was interrupted (by a
+ * stop, a debugger, us), until it ends; which of them it was is not told, so it is a sleep.
+ */
+static bool is_sleep(long number)
+{
+	return number == SYS_nanosleep || number == SYS_clock_nanosleep ||
+	       number == SYS_restart_syscall;
+}
+
+static enum rank rank_of_call(long number, const uint64_t arg[6])
 {
 	if (registers_waits_for_event(number))
-		return WAITS_FOR_EVENT;
-	if (number == SYS_futex && (second & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET)
+		return registers_timeout_begins_anew(number, arg) ? WAITS_ANEW : WAITS_FOR_EVENT;
+	if (number == SYS_futex && (arg[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET)
 		return WAITS_FOR_THREAD;
-	return number == SYS_nanosleep || number == SYS_clock_nanosleep ? SLEEPS : NEVER;
+	return is_sleep(number) ? SLEEPS : NEVER;
 }
 
 /* "running", or the call's number, six arguments, the stack pointer and the pc. */
-static bool read_call(int pid, int tid, struct waiting *w, uint64_t *second)
+static bool read_call(int pid, int tid, struct waiting *w, uint64_t arg[6])
 {
 	char text[256];
-	uint64_t arg[6];
 
 	if (proc_read_task(pid, tid, "syscall", text, sizeof(text)) <= 0 ||
 	    sscanf(text,
@@ -43,16 +52,15 @@ static bool read_call(int pid, int tid, struct waiting *w, uint64_t *second)
 		   &w->pc) != 9)
 		return false;
 	w->tid = tid;
-	*second = arg[1];
 	return w->number >= 0;
 }
 
 bool choose_is_still(int pid, const struct waiting *w)
 {
 	struct waiting now;
-	uint64_t second;
+	uint64_t arg[6];
 
-	return read_call(pid, w->tid, &now, &second) && now.number == w->number &&
+	return read_call(pid, w->tid, &now, arg) && now.number == w->number &&
 	       now.pc == w->pc && now.sp == w->sp;
 }
 
@@ -197,12 +205,12 @@ static enum rank rank_of_thread(const struct image *libc, int tid, enum rank bes
 				struct waiting *w)
 {
 	int pid = libc->pid;
-	uint64_t second;
+	uint64_t arg[6];
 	enum rank rank;
 
-	if (is_ours(pid, tid) || !read_call(pid, tid, w, &second))
+	if (is_ours(pid, tid) || !read_call(pid, tid, w, arg))
 		return NEVER;
-	rank = rank_of_call(w->number, second);
+	rank = rank_of_call(w->number, arg);
 	if (rank <= best || !is_called_by_libc(libc, w->pc) || !is_untouched(pid, tid) ||
 	    runs_handler(pid, w->sp) || !choose_is_still(pid, w))
 		return NEVER;

@@ -7,6 +7,8 @@
  *     nobody makes with such a lock held; or for a condition, a join or a semaphore (a futex
  *     with a bit set, which none of these locks is waited for with); or it sleeps, and has
  *     done so for a while (allocators sleep for microseconds while they wait for a lock);
+ *   - if there is a choice, in one that goes on as if nothing had been: the timeout of an
+ *     epoll_wait begins anew;
  *   - and no signal handler is on its stack: that may have interrupted malloc.
  */
 #ifndef SHIM_ATTACH_CHOOSE_H

@@ -17,7 +17,7 @@ import time
 import harness
 import pprof_reader
 import test_truth
-from harness import BUILD, FIXTURES, KEY, Target, check, poll, run, same, skip
+from harness import BUILD, FIXTURES, KEY, Target, check, poll, run, same, skip, status_field
 
 ATTACH = os.path.join(BUILD, 'pprof-attach')
 PROGRAM = 'hostile_attached'
@@ -91,6 +91,31 @@ def test_waits_go_on_as_if_nothing_had_been():
         with program('wait', call, env=ASKED) as t:
             again_and_again(t, harness.rounds(8))
             ends_well(t)
+
+
+def test_waits_of_hours_can_be_attached_to_again():
+    """A stop gives such a call another number.  Seen to fail: nobody waited, for 5 s."""
+    for call, stop in ('poll', False), ('poll', True), ('nanosleep', True):
+        with program('hours', call) as t:
+            t.wait_for('ready')
+            if stop:
+                t.p.send_signal(signal.SIGSTOP)
+                poll(lambda: status_field(t.pid, 'State').startswith('T'))
+                t.p.send_signal(signal.SIGCONT)
+            again_and_again(t, 3)
+            if call == 'poll':
+                ends_well(t)
+
+
+def test_who_waits_with_a_timeout_is_left_alone():
+    """An epoll_wait that is stopped begins its timeout anew; there is another thread to stop."""
+    with program('timeout') as t:
+        t.wait_for('ready')
+        poll(lambda: harness.read('/proc/%d/syscall' % t.pid).startswith('232 '))  # epoll_wait
+        before = status_field(t.pid, 'voluntary_ctxt_switches')
+        again_and_again(t, 3)
+        same('how often it slept', status_field(t.pid, 'voluntary_ctxt_switches'), before)
+        ends_well(t)
 
 
 def test_programs_that_allocate_load_and_fork():
@@ -646,7 +671,8 @@ def test_a_program_that_gives_up_its_user():
 
 
 if __name__ == '__main__':
-    run(test_waits_go_on_as_if_nothing_had_been, test_programs_that_allocate_load_and_fork,
+    run(test_waits_go_on_as_if_nothing_had_been, test_waits_of_hours_can_be_attached_to_again,
+        test_who_waits_with_a_timeout_is_left_alone, test_programs_that_allocate_load_and_fork,
         test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled, test_alternate_stacks,
         test_restartable_sequences, test_profiles_are_as_true_as_of_a_preloaded_program,

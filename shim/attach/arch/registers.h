@@ -22,6 +22,9 @@ extern const int registers_extended_set;
  */
 bool registers_waits_for_event(long number);
 
+/* That such a call, once interrupted, is made again with the whole of its timeout. */
+bool registers_timeout_begins_anew(long number, const uint64_t arg[6]);
+
 /* The processor keeps a second stack for the thread whose status file this is, and compares. */
 bool registers_are_guarded(const char *status);
 

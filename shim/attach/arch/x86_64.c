@@ -34,6 +34,24 @@ bool registers_waits_for_event(long number)
 	return false;
 }
 
+bool registers_timeout_begins_anew(long number, const uint64_t arg[6])
+{
+	switch (number) {
+	case SYS_epoll_wait:
+	case SYS_epoll_pwait:
+		return (int32_t)arg[3] > 0;
+	case SYS_epoll_pwait2:
+		return arg[3] != 0;
+	case SYS_rt_sigtimedwait:
+		return arg[2] != 0;
+	case SYS_recvmmsg:
+	case SYS_io_getevents:
+		return arg[4] != 0;
+	default:
+		return false;
+	}
+}
+
 bool registers_are_guarded(const char *status)
 {
 	const char *features = strstr(status, "\nx86_Thread_features:");
