@@ -331,14 +331,22 @@ EXPORT int capset(void *header, const void *data)
 
 /*
  * The last moment at which a thread can be made, maybe: a child that is to take over
- * when its parent ends has its listener wait for that from now on (haproxy -D).
+ * when its parent ends has its listener wait for that from now on (haproxy -D).  One that
+ * cannot have any thread more (haproxy -W) has its listener before anybody asks.  `to`: NULL
+ * is a question.
  */
-static COLD NOINLINE void look_before_limit(void)
+static COLD NOINLINE void look_before_limit(const struct rlimit *to)
 {
 	after_fork_enter();
-	if (process_is_in_order())
-		takeover_look(true);
+	if (!process_is_in_order() || !to)
+		return;
+	if (to->rlim_cur <= 1) /* the process itself is one */
+		takeover_join_early();
+	takeover_look(true);
 }
+
+/* On 64-bit machines both are one. */
+_Static_assert(sizeof(struct rlimit) == sizeof(struct rlimit64), "limits of 64 bits");
 
 /* X(name, parameters, arguments) */
 #define LIMIT_CALLS(X)                                                                             \
@@ -357,7 +365,7 @@ static COLD NOINLINE void look_before_limit(void)
 	EXPORT int name parameters                                                                 \
 	{                                                                                          \
 		if (UNLIKELY(!process_is_ours()) && resource == RLIMIT_NPROC)                      \
-			look_before_limit();                                                       \
+			look_before_limit((const void *)to);                                       \
 		return real()->name arguments;                                                     \
 	}
 LIMIT_CALLS(X)

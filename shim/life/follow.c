@@ -16,6 +16,8 @@
 
 /* The listener may be in the middle of an answer. */
 #define PATIENCE_NS (2 * NS_PER_SECOND)
+/* How often it is looked whether it is there at all. */
+#define LOOK_NS (20 * NS_PER_MS)
 
 /* More groups than any program sets that is not made to. */
 #define GROUPS_MAX 1024
@@ -42,8 +44,9 @@ static bool wait_for_answer(int64_t until_ns)
 {
 	int64_t left;
 
-	while (state_now() == ASKED && (left = until_ns - sys_now_ns()) > 0) {
-		struct timespec ts = { left / NS_PER_SECOND, left % NS_PER_SECOND };
+	while (state_now() == ASKED && (left = until_ns - sys_now_ns()) > 0 &&
+	       listener_is_running()) {
+		struct timespec ts = { 0, MIN(left, LOOK_NS) };
 
 		sys_futex(&ask.state, FUTEX_WAIT_PRIVATE, ASKED, &ts);
 	}
@@ -99,7 +102,7 @@ static bool follows(const struct request *r)
 	bool done;
 
 	/* a signal handler may find its own thread here */
-	if (!listener_is_serving() || atomic_exchange(&ask.taken, true))
+	if (!listener_is_attentive() || atomic_exchange(&ask.taken, true))
 		return false;
 	done = ask_listener(r);
 	atomic_store(&ask.taken, false);

@@ -18,7 +18,7 @@ struct request {
 
 /*
  * The calling thread has made this call, and it succeeded: our thread makes it, too,
- * before this returns.  One that waits for its port, or that does not come to it within
+ * before this returns.  One that only waits for its port, or that does not come to it within
  * 2 s, is ended, and the calling thread makes another.  What capset and setgroups point
  * at is copied.  Context: hook.
  */

@@ -75,6 +75,7 @@ static struct {
 
 static struct {
 	volatile int is_over;
+	volatile int serves;
 	int port_fd; /* why: the socket of the port, or -errno */
 	int64_t next_try_ns;
 	bool was_called;	 /* a profile is being taken */
@@ -315,7 +316,8 @@ static int look_for_port(int64_t now_ns)
 
 	if (listener.stop)
 		return -EINTR;
-	if (listener.succession.joins && !listener.records && !family_is_asked())
+	if (listener.succession.joins && !listener.succession.stays && !listener.records &&
+	    !family_is_asked())
 		return -ETIME;
 	if (now_ns < member.next_try_ns)
 		return -EAGAIN;
@@ -386,7 +388,9 @@ static int serve_as_member(void)
 	service.by_peer = true;
 	service.hurry = &listener.hurry;
 	service.under_way = &listener.under_way;
+	member.serves = 1;
 	refused = serve(fd, &service, on_member, &member.is_over);
+	member.serves = 0;
 	sys_close(fd);
 	listener.under_way = 0;
 	if (refused)
@@ -450,6 +454,7 @@ static bool create(void)
 {
 	listener.stop = 0;
 	listener.is_made = 0;
+	member.serves = 0;
 	return own_thread_start(&listener.thread, run, NULL);
 }
 
@@ -515,7 +520,8 @@ bool listener_take_over(const struct listener_succession *succession)
 	uint64_t mask;
 	bool ok;
 
-	if (!begin_change(0))
+	/* Each thread of haproxy forbids all of them threads: one may be about to make ours. */
+	if (!begin_change(succession->stays ? sys_now_ns() + LAST_MOMENT_NS : 0))
 		return true; /* somebody else does */
 	mask = sys_block_signals();
 	ok = listener_is_running() || succeed(succession);
@@ -623,6 +629,12 @@ bool listener_has_endpoint(void)
 bool listener_is_serving(void)
 {
 	return outcome() == LISTENER_SERVING && listener_is_running();
+}
+
+bool listener_is_attentive(void)
+{
+	return listener_is_running() &&
+	       (outcome() == LISTENER_SERVING || member.serves || listener.succession.joins);
 }
 
 int64_t listener_cpu_ns(void)

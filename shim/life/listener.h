@@ -61,6 +61,7 @@ struct listener_succession {
 	 * wanted, and as such asks now and then whether it may have the port after all.
 	 */
 	bool joins;
+	bool stays;		     /* it does, wanted or not */
 	bool (*may_have_port)(void); /* NULL: always */
 	void (*on_member)(void);     /* it serves as a member; may be NULL */
 	void (*on_lost)(int err);    /* or it ends: -EADDRINUSE, -ECANCELED (not wanted), -EINTR
@@ -126,6 +127,11 @@ bool listener_is_serving(void);
 /* False: it only writes files, as its port, or without one its socket, cannot be had.  Context:
  * init. */
 bool listener_has_endpoint(void);
+
+/*
+ * The same, or it is a member, or about to be: it comes to its due work.  Context: hook.
+ */
+bool listener_is_attentive(void);
 
 /* CPU time that its thread has used, ns.  Context: hook. */
 int64_t listener_cpu_ns(void);

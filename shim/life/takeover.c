@@ -42,6 +42,7 @@ static struct {
 	bool records;		       /* children have a listener, asked or not */
 	bool is_member;		       /* its listener is, or was last, a member's */
 	bool is_told;		       /* that it ends, and was never asked */
+	bool is_early;		       /* is a member without being asked, and stays one */
 	bool rests;		       /* a member whose listener ended, because nobody asked */
 	unsigned calls_seen;	       /* see family_has_called() */
 	int64_t entered_ns;
@@ -89,7 +90,7 @@ void takeover_after_fork(void)
 	takeover_has_served = false;
 	atomic_store(&has_forked, false);
 	takeover.was_awaited = takeover.paused = takeover.is_member = takeover.rests = false;
-	takeover.is_told = false;
+	takeover.is_told = takeover.is_early = false;
 	takeover.entered_ns = sys_now_ns();
 	takeover.next_try_ns = 0;
 	takeover.pause_ns = FIRST_PAUSE_NS;
@@ -181,9 +182,15 @@ static bool may_be_gone_soon(void)
 	return nursery_is_joined() && sys_now_ns() - takeover.entered_ns < NEWBORN_NS;
 }
 
-static bool is_asked(void)
+static bool is_wanted(void)
 {
-	return takeover.has_members && family_is_asked() && !may_be_gone_soon();
+	return takeover.has_members &&
+	       (takeover.is_early || (family_is_asked() && !may_be_gone_soon()));
+}
+
+void takeover_join_early(void)
+{
+	takeover.is_early = true;
 }
 
 /* Why this child does, or does not, start its listener now: the one place that decides. */
@@ -204,7 +211,7 @@ static enum takeover_reason decide(bool is_long)
 	if (!parent_is_gone() && is_long && is_to_end(takeover.parent))
 		return TAKEOVER_PARENT_ENDS;
 	if (!parent_is_gone())
-		return is_asked()	? TAKEOVER_JOINS
+		return is_wanted()	? TAKEOVER_JOINS
 		       : takeover.rests ? TAKEOVER_RESTS
 					: TAKEOVER_PARENT_LIVES;
 	if (is_long && holder_is_there() && is_to_end(takeover.holder))
@@ -214,7 +221,7 @@ static enum takeover_reason decide(bool is_long)
 		takeover.next_try_ns = now + FIRST_PAUSE_NS;
 	if (now >= takeover.next_try_ns)
 		return TAKEOVER_TAKES_OVER;
-	return is_asked() ? TAKEOVER_JOINS : TAKEOVER_PORT_TAKEN;
+	return is_wanted() ? TAKEOVER_JOINS : TAKEOVER_PORT_TAKEN;
 }
 
 static void note(enum takeover_reason reason)
@@ -281,6 +288,7 @@ static bool may_have_port(void)
 static bool join(void)
 {
 	return listener_take_over(&(struct listener_succession){ .joins = true,
+								 .stays = takeover.is_early,
 								 .may_have_port = may_have_port,
 								 .on_member = on_member,
 								 .on_port = on_port,

@@ -17,7 +17,7 @@
  *
  * A worker whose parent lives has no thread of ours, unless it is asked: then it becomes
  * a member, whose listener is on a socket for the one that has the port (member.h), until
- * nobody has asked for a minute.
+ * nobody has asked for a minute.  One that forbids itself threads is a member from then on.
  */
 #ifndef SHIM_LIFE_TAKEOVER_H
 #define SHIM_LIFE_TAKEOVER_H
@@ -79,6 +79,12 @@ bool takeover_is_to_look(void);
  * last for a second or for ever.  Context: hook, also in a signal handler.
  */
 void takeover_look(bool is_long);
+
+/*
+ * From its next look on this child is a member, asked or not, and stays one: it is about to
+ * forbid itself threads.  Context: hook.
+ */
+void takeover_join_early(void);
 
 /* The parent of this child ends by itself in this moment (daemon).  Context: hook. */
 void takeover_expect_end(void);

@@ -135,6 +135,11 @@ def test_whatever_workers_do_to_themselves():
         check_workers(mode, 1)
 
 
+def test_workers_that_forbid_themselves_threads():
+    """As haproxy's.  Seen to fail: no thread could be started, all their time was [unsampled]."""
+    check_workers('no-threads', 1)
+
+
 def test_who_does_not_wake_is_named_and_its_time_told():
     with Tree('computing').start() as t:
         p = t.profile('profile?seconds=2')
@@ -487,6 +492,7 @@ def test_a_worker_that_writes_nonsense_to_shared_memory():
 
 if __name__ == '__main__':
     harness.run(test_workers_are_in_the_profile, test_whatever_workers_do_to_themselves,
+                test_workers_that_forbid_themselves_threads,
                 test_who_does_not_wake_is_named_and_its_time_told,
                 test_what_sleepers_wait_in,
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
