@@ -237,15 +237,15 @@ gates: all ## Check the finished library (exports, imports, TLS, notes), and the
 	@HANDLER_OBJS='$(HANDLER_OBJ:%=$(BUILD)/%)' .ci/gates.sh $(SO) $(CPPFLAGS)
 
 # gcc says how much stack each function takes, and whom it calls.
-STACK_OBJ = $(patsubst %.c,$(BUILD)/stack/%.o,$(filter-out shim/attach/%,$(wildcard shim/*/*.c sampler/*/*.c)))
-$(BUILD)/stack/%.o: %.c | $(PB).h $(LIBS)/lib/bind.syms
+STACK_ASM = $(patsubst %.c,$(BUILD)/stack/%.s,$(filter-out shim/attach/%,$(wildcard shim/*/*.c sampler/*/*.c)))
+$(BUILD)/stack/%.s: %.c | $(PB).h $(LIBS)/lib/bind.syms
 	@mkdir -p $(@D)
-	$(call say,STACK)$(CC) $(CPPFLAGS) $(CODE) -g0 -w -fcallgraph-info=su -MMD -MP -c -o $@ $<
+	$(call say,STACK)$(CC) $(CPPFLAGS) $(CODE) -g0 -w -fcallgraph-info=su -MMD -MP -S -o $@ $<
 
 -include $(wildcard $(BUILD)/stack/*/*/*.d)
 
-stack: $(STACK_OBJ) ## Sum up how much of the program's stack each hook takes
-	@.ci/stack.py $(BUILD)/stack 840
+stack: $(STACK_ASM) ## Sum up how much of the program's stack each hook takes
+	@.ci/stack.py $(BUILD)/stack 792
 
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^

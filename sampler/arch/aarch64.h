@@ -15,6 +15,8 @@
 #define ARCH_SA_RESTORER 0UL	/* the vdso has the return from a handler */
 #define ARCH_AUDIT	 AUDIT_ARCH_AARCH64
 
+#define ARCH_AS_VARIADIC(name) __asm__(name)
+
 /* regs[0..30] of ucontext_t, then sp and pc.  The frame pointer is x29. */
 #define ARCH_SPLIT_GUARD 0 /* gcc has no split stacks there */
 

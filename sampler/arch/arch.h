@@ -53,6 +53,13 @@ ARCH_FUNCTION void arch_return_to_nowhere(void);
  * ARCH_AUDIT        AUDIT_ARCH_*, by which a system-call filter knows our calls
  */
 
+/*
+ * ARCH_AS_VARIADIC(name) after the declaration of a hook for a function with "...", whose
+ * arguments are integers and pointers: the hook names them all, because they come in
+ * the same registers.  With va_start() the compiler would first store each register
+ * that may hold one, on the program's stack.
+ */
+
 /* ---- registers */
 
 /*

@@ -55,6 +55,8 @@ static inline void arch_return_to_nowhere(void)
 #define ARCH_SA_RESTORER 0x04000000UL
 #define ARCH_AUDIT	 AUDIT_ARCH_X86_64
 
+#define ARCH_AS_VARIADIC(name) __asm__(name)
+
 /* ---- registers */
 
 /*

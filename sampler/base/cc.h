@@ -22,6 +22,7 @@
 #define LEFT_WITHOUT_RETURN __attribute__((no_sanitize("address")))
 
 #define COLD		       __attribute__((cold))
+#define IN_LINE		       inline __attribute__((always_inline))
 #define NOINLINE	       __attribute__((noinline))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 

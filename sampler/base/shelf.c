@@ -23,18 +23,20 @@ void *shelf_take(size_t bytes)
 	return shelf + at;
 }
 
-bool shelf_give_back(void *p, size_t bytes)
+bool shelf_has(const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)shelf < SHELF_BYTES;
+}
+
+void shelf_give_back(void *p, size_t bytes)
 {
 	size_t at = (uintptr_t)p - (uintptr_t)shelf;
 	size_t end = at + ALIGN_UP(bytes, PAGE_BYTES);
 
-	if (at >= SHELF_BYTES)
-		return false;
 	sys_discard(p, end - at);
 	/* release: whoever takes it next finds it zeroed */
 	atomic_compare_exchange_strong_explicit(&used, &end, at, memory_order_release,
 						memory_order_relaxed);
-	return true;
 }
 
 /* The rest is taken meanwhile, so that nobody else has it. */

@@ -20,7 +20,10 @@ void *shelf_take(size_t bytes);
  */
 void shelf_trim(void);
 
-/* False: it was not of the shelf.  Only the last piece makes room again.  Context: any role. */
-bool shelf_give_back(void *p, size_t bytes);
+/* Whether it lies there.  Context: any role. */
+bool shelf_has(const void *p);
+
+/* What lies there; only the last piece makes room again.  Context: any role. */
+void shelf_give_back(void *p, size_t bytes);
 
 #endif

@@ -135,13 +135,16 @@ void *sys_map_kept(size_t bytes)
 	return p;
 }
 
+/* The last act is a jump: the program's stack may be small. */
 void sys_unmap_kept(void *p, size_t bytes)
 {
-	if (shelf_give_back(p, bytes))
-		atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
-	else
-		sys_unmap(p, bytes);
 	atomic_fetch_sub_explicit(&kept_bytes, bytes, memory_order_relaxed);
+	if (!shelf_has(p)) {
+		sys_unmap(p, bytes);
+		return;
+	}
+	atomic_fetch_sub_explicit(&mapped_bytes, bytes, memory_order_relaxed);
+	shelf_give_back(p, bytes);
 }
 
 void *sys_map_shared(size_t bytes)

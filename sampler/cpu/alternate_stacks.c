@@ -184,7 +184,7 @@ static bool was_left_behind(struct slot *s)
 }
 
 /* Its size is 0 until it is written: too small. */
-static struct slot *take_free(int tid)
+static NOINLINE struct slot *take_free(int tid)
 {
 	for (uint32_t i = 0; i < WINDOW; i++) {
 		struct slot *s = slot_at(tid, i);
@@ -199,7 +199,7 @@ static struct slot *take_free(int tid)
 }
 
 /* Of stacks of ours, with each entry that is taken, so that what is left behind stays little. */
-static void look_at_some(void)
+static NOINLINE void look_at_some(void)
 {
 	static atomic_uint next;
 	unsigned first = atomic_fetch_add(&next, LOOKS);
@@ -208,7 +208,7 @@ static void look_at_some(void)
 		was_left_behind(&slot[(first + i) % SLOTS]);
 }
 
-static void look_where_it_belongs(int tid)
+static NOINLINE void look_where_it_belongs(int tid)
 {
 	for (uint32_t i = 0; i < WINDOW; i++)
 		was_left_behind(slot_at(tid, i));
@@ -363,6 +363,14 @@ void alternate_stack_show(int tid, stack_t *read)
 	read->ss_size = s->ours.set.ss_size;
 }
 
+/* Who looks meanwhile finds one that is too small. */
+static void write_bounds(struct slot *s, const stack_t *stack)
+{
+	atomic_store(&s->bytes, 0);
+	atomic_store(&s->top, top_of(stack));
+	atomic_store(&s->bytes, stack->ss_size);
+}
+
 void alternate_stack_note(int tid, const stack_t *stack)
 {
 	struct slot *s = find(tid);
@@ -382,9 +390,7 @@ void alternate_stack_note(int tid, const stack_t *stack)
 			atomic_store(&lost_one, true);
 		return;
 	}
-	atomic_store(&s->bytes, 0);
-	atomic_store(&s->top, top_of(stack));
-	atomic_store(&s->bytes, stack->ss_size);
+	write_bounds(s, stack);
 }
 
 bool alternate_stack_holds(int tid, uint64_t sp)
@@ -486,8 +492,9 @@ void alternate_stacks_after_fork(void)
 	if (sys_gettid() != pid || sys_call3(SYS_sigaltstack, 0, (long)&now, 0) != 0)
 		now = unknown;
 	kept = empty(&now);
-	alternate_stack_note(pid, &now);
-	s = find(pid);
-	if (s)
-		s->ours = kept;
+	s = is_disabled(&now) ? NULL : take_free(pid); /* all are free now */
+	if (!s)
+		return;
+	write_bounds(s, &now);
+	s->ours = kept;
 }

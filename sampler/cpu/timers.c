@@ -136,13 +136,10 @@ static int create_within_budget(struct thread *t, int signal)
 	return err;
 }
 
-static int create_and_set(struct thread *t, int signal, int64_t first_ns, int64_t period_ns)
+static NOINLINE int set_new(struct thread *t, int64_t first_ns, int64_t period_ns)
 {
-	int err = create_within_budget(t, signal);
+	int err = set_timer(t, first_ns, period_ns, NULL);
 
-	if (err)
-		return err;
-	err = set_timer(t, first_ns, period_ns, NULL);
 	if (err)
 		timer_delete_of(t);
 	return err;
@@ -150,15 +147,19 @@ static int create_and_set(struct thread *t, int signal, int64_t first_ns, int64_
 
 int timer_start(struct thread *t, int signal, int64_t period_ns)
 {
+	int err = create_within_budget(t, signal);
+
 	t->period_ns = period_ns;
-	return create_and_set(t, signal, first_expiry(t, period_ns), period_ns);
+	return err ? err : set_new(t, first_expiry(t, period_ns), period_ns);
 }
 
 int timer_start_once(struct thread *t, int signal)
 {
+	int err = create_within_budget(t, signal);
+
 	t->period_ns = 0;
 	t->first_weight_ns = 0;
-	return create_and_set(t, signal, 1, 0);
+	return err ? err : set_new(t, 1, 0);
 }
 
 int timer_change_period(struct thread *t, int64_t period_ns)

@@ -196,13 +196,19 @@ static struct live_block weigh(size_t size, struct site *site)
 	};
 }
 
+/* The allocator has the address back, so its last block was freed behind our back. */
+static NOINLINE void drop_stale(const void *p)
+{
+	struct live_block stale;
+
+	if (live_remove(p, &stale))
+		heap_freed(stale);
+}
+
 static NOINLINE void record_block(const void *p, size_t size, struct site *site)
 {
-	struct live_block stale, block = weigh(size, site);
+	struct live_block block = weigh(size, site);
 
-	/* The allocator has the address back, so its last block was freed behind our back. */
-	if (live_maybe(p) && live_remove(p, &stale))
-		heap_freed(stale);
 	count_alloc(&block);
 	if (!live_add(p, block))
 		heap_freed(block);
@@ -212,6 +218,8 @@ static NOINLINE void record_block(const void *p, size_t size, struct site *site)
 void heap_record(const void *p, size_t size, struct frame_regs caller)
 {
 	inside = true;
+	if (live_maybe(p))
+		drop_stale(p);
 	record_block(p, size, site_at(&sites, 0, &caller)); /* a walk takes stack enough */
 	inside = false;
 }
@@ -231,10 +239,10 @@ static NOINLINE void record_mapped(const void *p, size_t size, struct site *site
 	counter_add(COUNTER_HEAP_SAMPLES, 1);
 }
 
-void heap_record_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller)
+void heap_record_mapped(const void *p, size_t size, uint64_t leaf, const struct frame_regs *caller)
 {
 	inside = true;
-	record_mapped(p, size, site_at(&sites, leaf, &caller));
+	record_mapped(p, size, site_at(&sites, leaf, caller));
 	inside = false;
 }
 

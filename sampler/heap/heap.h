@@ -63,7 +63,7 @@ void heap_begin_mappings(void);
  * The same for memory that is not malloc's (mapped.h); `leaf` is the pseudo frame that names
  * the call.  Context: hook.
  */
-void heap_record_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller);
+void heap_record_mapped(const void *p, size_t size, uint64_t leaf, const struct frame_regs *caller);
 
 /* What was mapped there before `since` (mapped_now()) is not any more.  Context: hook. */
 void heap_unmapped(const void *p, size_t size, uint64_t since);

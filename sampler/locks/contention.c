@@ -39,13 +39,15 @@ static struct profile {
 
 /* ---- recording */
 
-static void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns, struct odds odds,
-			   uint64_t leaf, const struct frame_regs *caller)
+static IN_LINE void record_at_site(struct profile *p, uint64_t waits, int64_t delay_ns,
+				   struct odds odds, uint64_t leaf, const struct frame_regs *caller)
 {
+	uint64_t count = odds_weigh(odds, waits * WEIGHT_ONE);
+	uint64_t delay = odds_weigh(odds, (uint64_t)delay_ns);
 	struct site *s = site_at(p->sites, leaf, caller);
 
-	site_add(s, COUNT, odds_weigh(odds, waits * WEIGHT_ONE));
-	site_add(s, DELAY, odds_weigh(odds, (uint64_t)delay_ns));
+	site_add(s, COUNT, count);
+	site_add(s, DELAY, delay);
 	site_release(s);
 	counter_add(p->samples, 1);
 }
@@ -62,13 +64,23 @@ void wait_begin(struct lock_wait *w, const void *lock)
 	wait_block_begin(w, lock);
 }
 
-static void record_wait(int64_t waited_ns, int64_t now_ns, uint64_t leaf,
+static void record_wait(int64_t start_ns, int64_t now_ns, uint64_t leaf,
 			const struct frame_regs *caller)
 {
+	int64_t waited_ns = MAX(now_ns - start_ns, 1);
 	struct odds odds = { (uint64_t)waited_ns, block_rate() };
 
 	if (chance_take(&block.chance, &odds, now_ns))
 		record_at_site(&block, 1, waited_ns, odds, leaf, caller);
+}
+
+static IN_LINE void end_at(int64_t now_ns, int64_t start_ns, enum wait_outcome outcome,
+			   uint64_t leaf, const struct frame_regs *caller)
+{
+	if (!start_ns || !now_ns)
+		counter_add(COUNTER_WAITS_WITHOUT_CLOCK, 1);
+	else if (outcome != WAIT_NONE && block_rate())
+		record_wait(start_ns, now_ns, leaf, caller);
 }
 
 /*
@@ -94,10 +106,7 @@ void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t lea
 
 	if (w->slot)
 		leave_waiters(w, outcome, now_ns);
-	if (!w->start_ns || !now_ns)
-		counter_add(COUNTER_WAITS_WITHOUT_CLOCK, 1);
-	else if (outcome != WAIT_NONE && block_rate())
-		record_wait(MAX(now_ns - w->start_ns, 1), now_ns, leaf, caller);
+	end_at(now_ns, w->start_ns, outcome, leaf, caller);
 }
 
 /* ---- brief waits */
@@ -112,39 +121,39 @@ static bool is_exact(struct profile *p)
 	       chance_is_certain(&p->chance);
 }
 
-static void draw_early(struct lock_wait *w)
+static void draw_early(struct lock_spin *s)
 {
 	struct odds odds = { 0, block_rate() ? block_rate() : BLOCK_RATE_DEFAULT };
 
-	w->coin = chance_draw(&block.chance, &odds);
-	w->coin_sides = odds.of;
+	s->coin = chance_draw(&block.chance, &odds);
+	s->coin_sides = odds.of;
 }
 
-void wait_spin_begin(struct lock_wait *w)
+void wait_spin_begin(struct lock_spin *s)
 {
-	w->start_ns = monotonic_ns();
-	w->now_ns = w->start_ns;
+	s->wait.start_ns = monotonic_ns();
+	s->now_ns = s->wait.start_ns;
 	if (is_exact(&block) || is_exact(&mutex))
-		w->now_ns += BRIEF_NS; /* no spin */
+		s->now_ns += BRIEF_NS; /* no spin */
 	else
-		draw_early(w);
+		draw_early(s);
 }
 
-bool wait_spin(struct lock_wait *w)
+bool wait_spin(struct lock_spin *s)
 {
-	if (!w->start_ns || w->now_ns - w->start_ns >= BRIEF_NS)
+	if (!s->wait.start_ns || s->now_ns - s->wait.start_ns >= BRIEF_NS)
 		return false;
 	arch_spin_hint();
-	w->now_ns = monotonic_ns();
+	s->now_ns = monotonic_ns();
 	return true;
 }
 
-void wait_spin_won(const struct lock_wait *w, uint64_t leaf, const struct frame_regs *caller)
+void wait_spin_won(const struct lock_spin *s, uint64_t leaf, const struct frame_regs *caller)
 {
 	int64_t now_ns = monotonic_ns();
-	struct odds odds = { (uint64_t)MAX(now_ns - w->start_ns, 1), w->coin_sides };
+	struct odds odds = { (uint64_t)MAX(now_ns - s->wait.start_ns, 1), s->coin_sides };
 
-	if (LIKELY(w->coin >= odds.hits))
+	if (LIKELY(s->coin >= odds.hits))
 		return;
 	if (block_rate()) {
 		chance_recorded(&block.chance, now_ns);
@@ -213,22 +222,22 @@ void unlock_end(const struct unlock *u, uint64_t leaf, const struct frame_regs *
 {
 	struct odds odds = mutex_odds(u->due.delay_ns);
 
-	if (u->due.delay_ns && chance_take(&mutex.chance, &odds, u->now_ns))
-		record_at_site(&mutex, u->due.waits, u->due.delay_ns, odds, leaf, caller);
 	if (u->hold)
 		tell_relocks(u, leaf, caller);
+	if (u->due.delay_ns && chance_take(&mutex.chance, &odds, u->now_ns))
+		record_at_site(&mutex, u->due.waits, u->due.delay_ns, odds, leaf, caller);
 }
 
 /* ---- conditions */
 
-void wait_condition_begin(struct lock_wait *w, const void *mutex_at)
+void wait_condition_begin(struct condition_wait *w, const void *mutex_at)
 {
-	wait_begin(w, NULL);
+	w->start_ns = monotonic_ns();
 	w->relock = w->start_ns && mutex_fraction() ? relock_note(mutex_at, w->start_ns) : NULL;
 }
 
-void wait_condition_charge(const struct lock_wait *w, const void *condition, const void *mutex_at,
-			   int64_t late_ns)
+void wait_condition_charge(const struct condition_wait *w, const void *condition,
+			   const void *mutex_at, int64_t late_ns)
 {
 	int64_t now_ns = w->relock ? monotonic_ns() : 0, from_ns;
 
@@ -237,6 +246,12 @@ void wait_condition_charge(const struct lock_wait *w, const void *condition, con
 	from_ns = late_ns >= 0 ? now_ns - late_ns : wakes_since(condition, w->start_ns);
 	if (from_ns > 0 && now_ns > from_ns)
 		relock_done(w->relock, mutex_at, MAX(from_ns, w->start_ns), now_ns, charge_relock);
+}
+
+void wait_condition_end(const struct condition_wait *w, enum wait_outcome outcome, uint64_t leaf,
+			const struct frame_regs *caller)
+{
+	end_at(monotonic_ns(), w->start_ns, outcome, leaf, caller);
 }
 
 void condition_wakes(const void *condition, bool all)

@@ -27,13 +27,21 @@
 /* value[] of the stacks of both profiles. */
 enum contention_value { CONTENTION_VALUE_COUNT, CONTENTION_VALUE_NS };
 
-/* A wait under way; lives on the waiting thread's stack. */
+/* A wait under way; lives on the waiting thread's stack, as the next two do. */
 struct lock_wait {
 	int64_t start_ns;
 	const void *lock;
 	struct waiters_slot *slot;
-	struct relock *relock; /* a condition's */
+};
 
+/* Of which no unlock is charged with the whole. */
+struct condition_wait {
+	int64_t start_ns;
+	struct relock *relock;
+};
+
+struct lock_spin {
+	struct lock_wait wait;
 	int64_t now_ns;		   /* of the last look */
 	uint64_t coin, coin_sides; /* drawn before the spin: see wait_spin_won() */
 };
@@ -44,19 +52,19 @@ struct lock_wait {
  * would cost them more than such a wait takes.  While everything is recorded
  * wait_spin() says no at once.
  *
- *	wait_spin_begin(&w);
- *	while (wait_spin(&w))
+ *	wait_spin_begin(&spin);
+ *	while (wait_spin(&spin))
  *		if (it is ours now)
- *			return wait_spin_won(&w, leaf, caller);
- *	wait_block_begin(&w, lock);
+ *			return wait_spin_won(&spin, leaf, caller);
+ *	wait_block_begin(&spin.wait, lock);
  *
  * Context: hook.
  */
-void wait_spin_begin(struct lock_wait *w);
-bool wait_spin(struct lock_wait *w);
+void wait_spin_begin(struct lock_spin *s);
+bool wait_spin(struct lock_spin *s);
 
 /* The lock was taken while spinning.  No unlock is charged with it (mutex_waits_brief). */
-void wait_spin_won(const struct lock_wait *w, uint64_t leaf, const struct frame_regs *caller);
+void wait_spin_won(const struct lock_spin *s, uint64_t leaf, const struct frame_regs *caller);
 
 /* Spinning was in vain: as wait_begin(), from the moment of wait_spin_begin(). */
 void wait_block_begin(struct lock_wait *w, const void *lock);
@@ -76,13 +84,15 @@ void wait_end(const struct lock_wait *w, enum wait_outcome outcome, uint64_t lea
 	      const struct frame_regs *caller);
 
 /*
- * wait_begin() for a wait at a condition, which ends when the thread has its mutex again:
- * what it waited for that is charged to those who had it, before its wait_end().
+ * A wait at a condition, which ends when the thread has its mutex again: what it waited for
+ * that is charged to those who had it, before its end.
  * `late_ns` is how long ago its time was over, if it was; else -1.
  */
-void wait_condition_begin(struct lock_wait *w, const void *mutex);
-void wait_condition_charge(const struct lock_wait *w, const void *condition, const void *mutex,
+void wait_condition_begin(struct condition_wait *w, const void *mutex);
+void wait_condition_charge(const struct condition_wait *w, const void *condition, const void *mutex,
 			   int64_t late_ns);
+void wait_condition_end(const struct condition_wait *w, enum wait_outcome outcome, uint64_t leaf,
+			const struct frame_regs *caller);
 
 /* `condition` is about to be signalled, or broadcast to `all`.  Context: hook. */
 void condition_wakes(const void *condition, bool all);

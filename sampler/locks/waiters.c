@@ -368,7 +368,8 @@ bool waiters_worth_charging(const void *lock)
 	return false;
 }
 
-static struct waiters_due charge(struct waiters_slot *slot, const void *lock, int64_t now_ns)
+static NOINLINE struct waiters_due charge(struct waiters_slot *slot, const void *lock,
+					  int64_t now_ns)
 {
 	struct waiters_due due;
 	struct state was;

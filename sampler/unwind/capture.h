@@ -109,10 +109,10 @@ uint32_t capture_room(uint32_t len, uint64_t above);
 
 /*
  * Copies `len` bytes of the stack, of which `above` lie at and above c->slice_at (0: not
- * known): all from there on, or half from there and half at the root, and what was missed. Context:
- * handler, hook.
+ * known): all from there on, or half from there and half at the root, and what was missed.
+ * Returns `c`.  Context: handler, hook.
  */
-void capture_copy(struct capture *c, uint32_t len, uint64_t above);
+struct capture *capture_copy(struct capture *c, uint32_t len, uint64_t above);
 
 /*
  * Of a stack in pieces: the newest is the slice, the others are c->more, of `room` bytes in all.

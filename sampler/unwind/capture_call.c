@@ -23,6 +23,5 @@ struct capture *capture_call(struct ring *r, uint64_t pc, uint64_t sp, uint64_t 
 	CAPTURE_PC(c) = pc;
 	CAPTURE_SP(c) = sp;
 	CAPTURE_BP(c) = bp;
-	capture_copy(c, len, above);
-	return c;
+	return capture_copy(c, len, above);
 }

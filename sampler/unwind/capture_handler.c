@@ -35,7 +35,7 @@ static uint32_t slice_wanted(const struct thread *t, uint64_t above)
  * A stack whose bounds nobody knows (a coroutine, an alternate stack, a thread
  * seen for the first time): the kernel copies, and stops where memory ends.
  */
-static uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
+static NOINLINE uint32_t copy_foreign(void *to, uint64_t at, uint32_t len)
 {
 	long n = sandbox_is_noted() ? 0 : kernel_copy(to, at, len);
 
@@ -66,8 +66,8 @@ uint32_t capture_room(uint32_t len, uint64_t above)
 }
 
 /* Adds a piece, if it can be read. */
-static struct capture_piece *add_piece(struct capture *c, struct capture_piece *piece, uint8_t *to,
-				       uint64_t at, uint32_t len)
+static NOINLINE struct capture_piece *add_piece(struct capture *c, struct capture_piece *piece,
+						uint8_t *to, uint64_t at, uint32_t len)
 {
 	if (c->on_known_stack)
 		arch_copy_words(to, (const void *)at, len / 8);
@@ -95,7 +95,7 @@ static void copy_windows(struct capture *c, uint64_t root, uint64_t above)
 	}
 }
 
-void capture_copy(struct capture *c, uint32_t len, uint64_t above)
+struct capture *capture_copy(struct capture *c, uint32_t len, uint64_t above)
 {
 	uint32_t room = capture_room(len, above); /* a little more than `len`: no hole */
 	uint32_t low = above > room + 7 ? ALIGN_DOWN(len / 2, 8) : room;
@@ -112,6 +112,7 @@ void capture_copy(struct capture *c, uint32_t len, uint64_t above)
 		add_piece(c, &c->more[0], c->slice + low, root - high, high);
 	if (c->more[0].len)
 		copy_windows(c, root, above);
+	return c;
 }
 
 void capture_copy_pieces(struct capture *c, uint32_t room, struct split_stack s)

@@ -57,7 +57,7 @@ static bool make_ring(struct lazy_ring *r, size_t bytes)
 	return true;
 }
 
-static struct ring *ring_to_use(void)
+static NOINLINE struct ring *ring_to_use(void)
 {
 	bool is_large = atomic_load_explicit(&way.expect_many, memory_order_relaxed);
 	struct lazy_ring *r = is_large ? &way.large : &way.small;
@@ -103,21 +103,6 @@ static NOINLINE uint32_t caller_only(uint64_t *frame, uint64_t leaf, uint64_t pc
 }
 
 /*
- * The stack is not known yet: a record of its own, and a copy of the stack for
- * the listener, who learns the addresses.  So this happens once for each.  False: *waiting,
- * or none, is to have what of it is known.
- */
-static bool wait_for_stack(struct site_table *t, uint64_t leaf, const struct frame_regs *caller,
-			   struct site **waiting)
-{
-	*waiting = site_unresolved(t);
-	if (*waiting && hand_over(t, *waiting, leaf, caller))
-		return true;
-	counter_add(t->unknown, 1);
-	return false;
-}
-
-/*
  * A walk takes 1 KiB, and the program's stack may be small: so it has one of a few
  * places, of which the first is nearly always free.  A thread that never comes back
  * (in a forked child, those of its parent) keeps its place.
@@ -129,8 +114,8 @@ static struct {
 	struct hook_walk place[WALK_PLACES];
 } walks;
 
-/* -1: none is free. */
-static int take_walk(void)
+/* NULL: none is free. */
+static NOINLINE struct hook_walk *take_walk(void)
 {
 	uint64_t seen = atomic_load_explicit(&walks.taken, memory_order_relaxed);
 
@@ -141,24 +126,24 @@ static int take_walk(void)
 		if (atomic_compare_exchange_weak_explicit(&walks.taken, &seen, seen | 1ULL << i,
 							  memory_order_acquire,
 							  memory_order_relaxed))
-			return i;
+			return &walks.place[i];
 	}
-	return -1;
+	return NULL;
 }
 
-static void give_walk_back(int i)
+static NOINLINE void give_walk_back(const struct hook_walk *w)
 {
-	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << i), memory_order_release);
+	atomic_fetch_and_explicit(&walks.taken, ~(1ULL << (w - walks.place)), memory_order_release);
 }
 
-static struct site *unwalked_site(struct site_table *t, uint64_t leaf,
-				  const struct frame_regs *caller)
+/* `waiting` (NULL: there is none) has what of it is known. */
+static NOINLINE struct site *site_of_caller(struct site_table *t, uint64_t leaf,
+					    const struct frame_regs *caller, struct site *waiting)
 {
 	uint64_t frame[FEW_FRAMES];
-	struct site *waiting, *known;
+	struct site *known;
 
-	if (wait_for_stack(t, leaf, caller, &waiting))
-		return waiting;
+	counter_add(t->unknown, 1);
 	known = site_of(t, frame, caller_only(frame, leaf, caller->pc - 1));
 	if (waiting) {
 		site_resolve(waiting, known);
@@ -167,18 +152,32 @@ static struct site *unwalked_site(struct site_table *t, uint64_t leaf,
 	return known;
 }
 
-/* NULL: the walk found nothing, or had no place. */
-static NOINLINE struct site *walked_site(struct site_table *t, uint64_t leaf,
-					 const struct frame_regs *caller)
+/*
+ * The stack is not known yet: a record of its own, and a copy of the stack for
+ * the listener, who learns the addresses.  So this happens once for each.
+ */
+static NOINLINE struct site *unwalked_site(struct site_table *t, uint64_t leaf,
+					   const struct frame_regs *caller)
 {
-	int i = take_walk();
+	struct site *waiting = site_unresolved(t);
+
+	if (waiting && hand_over(t, waiting, leaf, caller))
+		return waiting;
+	return site_of_caller(t, leaf, caller, waiting);
+}
+
+/* NULL: the walk found nothing, or had no place. */
+static struct site *walked_site(struct site_table *t, uint64_t leaf,
+				const struct frame_regs *caller)
+{
+	struct hook_walk *w = take_walk();
 	struct site *site = NULL;
 
-	if (i < 0) /* the listener has room for it */
+	if (!w) /* the listener has room for it */
 		return NULL;
-	if (hook_walk(leaf, caller, &walks.place[i]))
-		site = site_of(t, walks.place[i].frame, walks.place[i].depth);
-	give_walk_back(i);
+	if (hook_walk(leaf, caller, w))
+		site = site_of(t, w->frame, w->depth);
+	give_walk_back(w);
 	return site;
 }
 

@@ -25,19 +25,6 @@ static bool is_same(const struct site *s, uint32_t epoch, uint64_t hash, const u
 	       memcmp(s->frame, frame, depth * sizeof(*frame)) == 0;
 }
 
-static struct site *new_site(struct site_table *t, const uint64_t *frame, uint32_t depth)
-{
-	struct site *s = permanent_alloc(&t->memory, sizeof(*s) + depth * sizeof(*frame));
-
-	if (!s)
-		return NULL;
-	s->epoch = t->epoch;
-	s->depth = depth;
-	memcpy(s->frame, frame, depth * sizeof(*frame));
-	modules_keep_frames(frame, depth);
-	return s;
-}
-
 /* Makes `s` the first of `list`.  release: who finds it sees it whole. */
 static void push(struct site *_Atomic *list, struct site *s)
 {
@@ -71,26 +58,6 @@ static bool may_label_one_more(struct site_table *t)
 	return may;
 }
 
-/* Two threads may add the same stack at once; reports merge the twins. */
-static struct site *find_or_add(struct site_table *t, const uint64_t *frame, uint32_t depth)
-{
-	uint64_t hash = stack_hash(frame, depth);
-	struct site *s = find_site(t, hash, frame, depth);
-
-	if (UNLIKELY(!s && frames_labels(frame, depth) && !may_label_one_more(t))) {
-		hash = stack_hash(frame, --depth); /* without its labels */
-		s = find_site(t, hash, frame, depth);
-	}
-	if (s)
-		return s;
-	s = new_site(t, frame, depth);
-	if (!s)
-		return NULL;
-	s->hash = hash;
-	push(&t->bucket[hash % SITE_BUCKETS], s);
-	return s;
-}
-
 /* [other stacks]: needs no memory but the table's own. */
 static struct site *rest_of(struct site_table *t)
 {
@@ -108,14 +75,43 @@ static struct site *rest_of(struct site_table *t)
 	return s;
 }
 
-struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth)
+static NOINLINE struct site *fill_site(struct site_table *t, struct site *s, uint64_t hash,
+				       const uint64_t *frame, uint32_t depth)
 {
-	struct site *s = find_or_add(t, frame, depth);
+	s->hash = hash;
+	s->epoch = t->epoch;
+	s->depth = depth;
+	memcpy(s->frame, frame, depth * sizeof(*frame));
+	modules_keep_frames(frame, depth);
+	push(&t->bucket[hash % SITE_BUCKETS], s);
+	return s;
+}
+
+/*
+ * Two threads may add the same stack at once; reports merge the twins.  One function jumps to
+ * the next: the program's stack may be small.
+ */
+static NOINLINE struct site *add_site(struct site_table *t, uint64_t hash, const uint64_t *frame,
+				      uint32_t depth)
+{
+	struct site *s = permanent_alloc(&t->memory, sizeof(*s) + depth * sizeof(*frame));
 
 	if (s)
-		return s;
+		return fill_site(t, s, hash, frame, depth);
 	counter_add(t->full, 1);
 	return rest_of(t);
+}
+
+struct site *site_of(struct site_table *t, const uint64_t *frame, uint32_t depth)
+{
+	uint64_t hash = stack_hash(frame, depth);
+	struct site *s = find_site(t, hash, frame, depth);
+
+	if (UNLIKELY(!s && frames_labels(frame, depth) && !may_label_one_more(t))) {
+		hash = stack_hash(frame, --depth); /* without its labels */
+		s = find_site(t, hash, frame, depth);
+	}
+	return s ? s : add_site(t, hash, frame, depth);
 }
 
 /* A list is a version and, below it, an address: what left it and came back is another. */

@@ -220,9 +220,11 @@ EXPORT void free(void *p)
 
 static void *moved(void *p, size_t size)
 {
-	struct alloc_moved old = alloc_take_out(p);
-	void *q = NEXT.realloc(p, size);
+	struct alloc_moved old;
+	void *q;
 
+	alloc_take_out(&old, p);
+	q = NEXT.realloc(p, size);
 	alloc_settle(&old, !q && size);
 	return q;
 }

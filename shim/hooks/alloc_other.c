@@ -246,9 +246,11 @@ ALLOCATES(X)
 #define X(name, parameters, arguments, bytes, absent)                                              \
 	static COLD NOINLINE void *untracked_##name parameters                                     \
 	{                                                                                          \
-		struct alloc_moved old = alloc_take_out(p);                                        \
-		void *q = next.name arguments;                                                     \
+		struct alloc_moved old;                                                            \
+		void *q;                                                                           \
                                                                                                    \
+		alloc_take_out(&old, p);                                                           \
+		q = next.name arguments;                                                           \
 		alloc_settle(&old, !q && (bytes) != 0);                                            \
 		return q;                                                                          \
 	}                                                                                          \
@@ -279,9 +281,11 @@ MOVES(X)
 #define X(name, parameters, arguments, stays, absent)                                              \
 	static COLD NOINLINE void *sampled_##name parameters                                       \
 	{                                                                                          \
-		struct alloc_moved old = alloc_take_out(p);                                        \
-		void *q = next.name arguments;                                                     \
+		struct alloc_moved old;                                                            \
+		void *q;                                                                           \
                                                                                                    \
+		alloc_take_out(&old, p);                                                           \
+		q = next.name arguments;                                                           \
 		alloc_settle(&old, !q && (stays));                                                 \
 		return q;                                                                          \
 	}                                                                                          \

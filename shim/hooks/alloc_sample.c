@@ -81,7 +81,7 @@ void *alloc_recorded(void *p, size_t size, struct frame_regs caller)
 	return p;
 }
 
-void alloc_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller)
+void alloc_mapped(const void *p, size_t size, uint64_t leaf, const struct frame_regs *caller)
 {
 	heap_record_mapped(p, size, leaf, caller);
 }
@@ -100,12 +100,10 @@ void alloc_forget(const void *p)
 		heap_forget(p);
 }
 
-struct alloc_moved alloc_take_out(void *p)
+void alloc_take_out(struct alloc_moved *old, void *p)
 {
-	struct alloc_moved old = { .p = p };
-
-	old.was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old.block);
-	return old;
+	old->p = p;
+	old->was_live = p && live_maybe(p) && is_recorded() && heap_take_out(p, &old->block);
 }
 
 void alloc_settle(const struct alloc_moved *old, bool stays)

@@ -28,7 +28,7 @@ bool alloc_begin_sample(size_t size);
 void *alloc_recorded(void *p, size_t size, struct frame_regs caller);
 
 /* The same of memory that is not malloc's; `leaf` is the call (PSEUDO_CALL_mmap...). */
-void alloc_mapped(const void *p, size_t size, uint64_t leaf, struct frame_regs caller);
+void alloc_mapped(const void *p, size_t size, uint64_t leaf, const struct frame_regs *caller);
 
 /* What was mapped there before `since` (mapped_now()) is not any more. */
 void alloc_unmapped(const void *p, size_t size, uint64_t since);
@@ -47,7 +47,7 @@ struct alloc_moved {
 	struct live_block block;
 };
 
-struct alloc_moved alloc_take_out(void *p);
+void alloc_take_out(struct alloc_moved *old, void *p);
 void alloc_settle(const struct alloc_moved *old, bool stays);
 
 /* What the next definition of `name` calls is nested, unless that is libc's. */

@@ -26,11 +26,11 @@
 #include <linux/keyctl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/monotonic.h"
 #include "sampler/base/process_state.h"
@@ -280,15 +280,11 @@ static long real_prctl(const struct request *r)
 	return real()->prctl((int)r->arg[0], r->arg[1], r->arg[2], r->arg[3], r->arg[4]);
 }
 
-EXPORT int prctl(int option, ...)
+EXPORT int hook_prctl(int option, long a, long b, long c, long d) ARCH_AS_VARIADIC("prctl");
+int hook_prctl(int option, long a, long b, long c, long d)
 {
-	struct request r = { SYS_prctl, { option } };
-	va_list list;
+	struct request r = { SYS_prctl, { option, a, b, c, d } };
 
-	va_start(list, option);
-	for (int i = 1; i < 5; i++)
-		r.arg[i] = va_arg(list, long);
-	va_end(list);
 	return (int)call_confining(&r, real_prctl);
 }
 

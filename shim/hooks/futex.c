@@ -26,20 +26,15 @@
 #define SYS_FUTEX_WAITV	    449
 #define FUTEX_LOCK_PI2_LATE 13
 
-long pprofshim_futex(long number, long word, long operation, long value, long timeout, long word2,
-		     long value3);
-
 /* What comes to syscall(). */
-struct call {
-	long number, word, operation, value, timeout, word2, value3;
-};
+#define CALL_PARAMETERS                                                                            \
+	long number, long word, long operation, long value, long timeout, long word2, long value3
+#define CALL_ARGUMENTS number, word, operation, value, timeout, word2, value3
+
+long pprofshim_futex(CALL_PARAMETERS);
 
 /* In line: a frame of ours that waits would be seen. */
-static inline __attribute__((always_inline)) long call_kernel(const struct call *c)
-{
-	return real()->syscall(c->number, c->word, c->operation, c->value, c->timeout, c->word2,
-			       c->value3);
-}
+#define CALL_KERNEL() real()->syscall(CALL_ARGUMENTS)
 
 /* ---- what it waits for */
 
@@ -53,11 +48,33 @@ static const void *lock_of(long word, enum guise guise)
 	return guise ? (const void *)(word | guise) : NULL;
 }
 
-static enum guise guise_of_wait(uint32_t value)
+static enum guise guise_of_value(uint32_t value)
 {
 	if (value == 0 || value == UINT32_MAX) /* of parked threads in Rust */
 		return GUISE_NONE;
 	return value == TAKEN_AND_WAITED_FOR ? GUISE_LOCK_OF_3 : GUISE_LOCK;
+}
+
+static enum guise guise_of_wait(long number, long operation, long value)
+{
+	if (number == SYS_FUTEX_WAITV)
+		return GUISE_NONE;
+	switch (operation & FUTEX_CMD_MASK) {
+	case FUTEX_LOCK_PI:
+	case FUTEX_LOCK_PI2_LATE:
+		return GUISE_INHERITING;
+	case FUTEX_WAIT_REQUEUE_PI:
+		return GUISE_NONE;
+	default:
+		return guise_of_value((uint32_t)value);
+	}
+}
+
+static uint64_t leaf_of_wait(long number, enum guise guise)
+{
+	if (number == SYS_FUTEX_WAITV)
+		return PSEUDO_CALL_futex_waitv;
+	return guise == GUISE_INHERITING ? PSEUDO_CALL_futex_lock_pi : PSEUDO_CALL_futex_wait;
 }
 
 /* ---- waits */
@@ -68,102 +85,101 @@ static bool has_waited(long result)
 	return result >= 0 || errno == ETIMEDOUT || errno == EINTR;
 }
 
-static NOINLINE OUR_FRAME long wait_at(const struct call *c, enum guise guise, uint64_t leaf,
-				       const struct frame_regs *caller)
+static enum wait_outcome outcome_of(long result, enum guise guise)
 {
-	bool may_owe = guise == GUISE_INHERITING;
+	if (!has_waited(result))
+		return WAIT_NONE;
+	return result < 0 && guise == GUISE_INHERITING ? WAIT_GAVE_UP : WAIT_ENDED;
+}
+
+static OUR_FRAME long wait_at(CALL_PARAMETERS)
+{
+	enum guise guise = guise_of_wait(number, operation, value);
 	struct lock_wait w;
 	long result;
 
 	if (locks_stop_if_off())
-		return call_kernel(c);
-	wait_begin(&w, lock_of(c->word, guise));
-	result = call_kernel(c);
-	wait_end(&w,
-		 !has_waited(result)	 ? WAIT_NONE
-		 : result < 0 && may_owe ? WAIT_GAVE_UP
-					 : WAIT_ENDED,
-		 leaf, caller);
+		return CALL_KERNEL();
+	wait_begin(&w, lock_of(word, guise));
+	result = CALL_KERNEL();
 	if (guise == GUISE_NONE && result >= 0)
 		counter_add(COUNTER_MUTEX_FUTEX_WAITS_UNKNOWN, 1);
+	wait_end(&w, outcome_of(result, guise), leaf_of_wait(number, guise), &CALLER());
 	return result;
 }
 
 /* ---- wakes */
 
 /* Asks the kernel, which minds no address: who wakes others need not own the word any more. */
-static bool word_is(const struct call *c, uint32_t value)
+static NOINLINE bool word_is(long word, long private, uint32_t value)
 {
-	long private = c->operation & FUTEX_PRIVATE_FLAG;
-
-	return sys_call6(SYS_futex, c->word, FUTEX_CMP_REQUEUE | private, 0, 0, c->word, value) ==
-	       0;
+	return sys_call6(SYS_futex, word, FUTEX_CMP_REQUEUE | private, 0, 0, word, value) == 0;
 }
 
 /* What the wake tells: that of a lock which shows itself in the word, or nothing. */
-static NOINLINE struct unlock begin_wake(const struct call *c)
+static NOINLINE struct unlock look_and_begin(long word, long private)
 {
-	const void *lock = lock_of(c->word, GUISE_LOCK);
-	const void *lock_of_3 = lock_of(c->word, GUISE_LOCK_OF_3);
-	bool is_free = word_is(c, 0);
+	bool is_free = word_is(word, private, 0);
 	struct unlock u = { 0 };
 
-	if (is_free || word_is(c, 1) || word_is(c, 2))
-		u = unlock_begin(lock_of_3, NULL);
+	if (is_free || word_is(word, private, 1) || word_is(word, private, 2))
+		u = unlock_begin(lock_of(word, GUISE_LOCK_OF_3), NULL);
 	if (is_free && !unlock_tells(&u))
-		u = unlock_begin(lock, NULL);
+		u = unlock_begin(lock_of(word, GUISE_LOCK), NULL);
 	return u;
 }
 
-/* The filter has one entry for all guises of a word. */
-static bool has_waiters(long word)
+static bool gives_back(long operation)
 {
-	return waiters_maybe(lock_of(word, GUISE_LOCK)) && !locks_stop_if_off();
+	return (operation & FUTEX_CMD_MASK) == FUTEX_UNLOCK_PI;
 }
 
-static NOINLINE OUR_FRAME long wake_at(const struct call *c, uint64_t leaf,
-				       const struct frame_regs *caller)
+/* The filter has one entry for all guises of a word. */
+static struct unlock begin_wake(long word, long operation)
 {
-	struct unlock u = { 0 };
-	long result;
+	if (!waiters_maybe(lock_of(word, GUISE_LOCK)) || locks_stop_if_off())
+		return (struct unlock){ 0 };
+	if (gives_back(operation))
+		return unlock_begin(lock_of(word, GUISE_INHERITING), NULL);
+	return sandbox_is_noted() ? (struct unlock){ 0 }
+				  : look_and_begin(word, operation & FUTEX_PRIVATE_FLAG);
+}
 
-	if (has_waiters(c->word))
-		u = leaf == PSEUDO_CALL_futex_unlock_pi
-			    ? unlock_begin(lock_of(c->word, GUISE_INHERITING), NULL)
-		    : sandbox_is_noted() ? u
-					 : begin_wake(c);
-	result = call_kernel(c);
+static OUR_FRAME long wake_at(CALL_PARAMETERS)
+{
+	struct unlock u = begin_wake(word, operation);
+	long result = CALL_KERNEL();
+
 	if (unlock_tells(&u) && result >= 0)
-		unlock_end(&u, leaf, caller);
+		unlock_end(&u,
+			   gives_back(operation) ? PSEUDO_CALL_futex_unlock_pi
+						 : PSEUDO_CALL_futex_wake,
+			   &CALLER());
 	return result;
 }
 
 /* ---- the door */
 
-/* syscall() in shim/arch jumps here, with the registers as they came. */
-OUR_FRAME long pprofshim_futex(long number, long word, long operation, long value, long timeout,
-			       long word2, long value3)
+/*
+ * syscall() in shim/arch jumps here, with the registers as they came; and so it goes on: no
+ * frame stays but that of the one which calls the kernel.
+ */
+OUR_FRAME long pprofshim_futex(CALL_PARAMETERS)
 {
-	const struct frame_regs caller = CALLER();
-	struct call c = { number, word, operation, value, timeout, word2, value3 };
-
 	if (number == SYS_FUTEX_WAITV)
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_waitv, &caller);
+		return wait_at(CALL_ARGUMENTS);
 	switch (operation & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
 	case FUTEX_WAIT_BITSET:
-		return wait_at(&c, guise_of_wait((uint32_t)value), PSEUDO_CALL_futex_wait, &caller);
 	case FUTEX_WAIT_REQUEUE_PI:
-		return wait_at(&c, GUISE_NONE, PSEUDO_CALL_futex_wait, &caller);
 	case FUTEX_LOCK_PI:
 	case FUTEX_LOCK_PI2_LATE:
-		return wait_at(&c, GUISE_INHERITING, PSEUDO_CALL_futex_lock_pi, &caller);
+		return wait_at(CALL_ARGUMENTS);
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
-		return wake_at(&c, PSEUDO_CALL_futex_wake, &caller);
 	case FUTEX_UNLOCK_PI:
-		return wake_at(&c, PSEUDO_CALL_futex_unlock_pi, &caller);
+		return wake_at(CALL_ARGUMENTS);
 	default:
-		return call_kernel(&c);
+		return CALL_KERNEL();
 	}
 }

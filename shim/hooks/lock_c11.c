@@ -8,12 +8,12 @@ static enum wait_outcome outcome_of(int err)
 	return err == thrd_success ? WAIT_ENDED : WAIT_NONE;
 }
 
-static int spin_for_lock(mtx_t *m, struct lock_wait *w)
+static int spin_for_lock(mtx_t *m, struct lock_spin *s)
 {
 	int err = thrd_busy;
 
-	wait_spin_begin(w);
-	while (err == thrd_busy && wait_spin(w)) {
+	wait_spin_begin(s);
+	while (err == thrd_busy && wait_spin(s)) {
 		if (lock_is_free((const pthread_mutex_t *)m))
 			err = next_lock.mtx_trylock(m);
 	}
@@ -22,19 +22,19 @@ static int spin_for_lock(mtx_t *m, struct lock_wait *w)
 
 static OUR_FRAME COLD int contended_lock(mtx_t *m)
 {
-	struct lock_wait w;
+	struct lock_spin s;
 	int err;
 
 	if (locks_stop_if_off())
 		return next_lock.mtx_lock(m);
-	err = spin_for_lock(m, &w);
+	err = spin_for_lock(m, &s);
 	if (err != thrd_busy) {
-		wait_spin_won(&w, PSEUDO_CALL_mtx_lock, &CALLER());
+		wait_spin_won(&s, PSEUDO_CALL_mtx_lock, &CALLER());
 		return err;
 	}
-	wait_block_begin(&w, m);
+	wait_block_begin(&s.wait, m);
 	err = next_lock.mtx_lock(m);
-	wait_end(&w, outcome_of(err), PSEUDO_CALL_mtx_lock, &CALLER());
+	wait_end(&s.wait, outcome_of(err), PSEUDO_CALL_mtx_lock, &CALLER());
 	return err;
 }
 

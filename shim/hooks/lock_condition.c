@@ -53,7 +53,7 @@ static clockid_t clock_of(const pthread_cond_t *c)
 	EXPORT OUR_FRAME int name parameters                                                       \
 	{                                                                                          \
 		const struct frame_regs caller = CALLER();                                         \
-		struct lock_wait w;                                                                \
+		struct condition_wait w;                                                           \
 		clockid_t its_clock;                                                               \
 		int err;                                                                           \
                                                                                                    \
@@ -67,8 +67,8 @@ static clockid_t clock_of(const pthread_cond_t *c)
 			wait_condition_charge(                                                     \
 				&w, c, mutex,                                                      \
 				late_ns(err &&err == (timed_out), its_clock, until));              \
-		wait_end(&w, err == 0 || err == (timed_out) ? WAIT_ENDED : WAIT_NONE,              \
-			 PSEUDO_CALL_##name, &caller);                                             \
+		wait_condition_end(&w, err == 0 || err == (timed_out) ? WAIT_ENDED : WAIT_NONE,    \
+				   PSEUDO_CALL_##name, &caller);                                   \
 		return err;                                                                        \
 	}
 

@@ -5,8 +5,8 @@
  * cancellation points: see lock_condition.c.
  */
 #include <fcntl.h>
-#include <stdarg.h>
 
+#include "sampler/arch/arch.h"
 #include "shim/hooks/locks.h"
 #include "shim/real/real.h"
 
@@ -97,14 +97,9 @@ static OUR_FRAME COLD int lock_file(fcntl_function next, int fd, int cmd, void *
 
 /* As libc does: whatever the argument is, it comes as a pointer would. */
 #define FCNTL(name, next)                                                                          \
-	EXPORT OUR_FRAME int name(int fd, int cmd, ...)                                            \
+	EXPORT int hook_##name(int fd, int cmd, void *argument) ARCH_AS_VARIADIC(#name);           \
+	OUR_FRAME int hook_##name(int fd, int cmd, void *argument)                                 \
 	{                                                                                          \
-		va_list list;                                                                      \
-		void *argument;                                                                    \
-                                                                                                   \
-		va_start(list, cmd);                                                               \
-		argument = va_arg(list, void *);                                                   \
-		va_end(list);                                                                      \
 		if (UNLIKELY(may_wait(cmd)))                                                       \
 			return lock_file(next, fd, cmd, argument, &CALLER());                      \
 		return (next)(fd, cmd, argument);                                                  \

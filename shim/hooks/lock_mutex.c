@@ -33,12 +33,12 @@ static enum wait_outcome outcome_of(const pthread_mutex_t *m, int err)
 }
 
 /* What the try-lock said, EBUSY for as long as somebody else has it. */
-static int spin_for_lock(pthread_mutex_t *m, struct lock_wait *w)
+static int spin_for_lock(pthread_mutex_t *m, struct lock_spin *s)
 {
 	int err = EBUSY;
 
-	wait_spin_begin(w);
-	while (err == EBUSY && wait_spin(w)) {
+	wait_spin_begin(s);
+	while (err == EBUSY && wait_spin(s)) {
 		if (lock_is_free(m))
 			err = next_lock.pthread_mutex_trylock(m);
 	}
@@ -47,19 +47,19 @@ static int spin_for_lock(pthread_mutex_t *m, struct lock_wait *w)
 
 static OUR_FRAME COLD int contended_lock(pthread_mutex_t *m)
 {
-	struct lock_wait w;
+	struct lock_spin s;
 	int err;
 
 	if (locks_stop_if_off())
 		return next_lock.pthread_mutex_lock(m);
-	err = spin_for_lock(m, &w);
+	err = spin_for_lock(m, &s);
 	if (err != EBUSY) {
-		wait_spin_won(&w, PSEUDO_CALL_pthread_mutex_lock, &CALLER());
+		wait_spin_won(&s, PSEUDO_CALL_pthread_mutex_lock, &CALLER());
 		return err;
 	}
-	wait_block_begin(&w, m);
+	wait_block_begin(&s.wait, m);
 	err = next_lock.pthread_mutex_lock(m);
-	wait_end(&w, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_lock, &CALLER());
+	wait_end(&s.wait, outcome_of(m, err), PSEUDO_CALL_pthread_mutex_lock, &CALLER());
 	return err;
 }
 

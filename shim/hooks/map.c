@@ -3,13 +3,13 @@
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sampler/arch/arch.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/heap/heap.h"
@@ -93,9 +93,9 @@ static bool is_of_allocator(uint64_t pc)
 
 /* ---- what is counted */
 
-static void note_new(void *p, size_t size, uint64_t leaf, struct frame_regs caller)
+static void note_new(void *p, size_t size, uint64_t leaf, const struct frame_regs *caller)
 {
-	if (!is_of_allocator(caller.pc) && heap_count_down(size) && alloc_begin_sample(size))
+	if (!is_of_allocator(caller->pc) && heap_count_down(size) && alloc_begin_sample(size))
 		alloc_mapped(p, size, leaf, caller);
 }
 
@@ -104,7 +104,8 @@ static bool is_counted(int prot, int flags)
 	return flags & MAP_ANONYMOUS && prot != PROT_NONE;
 }
 
-static void note_mapped(void *p, size_t size, bool counts, uint64_t since, struct frame_regs caller)
+static void note_mapped(void *p, size_t size, bool counts, uint64_t since,
+			const struct frame_regs *caller)
 {
 	alloc_unmapped(p, size, since); /* by MAP_FIXED, or behind our back */
 	if (counts)
@@ -121,7 +122,7 @@ static void note_mapped(void *p, size_t size, bool counts, uint64_t since, struc
                                                                                                    \
 		if (p != MAP_FAILED)                                                               \
 			note_mapped(p, ALIGN_UP(size, PAGE_BYTES), is_counted(prot, flags), since, \
-				    CALLER());                                                     \
+				    &CALLER());                                                    \
 		return p;                                                                          \
 	}                                                                                          \
                                                                                                    \
@@ -152,8 +153,7 @@ EXPORT int munmap(void *p, size_t size)
 
 /* As realloc: the old one goes, and a new one is there.  Nobody knows whether it is a file's,
  * which is rare. */
-static NOINLINE void *counted_mremap(void *p, size_t old_size, size_t size, int flags, void *at,
-				     struct frame_regs caller)
+static NOINLINE void *counted_mremap(void *p, size_t old_size, size_t size, int flags, void *at)
 {
 	uint64_t since = mapped_now();
 	void *q = NEXT(mremap)(p, old_size, size, flags, at);
@@ -162,20 +162,17 @@ static NOINLINE void *counted_mremap(void *p, size_t old_size, size_t size, int 
 		return q;
 	alloc_unmapped(p, ALIGN_UP(old_size, PAGE_BYTES), since);
 	alloc_unmapped(q, ALIGN_UP(size, PAGE_BYTES), since);
-	note_new(q, ALIGN_UP(size, PAGE_BYTES), PSEUDO_CALL_mremap, caller);
+	note_new(q, ALIGN_UP(size, PAGE_BYTES), PSEUDO_CALL_mremap, &CALLER());
 	return q;
 }
 
-EXPORT void *mremap(void *p, size_t old_size, size_t size, int flags, ...)
+/* Without MREMAP_FIXED nobody looks at `at`. */
+EXPORT void *hook_mremap(void *p, size_t old_size, size_t size, int flags, void *at)
+	ARCH_AS_VARIADIC("mremap");
+void *hook_mremap(void *p, size_t old_size, size_t size, int flags, void *at)
 {
-	va_list more;
-	void *at;
-
-	va_start(more, flags);
-	at = va_arg(more, void *); /* without MREMAP_FIXED nobody looks at it */
-	va_end(more);
 	if (UNLIKELY(is_on))
-		return counted_mremap(p, old_size, size, flags, at, CALLER());
+		return counted_mremap(p, old_size, size, flags, at);
 	return NEXT(mremap)(p, old_size, size, flags, at);
 }
 
@@ -186,7 +183,7 @@ static void *end_of_data(void)
 	return NEXT(sbrk)(0);
 }
 
-static void note_break(uint8_t *before, uint64_t since, struct frame_regs caller)
+static void note_break(uint8_t *before, uint64_t since, const struct frame_regs *caller)
 {
 	uint8_t *now = end_of_data();
 
@@ -202,7 +199,7 @@ static NOINLINE void *counted_sbrk(intptr_t by)
 	void *before = NEXT(sbrk)(by);
 
 	if (by && before != (void *)-1)
-		note_break(before, since, CALLER());
+		note_break(before, since, &CALLER());
 	return before;
 }
 
@@ -218,7 +215,7 @@ static NOINLINE int counted_brk(void *end)
 	int failed = NEXT(brk)(end);
 
 	if (!failed)
-		note_break(before, since, CALLER());
+		note_break(before, since, &CALLER());
 	return failed;
 }
 

@@ -88,17 +88,16 @@ EXPORT int sigaltstack(const stack_t *stack, stack_t *old)
  */
 EXPORT int sigstack(struct sigstack *stack, struct sigstack *old)
 {
-	stack_t new, before;
+	stack_t s; /* the new one, then the old one */
 
 	if (stack)
-		new = (stack_t){ .ss_sp = stack->ss_sp,
-				 .ss_flags = stack->ss_onstack ? SS_ONSTACK : 0,
-				 .ss_size = (size_t)stack->ss_sp };
-	if (change_stack(real()->sigaltstack, stack ? &new : NULL, old ? &before : NULL, false) !=
-	    0)
+		s = (stack_t){ .ss_sp = stack->ss_sp,
+			       .ss_flags = stack->ss_onstack ? SS_ONSTACK : 0,
+			       .ss_size = (size_t)stack->ss_sp };
+	if (change_stack(real()->sigaltstack, stack ? &s : NULL, old ? &s : NULL, false) != 0)
 		return -1;
 	if (old)
-		*old = (struct sigstack){ before.ss_sp, (before.ss_flags & SS_ONSTACK) != 0 };
+		*old = (struct sigstack){ s.ss_sp, (s.ss_flags & SS_ONSTACK) != 0 };
 	return 0;
 }
 

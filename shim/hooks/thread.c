@@ -118,7 +118,7 @@ static OUR_FRAME void *run_thread(void *start)
 }
 
 /* Of the attributes, or of the defaults that a thread without any gets. */
-static void note_stack(struct start *s, const pthread_attr_t *attr)
+static NOINLINE void note_stack(struct start *s, const pthread_attr_t *attr)
 {
 	pthread_attr_t defaults;
 

@@ -487,7 +487,7 @@ enum listener_outcome listener_start(uint16_t port, const char *key,
 }
 
 /* Held by hooks, in slow paths; a signal handler may find its own thread there. */
-static bool begin_change(int64_t until_ns)
+static NOINLINE bool begin_change(int64_t until_ns)
 {
 	while (atomic_exchange(&listener.changing, true)) {
 		if (sys_now_ns() >= until_ns)

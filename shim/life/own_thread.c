@@ -43,8 +43,10 @@ static struct reach reach_of_tls(void)
  *  memory                                               + bytes
  *  | stack, grows down from here <-| below |control block, above |
  */
-static bool get_memory(struct own_thread *t, struct reach r)
+static NOINLINE bool get_memory(struct own_thread *t)
 {
+	struct reach r = reach_of_tls();
+
 	if (t->memory) {
 		sys_discard((char *)t->memory + STACK_BYTES, r.below + r.above);
 		return true;
@@ -54,24 +56,30 @@ static bool get_memory(struct own_thread *t, struct reach r)
 	return t->memory != NULL;
 }
 
-bool own_thread_start(struct own_thread *t, int (*fn)(void *arg), void *arg)
+static NOINLINE char *control_block(char *top)
 {
-	struct reach r = reach_of_tls();
-	char *top, *control;
-	uint64_t mask;
+	char *control = top + reach_of_tls().below;
+
+	arch_init_control_block(control);
+	return control;
+}
+
+static NOINLINE bool start(struct own_thread *t, int (*fn)(void *arg), void *arg)
+{
+	char *top = (char *)t->memory + STACK_BYTES, *control = control_block(top);
+	uint64_t mask = sys_block_signals();
 	long tid;
 
-	if (!get_memory(t, r))
-		return false;
-	top = (char *)t->memory + STACK_BYTES;
-	control = top + r.below;
-	arch_init_control_block(control);
-	mask = sys_block_signals();
 	tid = pprofshim_clone(LIKE_A_THREAD, top, &t->alive, control, fn, arg);
 	sys_restore_signals(mask);
 	if (tid > 0)
 		t->tid = (int)tid;
 	return tid > 0;
+}
+
+bool own_thread_start(struct own_thread *t, int (*fn)(void *arg), void *arg)
+{
+	return get_memory(t) && start(t, fn, arg);
 }
 
 static uint32_t tid_while_alive(const struct own_thread *t)

@@ -287,12 +287,14 @@ static bool may_have_port(void)
 
 static bool join(void)
 {
-	return listener_take_over(&(struct listener_succession){ .joins = true,
-								 .stays = takeover.is_early,
-								 .may_have_port = may_have_port,
-								 .on_member = on_member,
-								 .on_port = on_port,
-								 .on_lost = on_member_over });
+#define AS_MEMBER                                                                                  \
+	.joins = true, .may_have_port = may_have_port, .on_member = on_member, .on_port = on_port, \
+	.on_lost = on_member_over
+	static const struct listener_succession as_member = { AS_MEMBER };
+	static const struct listener_succession to_stay = { AS_MEMBER, .stays = true };
+#undef AS_MEMBER
+
+	return listener_take_over(takeover.is_early ? &to_stay : &as_member);
 }
 
 static enum listener_wish await_parent(void)
@@ -302,13 +304,20 @@ static enum listener_wish await_parent(void)
 	return sys_now_ns() < takeover.await_until_ns ? LISTENER_WAIT : LISTENER_LEAVE;
 }
 
-static void start(int64_t patience_ns, enum listener_wish (*wish)(void))
+/* Not on the program's stack, which may be small. */
+static const struct listener_succession at_once = { .on_port = on_port, .on_lost = on_lost };
+/* Its end shows by the port. */
+static const struct listener_succession after_holder = { .patience_ns = YOUNG_NS,
+							 .on_port = on_port,
+							 .on_lost = on_lost };
+static const struct listener_succession after_parent = {
+	.wish = await_parent, .patience_ns = PATIENCE_NS, .on_port = on_port, .on_lost = on_lost
+};
+
+static void start(const struct listener_succession *how)
 {
 	takeover.await_until_ns = sys_now_ns() + YOUNG_NS;
-	if (!listener_take_over(&(struct listener_succession){ .wish = wish,
-							       .patience_ns = patience_ns,
-							       .on_port = on_port,
-							       .on_lost = on_lost }))
+	if (!listener_take_over(how))
 		try_later(TAKEOVER_NO_THREAD);
 }
 
@@ -354,11 +363,11 @@ void takeover_look(bool is_long)
 		if (reason == TAKEOVER_REFUSED)
 			tell_refused();
 		else if (reason == TAKEOVER_TAKES_OVER || reason == TAKEOVER_RECORDS)
-			start(0, NULL);
+			start(&at_once);
 		else if (reason == TAKEOVER_PARENT_ENDS)
-			start(PATIENCE_NS, await_parent);
+			start(&after_parent);
 		else if (reason == TAKEOVER_HOLDER_ENDS)
-			start(YOUNG_NS, NULL); /* its end shows by the port */
+			start(&after_holder);
 		else if (reason == TAKEOVER_JOINS && !join())
 			note(TAKEOVER_NO_THREAD);
 	}
@@ -383,7 +392,7 @@ void takeover_expect_end(void)
 	    process_is_borrowed() || listener_is_running())
 		return;
 	note(TAKEOVER_PARENT_ENDS);
-	start(PATIENCE_NS, await_parent);
+	start(&after_parent);
 }
 
 /* ---- the listener out of the way for a moment */
@@ -418,13 +427,13 @@ static void on_lost_again(int err)
 
 static void start_again(void)
 {
+	static const struct listener_succession again = { .patience_ns = LISTENER_FOR_EVER,
+							  .on_port = on_port_again,
+							  .on_lost = on_lost_again };
+
 	if (sys_now_ns() < takeover.next_try_ns)
 		return;
-	if (!(takeover.is_member ? join()
-				 : listener_take_over(&(struct listener_succession){
-					   .patience_ns = LISTENER_FOR_EVER,
-					   .on_port = on_port_again,
-					   .on_lost = on_lost_again })))
+	if (!(takeover.is_member ? join() : listener_take_over(&again)))
 		try_later(TAKEOVER_NO_THREAD);
 }
 

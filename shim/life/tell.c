@@ -64,7 +64,7 @@ void tell_port(const char *sentence)
 
 static bool is_same_stderr(void)
 {
-	struct stat st;
+	static struct stat st; /* of all threads alike, and a hook's stack may be small */
 
 	return !instead && look(&st) && st.st_ino == stderr_at_start.inode &&
 	       st.st_dev == stderr_at_start.device;

@@ -191,11 +191,11 @@ static uint32_t find_in(const struct link_map *l, struct object *o, const char *
 	return find(o, name);
 }
 
-/* The first object that has the name by default, from `l` on. */
-static const struct link_map *find_default(const struct link_map *l, const char *name,
-					   struct object *o, uint32_t *i)
+/* The first object, from `l` on, that has the name by default or with this version. */
+static const struct link_map *find_from(const struct link_map *l, const char *name,
+					const char *version, struct object *o, uint32_t *i)
 {
-	while (l && !(*i = find_in(l, o, name, NULL)))
+	while (l && !(*i = find_in(l, o, name, version)))
 		l = l->l_next;
 	return l;
 }
@@ -208,9 +208,9 @@ static const struct link_map *find_default(const struct link_map *l, const char 
 static const char *version_that_programs_have(const char *name)
 {
 	struct object o;
-	uint32_t i = 0;
+	uint32_t i;
 
-	return find_default(after_ours(), name, &o, &i) ? version_of(&o, i) : NULL;
+	return find_from(after_ours(), name, NULL, &o, &i) ? version_of(&o, i) : NULL;
 }
 
 bool lookup_comes_earlier(const char *name)
@@ -238,19 +238,10 @@ bool lookup_program_defines(const char *name)
 /* The next definition: its object, with its index there; NULL for none. */
 static const struct link_map *find_next(const char *name, struct object *o, uint32_t *i)
 {
-	struct object by_default;
-	uint32_t of_default = 0;
-	const struct link_map *end = find_default(after_ours(), name, &by_default, &of_default);
-	const char *version = end ? version_of(&by_default, of_default) : NULL;
+	const struct link_map *by_default = find_from(after_ours(), name, NULL, o, i);
+	const char *version = by_default ? version_of(o, *i) : NULL;
 
-	for (const struct link_map *l = after_ours(); version && l != end; l = l->l_next) {
-		*i = find_in(l, o, name, version);
-		if (*i)
-			return l;
-	}
-	*o = by_default;
-	*i = of_default;
-	return end;
+	return version ? find_from(after_ours(), name, version, o, i) : by_default;
 }
 
 void *lookup_next(const char *name)
