@@ -36,13 +36,6 @@ static void tell_pending(struct http_exchange *x)
 		x->pending.gone(x->pending.arg);
 }
 
-static void close_by_reset(struct http_exchange *x)
-{
-	struct linger now = { .l_onoff = 1, .l_linger = 0 };
-
-	net_set(x->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-}
-
 void conn_close(struct http_exchange *x)
 {
 	if (x->state == CONN_CLOSED)
@@ -50,7 +43,7 @@ void conn_close(struct http_exchange *x)
 	if (x->state == CONN_WAITING)
 		tell_pending(x);
 	if (x->reset)
-		close_by_reset(x);
+		net_reset_at_close(x->fd);
 	sys_close(x->fd);
 	arena_release(&x->arena);
 	conn_set_state(x, CONN_CLOSED);

@@ -44,6 +44,7 @@ struct http_pending {
 struct http_limits {
 	size_t connections; /* at most HTTP_CONNECTIONS_MAX */
 	size_t strangers;   /* of them, those that have not shown the key */
+	size_t lobby;	    /* beside them, 1 to LOBBY_PLACES that have said nothing yet */
 	int64_t head_ns;    /* from a request's first byte, or the connection, to its empty line */
 	int64_t idle_ns;    /* between two requests */
 	int64_t stall_ns;   /* a body or an answer without any progress */

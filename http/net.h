@@ -56,6 +56,12 @@ static inline long net_receive(int fd, void *to, size_t len)
 	return sys_call6(SYS_recvfrom, fd, (long)to, (long)len, MSG_DONTWAIT, 0, 0);
 }
 
+/* As net_receive(), and the bytes stay. */
+static inline long net_peek(int fd, void *to, size_t len)
+{
+	return sys_call6(SYS_recvfrom, fd, (long)to, (long)len, MSG_DONTWAIT | MSG_PEEK, 0, 0);
+}
+
 static inline long net_send(int fd, struct iovec *part, size_t count)
 {
 	struct msghdr m = { .msg_iov = part, .msg_iovlen = count };
@@ -66,6 +72,14 @@ static inline long net_send(int fd, struct iovec *part, size_t count)
 static inline int net_end_sending(int fd)
 {
 	return (int)sys_call3(SYS_shutdown, fd, SHUT_WR, 0);
+}
+
+/* The other side is told at once that it is over; what is on its way there is lost. */
+static inline void net_reset_at_close(int fd)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	net_set(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 }
 
 /* Waits until `until_ns` (CLOCK_MONOTONIC, seen from `now_ns`); INT64_MAX is for ever. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "http/bell.h"
+#include "http/lobby.h"
 #include "http/members.h"
 #include "http/net.h"
 #include "http/peer.h"
@@ -27,6 +28,7 @@
  */
 #define BACKLOG	       4096
 #define ACCEPTS_A_TURN 64
+#define HEARD_A_TURN   64 /* of the lobby */
 #define READS_A_TURN   16 /* of one connection; a large body takes several */
 
 #define ACCEPT_PAUSE_NS	   NS_PER_SECOND
@@ -36,6 +38,7 @@
 const struct http_limits http_limits_default = {
 	.connections = HTTP_CONNECTIONS_MAX,
 	.strangers = HTTP_CONNECTIONS_MAX / 2,
+	.lobby = LOBBY_PLACES,
 	.head_ns = 10 * NS_PER_SECOND,
 	.idle_ns = 60 * NS_PER_SECOND,
 	.stall_ns = 30 * NS_PER_SECOND,
@@ -52,10 +55,16 @@ struct server {
 	size_t count;
 	struct http_exchange *used; /* of one that was just sent away, for the next newcomer */
 	struct http_exchange *conn[PLACES];
+	struct lobby lobby;
 	/* [0] listens, [1 + i] is conn[i], then comes the one that wakes, then the other that
-	 * listens, then the bell */
-	struct pollfd poll[PLACES + MORE_POLLED];
+	 * listens, then the bell, then the lobby */
+	struct pollfd poll[PLACES + MORE_POLLED + LOBBY_PLACES];
 };
+
+static size_t count_polled(const struct server *s)
+{
+	return s->count + MORE_POLLED + s->lobby.count;
+}
 
 static int bind_and_listen(int fd, uint16_t port)
 {
@@ -114,6 +123,22 @@ static void remove_closed(struct server *s)
 			remove_conn(s, i);
 }
 
+static bool is_reading(const struct http_exchange *x)
+{
+	return x->state == CONN_HEAD || x->state == CONN_BODY;
+}
+
+static void take_turn(struct http_exchange *x, bool readable)
+{
+	if (x->ready)
+		request_advance(x);
+	for (int i = 0; readable && i < READS_A_TURN && is_reading(x) && !x->ready; i++) {
+		if (!conn_read(x))
+			return;
+		request_advance(x);
+	}
+}
+
 /* Who has to go first when room is needed: the higher, the sooner. */
 enum standing { BUSY, IDLE, STRANGER, CLOSED };
 
@@ -136,18 +161,36 @@ static bool goes_before(const struct http_exchange *a, const struct http_exchang
 	return of_a == STRANGER ? a->number < b->number : a->since_ns < b->since_ns;
 }
 
+static size_t first_to_go(const struct server *s)
+{
+	size_t first = 0;
+
+	for (size_t i = 1; i < s->count; i++)
+		if (goes_before(s->conn[i], s->conn[first]))
+			first = i;
+	return first;
+}
+
+/* What has come since the last poll is read before a stranger has to go: it may be the key. */
+static bool is_no_stranger_after_all(struct http_exchange *x)
+{
+	if (is_reading(x))
+		take_turn(x, true);
+	return standing_of(x) != STRANGER;
+}
+
 /* Sends away who has to go first, if that is at least `least`; false when nobody is. */
 static bool evict(struct server *s, enum standing least)
 {
-	size_t first = 0;
+	size_t first;
 	enum standing standing;
 
 	if (s->count == 0)
 		return false;
-	for (size_t i = 1; i < s->count; i++)
-		if (goes_before(s->conn[i], s->conn[first]))
-			first = i;
-	standing = standing_of(s->conn[first]);
+	do {
+		first = first_to_go(s);
+		standing = standing_of(s->conn[first]);
+	} while (standing == STRANGER && is_no_stranger_after_all(s->conn[first]));
 	if (standing < least)
 		return false;
 	if (standing != CLOSED)
@@ -172,22 +215,6 @@ static size_t count_strangers(const struct server *s)
 	return count;
 }
 
-static bool is_reading(const struct http_exchange *x)
-{
-	return x->state == CONN_HEAD || x->state == CONN_BODY;
-}
-
-static void take_turn(struct http_exchange *x, bool readable)
-{
-	if (x->ready)
-		request_advance(x);
-	for (int i = 0; readable && i < READS_A_TURN && is_reading(x) && !x->ready; i++) {
-		if (!conn_read(x))
-			return;
-		request_advance(x);
-	}
-}
-
 /*
  * Who comes by a unix socket is known to the kernel.  To a member's only processes of ours
  * may; to the other one everybody, and the same user, or root, needs no key.
@@ -198,7 +225,7 @@ static void set_rights(struct http_exchange *x, bool by_socket)
 	x->needs_no_key = by_socket && !x->trusted && peer_is_ours(x->fd);
 }
 
-static void add_conn(struct server *s, int fd, bool by_socket)
+static void add_conn(struct server *s, struct newcomer n)
 {
 	size_t limit = MIN(s->shared.limits->connections, (size_t)HTTP_CONNECTIONS_MAX);
 	bool full = s->count >= limit;
@@ -210,14 +237,14 @@ static void add_conn(struct server *s, int fd, bool by_socket)
 	if (full)
 		counter_add(COUNTER_HTTP_REFUSED_FULL, 1);
 	if (s->count >= limit + SPARE_PLACES) {
-		sys_close(fd);
+		sys_close(n.fd);
 		return;
 	}
-	x = conn_open(&s->shared, fd, s->used);
+	x = conn_open(&s->shared, n.fd, s->used);
 	s->used = NULL;
 	if (!x)
 		return;
-	set_rights(x, by_socket);
+	set_rights(x, n.by_socket);
 	s->conn[s->count++] = x;
 	if (!full) {
 		take_turn(x, true); /* while it stood in the queue its request came */
@@ -225,6 +252,49 @@ static void add_conn(struct server *s, int fd, bool by_socket)
 	}
 	x->known = true; /* it goes by itself, and makes room for nobody before it has its answer */
 	request_refuse(x, 503, "Too many connections. Try again later.");
+}
+
+/* Who came to the lobby first leaves it: to be heard, or for good. */
+static void make_room_in_lobby(struct server *s)
+{
+	struct newcomer n = lobby_take(&s->lobby, 0);
+
+	if (!newcomer_is_silent(n)) {
+		add_conn(s, n);
+		return;
+	}
+	counter_add(COUNTER_HTTP_STRANGERS_EVICTED, 1);
+	newcomer_reset(n);
+}
+
+static void take_in(struct server *s, struct newcomer n)
+{
+	size_t places = MIN(s->shared.limits->lobby, (size_t)LOBBY_PLACES);
+
+	if (!newcomer_is_silent(n)) {
+		add_conn(s, n);
+		return;
+	}
+	if (s->lobby.count >= places)
+		make_room_in_lobby(s);
+	lobby_add(&s->lobby, n);
+}
+
+/*
+ * Who has said something is heard, the last to come first: so who comes while a crowd talks
+ * waits for no more than a turn.  `polled`: of each, in their order.
+ */
+static void handle_lobby(struct server *s, const struct pollfd *polled)
+{
+	size_t heard = 0;
+
+	for (size_t i = s->lobby.count; i-- > 0 && heard < HEARD_A_TURN;)
+		if (polled[i].revents) {
+			add_conn(s, lobby_take(&s->lobby, i));
+			heard++;
+		}
+	while (lobby_wake_ns(&s->lobby, s->shared.limits->head_ns) <= s->shared.now_ns)
+		newcomer_reset(lobby_take(&s->lobby, 0));
 }
 
 /* The socket is bound to loopback; this holds whatever a network namespace routes to it. */
@@ -256,10 +326,21 @@ static bool is_passing(int error)
 	return error == -EINTR || error == -ECONNABORTED || error == -EPROTO;
 }
 
-/* Then strangers are sent away, one after the other, until it is enough. */
 static bool lacks_room(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
+}
+
+/*
+ * Strangers are sent away, one after the other, until it is enough, and those of whom
+ * there are more: the silent must not go as they come.  False without any.
+ */
+static bool make_room(struct server *s)
+{
+	if (s->lobby.count <= count_strangers(s))
+		return evict(s, STRANGER);
+	make_room_in_lobby(s);
+	return true;
 }
 
 /*
@@ -280,12 +361,12 @@ static bool accept_one(struct server *s, int listening)
 
 	refusal_note(&s->accepting, "accept4", nobody_waits(fd) ? 0 : fd);
 	if (fd >= 0 && may_talk(s, fd, &peer))
-		add_conn(s, fd, is_by_socket(&peer));
+		take_in(s, (struct newcomer){ fd, is_by_socket(&peer), s->shared.now_ns });
 	else if (fd >= 0)
 		sys_close(fd);
 	else if (nobody_waits(fd))
 		return false;
-	else if (!is_passing(fd) && !(lacks_room(fd) && evict(s, STRANGER)))
+	else if (!is_passing(fd) && !(lacks_room(fd) && make_room(s)))
 		pause_accepting(s);
 	return s->accept_ns <= s->shared.now_ns;
 }
@@ -361,6 +442,7 @@ static void reset_all(void *arg)
 		conn_close(s->conn[i]);
 	}
 	remove_closed(s);
+	lobby_reset_all(&s->lobby);
 }
 
 static uint32_t count_waiting(const struct server *s)
@@ -399,7 +481,8 @@ static int64_t prepare_poll(struct server *s)
 	s->poll[s->count + 2] =
 		listening_poll(service->socket_fd ? *service->socket_fd : -1, paused);
 	s->poll[s->count + 3] = listening_poll(bell_fd(), false);
-	return wake;
+	lobby_poll(&s->lobby, &s->poll[s->count + MORE_POLLED]);
+	return MIN(wake, lobby_wake_ns(&s->lobby, s->shared.limits->head_ns));
 }
 
 /*
@@ -413,14 +496,14 @@ static void pause_instead(struct server *s, const volatile int *stop)
 
 	refusal_note(&s->pausing, "futex", ended);
 	s->poll_pause_ns = MIN(2 * s->poll_pause_ns, FAILED_POLL_MAX_NS);
-	for (size_t i = 0; i < s->count + MORE_POLLED; i++)
+	for (size_t i = 0; i < count_polled(s); i++)
 		s->poll[i].revents = s->poll[i].fd < 0 ? 0 : s->poll[i].events;
 }
 
 static void poll_once(struct server *s, const volatile int *stop)
 {
 	int64_t wake = prepare_poll(s);
-	int ready = net_poll(s->poll, s->count + MORE_POLLED, sys_now_ns(), wake);
+	int ready = net_poll(s->poll, count_polled(s), sys_now_ns(), wake);
 
 	refusal_note(&s->polling, "ppoll", ready);
 	if (ready >= 0)
@@ -455,6 +538,7 @@ static void heed_bell(struct server *s)
 static const char *serve_until(struct server *s, const volatile int *stop)
 {
 	const char *refused = NULL;
+	const struct pollfd *lobby;
 	struct pollfd other; /* newcomers take the places behind */
 
 	while (!refused) {
@@ -462,8 +546,10 @@ static const char *serve_until(struct server *s, const volatile int *stop)
 		if (*stop)
 			return NULL;
 		other = s->poll[s->count + 2];
+		lobby = &s->poll[s->count + MORE_POLLED];
 		heed_bell(s);
 		handle_all(s);
+		handle_lobby(s, lobby);
 		accept_some(s, &s->poll[0]);
 		accept_some(s, &other);
 		remove_closed(s);
@@ -478,6 +564,7 @@ static void close_all(struct server *s)
 		conn_close(s->conn[i]);
 		conn_free(s->conn[i]);
 	}
+	lobby_reset_all(&s->lobby);
 }
 
 const char *http_serve(int fd, const char *key, const struct http_service *service,

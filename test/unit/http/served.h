@@ -42,7 +42,7 @@ static struct {
 	volatile int stop;
 	struct http_limits limits;
 	struct http_service service;
-	sem_t gone, began;
+	sem_t gone, began, go_on;
 	atomic_int passes, due_calls;
 	char *big;
 } server;
@@ -97,6 +97,15 @@ static inline void respond(struct http_exchange *x, const void *body, size_t len
 	http_respond(x, &r);
 }
 
+/* The server does nothing else meanwhile. */
+static inline void wait_to_go_on(struct http_exchange *x)
+{
+	sem_post(&server.began);
+	while (sem_wait(&server.go_on) != 0)
+		;
+	respond(x, "gone on", 7);
+}
+
 static inline void fake_serve(struct http_exchange *x, const struct http_request *r)
 {
 	char path[32];
@@ -126,6 +135,8 @@ static inline void fake_serve(struct http_exchange *x, const struct http_request
 		begin(x, 0, "abort");
 	else if (strcmp(path, "/soon/nothing") == 0)
 		begin(x, 0, "");
+	else if (strcmp(path, "/stop") == 0)
+		wait_to_go_on(x);
 	else if (strcmp(path, "/error") == 0)
 		http_error(x, 404, "no such thing");
 	else if (strcmp(path, "/silent") != 0)
@@ -171,6 +182,7 @@ static inline void setup(void)
 	server.big = calloc(1, BIG_BYTES);
 	sem_init(&server.gone, 0, 0);
 	sem_init(&server.began, 0, 0);
+	sem_init(&server.go_on, 0, 0);
 	start();
 }
 

@@ -209,6 +209,82 @@ START_TEST(test_server__of_strangers_the_oldest_goes_first)
 }
 END_TEST
 
+START_TEST(test_server__who_has_said_nothing_is_no_stranger_yet)
+{
+	int silent = dial(), fd[10];
+
+	server.limits.strangers = 2;
+	dial_strangers(fd, 10);
+	wait_for_counter(COUNTER_HTTP_STRANGERS_EVICTED, 8);
+	say(silent, GET("/late"));
+	expect_body(silent, 200, "/late");
+	close(silent);
+	close_many(fd, 10);
+}
+END_TEST
+
+START_TEST(test_server__of_the_silent_the_oldest_goes_first)
+{
+	int fd[4];
+
+	server.limits.lobby = 2;
+	for (int i = 0; i < 4; i++)
+		fd[i] = dial();
+	expect_end(fd[0]);
+	expect_end(fd[1]);
+	ck_assert_uint_eq(counter_get(COUNTER_HTTP_STRANGERS_EVICTED), 2);
+	for (int i = 2; i < 4; i++) {
+		say(fd[i], GET("/late"));
+		expect_body(fd[i], 200, "/late");
+		close(fd[i]);
+	}
+}
+END_TEST
+
+/*
+ * The key comes after the server has looked who said something, and before it makes room
+ * for the newcomer that it saw in the same look.  `limit` is 1 then.
+ */
+static void say_at_the_last_moment(int fd, const char *text, const char *of_newcomer, size_t *limit)
+{
+	int first = dial_and_say(GET("/known")), second = dial_and_say(GET("/known")), newcomer;
+
+	expect_body(first, 200, "/known");
+	expect_body(second, 200, "/known");
+	*limit = 1;
+	say(first, GET("/stop"));
+	wait_for(&server.began);
+	newcomer = dial_and_say(of_newcomer);
+	say(second, GET("/stop"));
+	sem_post(&server.go_on);
+	wait_for(&server.began);
+	say(fd, text);
+	sem_post(&server.go_on);
+	expect_body(fd, 200, "/late");
+	close(first);
+	close(second);
+	close(newcomer);
+}
+
+START_TEST(test_server__a_stranger_is_heard_before_it_goes)
+{
+	int fd = dial_and_say("G");
+
+	say_at_the_last_moment(fd, "ET /late HTTP/1.1\r\n" AUTH "\r\n", "G",
+			       &server.limits.strangers);
+	close(fd);
+}
+END_TEST
+
+START_TEST(test_server__a_silent_one_is_heard_before_it_goes)
+{
+	int fd = dial();
+
+	say_at_the_last_moment(fd, GET("/late"), "", &server.limits.lobby);
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_server__a_crowd_of_strangers_delays_nobody_with_the_key)
 {
 	int fd[400];
@@ -261,7 +337,7 @@ START_TEST(test_server__crowd_of_refused_newcomers_is_survived)
 	busy = dial_and_say(GET("/wait"));
 	wait_for(&server.began);
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
-		fd[i] = dial();
+		fd[i] = dial_and_say("G");
 	wait_for_counter(COUNTER_HTTP_REFUSED_FULL, ARRAY_SIZE(fd));
 	close_many(fd, ARRAY_SIZE(fd));
 	close(busy);
@@ -297,6 +373,8 @@ START_TEST(test_server__large_answer_arrives_whole)
 }
 END_TEST
 
+#define SERVER_BYTES 40960UL /* its own, and less than a connection's beside it */
+
 /* Waits until nothing but the server itself holds memory. */
 static void wait_for_memory(size_t bytes)
 {
@@ -313,7 +391,7 @@ START_TEST(test_server__memory_goes_with_the_client)
 
 	expect_status(fd, 200);
 	close(fd);
-	wait_for_memory(16384);
+	wait_for_memory(SERVER_BYTES);
 	idle = sys_mapped_bytes();
 	fd = dial();
 	say_length(fd, "", 1UL << 20);
@@ -334,7 +412,7 @@ START_TEST(test_server__idle_server_sleeps)
 
 	expect_status(fd, 200);
 	close(fd);
-	wait_for_memory(16384);
+	wait_for_memory(SERVER_BYTES);
 	passes = server.passes;
 	usleep(100000);
 	ck_assert_int_le(server.passes, passes + 1);
@@ -413,7 +491,7 @@ START_TEST(test_server__client_that_stays_after_the_last_answer_is_left)
 	server.limits.linger_ns = SHORT_NS;
 	fd = dial_and_say("GET /a HTTP/1.0\r\n" AUTH "\r\n");
 	expect_body(fd, 200, "/a");
-	wait_for_memory(16384);
+	wait_for_memory(SERVER_BYTES);
 	close(fd);
 }
 END_TEST
@@ -478,6 +556,10 @@ static void add_crowd_tests(TCase *t)
 	tcase_add_test(t, test_server__idle_connections_delay_nobody);
 	tcase_add_test(t, test_server__newcomer_takes_the_place_of_the_longest_idle);
 	tcase_add_test(t, test_server__of_strangers_the_oldest_goes_first);
+	tcase_add_test(t, test_server__who_has_said_nothing_is_no_stranger_yet);
+	tcase_add_test(t, test_server__of_the_silent_the_oldest_goes_first);
+	tcase_add_test(t, test_server__a_stranger_is_heard_before_it_goes);
+	tcase_add_test(t, test_server__a_silent_one_is_heard_before_it_goes);
 	tcase_add_test(t, test_server__a_crowd_of_strangers_delays_nobody_with_the_key);
 	tcase_add_test(t, test_server__who_never_shows_the_key_is_sent_away);
 	tcase_add_test(t, test_server__newcomer_is_refused_when_all_are_busy);
