@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Compares CPU profiles with what a program itself knows about its CPU time.
 
-cpu_truth reads each thread's CPU clock whenever it goes from one function to the
-next, so its account is exact.  The profile of the very same window must agree:
-each function's share of all time within 2 points, the total within 1 % of what the
-process's clock said, which lies between two snapshots: on a busy machine they may be
-far apart, and the bounds are those of the two.
+cpu_truth reads each thread's CPU clock before each block of work, and so wherever it
+goes from one function to the next: its account is exact.  The profile of the very same
+window must agree: each function's share of all time within 2 points, the total within
+1 % of what the process's clock said, which lies between two snapshots: on a busy machine
+they may be far apart, and the bounds are those of the two.
 
 How likely is it to fail by chance?  A tick meets a thread after every T of CPU time
 on average: T is the kernel's tick (4 ms at 250 Hz), whatever higher rate is asked
@@ -19,7 +19,8 @@ stretches in C seconds of CPU time, so
 
         sigma  <=  T * sqrt(2 * p / (R * C))
 
-short-lived threads run one function each, and each tick is a draw:
+short-lived threads run one function each, and each tick is a draw; so is it for a
+function that runs for less than T at a time (busy_delayed: 2 ms):
 
         sigma  <=  sqrt(p * (1 - p) * T / C)
 
@@ -104,16 +105,16 @@ def compare_totals(name, p, account, per_cent):
            f'{account.most / 1e9:.4f} s ({off:+.2f} %)')
 
 
-def compare_shares(name, p, account, where, points):
+def compare_shares(name, p, account, where):
     total, cum = p.total('cpu'), p.cum('cpu')
     for function, frame in where.items():
         share = 100 * cum[frame] / total
         true = 100 * account.by_function[function] / account.total
-        expect(abs(share - true) <= points,
+        expect(abs(share - true) <= POINTS,
                f'{name}: {frame} has {share:.2f} % of the time, should be {true:.2f} %')
 
 
-def compare(mode, threads, hz=1000, where=None, points=POINTS):
+def compare(mode, threads, hz=1000, where=None):
     """`where`: function of the account -> frame of the profile that must have its share."""
     name = f'{mode}, {threads} threads, {hz} Hz'
     cores = min(threads, len(os.sched_getaffinity(0)))
@@ -125,7 +126,7 @@ def compare(mode, threads, hz=1000, where=None, points=POINTS):
     problems = pprof_reader.check(p, main=harness.fixture('cpu_truth'))
     expect(not problems, f'{name}: a valid profile {problems[:5] or ""}')
     compare_totals(name, p, account, TOTAL_PER_CENT)
-    compare_shares(name, p, account, where or {}, points)
+    compare_shares(name, p, account, where or {})
 
 
 def test_steady_1_thread():
@@ -151,8 +152,7 @@ def test_short_threads_have_their_share():
 def test_threads_that_block_signals_are_sampled():
     """SIGPROF, all of them, or now and then: ticks come by a signal that nobody blocks."""
     compare('blocked', 4, where=dict(NORMAL, busy_blocked='busy_blocked'))
-    # busy_delayed runs for 3.5 ms at a time: R in the formula above, which makes sigma 0.64 points of 15 s
-    compare('sigdelay', 4, where=dict(NORMAL, busy_delayed='busy_delayed'), points=3)
+    compare('sigdelay', 4, where=dict(NORMAL, busy_delayed='busy_delayed'))
 
 
 # At the default rate, in windows that users take: the total, and how much of it has a stack.
