@@ -57,6 +57,7 @@ uint64_t arch_caller_bp(void);
 #define ARCH_CALL_BYTES	       4
 #define ARCH_EPILOGUE_BYTES    24
 #define ARCH_STUB_BYTES	       24
+#define ARCH_FRAME_AHEAD_BYTES 48
 #define ARCH_AHEAD_BYTES       4
 #define ARCH_SIGRETURN_BYTES   8
 #define ARCH_CONTEXT_END_BYTES 3

@@ -9,6 +9,7 @@
  * ARCH_CALL_BYTES       bytes of the longest call
  * ARCH_STUB_BYTES       bytes of the longest stub
  * ARCH_EPILOGUE_BYTES   bytes of the longest end of a function that is looked at
+ * ARCH_FRAME_AHEAD_BYTES  bytes that are looked at for a frame that is about to be set up
  * ARCH_AHEAD_BYTES      what is read beyond an instruction to know that it is whole
  * ARCH_CONTEXT_END_BYTES  bytes that arch_is_context_end() reads
  * ARCH_SIGRETURN_BYTES  bytes of the code that a signal handler returns to,
@@ -76,6 +77,13 @@ int64_t arch_call_arguments(const uint8_t *code, size_t len);
  * still).  False: it does something else, or takes SP from BP.
  */
 bool arch_epilogue(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_at);
+
+/*
+ * Whether the code is before BP becomes a frame pointer, as a function begins (a condition
+ * may lead away): the bytes from SP there to above the return address, and where from SP the
+ * caller's BP is (-1: in BP still).
+ */
+bool arch_frame_ahead(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_at);
 
 /* Whether these bytes are the return from a signal handler, as every libc writes it. */
 bool arch_is_sigreturn(const uint8_t code[ARCH_SIGRETURN_BYTES]);

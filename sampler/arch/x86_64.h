@@ -242,6 +242,7 @@ static inline bool arch_swap16(void *at, uint64_t *low, uint64_t *high, uint64_t
 #define ARCH_CALL_BYTES	       8  /* REX, ff, modrm, sib, disp32 */
 #define ARCH_EPILOGUE_BYTES    24 /* add, six pops with prefixes, return */
 #define ARCH_STUB_BYTES	       16 /* those of .plt.got may have 8 only */
+#define ARCH_FRAME_AHEAD_BYTES 48 /* crtbegin's take 25 */
 #define ARCH_AHEAD_BYTES       16 /* the longest instruction has 15 */
 #define ARCH_SIGRETURN_BYTES   9
 #define ARCH_CONTEXT_END_BYTES 3

@@ -335,6 +335,34 @@ bool arch_epilogue(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_
 	return p.at < p.end && *p.at == 0xc3;
 }
 
+static bool skip_beside_frame(struct prologue *p)
+{
+	if (starts_with(p, endbr, sizeof(endbr)))
+		return skip(p, sizeof(endbr));
+	if (p->at < p->end && (*p->at & 0xf0) == 0x70) /* a short condition */
+		return skip(p, 2);
+	return skip_other(p);
+}
+
+bool arch_frame_ahead(const uint8_t *code, size_t len, int64_t *frame, int64_t *bp_at)
+{
+	static const uint8_t push_bp[] = { 0x55 };
+	struct prologue p = { .at = code, .end = code + len };
+
+	*frame = 16;
+	*bp_at = 0;
+	while (!take_move_to_bp(&p)) {
+		if (*bp_at == 0 && starts_with(&p, push_bp, sizeof(push_bp))) {
+			*frame = 8;
+			*bp_at = -1;
+			p.at++;
+		} else if (!skip_beside_frame(&p)) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* ---- signal frames */
 
 /* mov $15, %rax; syscall: glibc and musl.  Programs' own may say mov $15, %eax. */

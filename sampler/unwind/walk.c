@@ -172,19 +172,39 @@ static bool needs_bp(struct row row)
 	return row.kind == ROW_BP || row.kind == ROW_COMPLEX;
 }
 
-/* By what the code at the return address does with its stack, if that is all it does. */
+/* The caller's registers, with what arch_epilogue() and its like say of the frame. */
+static bool load_caller(const struct walker *k, int64_t frame, int64_t bp_at,
+			struct frame_regs *caller)
+{
+	*caller = (struct frame_regs){ .sp = k->regs.sp + (uint64_t)frame, .bp = k->regs.bp };
+	return capture_load(k->capture, arch_return_slot(caller->sp), &caller->pc) &&
+	       (bp_at < 0 || capture_load(k->capture, k->regs.sp + (uint64_t)bp_at, &caller->bp)) &&
+	       (is_code(caller->pc) || is_other_code(caller->pc));
+}
+
+/* By what the code at its pc does with its stack, if that is all it does until it returns. */
 static bool read_epilogue(const struct walker *k, struct frame_regs *caller)
 {
 	uint8_t code[ARCH_EPILOGUE_BYTES];
 	int64_t frame, bp_at;
 
-	if (k->interrupted ||
-	    !arch_epilogue(code, peek_some(k->regs.pc, code, sizeof(code)), &frame, &bp_at))
-		return false;
-	*caller = (struct frame_regs){ .sp = k->regs.sp + (uint64_t)frame, .bp = k->regs.bp };
-	return capture_load(k->capture, arch_return_slot(caller->sp), &caller->pc) &&
-	       (bp_at < 0 || capture_load(k->capture, k->regs.sp + (uint64_t)bp_at, &caller->bp)) &&
-	       (is_code(caller->pc) || is_other_code(caller->pc));
+	return arch_epilogue(code, peek_some(k->regs.pc, code, sizeof(code)), &frame, &bp_at) &&
+	       load_caller(k, frame, bp_at, caller);
+}
+
+/*
+ * A function that was interrupted before it has made itself a frame: those that gcc puts into
+ * each object (crtbegin.o), which are where the pages of an object are touched first and
+ * last, and what JIT compilers make.
+ */
+static bool read_prologue(const struct walker *k, struct frame_regs *caller)
+{
+	uint8_t code[ARCH_FRAME_AHEAD_BYTES];
+	int64_t frame, bp_at;
+
+	return k->interrupted &&
+	       arch_frame_ahead(code, peek_some(k->regs.pc, code, sizeof(code)), &frame, &bp_at) &&
+	       load_caller(k, frame, bp_at, caller) && call_site_fit(caller->pc, 0) != CALL_NONE;
 }
 
 /*
@@ -225,7 +245,7 @@ static bool step_without_row(struct walker *k, uint64_t lookup)
 		k->out->pc[k->out->depth - 1] = k->regs.pc;
 		return stop(k, WALK_COMPLETE);
 	}
-	if (read_epilogue(k, &caller) || read_stub(k, &caller))
+	if (read_epilogue(k, &caller) || read_prologue(k, &caller) || read_stub(k, &caller))
 		return enter_caller(k, caller);
 	return step_frame_pointer(k, lookup);
 }

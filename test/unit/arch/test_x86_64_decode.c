@@ -163,6 +163,7 @@ START_TEST(no_code_breaks_the_readers)
 				    &whole);
 		arch_call_arguments(exact, len);
 		arch_epilogue(exact, len, &frame, &bp_at);
+		arch_frame_ahead(exact, len, &frame, &bp_at);
 		free(exact);
 	}
 }
@@ -227,6 +228,41 @@ START_TEST(the_end_of_a_function_behind_a_call_tells_its_frame)
 }
 END_TEST
 
+static const struct {
+	const char *what;
+	uint8_t code[ARCH_FRAME_AHEAD_BYTES];
+	int64_t frame, bp_at; /* frame 0: there is none */
+} beginnings[] = {
+	/* cmpb $0,x(%rip); jne; push %rbp; cmpq $0,x(%rip); mov %rsp,%rbp */
+	{ "crtbegin",
+	  { 0xf3, 0x0f, 0x1e, 0xfa, 0x80, 0x3d, 1, 0, 0, 0,    0,    0x75, 0x2b,
+	    0x55, 0x48, 0x83, 0x3d, 1,	  0,	0, 0, 0, 0x48, 0x89, 0xe5 },
+	  8,
+	  -1 },
+	{ "push", { 0x55, 0x48, 0x89, 0xe5 }, 8, -1 },
+	{ "pushed", { 0x48, 0x8b, 0xec }, 16, 0 },
+	{ "between", { 0x31, 0xc0, 0x48, 0x89, 0xe5 }, 16, 0 },
+	{ "a second push", { 0x55, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "another push", { 0x53, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "room", { 0x48, 0x83, 0xec, 8, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "a call", { 0xe8, 0, 0, 0, 0, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "the end", { 0xc3, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "a jump", { 0xeb, 0x10, 0x55, 0x48, 0x89, 0xe5 }, 0, 0 },
+	{ "another register", { 0x55, 0x48, 0x89, 0xe3 }, 0, 0 },
+};
+
+START_TEST(a_frame_that_is_about_to_be_set_up_tells_where_the_return_address_is)
+{
+	int64_t frame, bp_at;
+	bool is_one =
+		arch_frame_ahead(beginnings[_i].code, sizeof(beginnings[_i].code), &frame, &bp_at);
+
+	ck_assert_msg(is_one == (beginnings[_i].frame != 0), "%s", beginnings[_i].what);
+	ck_assert_msg(!is_one || (frame == beginnings[_i].frame && bp_at == beginnings[_i].bp_at),
+		      "%s: %ld %ld", beginnings[_i].what, (long)frame, (long)bp_at);
+}
+END_TEST
+
 /* ---- signal frames */
 
 START_TEST(our_return_from_a_handler_is_one)
@@ -259,6 +295,8 @@ int main(void)
 	tcase_add_loop_test(t, a_prologue_tells_how_deep_its_frame_is, 0, ARRAY_SIZE(prologues));
 	tcase_add_loop_test(t, the_end_of_a_function_behind_a_call_tells_its_frame, 0,
 			    (int)(sizeof(epilogues) / sizeof(epilogues[0])));
+	tcase_add_loop_test(t, a_frame_that_is_about_to_be_set_up_tells_where_the_return_address_is,
+			    0, (int)ARRAY_SIZE(beginnings));
 	tcase_add_loop_test(t, what_follows_a_call_tells_its_arguments, 0, ARRAY_SIZE(arguments));
 	tcase_add_test(t, no_code_breaks_the_readers);
 	tcase_add_test(t, our_return_from_a_handler_is_one);

@@ -279,6 +279,41 @@ START_TEST(walk_ends__a_stub_without_unwind_data_has_its_return_address_at_sp)
 }
 END_TEST
 
+/* Of a stack that goes on with the caller of this. */
+NOINLINE static uint32_t depth_of_own_call(void)
+{
+	static struct walk kept;
+	uint32_t depth;
+
+	kept = walked;
+	capture_once();
+	walk_front();
+	depth = walked.depth - 1; /* it and capture_once(), for one */
+	walked = kept;
+	return depth;
+}
+
+/*
+ * endbr64; cmpb $0,x(%rip); jne; push %rbp, ...; mov %rsp,%rbp; ...; add $8,%rsp; ret: at each
+ * instruction before the push, and at the return, a caller's frame record does not tell.
+ */
+START_TEST(walk_ends__a_function_that_has_no_frame_yet_has_its_return_address_at_sp)
+{
+	static const uint8_t code[64] = { 0xf3, 0x0f, 0x1e, 0xfa, 0x80, 0x3d, 1,    0,	  0,   0,
+					  0,	0x75, 0x2b, 0x55, 0x48, 0x89, 0xe5, 0x5d, 0xc3 };
+	static const uint32_t at[] = { 0, 4, 11, 13, 18 };
+	uint64_t start = (uint64_t)make_code(code, sizeof(code));
+
+	for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+		capture_in_stub(start + at[i]);
+		walk_front();
+		ck_assert_int_eq(walked.end, WALK_COMPLETE);
+		ck_assert_uint_eq(walked.pc[0], start + at[i]);
+		ck_assert_uint_eq(walked.depth, depth_of_own_call());
+	}
+}
+END_TEST
+
 /* A capture made by hand of the next test: registers and stack. */
 static struct capture *made_capture(uint64_t pc, uint64_t sp, uint64_t bp, uint32_t len)
 {
@@ -388,6 +423,7 @@ int main(void)
 	tcase_add_test(t, walk_ends__code_without_unwind_data_is_followed_by_frame_pointer);
 	tcase_add_test(t, walk_ends__code_that_ends_behind_its_call_tells_its_frame);
 	tcase_add_test(t, walk_ends__code_without_unwind_data_or_frame_pointer_is_cut);
+	tcase_add_test(t, walk_ends__a_function_that_has_no_frame_yet_has_its_return_address_at_sp);
 	tcase_add_test(t, walk_ends__a_stub_without_unwind_data_has_its_return_address_at_sp);
 	tcase_add_test(t, walk_ends__return_address_of_zero_is_the_root);
 	tcase_add_test(t, walk_ends__wild_pc_keeps_its_leaf);
