@@ -17,8 +17,12 @@
 /* Most threads that wait are not deep; a copy that turns out too short is made again, larger. */
 static const uint32_t slice_sizes[] = { 8192, 65536, SLICE_BYTES_MAX };
 
-/* Copied where a frame that is larger than all of that leads to; farther away is no stack. */
+/*
+ * Copied where a frame that is larger than all of that leads to, and what lies below it, where
+ * the frame has what it saved; farther away is no stack.
+ */
 #define PIECE_BYTES 65536UL
+#define BELOW_BYTES 1024UL
 #define FRAME_MAX   (64UL << 20)
 
 #define CAPTURE_BYTES (sizeof(struct capture) + SLICE_BYTES_MAX + CAPTURE_MORE * PIECE_BYTES)
@@ -95,9 +99,9 @@ static bool larger_helps(const struct blocked *b)
 static bool copy_missing(struct blocked *b, size_t i)
 {
 	struct capture *c = b->capture;
-	uint64_t at = ALIGN_DOWN(b->walk.missing, 8), used = c->slice_len;
+	uint64_t at = ALIGN_DOWN(b->walk.missing, 8) - BELOW_BYTES, used = c->slice_len;
 
-	if (!at || at - CAPTURE_SP(c) > FRAME_MAX)
+	if (!b->walk.missing || at - CAPTURE_SP(c) > FRAME_MAX)
 		return false;
 	for (size_t k = 0; k < i; k++)
 		used += c->more[k].len;

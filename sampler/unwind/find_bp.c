@@ -13,6 +13,8 @@ struct search {
 	uint64_t sp, pc, start; /* of the function whose BP is wanted */
 	int64_t return_offset;	/* of the return address from BP */
 	uint64_t guess;		/* BP by the prologue; 0: none */
+	uint64_t missing;	/* what the likeliest walk misses; 0: nothing */
+	enum call_fit missing_fit;
 	unsigned trials;
 };
 
@@ -23,12 +25,21 @@ struct found {
 	enum call_fit guess_fit; /* CALL_NONE: the guess leads nowhere */
 };
 
-static bool walk_with_bp(struct search *s, uint64_t bp)
+static void note_missing(struct search *s, enum call_fit fit)
+{
+	if (s->walk->missing && fit > s->missing_fit) {
+		s->missing = s->walk->missing;
+		s->missing_fit = fit;
+	}
+}
+
+static bool walk_with_bp(struct search *s, uint64_t bp, enum call_fit fit)
 {
 	s->trials++;
 	CAPTURE_BP(s->capture) = bp;
 	s->capture->bp_unknown = false;
 	walk_try(s->capture, s->walk);
+	note_missing(s, fit);
 	return s->walk->end == WALK_COMPLETE && s->walk->rooted;
 }
 
@@ -47,7 +58,7 @@ static void try_place(struct search *s, uint64_t bp, struct found *f)
 {
 	enum call_fit fit = fit_at(s, bp);
 
-	if (fit == CALL_NONE || !walk_with_bp(s, bp))
+	if (fit == CALL_NONE || !walk_with_bp(s, bp, fit))
 		return;
 	f->count[fit]++;
 	f->bp[fit] = bp;
@@ -82,19 +93,21 @@ static bool search_slice(struct search *s)
 	for (bp = s->sp; bp < limit && s->trials < TRIALS_MAX; bp += 8)
 		try_place(s, bp, &f);
 	bp = s->trials < TRIALS_MAX ? choose(s, &f) : 0;
-	return bp && walk_with_bp(s, bp);
+	return bp && walk_with_bp(s, bp, CALL_NONE);
 }
 
 /* A call that can be right, where the prologue says: no need to look further. */
 static bool try_guess(struct search *s)
 {
 	bool is_call = s->pc != CAPTURE_PC(s->capture); /* look-up addresses are one before */
+	enum call_fit fit;
 	int64_t depth = s->start ? frame_depth_at(s->start, s->pc + is_call, is_call) : -1;
 
 	if (depth < 0)
 		return false;
 	s->guess = s->sp + (uint64_t)depth;
-	return fit_at(s, s->guess) >= CALL_OPEN && walk_with_bp(s, s->guess);
+	fit = fit_at(s, s->guess);
+	return fit >= CALL_OPEN && walk_with_bp(s, s->guess, fit);
 }
 
 bool find_bp(struct capture *c, struct walk *w)
@@ -110,5 +123,6 @@ bool find_bp(struct capture *c, struct walk *w)
 		return true;
 	c->bp_unknown = true;
 	walk_try(c, w);
+	w->missing = s.missing;
 	return false;
 }

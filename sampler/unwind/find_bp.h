@@ -21,7 +21,8 @@
 
 /*
  * `w` is the walk of `c` and ended with WALK_NEEDS_BP.  True: c has its BP now
- * and `w` is the whole stack.  False: as before.
+ * and `w` is the whole stack.  False: as before, with the address that was not copied and
+ * without which the likeliest place could not be told.
  */
 bool find_bp(struct capture *c, struct walk *w);
 

@@ -419,6 +419,21 @@ WITH_FRAME static int middle_frame(int size)
 	return wait_in_frame(size) + 1;
 }
 
+/* As Ruby's threads have their own stack on the system's. */
+WITH_FRAME static int large_frame(size_t size)
+{
+	volatile char *room = __builtin_alloca(size);
+
+	room[size - 1] = 1;
+	seen.direct[2] = (uint64_t)__builtin_return_address(0);
+	return middle_frame(64) + room[size - 1];
+}
+
+WITH_FRAME static void *large_waiter(void *size)
+{
+	return (void *)(long)(large_frame((size_t)size) + 1);
+}
+
 WITH_FRAME static void *waiter(void *size)
 {
 	return (void *)(long)(middle_frame((int)(long)size) + 1);
@@ -442,12 +457,17 @@ static void wait_until_blocked(void)
 	}
 }
 
-static void start_waiter(long size)
+static void start_thread(void *(*fn)(void *size), long size)
 {
 	seen.tid = 0;
 	ck_assert_int_eq(pipe(seen.fds), 0);
-	ck_assert_int_eq(pthread_create(&thread, NULL, waiter, (void *)size), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, fn, (void *)size), 0);
 	wait_until_blocked();
+}
+
+static void start_waiter(long size)
+{
+	start_thread(waiter, size);
 }
 
 static void end_waiter(void)
@@ -493,6 +513,17 @@ START_TEST(a_waiting_thread_s_stack_is_whole)
 	ck_assert(has_frame(&blocked.walk, seen.direct[0]));
 	ck_assert(has_frame(&blocked.walk, seen.direct[1]));
 	ck_assert_uint_eq(CAPTURE_BP(blocked.capture), seen.bp);
+	end_waiter();
+}
+END_TEST
+
+START_TEST(a_frame_that_is_larger_than_a_copy_is_stepped_over)
+{
+	start_thread(large_waiter, 600000L << _i);
+	ck_assert_int_eq(blocked_take(&blocked, task_dir, seen.tid), BLOCKED_TAKEN);
+	ck_assert_int_eq(blocked.walk.end, WALK_COMPLETE);
+	for (int i = 0; i < 3; i++)
+		ck_assert(has_frame(&blocked.walk, seen.direct[i]));
 	end_waiter();
 }
 END_TEST
@@ -625,6 +656,7 @@ static TCase *threads(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, a_waiting_thread_s_stack_is_whole, 0, 24);
+	tcase_add_loop_test(t, a_frame_that_is_larger_than_a_copy_is_stepped_over, 0, 3);
 	tcase_add_test(t, a_stack_whose_frame_is_gone_stays_cut);
 	tcase_add_test(t, what_other_calls_left_is_not_taken_for_the_frame);
 	tcase_add_test(t, of_two_that_fit_equally_none_is_taken);
