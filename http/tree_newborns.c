@@ -1,23 +1,14 @@
 #include "http/tree_newborns.h"
 
 #include "sampler/base/cc.h"
-
-/* Who used as many ticks' time is weighed by itself. */
-#define OWN_TICKS 4
-/* Chance misses three times the root of their number, or they are short and begin with a tick. */
-#define CHANCE_SQUARED 9
-#define MET_LEAST      4
-
-struct group {
-	int64_t used, sampled;
-};
+#include "sampler/cpu/balance.h"
 
 /* By number of owner. */
 struct weighing {
 	const struct tree_newborns *n;
-	struct group *own;
+	struct cpu_group *own;
 	bool *is_own;
-	struct group pool;
+	struct cpu_group pool;
 };
 
 static const struct owner *owner_of(const struct tree_newborns *n, const struct stack *s)
@@ -49,12 +40,13 @@ static struct tree_clock *clock_of(const struct weighing *w, uint32_t label)
 /* Those that are there, and have their clocks. */
 static void add_living(struct weighing *w, uint32_t label)
 {
-	struct group *g = &w->own[label];
+	struct cpu_group *g = &w->own[label];
 	struct tree_clock *c = clock_of(w, label);
 	int64_t used = c ? MAX(c->last_ns - c->first_ns - c->sampled_ns, (int64_t)0) : 0;
 
 	g->used = used;
-	w->is_own[label] = c && g->sampled >= OWN_TICKS * w->n->draw_ns;
+	g->is_unseen = true;
+	w->is_own[label] = c && !balance_is_small(g->sampled, w->n->draw_ns);
 	if (c)
 		c->sampled_ns += used; /* it is told here */
 	if (w->is_own[label])
@@ -74,56 +66,39 @@ static int64_t used_by_ended(const struct weighing *w, int64_t ended_ns)
 	return c->ended >= c->born - living ? MIN(c->ended_ns + c->tails_ns, ended_ns) : ended_ns;
 }
 
-static bool was_met(const struct group *g, int64_t draw_ns)
+static void weigh_stack(const struct weighing *w, struct stack *s)
 {
-	int64_t less = g->used - g->sampled;
+	const struct cpu_group *g = w->is_own[s->label] ? &w->own[s->label] : &w->pool;
+	int64_t *value = s->value, *ns = &value[w->n->time_value];
 
-	return less <= 0 || (__int128)less * less <= (__int128)CHANCE_SQUARED * g->used * draw_ns ||
-	       g->sampled >= g->used / MET_LEAST;
-}
-
-/* What its samples are to stand for. */
-static int64_t weight_of(const struct weighing *w, const struct group *g)
-{
-	if (!g->sampled)
-		return 0;
-	return was_met(g, w->n->draw_ns) ? g->used : g->sampled;
+	*ns = balance_scale(*ns, balance_of(g, w->n->draw_ns).ticks, g->sampled);
+	if (!w->n->is_wanted(owner_of(w->n, s), w->n->arg))
+		*ns = 0;
+	value[w->n->count_value] = balance_samples(*ns, w->n->period_ns);
 }
 
 static void weigh_stacks(const struct weighing *w)
 {
-	for (size_t i = 0; i < w->n->stacks->count; i++) {
-		struct stack *s = w->n->stacks->list[i];
-		const struct group *g;
-		int64_t ns;
-
-		if (!owner_of(w->n, s))
-			continue;
-		g = w->is_own[s->label] ? &w->own[s->label] : &w->pool;
-		ns = g->sampled && w->n->is_wanted(owner_of(w->n, s), w->n->arg)
-			     ? (int64_t)((__int128)s->value[w->n->time_value] * weight_of(w, g) /
-					 g->sampled)
-			     : 0;
-		s->value[w->n->time_value] = ns;
-		s->value[w->n->count_value] =
-			ns ? MAX((ns + w->n->period_ns / 2) / w->n->period_ns, (int64_t)1) : 0;
-	}
+	for (size_t i = 0; i < w->n->stacks->count; i++)
+		if (owner_of(w->n, w->n->stacks->list[i]))
+			weigh_stack(w, w->n->stacks->list[i]);
 }
 
 /* Of the living what no sample stands for goes where that of the ended goes. */
 static int64_t missing_of(const struct weighing *w, int64_t ended_ns, int64_t used)
 {
-	int64_t missing = ended_ns - used + w->pool.used - weight_of(w, &w->pool);
+	int64_t missing = ended_ns - used + balance_of(&w->pool, w->n->draw_ns).missing;
 
 	for (uint32_t i = 1; i <= w->n->owners->count; i++)
 		if (w->is_own[i])
-			missing += w->own[i].used - weight_of(w, &w->own[i]);
+			missing += balance_of(&w->own[i], w->n->draw_ns).missing;
 	return missing;
 }
 
 int64_t tree_newborns_weigh(const struct tree_newborns *n, struct arena *a, int64_t ended_ns)
 {
 	struct weighing w = { .n = n,
+			      .pool = { .is_unseen = true },
 			      .own = arena_array(a, n->owners->count + 1, sizeof(*w.own)),
 			      .is_own = arena_array(a, n->owners->count + 1, sizeof(*w.is_own)) };
 	int64_t used;

@@ -11,6 +11,7 @@
 #include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/balance.h"
 #include "sampler/cpu/timers.h"
 
 #define MERGED_BYTES (64UL << 20)
@@ -133,7 +134,7 @@ static void add_member(struct tree_profile *p, struct member *one)
 		       &result))
 		one->state = MEMBER_BROKE;
 	if (p->has_clocks && has_ended(one) &&
-	    result.total[CLOCK_VALUE] < TREE_SHORT_TICKS * p->draw_ns)
+	    balance_is_small(result.total[CLOCK_VALUE], p->draw_ns))
 		tree_short_note(&p->short_lived, one->pid);
 	tree_said_add(&p->said, p->owners.arena, one->pid, name_of_member(one, &room), &result);
 	p->newborns.born += result.head.born;

@@ -4,14 +4,14 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sort.h"
+#include "sampler/cpu/balance.h"
 
 #define FIRST_ROOM 64
-#define MET_LEAST  4
 #define NAMES_MAX  64 /* those of others are weighed by themselves */
 
 struct named {
 	const char *name;
-	int64_t used, sampled;
+	struct cpu_group group;
 };
 
 struct weighing {
@@ -44,7 +44,7 @@ static struct named *named(struct weighing *w, const char *name)
 			return &w->of[i];
 	if (w->count == NAMES_MAX)
 		return NULL;
-	w->of[w->count].name = name;
+	w->of[w->count] = (struct named){ name, { .is_unseen = true } };
 	return &w->of[w->count++];
 }
 
@@ -82,25 +82,19 @@ static void add_up(struct weighing *w, const struct stack_table *stacks)
 
 		if (!of)
 			continue;
-		of->used += s->value[w->time_value];
-		of->sampled += is_unsampled(s) ? 0 : s->value[w->time_value];
+		of->group.used += s->value[w->time_value];
+		of->group.sampled += is_unsampled(s) ? 0 : s->value[w->time_value];
 	}
 }
 
-/* Within twice what chance makes of so many draws, or with a good part of it. */
-static bool was_met(const struct named *of, int64_t draw_ns)
+/* What nobody saw of a name stays where it was. */
+static int64_t weighed(const struct stack *s, const struct cpu_group *g, int64_t draw_ns,
+		       int64_t ns)
 {
-	int64_t less = of->used - of->sampled;
+	struct balance b = balance_of(g, draw_ns);
 
-	return (__int128)less * less <= (__int128)4 * of->used * draw_ns ||
-	       of->sampled >= of->used / MET_LEAST;
-}
-
-static int64_t weighed(const struct stack *s, const struct named *of, int64_t draw_ns, int64_t ns)
-{
-	if (!was_met(of, draw_ns))
-		return ns;
-	return is_unsampled(s) ? 0 : (int64_t)((__int128)ns * of->used / of->sampled);
+	return is_unsampled(s) ? balance_scale(ns, b.missing, g->used - g->sampled)
+			       : balance_scale(ns, b.ticks, g->sampled);
 }
 
 void tree_short_weigh(struct tree_short *t, struct stack_table *stacks,
@@ -117,10 +111,10 @@ void tree_short_weigh(struct tree_short *t, struct stack_table *stacks,
 		const struct named *of = w.owner[s->label];
 		int64_t ns = s->value[time_value];
 
-		if (!of || !of->sampled)
+		if (!of)
 			continue;
-		ns = weighed(s, of, draw_ns, ns);
+		ns = weighed(s, &of->group, draw_ns, ns);
 		s->value[time_value] = ns;
-		s->value[count_value] = ns ? MAX((ns + period_ns / 2) / period_ns, (int64_t)1) : 0;
+		s->value[count_value] = balance_samples(ns, period_ns);
 	}
 }

@@ -1,7 +1,7 @@
 /* http: the server and its pages.  May include proto and below. */
 /*
- * Members that lived for less than a few ticks, as programs that a shell or a web server
- * executes: many of them no tick met, and what they used is [unsampled].  Those of one name
+ * Members that used less than a few ticks (balance_is_small()), as programs that a shell or a web
+ * server executes: many of them no tick met, and what they used is [unsampled].  Those of one name
  * are weighed together: the ticks of some stand for all of them.
  *
  * Context: listener.
@@ -18,9 +18,6 @@ struct tree_short {
 	int *pid; /* in no order */
 	size_t count, room;
 };
-
-/* Less than this much is short. */
-#define TREE_SHORT_TICKS 4
 
 /* A member ended within the profile.  Without memory it is weighed by itself. */
 void tree_short_note(struct tree_short *t, int pid);

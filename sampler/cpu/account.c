@@ -10,8 +10,6 @@
 #include "sampler/cpu/look.h"
 #include "sampler/cpu/timers.h"
 
-/* Who used the time of as many ticks is weighed by itself; a thread with less has too few. */
-#define OWN_TICKS 4
 /* libc's and the kernel's part of a thread's end. */
 #define TAIL_NS (NS_PER_MS / 10)
 /* Threads that are looked at when a window ends, so that the answer comes soon. */
@@ -95,14 +93,9 @@ void account_look(struct cpu_profile *p, const struct thread *t, const struct wa
 
 /* ---- what each thread used */
 
-static int64_t scaled(int64_t n, int64_t by, int64_t over)
-{
-	return over ? (int64_t)((__int128)n * by / over) : 0;
-}
-
 static bool is_small(const struct cpu_profile *p, int64_t used)
 {
-	return used < OWN_TICKS * p->draw_ns;
+	return balance_is_small(used, p->draw_ns);
 }
 
 /* A few of many threads do not make a group blind: libc blocks all signals while it starts one. */
@@ -118,7 +111,7 @@ static void book_labelled(struct cpu_profile *p, const struct thread *t, struct 
 			  int64_t used)
 {
 	struct cpu_group *own = &p->book->group[u->label], *others = &p->book->group[0];
-	int64_t elsewhere = scaled(used, u->unlabelled_ns, u->sampled_ns + u->unlabelled_ns);
+	int64_t elsewhere = balance_scale(used, u->unlabelled_ns, u->sampled_ns + u->unlabelled_ns);
 
 	own->used += used - elsewhere;
 	if (t->counted || atomic_load_explicit(&t->state, memory_order_relaxed) == THREAD_PAUSED)
@@ -260,7 +253,7 @@ static void book_unknown(struct ending *e, int64_t used)
 
 static void weigh_group(struct ending *e, const struct cpu_group *g, struct balance b)
 {
-	e->lost += scaled(g->lost, b.ticks, g->sampled + g->lost);
+	e->lost += balance_scale(g->lost, b.ticks, g->sampled + g->lost);
 	e->missing += b.missing;
 }
 
@@ -270,8 +263,9 @@ static void weigh_stack(struct ending *e, struct stack *s)
 	struct balance b = pool ? e->of_pool[pool - e->pool] : balance_of(g, e->p->draw_ns);
 
 	g = pool ? pool : g;
-	s->value[CPU_VALUE_NS] = scaled(s->value[CPU_VALUE_NS], b.ticks, g->sampled + g->lost) +
-				 scaled(s->value[CPU_VALUE_LOOKED_NS], b.looks, g->looked);
+	s->value[CPU_VALUE_NS] =
+		balance_scale(s->value[CPU_VALUE_NS], b.ticks, g->sampled + g->lost) +
+		balance_scale(s->value[CPU_VALUE_LOOKED_NS], b.looks, g->looked);
 }
 
 static void weigh(struct ending *e)
@@ -296,14 +290,12 @@ static void add_pseudo(struct cpu_profile *p, uint64_t frame, int64_t ns)
 		add(p, &frame, 1, 0, CPU_VALUE_NS, ns);
 }
 
-/* Go's relation between the two values: samples times period is CPU time. */
 static void count_samples(struct cpu_profile *p)
 {
 	for (size_t i = 0; i < p->stacks.count; i++) {
 		struct stack *s = p->stacks.list[i];
-		int64_t n = (s->value[CPU_VALUE_NS] + p->period_ns / 2) / p->period_ns;
 
-		s->value[CPU_VALUE_SAMPLES] = s->value[CPU_VALUE_NS] ? MAX(n, 1) : 0;
+		s->value[CPU_VALUE_SAMPLES] = balance_samples(s->value[CPU_VALUE_NS], p->period_ns);
 	}
 }
 

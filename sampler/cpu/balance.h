@@ -1,6 +1,7 @@
 /* cpu: the CPU profile.  May include unwind, symbols and below. */
 /*
- * What a group of threads used, by the kernel's clocks, against what ticks saw of it.
+ * Weighing: what a group of threads or processes used, by the kernel's clocks, against what
+ * ticks saw of it.
  *
  * A tick is a draw: it stands for the time to the next one on average, and what a group
  * used since its last tick is seen by none.  The clocks say how much the group used in
@@ -13,7 +14,10 @@
  * places at which they were looked at from outside (look.h).
  *
  * How much chance allows: n draws vary by the root of n, and two of those are believed
- * (1 group in 40 that is all right is taken for one that is not).
+ * (1 group in 40 that is all right is taken for one that is not).  Of a group at which nobody
+ * can look three are: its time would have no stack at all.
+ *
+ * Context: any role.
  */
 #ifndef SAMPLER_CPU_BALANCE_H
 #define SAMPLER_CPU_BALANCE_H
@@ -30,6 +34,7 @@ struct cpu_group {
 	int64_t blind;	 /* of `used`, by threads that had no timer for a while */
 	bool is_blind;	 /* that is a good part of it; see account.c */
 	bool is_late;	 /* of threads that no hook saw start: drawn only once they are found */
+	bool is_unseen;	 /* of processes that nobody looked at from outside */
 };
 
 /* The three add up to `used`. */
@@ -39,7 +44,19 @@ struct balance {
 	int64_t missing; /* what nobody saw */
 };
 
-/* `draw_ns`: CPU time from one tick to the next.  Context: any role. */
+/* `draw_ns`: CPU time from one tick to the next. */
 struct balance balance_of(const struct cpu_group *g, int64_t draw_ns);
+
+/* So little that whoever used it has too few ticks to be weighed by itself. */
+bool balance_is_small(int64_t ns, int64_t draw_ns);
+
+/* What `n` of `over` is to stand for when all of `over` are to stand for `by`; 0 of 0. */
+int64_t balance_scale(int64_t n, int64_t by, int64_t over);
+
+/*
+ * How many samples stand for `ns` of CPU time: samples times period is CPU time, as in Go's
+ * profiles, and what has time has one at least.
+ */
+int64_t balance_samples(int64_t ns, int64_t period_ns);
 
 #endif

@@ -76,6 +76,43 @@ START_TEST(balance__threads_found_late_are_drawn_from_there_on)
 }
 END_TEST
 
+/* Processes: the same as without a look, but for what is more than three times the root. */
+START_TEST(balance__of_whom_nobody_looks_at_chance_is_believed_longer)
+{
+	expect((struct cpu_group){ .used = 160 * MS, .sampled = 40 * MS, .is_unseen = true }, 160,
+	       0, 0);
+	expect((struct cpu_group){ .used = 150 * MS, .sampled = 34 * MS, .is_unseen = true }, 150,
+	       0, 0);
+	expect((struct cpu_group){ .used = 1000 * MS, .sampled = 240 * MS, .is_unseen = true }, 240,
+	       0, 760);
+	expect((struct cpu_group){ .used = 1000 * MS, .is_unseen = true }, 0, 0, 1000);
+}
+END_TEST
+
+START_TEST(balance__small_is_less_than_four_ticks)
+{
+	ck_assert(balance_is_small(4 * DRAW - 1, DRAW));
+	ck_assert(!balance_is_small(4 * DRAW, DRAW));
+}
+END_TEST
+
+START_TEST(balance__parts_are_scaled)
+{
+	ck_assert_int_eq(balance_scale(30, 60, 40), 45);
+	ck_assert_int_eq(balance_scale(0, 60, 0), 0);
+	ck_assert_int_eq(balance_scale(INT64_MAX / 2, INT64_MAX, INT64_MAX), INT64_MAX / 2);
+}
+END_TEST
+
+START_TEST(balance__what_has_time_has_a_sample)
+{
+	ck_assert_int_eq(balance_samples(0, DRAW), 0);
+	ck_assert_int_eq(balance_samples(1, DRAW), 1);
+	ck_assert_int_eq(balance_samples(14 * MS, DRAW), 1);
+	ck_assert_int_eq(balance_samples(15 * MS, DRAW), 2);
+}
+END_TEST
+
 START_TEST(balance__years_do_not_overflow)
 {
 	int64_t year = 365LL * 86400 * 1000;
@@ -98,6 +135,10 @@ int main(void)
 	tcase_add_test(t, balance__without_a_look_a_thread_ran_where_ticks_meet_it);
 	tcase_add_test(t, balance__without_a_timer_nothing_stands_for_the_rest);
 	tcase_add_test(t, balance__threads_found_late_are_drawn_from_there_on);
+	tcase_add_test(t, balance__of_whom_nobody_looks_at_chance_is_believed_longer);
+	tcase_add_test(t, balance__small_is_less_than_four_ticks);
+	tcase_add_test(t, balance__parts_are_scaled);
+	tcase_add_test(t, balance__what_has_time_has_a_sample);
 	tcase_add_test(t, balance__years_do_not_overflow);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
