@@ -57,6 +57,8 @@ BOUND = $(addprefix $(LIBS)/lib/,libunwind-x86_64.a libunwind.a libz.a libzstd.a
 objects  = $(addsuffix .o,$(basename $(wildcard $(1))))
 UNIT_C   = $(wildcard test/unit/*/test_*.c)
 ATTACH_OBJ = $(call objects,shim/attach/*.c shim/attach/arch/*.c)
+# What it has of the library's.
+ATTACH_BASE = sampler/base/status.o sampler/base/number.o
 SHIM_OBJ = $(filter-out $(ATTACH_OBJ),$(call objects,shim/*.c shim/*/*.[cS]))
 CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o view_page.o
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
@@ -129,7 +131,7 @@ $(1)/libpprofshim.so: $(SHIM_OBJ:%=$(1)/%) $(CORE_OBJ:%=$(1)/%) $(LIBS)/lib/bind
 	$$(call say,LINK)$(2) $$(LINK) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $(BOUND) -Wl,--end-group
 	@.ci/early.sh $$@
 
-$(1)/pprof-attach: $(ATTACH_OBJ:%=$(1)/%)
+$(1)/pprof-attach: $(ATTACH_OBJ:%=$(1)/%) $(ATTACH_BASE:%=$(1)/%)
 	$$(call say,LINK)$(2) $(sanitizer) $$(LDFLAGS) -o $$@ $$^
 
 $(1)/libpprofshim-core.a: $(CORE_OBJ:%=$(1)/%)

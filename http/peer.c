@@ -7,6 +7,8 @@
 
 #include "http/net.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
+#include "sampler/process/tasks.h"
 
 #define BACKLOG	     64	  /* of a member */
 #define BACKLOG_OPEN 4096 /* of one that anybody may come to */
@@ -118,19 +120,14 @@ bool peer_is_ours(int fd)
 /* Of "Uid: real effective saved fs" in its status. */
 static bool may_be_root(int pid)
 {
-	char path[64], status[1024];
-	struct text t = TEXT_INIT(path);
+	char status[1024];
 	const char *ids;
 
-	text_str(&t, "/proc/");
-	text_i64(&t, pid);
-	text_str(&t, "/status");
-	if (sys_read_file(path, status, sizeof(status)) <= 0)
+	if (process_read_status(pid, status, sizeof(status)) <= 0)
 		return false;
-	ids = strstr(status, "\nUid:\t");
+	ids = status_line(status, "Uid");
 	if (!ids)
 		return false;
-	ids += strlen("\nUid:\t");
 	if (strncmp(ids, "0\t", 2) == 0)
 		return true;
 	ids = strchr(ids, '\t');

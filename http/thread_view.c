@@ -5,11 +5,12 @@
 
 #include "http/tree_waits.h"
 #include "sampler/base/cc.h"
-#include "sampler/base/number.h"
 #include "sampler/base/sandbox.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "sampler/locks/deadlock.h"
 #include "sampler/locks/lock_owner.h"
+#include "sampler/process/tasks.h"
 
 /* libc's own frames above the call, inlined ones included. */
 #define LIBC_FRAMES_MAX 8
@@ -229,21 +230,12 @@ static bool exists(int tid)
 /* 0: it is not told, or it is this one: a thread that came after the dump. */
 static int process_of(int tid)
 {
-	char path[32], status[512];
-	struct text t = TEXT_INIT(path);
-	const char *at;
+	char status[512];
 	int pid;
 
-	text_str(&t, "/proc/");
-	text_i64(&t, tid);
-	text_str(&t, "/status");
-	if (sys_read_file(path, status, sizeof(status)) <= 0)
+	if (process_read_status(tid, status, sizeof(status)) <= 0)
 		return 0;
-	at = strstr(status, "\nTgid:\t");
-	if (!at)
-		return 0;
-	at += strlen("\nTgid:\t");
-	pid = (int)number_take(&at, 10);
+	pid = (int)status_number(status, "Tgid", 10);
 	return pid == sys_getpid() ? 0 : pid;
 }
 

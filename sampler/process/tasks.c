@@ -5,6 +5,7 @@
 
 #include "sampler/base/number.h"
 #include "sampler/base/sandbox.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 #include "sampler/process/peek.h"
@@ -154,6 +155,17 @@ bool processes_each(void (*fn)(int pid, void *arg), void *arg)
 	return each_number(sys_open_read("/proc"), fn, arg);
 }
 
+long process_read_status(int id, char *status, size_t size)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+
+	text_str(&t, "/proc/");
+	text_i64(&t, id);
+	text_str(&t, "/status");
+	return sys_read_file(path, status, size);
+}
+
 static void count_one(int tid, void *count)
 {
 	(void)tid;
@@ -168,34 +180,14 @@ uint64_t tasks_count(void)
 	return count ? count - 1 : 0;
 }
 
-/*
- * Of the line that begins with "name:", after tabs, the number.  A thread chooses the
- * text of the first line, its name; but the kernel writes no line's end into that.
- */
-static uint64_t number_in_line(const char *text, const char *name, unsigned base)
-{
-	size_t len = strlen(name);
-	const char *at = text;
-
-	while (at && strncmp(at, name, len) != 0) {
-		at = strchr(at, '\n');
-		at = at ? at + 1 : NULL;
-	}
-	if (!at || at == text)
-		return 0;
-	for (at += len; *at == '\t' || *at == ' ';)
-		at++;
-	return number_take(&at, base);
-}
-
 uint64_t task_blocked_signals(int tid)
 {
 	char status[4096];
 
 	if (tasks_read_file(tid, "/status", status, sizeof(status)) <= 0)
 		return 0;
-	sandbox_check(number_in_line(status, "Seccomp_filters:", 10));
-	return number_in_line(status, "SigBlk:", 16);
+	sandbox_check(status_number(status, "Seccomp_filters", 10));
+	return status_number(status, "SigBlk", 16);
 }
 
 bool task_blocks_signal(int tid, int signal)

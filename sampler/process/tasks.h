@@ -45,6 +45,10 @@ bool tasks_each_of(int pid, void (*fn)(int tid, void *arg), void *arg);
 /* The same for every process that /proc shows, in order of pid. */
 bool processes_each(void (*fn)(int pid, void *arg), void *arg);
 
+/* Reads /proc/ID/status of any thread or process, of this one or another, as sys_read_file() does.
+ */
+long process_read_status(int id, char *status, size_t size);
+
 /* How many there are, ours not counted; 0 without /proc. */
 uint64_t tasks_count(void);
 

@@ -6,20 +6,9 @@
 #include <time.h>
 
 #include "sampler/base/number.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "sampler/process/tasks.h"
-
-/* "Name:", blanks, and a number of kB. */
-static uint64_t bytes_after(const char *status, const char *name)
-{
-	const char *at = strstr(status, name);
-
-	if (!at)
-		return 0;
-	at += strlen(name);
-	at += strspn(at, "\t ");
-	return number_take(&at, 10) << 10;
-}
 
 static void read_memory(struct usage *u)
 {
@@ -27,8 +16,9 @@ static void read_memory(struct usage *u)
 
 	if (sys_read_file("/proc/thread-self/status", status, sizeof(status)) <= 0)
 		return;
-	u->rss = bytes_after(status, "\nVmRSS:");
-	u->rss_anon = bytes_after(status, "\nRssAnon:");
+	/* in kB */
+	u->rss = status_number(status, "VmRSS", 10) << 10;
+	u->rss_anon = status_number(status, "RssAnon", 10) << 10;
 }
 
 /* The 22nd word of stat, in ticks since the machine was started; the name before may have anything

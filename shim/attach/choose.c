@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
 #include "shim/attach/arch/registers.h"
 #include "shim/attach/proc.h"
 
@@ -60,8 +61,8 @@ bool choose_is_still(int pid, const struct waiting *w)
 	struct waiting now;
 	uint64_t arg[6];
 
-	return read_call(pid, w->tid, &now, arg) && now.number == w->number &&
-	       now.pc == w->pc && now.sp == w->sp;
+	return read_call(pid, w->tid, &now, arg) && now.number == w->number && now.pc == w->pc &&
+	       now.sp == w->sp;
 }
 
 /* ---- where the call is made */
@@ -188,8 +189,8 @@ static bool is_untouched(int pid, int tid)
 
 	return proc_read_task(pid, tid, "status", status, sizeof(status)) > 0 &&
 	       *status_field(status, "State") == 'S' &&
-	       status_number(status, "TracerPid", 10, 0) == 0 &&
-	       status_number(status, "SigPnd", 16, 0) == 0 && !registers_are_guarded(status);
+	       status_number(status, "TracerPid", 10) == 0 &&
+	       status_number(status, "SigPnd", 16) == 0 && !registers_are_guarded(status);
 }
 
 static bool sleeps_on(int pid, const struct waiting *w)

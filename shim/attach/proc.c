@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
 
 void proc_path(char path[PROC_PATH_MAX], int pid, const char *name)
 {
@@ -58,34 +59,14 @@ ssize_t proc_read_task(int pid, int tid, const char *name, char *text, size_t si
 	return proc_read(pid, path, text, size);
 }
 
-/* The start of the line's value; NULL: there is no such line. */
-static const char *find_field(const char *status, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (const char *line = status; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (strncmp(line, name, len) == 0 && line[len] == ':')
-			return line + len + 1 + strspn(line + len + 1, "\t ");
-	}
-	return NULL;
-}
-
 const char *status_field(const char *status, const char *name)
 {
 	static char value[512];
-	const char *found = find_field(status, name);
+	const char *found = status_line(status, name);
 
 	snprintf(value, sizeof(value), "%.*s", found ? (int)strcspn(found, "\n") : 0,
 		 found ? found : "");
 	return value;
-}
-
-uint64_t status_number(const char *status, const char *name, int base, uint64_t missing)
-{
-	const char *found = find_field(status, name);
-
-	return found ? strtoull(found, NULL, base) : missing;
 }
 
 /* Kernels that have no such line have one namespace for all, as far as this tool goes. */

@@ -22,9 +22,6 @@ ssize_t proc_read_task(int pid, int tid, const char *name, char *text, size_t si
 /* What stands behind "NAME:" in a status file; "" when there is no such line.  Static. */
 const char *status_field(const char *status, const char *name);
 
-/* Its number in base `base`, `missing` when there is none. */
-uint64_t status_number(const char *status, const char *name, int base, uint64_t missing);
-
 /* The number of a thread in the innermost namespace that it is in; 0: it is gone. */
 int proc_inner_number(int pid, int tid);
 

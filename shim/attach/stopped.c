@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
@@ -90,8 +91,8 @@ static bool has_signal_on_its_way(const struct stopped *s)
 
 	if (proc_read_task(s->pid, s->tid, "status", status, sizeof(status)) <= 0)
 		return true;
-	return (status_number(status, "SigPnd", 16, 0) | status_number(status, "ShdPnd", 16, 0)) &
-	       ~status_number(status, "SigBlk", 16, 0) & ~status_number(status, "SigIgn", 16, 0);
+	return (status_number(status, "SigPnd", 16) | status_number(status, "ShdPnd", 16)) &
+	       ~status_number(status, "SigBlk", 16) & ~status_number(status, "SigIgn", 16);
 }
 
 static bool is_where_it_was(const struct stopped *s, const struct waiting *w)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
 #include "shim/attach/arch/registers.h"
 #include "shim/attach/proc.h"
 #include "shim/attach/refuse.h"
@@ -37,7 +38,7 @@ static uint64_t own_status(const char *name, int base)
 	static char status[STATUS_BYTES];
 
 	proc_read(getpid(), "status", status, sizeof(status));
-	return status_number(status, name, base, 0);
+	return status_number(status, name, base);
 }
 
 static bool has_ptrace_capability(void)
@@ -170,15 +171,17 @@ static bool filters_are_inherited(uint64_t count, int parent)
 	if (own_status("Seccomp_filters", 10) == count)
 		return true;
 	return parent > 0 && proc_read(parent, "status", status, sizeof(status)) > 0 &&
-	       status_number(status, "Seccomp_filters", 10, 0) == count;
+	       status_number(status, "Seccomp_filters", 10) == count;
 }
 
 static const char *check_filter(const struct target *t, const char *status)
 {
-	uint64_t count = status_number(status, "Seccomp_filters", 10, 1);
-	int parent = (int)status_number(status, "PPid", 10, 0);
+	uint64_t count = status_line(status, "Seccomp_filters")
+				 ? status_number(status, "Seccomp_filters", 10)
+				 : 1;
+	int parent = (int)status_number(status, "PPid", 10);
 
-	if (status_number(status, "Seccomp", 10, 0) == 0 || filters_are_inherited(count, parent))
+	if (status_number(status, "Seccomp", 10) == 0 || filters_are_inherited(count, parent))
 		return NULL;
 	return say(
 		"process %d (%s) has put itself under a system-call filter, which may kill it for "
@@ -190,7 +193,7 @@ static const char *check_filter(const struct target *t, const char *status)
 
 static const char *check_tracer(const struct target *t, const char *status)
 {
-	int tracer = (int)status_number(status, "TracerPid", 10, 0);
+	int tracer = (int)status_number(status, "TracerPid", 10);
 	char name[64];
 
 	if (!tracer)
@@ -212,11 +215,11 @@ bool target_is_stopped(int pid)
 static const char *check_state(const struct target *t, const char *status)
 {
 	char state = *status_field(status, "State");
-	int parent = (int)status_number(status, "PPid", 10, 0);
+	int parent = (int)status_number(status, "PPid", 10);
 
-	if ((int)status_number(status, "Tgid", 10, 0) != t->pid)
+	if ((int)status_number(status, "Tgid", 10) != t->pid)
 		return say("%d is a thread of process %d; attach to that", t->pid,
-			   (int)status_number(status, "Tgid", 10, 0));
+			   (int)status_number(status, "Tgid", 10));
 	if (state == 'Z' || state == 'X')
 		return say("process %d has ended", t->pid);
 	if (state == 'T')
@@ -237,7 +240,7 @@ static const char *check_protection(const struct target *t, const char *status)
 			   "start "
 			   "it with pprof-inject instead",
 			   t->pid, target_name(t->pid));
-	if (status_number(status, "SigIgn", 16, 0) & SIGSEGV_BIT)
+	if (status_number(status, "SigIgn", 16) & SIGSEGV_BIT)
 		return say("process %d (%s) ignores SIGSEGV, which pprof-attach needs for a "
 			   "moment; start "
 			   "it with pprof-inject instead",

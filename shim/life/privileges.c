@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "sampler/base/cc.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/text.h"
 
@@ -13,15 +14,14 @@ static uint64_t noted;
 static int64_t next_look_ns;
 static bool changed;
 
-static const char *const lines[] = { "\nUid:",	      "\nGid:",	   "\nGroups:", "\nCapInh:",
-				     "\nCapPrm:",     "\nCapEff:", "\nCapBnd:", "\nCapAmb:",
-				     "\nNoNewPrivs:", "\nSeccomp:" };
+static const char *const lines[] = { "Uid",    "Gid",	 "Groups", "CapInh",	 "CapPrm",
+				     "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp" };
 
 static uint64_t add_line(uint64_t hash, const char *status, const char *name)
 {
-	const char *line = strstr(status, name);
+	const char *line = status_line(status, name);
 
-	return line ? text_hash_more(hash, line + 1, strcspn(line + 1, "\n")) : hash;
+	return line ? text_hash_more(hash, line, strcspn(line, "\n") + 1) : hash;
 }
 
 /* 0: it cannot be read. */

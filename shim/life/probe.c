@@ -10,6 +10,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
+#include "sampler/base/status.h"
 #include "sampler/base/sys.h"
 #include "shim/life/calls.h"
 
@@ -17,14 +18,6 @@
 struct progress {
 	volatile size_t next;
 };
-
-/* One digit is enough: nobody is started under ten filters. */
-static unsigned status_number(const char *status, const char *name)
-{
-	const char *line = strstr(status, name);
-
-	return line ? (unsigned)line[strlen(name)] - '0' : 0;
-}
 
 /* Without /proc it is not known, which is no different from being filtered. */
 bool probe_sees_filter(void)
@@ -34,8 +27,8 @@ bool probe_sees_filter(void)
 
 	if (sys_read_file("/proc/self/status", status, sizeof(status)) <= 0)
 		return true;
-	filtered = status_number(status, "\nSeccomp:\t") != 0;
-	sandbox_set_first(status_number(status, "\nSeccomp_filters:\t"), filtered);
+	filtered = status_number(status, "Seccomp", 10) != 0;
+	sandbox_set_first(status_number(status, "Seccomp_filters", 10), filtered);
 	return filtered;
 }
 
