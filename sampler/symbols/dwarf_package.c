@@ -27,24 +27,12 @@ static bool read_head(struct dwarf_package *p)
 	       p->units < p->slots;
 }
 
-static bool open_index(struct dwarf_package *p)
-{
-	const Elf64_Shdr *h = elf_section(&p->e, ".debug_cu_index");
-
-	if (!h || !elf_section_is_whole(&p->e, h) || h->sh_flags & SHF_COMPRESSED)
-		return false;
-	p->index = (struct dwarf_section){ .in = &p->e.in,
-					   .offset = h->sh_offset,
-					   .size = h->sh_size };
-	return read_head(p);
-}
-
 bool dwarf_package_open(struct dwarf_package *p, struct arena *a, const char *path)
 {
 	if (!elf_open(&p->e, a, path))
 		return false;
-	p->is_open =
-		open_index(p) && dwarf_sections_open(p->section, a, &p->e, ".dwo") == DWARF_FOUND;
+	p->is_open = dwarf_section_open(&p->index, a, &p->e, ".debug_cu_index") && read_head(p) &&
+		     dwarf_sections_open(p->section, a, &p->e, ".dwo") == DWARF_FOUND;
 	if (!p->is_open)
 		elf_close(&p->e);
 	return p->is_open;

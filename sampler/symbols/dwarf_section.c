@@ -20,23 +20,29 @@ static const char *const section_names[DWARF_SECTIONS] = {
 	[DWARF_RNGLISTS] = ".debug_rnglists",
 };
 
-/* By its name, or by the one that compressed sections had before they had a flag. */
-static const Elf64_Shdr *find_section(const struct elf *e, enum dwarf_section_id id,
-				      const char *suffix, bool *is_old)
+/* A header of a section; `is_old`: it has the name of compressed ones before they had a flag. */
+struct found {
+	const Elf64_Shdr *h; /* NULL: it is not there */
+	bool is_old;
+};
+
+static struct found find_section(const struct elf *e, const char *name, const char *suffix)
 {
-	char name[sizeof(".zdebug_str_offsets.dwo")];
-	struct text t = TEXT_INIT(name);
-	const Elf64_Shdr *h;
+	char old[sizeof(".zdebug_str_offsets.dwo")];
+	struct text t = TEXT_INIT(old);
+	struct found f;
 
 	text_str(&t, ".z");
-	text_str(&t, section_names[id] + 1);
+	text_str(&t, name + 1);
 	text_str(&t, suffix);
-	name[1] = '.';
-	h = elf_section(e, name + 1);
-	name[1] = 'z';
-	*is_old = !h;
-	h = h ? h : elf_section(e, name);
-	return h && h->sh_type != SHT_NOBITS ? h : NULL;
+	old[1] = '.';
+	f.h = elf_section(e, old + 1);
+	old[1] = 'z';
+	f.is_old = !f.h;
+	f.h = f.h ? f.h : elf_section(e, old);
+	if (f.h && f.h->sh_type == SHT_NOBITS)
+		f.h = NULL;
+	return f;
 }
 
 /* What a compressed section's head says. */
@@ -97,26 +103,25 @@ static bool load_if_small(struct dwarf_section *s, struct arena *a)
 	return true;
 }
 
-static bool is_packed(const Elf64_Shdr *h, bool is_old)
+static bool is_packed(struct found f)
 {
-	return is_old || (h->sh_flags & SHF_COMPRESSED);
+	return f.is_old || (f.h->sh_flags & SHF_COMPRESSED);
 }
 
-static bool read_packed(const struct elf *e, const Elf64_Shdr *h, bool is_old, struct packed *p)
+static bool read_packed(const struct elf *e, struct found f, struct packed *p)
 {
-	return is_old ? read_old_head(e, h, p) : read_head(e, h, p);
+	return f.is_old ? read_old_head(e, f.h, p) : read_head(e, f.h, p);
 }
 
 uint64_t dwarf_packed_bytes(const struct elf *e)
 {
 	uint64_t sum = 0;
 	struct packed p;
-	bool is_old;
 
 	for (int i = 0; i < DWARF_SECTIONS; i++) {
-		const Elf64_Shdr *h = find_section(e, (enum dwarf_section_id)i, "", &is_old);
+		struct found f = find_section(e, section_names[i], "");
 
-		if (h && is_packed(h, is_old) && read_packed(e, h, is_old, &p))
+		if (f.h && is_packed(f) && read_packed(e, f, &p))
 			sum += MIN(p.size, (uint64_t)DWARF_INFLATED_MAX);
 	}
 	return sum;
@@ -124,30 +129,35 @@ uint64_t dwarf_packed_bytes(const struct elf *e)
 
 /* A section that is not there is fine here; one that cannot be read is not. */
 static bool open_section(struct dwarf_section *s, struct arena *a, const struct elf *e,
-			 enum dwarf_section_id id, const char *suffix, uint64_t *budget)
+			 const char *name, const char *suffix, uint64_t *budget)
 {
-	bool is_old;
-	const Elf64_Shdr *h = find_section(e, id, suffix, &is_old);
+	struct found f = find_section(e, name, suffix);
 	struct packed p;
 
 	memset(s, 0, sizeof(*s));
-	if (!h)
+	if (!f.h)
 		return true;
-	if (!elf_section_is_whole(e, h))
+	if (!elf_section_is_whole(e, f.h))
 		return false;
 	s->in = &e->in;
-	s->offset = h->sh_offset;
-	s->size = h->sh_size;
-	if (!is_packed(h, is_old))
+	s->offset = f.h->sh_offset;
+	s->size = f.h->sh_size;
+	if (!is_packed(f))
 		return load_if_small(s, a);
-	return read_packed(e, h, is_old, &p) && unpack_section(s, a, e, h, &p, budget);
+	return read_packed(e, f, &p) && unpack_section(s, a, e, f.h, &p, budget);
+}
+
+bool dwarf_section_open(struct dwarf_section *s, struct arena *a, const struct elf *e,
+			const char *name)
+{
+	uint64_t budget = DWARF_INFLATED_MAX;
+
+	return open_section(s, a, e, name, "", &budget) && s->in;
 }
 
 bool dwarf_has_info(const struct elf *e)
 {
-	bool is_old;
-
-	return find_section(e, DWARF_INFO, "", &is_old);
+	return find_section(e, section_names[DWARF_INFO], "").h;
 }
 
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
@@ -156,7 +166,7 @@ enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS
 	uint64_t budget = DWARF_INFLATED_MAX;
 
 	for (int i = 0; i < DWARF_SECTIONS; i++)
-		if (!open_section(&section[i], a, e, (enum dwarf_section_id)i, suffix, &budget))
+		if (!open_section(&section[i], a, e, section_names[i], suffix, &budget))
 			return DWARF_REFUSED;
 	return section[DWARF_INFO].in ? DWARF_FOUND : DWARF_NONE;
 }

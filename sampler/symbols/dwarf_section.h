@@ -59,6 +59,10 @@ enum dwarf_found {
 enum dwarf_found dwarf_sections_open(struct dwarf_section section[DWARF_SECTIONS], struct arena *a,
 				     const struct elf *e, const char *suffix);
 
+/* One of another name, which begins with ".debug_".  False: it is not there, or cannot be read. */
+bool dwarf_section_open(struct dwarf_section *s, struct arena *a, const struct elf *e,
+			const char *name);
+
 /* The `size` bytes at `offset` become all of the section.  False when they are not in it. */
 bool dwarf_section_narrow(struct dwarf_section *s, uint64_t offset, uint64_t size);
 

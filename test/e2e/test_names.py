@@ -310,6 +310,8 @@ def parts_of_debug_information():
             inlined('split, the files gone', 'split_gone', ['-gdwarf-5', '-gsplit-dwarf'], 'rm NAME*.dwo', parts=False),
             inlined('split, in a package', 'package', ['-gdwarf-4', '-gsplit-dwarf'],
                     'dwp -e NAME && rm NAME*.dwo', tool='dwp'),
+            inlined('split, in a package that is packed', 'packed_package', ['-gdwarf-4', '-gsplit-dwarf'],
+                    'dwp -e NAME && rm NAME*.dwo && objcopy --compress-debug-sections NAME.dwp', tool='dwp'),
             inlined('shared by two', 'shared', ['-g'], dwz % '', tool='dwz'),
             inlined('shared by two, in the form of DWARF 5', 'shared5', ['-gdwarf-5'], dwz % '--dwarf-5', tool='dwz'),
             inlined('shared by two, and gone', 'shared_gone', ['-g'], dwz % '' + ' && rm NAME.shared', parts=False, tool='dwz'),
