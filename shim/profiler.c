@@ -21,6 +21,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/carrier_handler.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/cpu/reopen.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/cpu/unload.h"
@@ -435,6 +436,7 @@ static int64_t do_due_work(int64_t now_ns)
 		peek_release(); /* nothing is under way */
 	again_for_symbols = symbol_cache_do_due(now_ns);
 	again_for_made_code = jit_names_do_due(now_ns);
+	again = MIN(again, reopen_do_due(now_ns));
 	again = MIN(again, again_for_files);
 	again = MIN(again, dump_do_due(now_ns));
 	return MIN(MIN(again, again_for_symbols), again_for_made_code);

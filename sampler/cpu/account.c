@@ -254,7 +254,7 @@ static void look_at_thread(struct thread *t, void *ending)
 
 	if (t->dump_id || has_ended(t) || used <= 0 || !(is_unmet || wants_look(e, u)))
 		return;
-	w = look_at(t->tid);
+	w = look_at(t);
 	if (!w)
 		return;
 	account_look(e->p, t, w, used);

@@ -19,6 +19,7 @@
 #include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/timers.h"
+#include "sampler/cpu/within.h"
 #include "sampler/process/tasks.h"
 
 /* Leaves a state for another only if nobody else did; who reaches BUSY owns the timer. */
@@ -65,17 +66,27 @@ void arm_self(struct thread *t, int signal, int64_t period_ns)
  * first and looks for a record second, so one of the two sees the other.  The same holds
  * for its alternate stack.
  */
-static bool takes_no_tick(const struct thread *t, int signal, enum counter *why)
+static bool takes_no_tick(struct thread *t, int signal, enum counter *why)
 {
+	uint64_t blocked;
+
 	atomic_thread_fence(memory_order_seq_cst);
+	blocked = task_blocked_signals(t->tid);
 	*why = COUNTER_CPU_THREADS_BLOCKED;
-	if (task_blocks_signal(t->tid, signal))
+	if (blocked & 1ULL << (signal - 1) || within_open_handler(t, blocked))
 		return true;
 	*why = COUNTER_CPU_THREADS_STACK_UNSEEN;
 	if (!carrier_may_reach(t->tid))
 		return true;
 	*why = COUNTER_CPU_THREADS_SMALL_STACK;
 	return !alternate_stack_is_usable(t->tid);
+}
+
+bool arm_may_tick(struct thread *t, int signal)
+{
+	enum counter why;
+
+	return signal && !takes_no_tick(t, signal, &why);
 }
 
 void arm_other(struct thread *t, int signal, int64_t period_ns)
@@ -136,7 +147,7 @@ void arm_end(struct thread *t)
 
 /* ---- around a change of mask */
 
-/* Takes what waits for this thread; what is no tick of ours is queued again. */
+/* Takes what waits for this thread; what is no tick of ours is queued again, behind the others. */
 static bool drop_one(int signal)
 {
 	const struct timespec at_once = { 0, 0 };
@@ -146,16 +157,16 @@ static bool drop_one(int signal)
 	if (sys_call4(SYS_rt_sigtimedwait, (long)&mask, (long)&info, (long)&at_once,
 		      sizeof(mask)) != signal)
 		return false;
-	if (info.si_code == SI_TIMER && thread_from_cookie(info.si_value.sival_ptr))
-		return true;
-	sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
-	return false;
+	if (info.si_code != SI_TIMER || !thread_from_cookie(info.si_value.sival_ptr))
+		sys_call4(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), signal, (long)&info);
+	return true;
 }
 
-/* Two timers can target one thread (a profile's and a dump's): two of our ticks at most. */
+/* Two timers can target one thread (a profile's and a dump's), and libc's own may wait before
+ * them: it comes by again. */
 void arm_drop_pending(int signal)
 {
-	for (int i = 0; i < 2 && signal && drop_one(signal); i++)
+	for (int i = 0; i < 4 && signal && drop_one(signal); i++)
 		;
 }
 

@@ -32,6 +32,9 @@ void arm_self(struct thread *t, int signal, int64_t period_ns);
  */
 void arm_other(struct thread *t, int signal, int64_t period_ns);
 
+/* Whether a tick may come to another thread.  Context: listener. */
+bool arm_may_tick(struct thread *t, int signal);
+
 /*
  * ARMED: takes the timer away again, since the thread blocks the signal, or lost its
  * alternate stack, and no hook told; `why` counts it.  Context: listener.

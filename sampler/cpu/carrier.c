@@ -67,6 +67,11 @@ bool carrier_know_no_stacks(const uint32_t *seen)
 	return handlers_before != 0;
 }
 
+bool carrier_hooks_tell(void)
+{
+	return !stacks_seen;
+}
+
 /*
  * What shares a stack cannot count on it for signals that come at any moment: so its
  * threads have room for them elsewhere.

@@ -45,6 +45,9 @@ enum carrier_stacks {
  */
 bool carrier_know_no_stacks(const uint32_t *seen);
 
+/* Hooks tell of alternate stacks, and of the handlers that run on them.  Context: any role. */
+bool carrier_hooks_tell(void);
+
 /*
  * False: the thread began after the stacks were looked at, and it is not known whether it
  * shares that of the thread that was there.  0: any such.  Context: listener, hook.

@@ -94,9 +94,20 @@ static bool has_room(const ucontext_t *uc)
 	return !is_on(&uc->uc_stack, at) || at - (uint64_t)uc->uc_stack.ss_sp >= ROOM_BYTES;
 }
 
+/*
+ * The frame stays at the top of an alternate stack until the next one comes.  The kernel sets the
+ * word to 0 and never looks at it again: what has another is no frame of the program's
+ * (unwind/handler_frame.h).
+ */
+static void mark_frame(void *context)
+{
+	((ucontext_t *)context)->uc_link = context;
+}
+
 void carrier_handle(int sig, siginfo_t *info, void *context)
 {
 	if (LIKELY(info->si_code == SI_TIMER && is_ours(info))) {
+		mark_frame(context);
 		if (LIKELY(has_room(context)))
 			handle_tick(info, context);
 		else

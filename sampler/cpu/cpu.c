@@ -21,10 +21,12 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/cpu/account.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/hunt.h"
 #include "sampler/cpu/look.h"
 #include "sampler/cpu/nursery.h"
+#include "sampler/cpu/reopen.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/cpu/tick.h"
 #include "sampler/cpu/timers.h"
@@ -226,6 +228,7 @@ static int open_ring(const char **why)
 		*why = NULL;
 	if (*why)
 		return 0;
+	action_masks_put_in();
 	code_refresh();
 	if (!ring_is_used())
 		discard_ticks();
@@ -274,8 +277,10 @@ static void close_sampler(void)
 	close_ring();
 }
 
+/* A tick that was on its way as the timers went has come. */
 static void give_back(void)
 {
+	action_masks_take_out();
 	if (cpu.holds_memory) {
 		ring_release(&cpu.ring);
 		look_close();
@@ -315,7 +320,7 @@ static void look_at_unmet(struct thread *t, void *least_ns)
 
 	if (t->dump_id || atomic_load(&t->state) == THREAD_ENDED || unmet < *(int64_t *)least_ns)
 		return;
-	w = look_at(t->tid);
+	w = look_at(t);
 	if (!w)
 		return;
 	t->met_ns = t->cpu_seen_ns;
@@ -576,6 +581,8 @@ void cpu_after_fork(void)
 	cpu.holds_memory = false;
 	cpu.ring.bytes = NULL;
 	cpu.refusal = NULL;
+	action_masks_after_fork();
+	reopen_after_fork();
 	look_after_fork();
 	nursery_after_fork();
 	tick_after_fork();

@@ -8,6 +8,7 @@
 #include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/kernel_action.h"
+#include "sampler/cpu/within.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/tasks.h"
 #include "sampler/unwind/blocked.h"
@@ -67,35 +68,43 @@ static bool look_at_call(int tid)
 	return blocked_take(&look.blocked, tasks_dir(), tid) == BLOCKED_TAKEN;
 }
 
+/* It began before the profile did, and its mask tells that it goes on. */
+static bool is_within(struct thread *t, uint64_t blocked, const struct handler_frame *frame)
+{
+	return blocked != frame->mask && within_open_handler(t, blocked);
+}
+
 /*
  * It runs, in a handler on its alternate stack, where ticks wait: whose handler that is, and what
  * it interrupted.
  */
-static bool look_at_handler(int tid)
+static bool look_at_handler(struct thread *t)
 {
-	uint64_t lo, hi, blocked = task_blocked_signals(tid);
+	uint64_t lo, hi, blocked = task_blocked_signals(t->tid);
 	struct handler_frame frame = { 0 };
 	const void *handler;
 
-	if (!(blocked & SIGNAL_BIT(CARRIER)) || !alternate_stack_of(tid, &lo, &hi) ||
-	    !handler_frame_find(lo, hi, &frame) ||
-	    blocked_take_interrupted(&look.blocked, &frame, tid) != BLOCKED_TAKEN)
+	if (!alternate_stack_of(t->tid, &lo, &hi) || !handler_frame_find(lo, hi, &frame))
 		return false;
 	handler = action_mask_tells_handler(blocked, frame.mask, frame.sig);
+	if (!(blocked & SIGNAL_BIT(CARRIER)) && !(handler && is_within(t, blocked, &frame)))
+		return false;
+	if (blocked_take_interrupted(&look.blocked, &frame, t->tid) != BLOCKED_TAKEN)
+		return false;
 	if (handler)
 		add_frame(modules_frame((uint64_t)handler));
 	add_frame(PSEUDO_SIGNAL);
 	return true;
 }
 
-const struct walk *look_at(int tid)
+const struct walk *look_at(struct thread *t)
 {
 	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0)
 		return NULL;
 	look.allowed--;
 	look.walk.depth = 0;
 	add_frame(PSEUDO_BETWEEN);
-	if (!look_at_call(tid) && !look_at_handler(tid))
+	if (!look_at_call(t->tid) && !look_at_handler(t))
 		return NULL;
 	add_stack();
 	return &look.walk;

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 
+#include "sampler/process/threads.h"
 #include "sampler/unwind/walk.h"
 
 /* Memory for it; without that nobody is looked at. */
@@ -22,7 +23,7 @@ void look_allow(int n);
 
 /* Its stack, under the leaf [between ticks], good until the next call; NULL: it runs elsewhere, is
  * gone, or enough have been looked at. */
-const struct walk *look_at(int tid);
+const struct walk *look_at(struct thread *t);
 
 /* The memory is the parent's.  Context: child. */
 void look_after_fork(void);

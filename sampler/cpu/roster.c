@@ -19,6 +19,7 @@
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/alternate_stacks.h"
 #include "sampler/cpu/arm.h"
 #include "sampler/cpu/carrier.h"
@@ -259,8 +260,7 @@ static void see_tid(int tid, void *arg)
 /* A mask that was restored by a jump is told to no hook. */
 static void check_paused(struct thread *t, int64_t used_ns)
 {
-	if (used_ns > t->period_ns && !task_blocks_signal(t->tid, carrier()) &&
-	    alternate_stack_is_usable(t->tid))
+	if (used_ns > t->period_ns && arm_may_tick(t, carrier()))
 		arm_resume_other(t);
 }
 
@@ -377,6 +377,7 @@ void roster_quit_young(void)
 	if (nursery_is_joined()) {
 		end_young();
 		nursery_quit();
+		action_masks_take_out();
 	}
 	atomic_fetch_sub(&roster.hooks_inside, 1);
 }
@@ -561,6 +562,7 @@ void roster_begin_young(uint64_t blocked)
 		return;
 	atomic_fetch_add(&roster.hooks_inside, 1);
 	nursery_join();
+	action_masks_put_in();
 	atomic_store(&roster.live_signal, atomic_load(&roster.last_signal));
 	atomic_store(&roster.accepting_signal, atomic_load(&roster.last_signal));
 	start_self(blocked);
@@ -614,6 +616,20 @@ static void end_once_late_of_thread(struct thread *t, void *tid)
 		atomic_fetch_sub(&once_timers, 1);
 }
 
+static void visit_tid(struct thread *t, void *fn)
+{
+	if (!t->dump_id && !has_ended(t))
+		(*(void (**)(int))fn)(t->tid);
+}
+
+void roster_each_here(void (*fn)(int tid))
+{
+	atomic_fetch_add(&roster.hooks_inside, 1);
+	if (atomic_load(&roster.live_signal))
+		threads_each(visit_tid, (void *)&fn);
+	atomic_fetch_sub(&roster.hooks_inside, 1);
+}
+
 /* A dump's tick must not come behind the mask; the dump goes without. */
 static void end_own_once(void (*end)(struct thread *t, void *tid))
 {
@@ -639,6 +655,22 @@ void roster_thread_blocked(void)
 		arm_drop_pending(atomic_load(&roster.last_signal)); /* it was open a moment ago */
 	if (UNLIKELY(atomic_load(&once_timers)))
 		end_own_once(end_once_late_of_thread);
+}
+
+/* Its frame is the first that is seen. */
+static void forget_frame(void)
+{
+	struct thread *t = thread_self();
+
+	if (t)
+		atomic_store(&t->open_frame, 0);
+}
+
+void roster_thread_opens(void)
+{
+	while_set(&roster.live_signal, forget_frame);
+	roster_thread_blocks();
+	roster_thread_blocked();
 }
 
 void roster_thread_unblocks(void)

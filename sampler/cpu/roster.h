@@ -93,6 +93,9 @@ struct roster_counts roster_count(void);
 /* Whether hooks have anything to do.  Context: hook. */
 bool roster_is_open(void);
 
+/* Calls fn for every thread that has a record.  Context: hook. */
+void roster_each_here(void (*fn)(int tid));
+
 /* The records are those of this process, and hooks may tell of its threads.  Context: hook. */
 bool roster_is_here(void);
 
@@ -113,6 +116,12 @@ void roster_thread_ends(void);
 void roster_thread_blocks(void);
 void roster_thread_blocked(void);
 void roster_thread_unblocks(void);
+
+/*
+ * The carrier is about to be open in a handler of the calling thread on its alternate stack: no
+ * tick comes until it has left that.  Context: as a hook, in a handler.
+ */
+void roster_thread_opens(void);
 
 /*
  * The calling thread is about to unblock the carrier where there may be no room

@@ -135,6 +135,7 @@ static void reset_record(struct thread *t, int tid, uint32_t dump_id)
 	t->tp = 0;
 	t->cpu_seen_ns = 0;
 	t->ticks_seen = 0;
+	atomic_store_explicit(&t->open_frame, 0, memory_order_relaxed);
 	t->counted = false;
 	t->found = true;
 	t->paused_left_ns = 0;

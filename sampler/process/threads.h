@@ -44,11 +44,12 @@ struct thread {
 	atomic_uint
 		slice_limit; /* bytes of stack to copy; the listener raises it for deep stacks */
 
-	_Atomic int64_t lost_ns; /* CPU time of its ticks that the ring had no room for */
-	int64_t final_ns;	 /* its CPU clock at its end, as far as known; before ENDED */
-	int64_t born_at_ns;	 /* CLOCK_MONOTONIC when it told us of its start; 0: it did not */
-	int64_t ended_at_ns;	 /* and of its end, before ENDED */
-	bool gone;		 /* it ended without a word: final_ns is of the last scan */
+	_Atomic uint64_t open_frame; /* cpu/within.c; 0: no frame was seen yet */
+	_Atomic int64_t lost_ns;     /* CPU time of its ticks that the ring had no room for */
+	int64_t final_ns;	     /* its CPU clock at its end, as far as known; before ENDED */
+	int64_t born_at_ns;  /* CLOCK_MONOTONIC when it told us of its start; 0: it did not */
+	int64_t ended_at_ns; /* and of its end, before ENDED */
+	bool gone;	     /* it ended without a word: final_ns is of the last scan */
 
 	/* Listener only. */
 	uint64_t tp;	     /* thread pointer seen in a sample; 0: none yet */

@@ -35,6 +35,7 @@
 #include "sampler/base/monotonic.h"
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/roster.h"
@@ -172,6 +173,7 @@ static void stop_ticks(const char *why)
 	cpu_disable(why);
 	roster_retire();
 	carrier_retire();
+	action_masks_take_out();
 }
 
 static bool is_of_all_threads(const struct request *r)
@@ -221,6 +223,8 @@ static long call_and_be_quiet(const struct request *r, real_call call,
 	}
 	if (concerns_us && !v->lets_handlers_return && roster_is_quiet())
 		carrier_leave(); /* the listener starts no timer any more */
+	if (concerns_us && !roster_may_tick())
+		action_masks_take_out(); /* the listener does it a moment after a profile */
 	sandbox_note();
 	result = call(r);
 	if (result == 0) {

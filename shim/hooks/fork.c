@@ -2,8 +2,9 @@
  * fork, daemon, and the ends of a process that a child of its is to hear of.
  *
  * In fork itself we do nothing: our thread is none of libc's, so libc takes no lock
- * for it, and a child puts our state in order when a hook needs it (after_fork.h); where a
- * profile of the tree is being taken, at once, as it is to tick from its start.
+ * for it, and a child puts our state in order when a hook needs it (after_fork.h); while a
+ * CPU profile is being taken, at once, as it has its parent's handlers with our signal in their
+ * masks, and may be to tick from its start.
  * Only a thread that could be ticked keeps the signal pending meanwhile: with a large
  * address space and a short period, an older kernel would start the copy again at
  * every tick and never end (H44).
@@ -17,6 +18,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/nursery.h"
 #include "sampler/cpu/roster.h"
@@ -82,7 +84,7 @@ EXPORT pid_t fork(void)
 	pid = is_sampled() ? fork_sampled() : real()->fork();
 	if (pid == 0 && out_is_wanted())
 		begin_recording();
-	else if (pid == 0 && UNLIKELY(nursery_is_open()))
+	else if (pid == 0 && UNLIKELY(nursery_is_open() || action_masks_are_in()))
 		after_fork_enter();
 	return pid;
 }

@@ -1,7 +1,8 @@
 /*
  * setuid and its sisters.  libc makes them on every thread that it knows, and ours is
  * none of these: it would stay behind with all that the program has given up.  So it
- * makes the same system call before the function returns, whichever thread called.
+ * makes the same system call before the function returns, whichever thread called.  And no thread
+ * keeps the others waiting because of us (reopen.h).
  */
 #include <errno.h>
 #include <grp.h>
@@ -11,6 +12,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/reopen.h"
 #include "shim/life/follow.h"
 #include "shim/real/real.h"
 
@@ -41,8 +43,10 @@ static COLD NOINLINE void follow_identity(const struct request *r)
 #define X(name, parameters, arguments, number, ...)                                                \
 	EXPORT int name parameters                                                                 \
 	{                                                                                          \
+		bool began = reopen_begin();                                                       \
 		int err = real()->name arguments;                                                  \
                                                                                                    \
+		reopen_end(began);                                                                 \
 		if (err == 0)                                                                      \
 			follow_identity(&(struct request){ number, __VA_ARGS__ });                 \
 		return err;                                                                        \

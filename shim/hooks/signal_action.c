@@ -36,14 +36,29 @@ static NOINLINE int add_carrier(const struct real *next, int sig, const struct s
 	return next->sigaction(sig, &changed, old);
 }
 
-static void begin(struct action_change *c, int sig, const struct sigaction *act)
+static void begin(struct action_change *c, const struct sigaction *act)
 {
 	struct action_asked asked;
 
 	if (act)
 		asked = (struct action_asked){ (const void *)act->sa_handler,
 					       (unsigned)act->sa_flags, act->sa_mask.__val[0] };
-	action_mask_begin(c, sig, act ? &asked : NULL);
+	action_mask_begin(c, act ? &asked : NULL);
+}
+
+static uint64_t *mask_of(struct sigaction *read)
+{
+	return read ? (uint64_t *)&read->sa_mask.__val[0] : NULL;
+}
+
+/* What it reads was its parent's. */
+static NOINLINE int borrow_action(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	int err = real()->sigaction(sig, act, old);
+
+	if (!err && old)
+		action_mask_show(mask_of(old));
+	return err;
 }
 
 /* A child of vfork has actions of its own, and our memory. */
@@ -54,13 +69,12 @@ static int set_action(int sig, const struct sigaction *act, struct sigaction *ol
 	int err;
 
 	if (process_is_borrowed())
-		return next->sigaction(sig, act, old);
-	begin(&c, sig, act);
+		return borrow_action(sig, act, old);
+	begin(&c, act);
 	err = c.adds ? add_carrier(next, sig, act, old) : next->sigaction(sig, act, old);
-	if (!err) {
-		action_mask_end(&c, old ? (uint64_t *)&old->sa_mask.__val[0] : NULL);
+	action_mask_end(err ? NULL : mask_of(old));
+	if (!err)
 		death_settle(sig, act, old);
-	}
 	return err;
 }
 
@@ -124,12 +138,11 @@ static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct ke
 		return raw_action(sig, act, old);
 	if (act)
 		asked = (struct action_asked){ act->handler, act->flags, act->mask };
-	action_mask_begin(&c, sig, act ? &asked : NULL);
+	action_mask_begin(&c, act ? &asked : NULL);
 	if (act && c.adds)
 		act->mask |= SIGNAL_BIT(CARRIER);
 	err = raw_action(sig, act, old);
-	if (!err)
-		action_mask_end(&c, old ? &old->mask : NULL);
+	action_mask_end(!err && old ? &old->mask : NULL);
 	if (!err && UNLIKELY(death_is_on))
 		settle_by_number(sig, act, old);
 	return err;

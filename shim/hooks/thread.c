@@ -13,6 +13,7 @@
 #include "sampler/base/process_state.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/roster.h"
 #include "sampler/heap/heap.h"
@@ -77,6 +78,7 @@ static void thread_begins(struct site *creator)
 	if (sandbox_is_noted())
 		return birth_begin(creator);
 	mask = sys_block_signals();
+	action_mask_show(&mask); /* inherited from one that jumped out of a handler */
 	if (process_is_in_order())
 		birth_begin(creator);
 	if (roster_is_here()) {

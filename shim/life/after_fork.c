@@ -6,6 +6,7 @@
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
+#include "sampler/cpu/action_masks.h"
 #include "sampler/cpu/cpu.h"
 #include "sampler/cpu/nursery.h"
 #include "sampler/cpu/roster.h"
@@ -44,7 +45,8 @@ void after_fork_call(void (*fn)(void))
 /*
  * Whoever was at work in the parent stopped, for us, between two instructions.
  * What hooks share is made so that a thread may stop anywhere; what the listener
- * had to itself is forgotten.
+ * had to itself is forgotten.  A thread that is in a handler, or left one by a jump, may block the
+ * signal of ticks by us: here none comes to it (or it has told that it takes none).
  */
 static COLD NOINLINE void enter(void)
 {
@@ -62,6 +64,7 @@ static COLD NOINLINE void enter(void)
 			in_child();
 		if (nursery_is_open())
 			roster_begin_young(mask);
+		action_mask_show(&mask);
 	}
 	sys_restore_signals(mask);
 }

@@ -44,6 +44,8 @@
 /* X(module, who resets it): parts of others. */
 #define AFTER_FORK_WITHIN(X)                                                                       \
 	X(own_areas, sys)                                                                          \
+	X(action_masks, cpu)                                                                       \
+	X(reopen, cpu)                                                                             \
 	X(tick, cpu)                                                                               \
 	X(look, cpu)                                                                               \
 	X(nursery, cpu)                                                                            \
