@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
@@ -206,6 +207,14 @@ START_TEST(alternate_stacks__of_ours_go_with_their_threads)
 	ck_assert_uint_eq(sys_mapped_bytes(), before);
 }
 END_TEST
+
+/* The address sanitizer unmaps the stack that a thread has at its end, as if it were its own. */
+EXPORT const char *__asan_default_options(void);
+
+const char *__asan_default_options(void)
+{
+	return "use_sigaltstack=0";
+}
 
 /* Nobody told of it. */
 static void *share(void *stack)

@@ -48,18 +48,21 @@ START_TEST(lookup__takes_the_default_version)
 }
 END_TEST
 
-/* realpath has had another meaning: two versions at two addresses. */
+/*
+ * nftw did not look at unknown flags once: two versions at two addresses.  Sanitizers leave
+ * it to libc, as they do not with realpath.
+ */
 START_TEST(lookup__finds_the_version_that_is_asked_for)
 {
 	struct lookup_found libc;
 
-	ck_assert(lookup_find_next("realpath", &libc));
-	ck_assert_str_eq(libc.version, "GLIBC_2.3");
-	ck_assert_ptr_eq(lookup_version(libc.in, "realpath", "GLIBC_2.3"), libc.at);
-	ck_assert_ptr_eq(lookup_version(libc.in, "realpath", "GLIBC_2.2.5"),
-			 dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.2.5"));
-	ck_assert_ptr_ne(libc.at, dlvsym(RTLD_NEXT, "realpath", "GLIBC_2.2.5"));
-	ck_assert_ptr_null(lookup_version(libc.in, "realpath", "GLIBC_2.4"));
+	ck_assert(lookup_find_next("nftw", &libc));
+	ck_assert_str_eq(libc.version, "GLIBC_2.3.3");
+	ck_assert_ptr_eq(lookup_version(libc.in, "nftw", "GLIBC_2.3.3"), libc.at);
+	ck_assert_ptr_eq(lookup_version(libc.in, "nftw", "GLIBC_2.2.5"),
+			 dlvsym(RTLD_NEXT, "nftw", "GLIBC_2.2.5"));
+	ck_assert_ptr_ne(libc.at, dlvsym(RTLD_NEXT, "nftw", "GLIBC_2.2.5"));
+	ck_assert_ptr_null(lookup_version(libc.in, "nftw", "GLIBC_2.4"));
 }
 END_TEST
 
