@@ -65,6 +65,8 @@ static struct wait_reason reason_of(const struct dump_thread *t, const struct me
 	struct wait_reason w = wait_reason_of_call(&t->call);
 	int left = LIBC_FRAMES_MAX;
 
+	if (!m->location) /* nameless: its samples have none either */
+		return w;
 	for (uint32_t i = 0; w.kind == WAIT_FUTEX && i < s->location_count; i++)
 		if (!refine(&w, m, &m->location[s->location[i]], &left))
 			break;

@@ -309,11 +309,10 @@ static const char *whole_path(const char *path)
 {
 	static char whole[OUT_PATTERN_MAX + 4096];
 	struct text t = TEXT_INIT(whole);
-	char directory[4096];
+	char directory[4096] = "."; /* stays so when it is gone, or its name is too long */
 
 	if (*path != '/') {
-		if (sys_call3(SYS_getcwd, (long)directory, sizeof(directory), 0) <= 0)
-			memcpy(directory, ".", 2); /* it is gone, or its name is too long */
+		sys_call3(SYS_getcwd, (long)directory, sizeof(directory), 0);
 		for (const char *c = directory; *c; c++)
 			text_str(&t, *c == '%' ? "%%" : (char[]){ *c, '\0' });
 		text_char(&t, '/');

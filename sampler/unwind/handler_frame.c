@@ -55,5 +55,5 @@ bool handler_frame_is_same(const struct handler_frame *f)
 	if (!peek(f->at, now, sizeof(now)))
 		return false;
 	read_context(&g, now);
-	return memcmp(&g, f, sizeof(g)) == 0;
+	return g.mask == f->mask && memcmp(g.reg, f->reg, sizeof(g.reg)) == 0;
 }
