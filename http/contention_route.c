@@ -61,6 +61,7 @@ const struct snapshot_page block_page = {
 	.delta_begins = block_everything_begin,
 	.delta_ends = block_everything_end,
 	.text = block_text,
+	.of_other = &block_of_other,
 };
 
 void block_route(struct http_exchange *x, const struct http_request *r)
@@ -85,6 +86,7 @@ const struct snapshot_page mutex_page = {
 	.delta_begins = mutex_everything_begin,
 	.delta_ends = mutex_everything_end,
 	.text = mutex_text,
+	.of_other = &mutex_of_other,
 };
 
 void mutex_route(struct http_exchange *x, const struct http_request *r)

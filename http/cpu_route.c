@@ -1,13 +1,9 @@
 /* /debug/pprof/profile: the CPU profile. */
 #include "http/cpu_head.h"
 #include "http/timed_profile.h"
-#include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
-#include "sampler/base/sys.h"
-#include "sampler/base/text.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
-#include "sampler/cpu/timers.h"
 #include "sampler/process/tasks.h"
 
 #define MERGED_BYTES (32UL << 20)
@@ -104,50 +100,11 @@ static const struct stack_table *with_children(struct cpu_profile *p, struct own
 	return &p->merged;
 }
 
-#define QUEUED_LEAST_NS (100 * NS_PER_MS)
-
-/*
- * Of what threads used, how much they waited for processors, in steps: members of a tree that say
- * the same are told of once.  0: hardly.
- */
-static int queued_per_cent(const struct cpu_profile *p)
+/* (H57, H200) */
+static void tell_what_is_missing(struct profile_head *head)
 {
-	static const int step[] = { 1000, 300, 100, 30, 10 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(step) && p->queued_ns >= QUEUED_LEAST_NS; i++)
-		if (p->queued_ns > p->queuers_ns / 100 * step[i])
-			return step[i];
-	return 0;
-}
-
-/* NULL: there is nothing to say. */
-static const char *queues(const struct cpu_profile *p)
-{
-	static char text[320];
-	struct text t = TEXT_INIT(text);
-	int part = queued_per_cent(p);
-
-	if (!part)
-		return NULL;
-	text_str(&t, "Threads waited for processors for at least ");
-	text_i64(&t, part);
-	text_str(&t, " % of the CPU time that they used: functions that begin with a wait and run "
-		     "for less than ");
-	text_i64(&t, scheduler_tick_ns() / NS_PER_MS);
-	text_str(&t, " ms have too little here, and what follows them too much (PROFILING.md, "
-		     "\"Short work after a wait\").");
-	return text;
-}
-
-/* (H42, H57, H200) */
-static void tell_what_is_missing(const struct cpu_profile *p, struct profile_head *head)
-{
-	static const char *comment[3];
-	const char *queued = queues(p);
+	static const char *comment[2];
 	size_t n = 0;
-
-	if (queued)
-		comment[n++] = queued;
 
 	if (tasks_dir() < 0)
 		comment[n++] = "/proc is not there: the time of threads that were not seen to "
@@ -169,7 +126,7 @@ static const struct stack_table *stacks(void *profile, struct arena *a, struct o
 	head->period = p->period_ns;
 	head->time_ns = p->start_epoch_ns;
 	head->duration_ns = p->duration_ns;
-	tell_what_is_missing(p, head);
+	tell_what_is_missing(head);
 	if (!take_owners(owners, &p->labels))
 		return NULL;
 	return p->born ? with_children(p, owners) : &p->stacks;

@@ -292,9 +292,12 @@ static int64_t look_at_sleepers(struct http_exchange *x, struct request *r)
 
 	if (!r->tree || window_ns(r)) /* who sleeps makes no difference */
 		return 0;
-	return sleepers_look(&r->tree->sleepers, &r->tree->request, k.arena,
-			     is_text ? TEXT_PATIENCE_NS : SLEEPERS_PATIENCE_NS,
-			     is_text ? take_text : take_stacks, &k);
+	return sleepers_look(
+		&r->tree->sleepers, &r->tree->request, k.arena,
+		&(struct sleepers_want){ .take = is_text ? take_text : take_stacks,
+					 .arg = &k,
+					 .patience_ns = is_text ? TEXT_PATIENCE_NS
+								: SLEEPERS_PATIENCE_NS });
 }
 
 /* ---- the work */

@@ -93,7 +93,7 @@ static void snapshot_older(struct stack_table *t, bool own, int64_t seconds, boo
 		.growing_values = 2, .what_they_did = "allocated", .tells_bytes = true,            \
 		.refusal = heap_refusal, .fill_head = fill_head, .snapshot = snapshot,             \
 		.snapshot_older = older, .trim = trim_operator_new, .snapshot_peak = peak,         \
-		.text = heap_text                                                                  \
+		.text = heap_text, .of_other = &heap_of_other                                      \
 	}
 
 const struct snapshot_page heap_page = PAGE("heap", "", snapshot_older, snapshot_peak);

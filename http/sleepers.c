@@ -1,5 +1,6 @@
 #include "http/sleepers.h"
 
+#include "proto/share.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 
@@ -60,18 +61,38 @@ static bool has_stacks(const struct dump *d)
 	return false;
 }
 
+static enum outside take_threads(const struct sleepers *s, const struct sleepers_want *want,
+				 const struct process *p)
+{
+	if (!has_stacks(s->dump))
+		return OUTSIDE_REFUSED;
+	want->take(want->arg, s->dump, p);
+	return OUTSIDE_READ;
+}
+
+static void forget(struct sleepers *s)
+{
+	if (s->dump)
+		dump_free(s->dump);
+	if (s->sites)
+		other_sites_free(s->sites);
+	s->dump = NULL;
+	s->sites = NULL;
+}
+
 /* Its number may be another one's by now; then what was read means nothing. */
-static void finish_one(struct sleepers *s, sleeper_taker *take, void *arg)
+static void finish_one(struct sleepers *s, const struct sleepers_want *want)
 {
 	size_t i = s->next - 1;
 	const struct process *p = &s->tree->processes.list[i];
-	bool is_read = is_still_there(p) && has_stacks(s->dump);
 
-	s->tree->outside[i] = is_read ? OUTSIDE_READ : OUTSIDE_REFUSED;
-	if (is_read)
-		take(arg, s->dump, p);
-	dump_free(s->dump);
-	s->dump = NULL;
+	if (!is_still_there(p))
+		s->tree->outside[i] = OUTSIDE_REFUSED;
+	else if (s->sites)
+		s->tree->outside[i] = want->take_sites(want->arg, s->sites, p);
+	else
+		s->tree->outside[i] = take_threads(s, want, p);
+	forget(s);
 }
 
 static bool is_late(const struct sleepers *s)
@@ -79,48 +100,73 @@ static bool is_late(const struct sleepers *s)
 	return sys_now_ns() >= s->until_ns;
 }
 
-/* Of one with many threads the rest is not seen when it is late. */
-static void read_on(struct sleepers *s, sleeper_taker *take, void *arg)
+static bool step(const struct sleepers *s)
 {
-	if (dump_of_other_step(s->dump)) {
-		if (!is_late(s))
-			return;
-		dump_of_other_stop(s->dump);
-	}
-	finish_one(s, take, arg);
+	return s->sites ? other_sites_step(s->sites) : dump_of_other_step(s->dump);
 }
 
-static bool begin_next(struct sleepers *s)
+/* Of one with many threads the rest is not seen when it is late. */
+static void read_on(struct sleepers *s, const struct sleepers_want *want)
 {
-	size_t i = s->next++;
+	if (step(s)) {
+		if (!is_late(s))
+			return;
+		if (s->dump)
+			dump_of_other_stop(s->dump);
+	}
+	finish_one(s, want);
+}
 
-	if (!s->can_look || i >= s->tree->processes.count || is_late(s))
+static void note_late(struct sleepers *s)
+{
+	for (; s->next < s->tree->processes.count; s->next++)
+		if (is_one(s, s->next))
+			s->tree->outside[s->next] = OUTSIDE_LATE;
+}
+
+/* False: that cannot be. */
+static bool begin_one(struct sleepers *s, const struct sleepers_want *want, const struct process *p)
+{
+	if (want->kind)
+		s->sites = other_sites_begin(p->pid, want->kind, share_place_of(p->name));
+	else
+		s->dump = dump_of_other(p->pid);
+	return s->sites || s->dump;
+}
+
+static bool begin_next(struct sleepers *s, const struct sleepers_want *want)
+{
+	size_t i = s->next;
+
+	if (!s->can_look || i >= s->tree->processes.count)
 		return false;
-	if (!is_one(s, i))
-		return true;
-	s->dump = dump_of_other(s->tree->processes.list[i].pid);
-	if (!s->dump)
+	if (is_late(s)) {
+		note_late(s);
+		return false;
+	}
+	s->next++;
+	if (is_one(s, i) && !begin_one(s, want, &s->tree->processes.list[i]))
 		s->tree->outside[i] = OUTSIDE_REFUSED;
 	return true;
 }
 
 /* False when there are no more. */
-static bool go_on(struct sleepers *s, sleeper_taker *take, void *arg)
+static bool go_on(struct sleepers *s, const struct sleepers_want *want)
 {
-	if (!s->dump)
-		return begin_next(s);
-	read_on(s, take, arg);
+	if (!s->dump && !s->sites)
+		return begin_next(s, want);
+	read_on(s, want);
 	return true;
 }
 
 int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *a,
-		      int64_t patience_ns, sleeper_taker *take, void *arg)
+		      const struct sleepers_want *want)
 {
 	int64_t now = sys_now_ns();
 
 	if (!s->tree)
-		begin(s, t, a, patience_ns);
-	while (go_on(s, take, arg))
+		begin(s, t, a, want->patience_ns);
+	while (go_on(s, want))
 		if (sys_now_ns() - now > SLICE_NS)
 			return now;
 	return 0;
@@ -128,8 +174,7 @@ int64_t sleepers_look(struct sleepers *s, struct tree_request *t, struct arena *
 
 void sleepers_end(struct sleepers *s)
 {
-	if (s->dump)
-		dump_free(s->dump);
+	forget(s);
 	if (s->can_look)
 		dump_of_others_end();
 	stack_table_release(&s->stacks);

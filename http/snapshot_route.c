@@ -234,6 +234,24 @@ static void gone(void *arg)
 		tree_profile_end(r->tree);
 }
 
+/* The answer comes as soon as that of a tree whose members are slow. */
+#define PATIENCE_NS	  (450 * NS_PER_MS)
+#define PATIENCE_LEAST_NS (100 * NS_PER_MS)
+
+/* What was answered before is of use, and so is what would be answered now.  When to go on. */
+static int64_t look_at_sleepers(struct http_exchange *x, struct request *r)
+{
+	struct profile_head types = { 0 };
+	int64_t left_ns = r->start_ns + PATIENCE_NS - sys_now_ns();
+
+	if (!r->tree || !r->tree->growing_values || !r->page->of_other)
+		return 0;
+	r->page->fill_head(&types);
+	return tree_profile_read_sites(r->tree, http_arena(x), r->page->of_other,
+				       (uint32_t)types.sample_type_count,
+				       MAX(left_ns, PATIENCE_LEAST_NS));
+}
+
 static void due(struct http_exchange *x, void *arg)
 {
 	struct request *r = arg;
@@ -241,6 +259,8 @@ static void due(struct http_exchange *x, void *arg)
 	struct bytes out = { 0 };
 	int failed;
 
+	if (!again)
+		again = look_at_sleepers(x, r);
 	if (again) {
 		http_again(x, again);
 		return;
@@ -282,6 +302,8 @@ static void begin(struct http_exchange *x, struct request *r, bool has_tree)
 	if (has_tree)
 		r->tree = tree_profile_begin(http_arena(x), r->page->name, &r->query,
 					     r->is_delta ? r->end_ns : 0, 0);
+	if (r->tree)
+		r->tree->request.tells_memory = r->page->tells_bytes;
 	if (r->tree && !r->is_delta && !is_of_memory_alone(&r->query))
 		r->tree->growing_values = r->page->growing_values;
 	pending.due_ns = r->tree ? r->start_ns : r->end_ns;

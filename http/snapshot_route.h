@@ -11,6 +11,7 @@
 
 #include "http/handlers.h"
 #include "proto/build.h"
+#include "sampler/unwind/other_sites.h"
 
 struct snapshot_page {
 	const char *name, *delta_name; /* of the files */
@@ -40,6 +41,10 @@ struct snapshot_page {
 	void (*snapshot_older)(struct stack_table *t, bool own, int64_t seconds, bool ages);
 	/* The same of when it was most; of this process, not its parent.  NULL: not known. */
 	void (*snapshot_peak)(struct stack_table *t);
+
+	/* The same of a process that does not answer, read from outside.  NULL: that is not read.
+	 */
+	const struct other_sites_kind *of_other;
 
 	/* A difference is going to be taken, and was taken or given up; NULL: nothing to do. */
 	void (*delta_begins)(void);

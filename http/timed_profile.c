@@ -214,8 +214,10 @@ static int64_t look_at_sleepers(struct http_exchange *x, const struct pending_pr
 
 	if (!w->tree || !w->page->take_sleeper)
 		return 0;
-	return sleepers_look(&w->tree->sleepers, &w->tree->request, k.arena, SLEEPERS_PATIENCE_NS,
-			     take, &k);
+	return sleepers_look(&w->tree->sleepers, &w->tree->request, k.arena,
+			     &(struct sleepers_want){ .take = take,
+						      .arg = &k,
+						      .patience_ns = SLEEPERS_PATIENCE_NS });
 }
 
 static void profile_due(struct http_exchange *x, void *arg)

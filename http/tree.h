@@ -20,7 +20,14 @@
 #include "sampler/process/descendants.h"
 
 /* How it went to look at a process that did not answer from outside; see sleepers.h. */
-enum outside { OUTSIDE_NOT, OUTSIDE_READ, OUTSIDE_REFUSED };
+enum outside {
+	OUTSIDE_NOT,
+	OUTSIDE_READ,
+	OUTSIDE_REFUSED, /* by the kernel */
+	OUTSIDE_LATE,	 /* there was no time */
+	OUTSIDE_MOVED,	 /* it went on meanwhile */
+	OUTSIDE_NO_ROOM, /* for what was read */
+};
 
 struct tree_request {
 	struct tree_query query;
@@ -35,6 +42,7 @@ struct tree_request {
 	int64_t patience_ns;	       /* how long it may take to answer; 0: as a snapshot takes */
 	bool is_closed;		       /* nobody is asked any more */
 	int64_t late_ns;	       /* who answers later is left out */
+	bool tells_memory;	       /* who is not in it is named with how much it has */
 	bool includes_self, is_hastened;
 	int64_t born; /* in the profile without being members; see tree_newborns.h */
 };

@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sort.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/usage.h"
 
 #define NAMED_MAX 24 /* processes; of more their number is told */
 
@@ -161,8 +162,15 @@ static struct process now_of(const struct process *before)
 	return now;
 }
 
+static void write_memory(struct text *out, int pid)
+{
+	text_str(out, ", ");
+	text_u64(out, usage_rss_anon_of(pid) >> 20);
+	text_str(out, " MiB of anonymous memory");
+}
+
 /* What it has done is not known, but how much: " (1.2 s of CPU time so far)". */
-static void write_used(struct text *out, const struct process *p)
+static void write_used(struct text *out, const struct process *p, bool tells_memory)
 {
 	int64_t ns = p->state == 'Z' ? -1 : process_cpu_ns(p->pid);
 
@@ -172,7 +180,24 @@ static void write_used(struct text *out, const struct process *p)
 	text_i64(out, ns / NS_PER_SECOND);
 	text_char(out, '.');
 	text_i64(out, ns / (NS_PER_SECOND / 10) % 10);
-	text_str(out, " s of CPU time so far)");
+	text_str(out, " s of CPU time so far");
+	if (tells_memory)
+		write_memory(out, p->pid);
+	text_char(out, ')');
+}
+
+/* Why what it has was not read from outside. */
+static void write_outside_failed(struct text *out, enum outside how)
+{
+	static const char *const why[] = {
+		[OUTSIDE_REFUSED] = ", and the kernel does not let us read its memory",
+		[OUTSIDE_LATE] = ", and there was no time left to read its memory",
+		[OUTSIDE_MOVED] = ", and it ran while its memory was read",
+		[OUTSIDE_NO_ROOM] = ", and there is no room for what was read in its memory",
+	};
+
+	if (why[how])
+		text_str(out, why[how]);
 }
 
 static const char *missing_sentence(const struct tree_request *t, struct arena *a)
@@ -200,9 +225,9 @@ static const char *missing_sentence(const struct tree_request *t, struct arena *
 		write_process(&out, p);
 		text_str(&out, ": ");
 		text_str(&out, one ? why_member(one) : tree_why_not_in(&now));
-		if (how == OUTSIDE_REFUSED && now.state != 'Z')
-			text_str(&out, ", and the kernel does not let us read its stacks");
-		write_used(&out, &now);
+		if (now.state != 'Z')
+			write_outside_failed(&out, how);
+		write_used(&out, &now, t->tells_memory);
 	}
 	if (missing > NAMED_MAX) {
 		text_str(&out, "; and ");

@@ -153,14 +153,14 @@ static uint64_t start_of(int pid)
 	return process_read(pid, &p) && p.state != 'Z' ? p.start : 0;
 }
 
-void tree_past_keep(const char *page, int pid, const char *process, struct bytes answer)
+bool tree_past_keep(const char *page, int pid, const char *process, struct bytes answer)
 {
 	uint64_t start = start_of(pid);
 	struct kept *k = get() ? find(page, pid, start) : NULL;
 	uint8_t *bytes;
 
 	if (!past)
-		return;
+		return false;
 	if (k)
 		forget(k);
 	else
@@ -168,7 +168,7 @@ void tree_past_keep(const char *page, int pid, const char *process, struct bytes
 	bytes = k && answer.len && make_room(answer.len) ? sys_map(answer.len) : NULL;
 	if (!bytes) {
 		counter_add(COUNTER_MEMBERS_FORGOTTEN, 1);
-		return;
+		return false;
 	}
 	memcpy(bytes, answer.at, answer.len);
 	*k = (struct kept){ .page = page,
@@ -179,6 +179,7 @@ void tree_past_keep(const char *page, int pid, const char *process, struct bytes
 			    .turn = past->turn };
 	memcpy(k->process, process, MIN(strlen(process), sizeof(k->process) - 1));
 	past->bytes += answer.len;
+	return true;
 }
 
 void tree_past_begin(void)

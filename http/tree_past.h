@@ -19,8 +19,11 @@
 #include "proto/owners.h"
 #include "sampler/unwind/stacks.h"
 
-/* Keeps what process `pid` of this name has answered to page `page`, a text that lives for ever. */
-void tree_past_keep(const char *page, int pid, const char *process, struct bytes answer);
+/*
+ * Keeps what process `pid` of this name has answered to page `page`, a text that lives for ever.
+ * False: there is no room.
+ */
+bool tree_past_keep(const char *page, int pid, const char *process, struct bytes answer);
 
 /* Which of them are wanted, and what to do with each. */
 struct tree_past_visit {

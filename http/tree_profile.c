@@ -101,6 +101,58 @@ int64_t tree_profile_look(struct tree_profile *p, bool hurry)
 	return tree_look(&p->request);
 }
 
+/* ---- those that did not answer */
+
+#define SITES_BYTES (4UL << 20) /* of stacks of one, and of what is kept of them */
+
+struct sites_taker {
+	const char *page;
+	uint32_t values;
+};
+
+static bool keep_stacks(const struct sites_taker *k, const struct stack_table *t,
+			const struct process *of)
+{
+	struct arena scratch = ARENA_INIT(4 * SITES_BYTES);
+	const struct share_head head = { .values = k->values };
+	struct bytes bytes;
+	bool ok = share_write(&scratch, &head, t, NULL, &bytes) == 0 &&
+		  tree_past_keep(k->page, of->pid, of->name, bytes);
+
+	arena_release(&scratch);
+	return ok;
+}
+
+static enum outside take_sites(void *arg, struct other_sites *o, const struct process *of)
+{
+	static const enum outside meaning[] = { [OTHER_SITES_READ] = OUTSIDE_READ,
+						[OTHER_SITES_REFUSED] = OUTSIDE_REFUSED,
+						[OTHER_SITES_NONE] = OUTSIDE_NOT,
+						[OTHER_SITES_MOVED] = OUTSIDE_MOVED,
+						[OTHER_SITES_LATE] = OUTSIDE_LATE };
+	struct stack_table t;
+	enum outside how;
+
+	stack_table_init(&t, SITES_BYTES);
+	how = meaning[other_sites_take(o, &t)];
+	if (t.count && !keep_stacks(arg, &t, of))
+		how = OUTSIDE_NO_ROOM;
+	stack_table_release(&t);
+	return how;
+}
+
+int64_t tree_profile_read_sites(struct tree_profile *p, struct arena *a,
+				const struct other_sites_kind *kind, uint32_t values,
+				int64_t patience_ns)
+{
+	struct sites_taker k = { p->name, values };
+	const struct sleepers_want want = {
+		.kind = kind, .take_sites = take_sites, .arg = &k, .patience_ns = patience_ns
+	};
+
+	return sleepers_look(&p->sleepers, &p->request, a, &want);
+}
+
 /* ---- merging */
 
 static const char *own_name(struct process *room)

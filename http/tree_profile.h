@@ -64,6 +64,14 @@ void tree_profile_use_clocks(struct tree_profile *p);
 int64_t tree_profile_look(struct tree_profile *p, bool hurry);
 
 /*
+ * After that: reads the sites of processes that did not answer from outside, and keeps them as
+ * what they answered last; of so many values.  Returns when to go on; 0: it is done.
+ */
+int64_t tree_profile_read_sites(struct tree_profile *p, struct arena *a,
+				const struct other_sites_kind *kind, uint32_t values,
+				int64_t patience_ns);
+
+/*
  * The table of all, `own` of this process among them, whose labels are numbers in
  * `own_owners` (NULL: there are none).  Sets labels and comments of the head.  It lives
  * until tree_profile_end().  NULL without memory.

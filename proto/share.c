@@ -241,7 +241,7 @@ struct receiver {
 	struct wire_reader r;
 	struct stack_table *into;
 	struct owner_table *owners;
-	uint32_t nowhere; /* see module_of_process() */
+	uint32_t nowhere; /* see share_place_of() */
 	int pid;
 	const char *process;
 	uint32_t module_count, name_count, owner_count;
@@ -328,6 +328,11 @@ static uint32_t module_of_process(const char *process, uint64_t file)
 				  .image_limit = all.limit };
 
 	return modules_meet(&m);
+}
+
+uint32_t share_place_of(const char *process)
+{
+	return module_of_process(process, 0);
 }
 
 static uint32_t take_name(struct wire_reader *r)
@@ -544,7 +549,7 @@ bool share_add(struct stack_table *into, struct owner_table *owners, int pid, co
 	v->owners = owners;
 	v->pid = pid;
 	v->process = process;
-	v->nowhere = module_of_process(process, 0);
+	v->nowhere = share_place_of(process);
 	if (take_head(v, out)) {
 		take_modules(v);
 		take_names(v, &scratch);

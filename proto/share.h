@@ -52,6 +52,12 @@ struct share_result {
 bool share_add(struct stack_table *into, struct owner_table *owners, int pid, const char *process,
 	       struct bytes bytes, struct share_result *out);
 
+/*
+ * The number of the module whose addresses are those of code of no object in a process of this
+ * name; 0: there is no room.
+ */
+uint32_t share_place_of(const char *process);
+
 /* The same for a table of this process; with `process` NULL its owners stay whose they are. */
 void share_add_own(struct stack_table *into, struct owner_table *owners, int pid,
 		   const char *process, const struct stack_table *from,

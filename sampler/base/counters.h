@@ -204,6 +204,9 @@
 	  "times no connection to a process of the tree could be made")                            \
 	X(MEMBERS_BROKE, "members_broke",                                                          \
 	  "answers of processes of the tree that broke off, or were refusals")                     \
+	X(OUTSIDE_NONSENSE, "outside_nonsense",                                                    \
+	  "records in the memory of processes that were read from outside that made no sense, "    \
+	  "and are left out")                                                                      \
 	X(MEMBERS_FORGOTTEN, "members_forgotten",                                                  \
 	  "answers of processes of the tree that could not be kept: their sums are gone when "     \
 	  "they "                                                                                  \

@@ -32,6 +32,9 @@ void sandbox_forget(void);
 /* Context: any role. */
 bool sandbox_is_noted(void);
 
+/* Where that is kept, a bool, for who reads it in another process.  Context: any role. */
+const void *sandbox_noted_place(void);
+
 /* As sandbox_is_noted(), or the process was started under a filter, or that is not known.  Context:
  * any role. */
 bool sandbox_is_possible(void);

@@ -15,6 +15,11 @@ bool sandbox_is_noted(void)
 	return atomic_load_explicit(&noted, memory_order_relaxed);
 }
 
+const void *sandbox_noted_place(void)
+{
+	return &noted;
+}
+
 void sandbox_forget(void)
 {
 	atomic_store_explicit(&noted, false, memory_order_relaxed);

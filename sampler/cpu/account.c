@@ -9,13 +9,9 @@
 #include "sampler/cpu/hunt.h"
 #include "sampler/cpu/look.h"
 #include "sampler/cpu/timers.h"
-#include "sampler/process/task_call.h"
-#include "sampler/process/tasks.h"
 
 /* libc's and the kernel's part of a thread's end. */
 #define TAIL_NS (NS_PER_MS / 10)
-/* Threads of which it is read how long they queue: 5 us for each, when a window begins and ends. */
-#define QUEUES_MAX 256
 /* Threads that are looked at when a window ends, so that the answer comes soon. */
 #define LOOKS_AT_END 256
 
@@ -51,40 +47,6 @@ static void begin_thread(struct thread *t, void *profile)
 	u->base_lost_ns = lost_of(t);
 }
 
-static int64_t queued_of(const struct thread *t)
-{
-	return tasks_dir() < 0 ? -1 : task_queued_ns(tasks_dir(), t->tid);
-}
-
-static void begin_queue(struct thread *t, void *profile)
-{
-	struct cpu_profile *p = profile;
-
-	use_of(p, t)->base_queued_ns = p->queues_left-- > 0 ? queued_of(t) : -1;
-}
-
-static void end_queue(struct thread *t, void *profile)
-{
-	struct cpu_profile *p = profile;
-	const struct thread_use *u = use_of(p, t);
-	int64_t queued;
-
-	if (t->dump_id || has_ended(t) || u->base_queued_ns < 0 || p->queues_left-- <= 0)
-		return;
-	queued = queued_of(t);
-	if (queued < 0)
-		return;
-	p->queued_ns += MAX(queued - u->base_queued_ns, 0);
-	p->queuers_ns += MAX(clock_of(t) - u->base_ns, 0);
-}
-
-/* Not between the clocks, which would be read later for that. */
-static void each_queue(struct cpu_profile *p, void (*fn)(struct thread *t, void *profile))
-{
-	p->queues_left = QUEUES_MAX;
-	threads_each(fn, p);
-}
-
 void account_begin(struct cpu_profile *p)
 {
 	p->start_ns = sys_now_ns();
@@ -92,7 +54,6 @@ void account_begin(struct cpu_profile *p)
 	p->process_cpu_ns = sys_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	p->listener_cpu_ns = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	threads_each(begin_thread, p);
-	each_queue(p, begin_queue);
 }
 
 /* The label that the stack has: none, when there are too many threads or stacks. */
@@ -356,5 +317,4 @@ void account_end(struct cpu_profile *p)
 	e.missing += p->unmet_ns;
 	add_pseudo(p, PSEUDO_UNSAMPLED, e.missing > used / 1000 ? e.missing : 0);
 	count_samples(p);
-	each_queue(p, end_queue);
 }

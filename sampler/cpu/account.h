@@ -39,7 +39,6 @@ struct thread_use {
 	int64_t base_ns, base_lost_ns; /* its clock and its lost ticks when the window began */
 	int64_t sampled_ns;	       /* its ticks, at stacks with its label */
 	int64_t unlabelled_ns;	       /* and at those without */
-	int64_t base_queued_ns;	       /* waited for processors when the window began; -1: unread */
 	uint32_t label;
 };
 
@@ -74,10 +73,6 @@ struct cpu_profile {
 	int64_t unmet_ns; /* used by threads that no tick met and nobody could look at */
 	int64_t late_ns;  /* of those, by threads that no hook saw start */
 	int64_t tails_ns; /* what ended threads may have used after their clocks were read */
-	/* Of threads that were there at the end, a few hundred at most: how long they waited for
-	 * processors meanwhile, and the CPU time that the same ones used. */
-	int64_t queued_ns, queuers_ns;
-	int queues_left; /* that may be read */
 };
 
 /* The window begins: notes all clocks. */

@@ -404,9 +404,8 @@ void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)
 	*found = (struct heap_peak){ peak_time_ns(), peak_highest() };
 }
 
-void heap_snapshot(struct stack_table *t, bool own)
+static void round_all_objects(struct stack_table *t)
 {
-	sites_snapshot(&sites, t, own ? sites.epoch : 0, add_values, has_live_blocks);
 	for (size_t i = 0; i < t->count; i++) {
 		int64_t *value = t->list[i]->value;
 
@@ -414,3 +413,21 @@ void heap_snapshot(struct stack_table *t, bool own)
 		value[HEAP_VALUE_INUSE_OBJECTS] = weight_round(value[HEAP_VALUE_INUSE_OBJECTS]);
 	}
 }
+
+void heap_snapshot(struct stack_table *t, bool own)
+{
+	sites_snapshot(&sites, t, own ? sites.epoch : 0, add_values, has_live_blocks);
+	round_all_objects(t);
+}
+
+static void finish_other(const struct stack_table *raw, struct stack_table *out)
+{
+	for (size_t i = 0; i < raw->count; i++)
+		stack_add_values(stack_table_add(out, raw->list[i]->frame, raw->list[i]->depth),
+				 raw->list[i]);
+	round_all_objects(out);
+}
+
+const struct other_sites_kind heap_of_other = { .table = &sites,
+						.values = add_values,
+						.finish = finish_other };

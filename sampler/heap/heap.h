@@ -14,6 +14,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/heap/live.h"
 #include "sampler/unwind/learn.h"
+#include "sampler/unwind/other_sites.h"
 #include "sampler/unwind/stacks.h"
 
 #define HEAP_RATE_DEFAULT 524288 /* bytes per sample on average: Go's and tcmalloc's */
@@ -120,6 +121,9 @@ void heap_after_fork(void);
  * has from its parent.  Context: listener.
  */
 void heap_snapshot(struct stack_table *t, bool own);
+
+/* The same of another process: what it has counted since its fork. */
+extern const struct other_sites_kind heap_of_other;
 
 /*
  * The same of blocks that have been in use for so long or longer, and without what was

@@ -382,20 +382,25 @@ static void add_stack(struct stack_table *t, const struct stack *s)
 	stack_add_values(stack_table_add(t, frame, depth), s);
 }
 
+static void finish(const struct stack_table *raw, struct stack_table *t)
+{
+	for (size_t i = 0; i < raw->count; i++)
+		add_stack(t, raw->list[i]);
+	for (size_t i = 0; i < t->count; i++) {
+		int64_t *count = &t->list[i]->value[CONTENTION_VALUE_COUNT];
+
+		*count = weight_round(*count);
+	}
+}
+
 static void snapshot(struct profile *p, struct stack_table *t, bool own)
 {
 	struct stack_table raw;
 
 	stack_table_init(&raw, RAW_BYTES);
 	sites_snapshot(p->sites, &raw, own ? p->sites->epoch : 0, add_values, NULL);
-	for (size_t i = 0; i < raw.count; i++)
-		add_stack(t, raw.list[i]);
+	finish(&raw, t);
 	stack_table_release(&raw);
-	for (size_t i = 0; i < t->count; i++) {
-		int64_t *count = &t->list[i]->value[CONTENTION_VALUE_COUNT];
-
-		*count = weight_round(*count);
-	}
 }
 
 void block_snapshot(struct stack_table *t, bool own)
@@ -407,3 +412,12 @@ void mutex_snapshot(struct stack_table *t, bool own)
 {
 	snapshot(&mutex, t, own);
 }
+
+#define OF_OTHER(sites)                                                                            \
+	{                                                                                          \
+		.table = &(sites), .with_listener_only = true, .values = add_values,               \
+		.finish = finish                                                                   \
+	}
+
+const struct other_sites_kind block_of_other = OF_OTHER(block_sites);
+const struct other_sites_kind mutex_of_other = OF_OTHER(mutex_sites);

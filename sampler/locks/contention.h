@@ -17,6 +17,7 @@
 #include "sampler/locks/relocks.h"
 #include "sampler/locks/waiters.h"
 #include "sampler/unwind/learn.h"
+#include "sampler/unwind/other_sites.h"
 #include "sampler/unwind/stacks.h"
 
 #define BLOCK_RATE_DEFAULT     100000 /* ns */
@@ -155,5 +156,8 @@ void contention_after_fork(void);
  */
 void block_snapshot(struct stack_table *t, bool own);
 void mutex_snapshot(struct stack_table *t, bool own);
+
+/* The same of another process: what it has counted since it had a listener of its own. */
+extern const struct other_sites_kind block_of_other, mutex_of_other;
 
 #endif

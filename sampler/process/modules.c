@@ -676,6 +676,14 @@ uint32_t modules_meet(const struct module *m)
 	return r->m.number;
 }
 
+_Static_assert(offsetof(struct record, m) == 0, "a record begins with its module");
+
+struct modules_place modules_place(void)
+{
+	return (struct modules_place){ (const struct module *const *const *)&table.record,
+				       &table.count };
+}
+
 void modules_limit_numbers(uint32_t max)
 {
 	table.limit = max;

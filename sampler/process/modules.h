@@ -95,6 +95,14 @@ static inline uint64_t modules_frame_here(uint32_t number, uint64_t pc)
 	return frame_in_module(number, modules_bias_of(number), pc);
 }
 
+/* Where a list of them lies, by number, and how many there are: for who reads that of another
+ * process (other_modules.h). */
+struct modules_place {
+	const struct module *const *const *list;
+	const uint32_t *count;
+};
+struct modules_place modules_place(void);
+
 /* As if there were so few numbers.  Context: tests. */
 void modules_limit_numbers(uint32_t max);
 

@@ -32,9 +32,19 @@ struct lines {
 	size_t count;
 };
 
+/* What is not read: mappings of files that are not mapped here. */
+struct unread {
+	struct unread_range {
+		uint64_t start, limit;
+	} * list; /* by start */
+	size_t count;
+	uint64_t known_until; /* nothing from there on is read */
+};
+
 static struct {
 	struct arena arena;
 	struct lines ours, theirs;
+	struct unread unread;
 	struct maps_reader *reader;
 	uint8_t *head; /* a page */
 	unsigned users;
@@ -98,6 +108,14 @@ static uint64_t address_in_guest(const struct module *m, const struct line *l)
 	return 0;
 }
 
+/* Its page may come from who never sends it, unless it is there. */
+static size_t copy_head(uint64_t head)
+{
+	return peek_is_there_of(other.pid, head)
+		       ? peek_some_of(other.pid, head, other.head, PAGE_BYTES)
+		       : 0;
+}
+
 /* `head`: where the file's first byte is mapped there. */
 static uint64_t find_guest(const struct line *l, const char *path, uint64_t head)
 {
@@ -105,8 +123,7 @@ static uint64_t find_guest(const struct line *l, const char *path, uint64_t head
 				      .device = l->device,
 				      .inode = l->inode,
 				      .head = other.head,
-				      .head_len = peek_some_of(other.pid, head, other.head,
-							       PAGE_BYTES) };
+				      .head_len = copy_head(head) };
 	struct module *m = guest_meet(&f);
 
 	if (m && !m->number)
@@ -147,11 +164,31 @@ static void add_line(struct lines *l, const struct maps_line *m, uint64_t head)
 	l->count++;
 }
 
+static bool is_mapped_here(const struct maps_line *m)
+{
+	for (size_t i = 0; i < other.ours.count; i++)
+		if (other.ours.list[i].inode == m->inode && other.ours.list[i].device == m->device)
+			return true;
+	return false;
+}
+
+static void note_unread(const struct maps_line *m)
+{
+	struct unread *u = &other.unread;
+
+	if (!m->inode || m->start >= u->known_until || is_mapped_here(m))
+		return;
+	if (u->count == LINES_MAX)
+		u->known_until = m->start;
+	else
+		u->list[u->count++] = (struct unread_range){ m->start, m->limit };
+}
+
 /* The first byte of a file is mapped before its code. */
 static void read_lines(struct lines *l)
 {
 	uint64_t head = 0, device = 0, inode = 0;
-	struct maps_line m;
+	struct maps_line m = { 0 };
 
 	l->count = 0;
 	while (maps_next(other.reader, &m)) {
@@ -160,7 +197,11 @@ static void read_lines(struct lines *l)
 		inode = m.inode;
 		device = m.device;
 		add_line(l, &m, head);
+		if (l == &other.theirs)
+			note_unread(&m);
 	}
+	if (other.reader->lines > MAPS_LINES_MAX)
+		other.unread.known_until = MIN(other.unread.known_until, m.limit);
 	maps_close(other.reader);
 }
 
@@ -169,9 +210,11 @@ static bool allocate(void)
 	other.arena.limit = LINES_BYTES;
 	other.ours.list = arena_array(&other.arena, LINES_MAX, sizeof(struct line));
 	other.theirs.list = arena_array(&other.arena, LINES_MAX, sizeof(struct line));
+	other.unread.list = arena_array(&other.arena, LINES_MAX, sizeof(*other.unread.list));
 	other.reader = arena_alloc(&other.arena, sizeof(*other.reader));
 	other.head = arena_alloc(&other.arena, PAGE_BYTES);
-	return other.ours.list && other.theirs.list && other.reader && other.head;
+	return other.ours.list && other.theirs.list && other.unread.list && other.reader &&
+	       other.head;
 }
 
 bool other_begin(void)
@@ -191,6 +234,8 @@ bool other_open(int pid)
 {
 	other.pid = 0;
 	other.is_alike = true;
+	other.unread.count = 0;
+	other.unread.known_until = UINT64_MAX;
 	if (!maps_open_of(other.reader, pid))
 		return false;
 	other.pid = pid;
@@ -217,14 +262,78 @@ uint64_t other_here(uint64_t pc)
 	return find(&other.ours, pc) || guest_find(pc) ? OTHER_NOWHERE : pc;
 }
 
+/* The first of these ranges that ends behind `at`; NULL: none. */
+static const struct unread_range *next_unread(uint64_t at)
+{
+	const struct unread *u = &other.unread;
+	size_t low = 0, high = u->count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (u->list[middle].limit <= at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < u->count ? &u->list[low] : NULL;
+}
+
+/* How many bytes from `at` on may be read, `len` at most. */
+static size_t readable(uint64_t at, size_t len)
+{
+	const struct unread_range *r = next_unread(at);
+	uint64_t limit = r ? MIN(r->start, other.unread.known_until) : other.unread.known_until;
+
+	return at < limit ? MIN(len, limit - at) : 0;
+}
+
+size_t other_read_some(uint64_t at, void *to, size_t len)
+{
+	size_t most = readable(at, len);
+
+	return most ? peek_some_of(other.pid, at, to, most) : 0;
+}
+
+bool other_read(uint64_t at, void *to, size_t len)
+{
+	return other_read_some(at, to, len) == len;
+}
+
+void other_translate(uint64_t *word, size_t count)
+{
+	for (size_t i = 0; !other.is_alike && i < count; i++)
+		word[i] = other_here(word[i]);
+}
+
 size_t other_copy_stack(uint64_t at, void *to, size_t len)
 {
-	size_t got = peek_some_of(other.pid, at, to, len);
-	uint64_t *word = to;
+	size_t got = other_read_some(at, to, len);
 
-	for (size_t i = 0; !other.is_alike && i < got / sizeof(*word); i++)
-		word[i] = other_here(word[i]);
+	other_translate(to, got / sizeof(uint64_t));
 	return got;
+}
+
+static bool has_code_of(const struct line *theirs, const struct line *ours, uint64_t offset)
+{
+	return same_file(ours, theirs) && offset >= theirs->offset &&
+	       offset - theirs->offset < theirs->limit - theirs->start;
+}
+
+bool other_distance(uint64_t code, uint64_t *distance)
+{
+	const struct line *ours = find(&other.ours, code);
+	uint64_t offset = ours ? code - ours->start + ours->offset : 0;
+
+	for (size_t i = 0; ours && i < other.theirs.count; i++) {
+		const struct line *l = &other.theirs.list[i];
+
+		if (!has_code_of(l, ours, offset))
+			continue;
+		*distance = l->start + (offset - l->offset) - code;
+		return true;
+	}
+	return false;
 }
 
 void other_end(void (*gone)(const struct module *m))

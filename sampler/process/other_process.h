@@ -35,8 +35,26 @@ bool other_is_open(int pid);
  * is to be had. */
 uint64_t other_here(uint64_t pc);
 
-/* As peek_some(), of the process that is open, with its code's addresses made ours. */
+/*
+ * As peek_some(), of the process that is open: memory without a file, and of files that we have
+ * mapped as well.  A page of any other file may come from who never sends it, and we would wait.
+ */
+size_t other_read_some(uint64_t at, void *to, size_t len);
+
+/* False: some of it cannot be read. */
+bool other_read(uint64_t at, void *to, size_t len);
+
+/* The same of a stack, with its code's addresses made ours. */
 size_t other_copy_stack(uint64_t at, void *to, size_t len);
+
+/* Makes code's addresses among these words of a stack ours. */
+void other_translate(uint64_t *word, size_t count);
+
+/*
+ * By how much the object with the code at `code` lies higher there than here, modulo 2^64.  False:
+ * its file is not mapped there.
+ */
+bool other_distance(uint64_t code, uint64_t *distance);
 
 /* Where nothing is ever mapped, and above all pseudo frames. */
 #define OTHER_NOWHERE 4112UL

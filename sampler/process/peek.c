@@ -7,6 +7,7 @@
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
+#include "sampler/base/text.h"
 
 /* 64 pages cover the few places that a binary search in an unwind table touches. */
 #define CACHE_PAGES 64
@@ -99,6 +100,28 @@ size_t peek_some_of(int pid, uint64_t addr, void *to, size_t len)
 	long n = reader.no_vm_readv ? 0 : vm_readv_of(pid, addr, to, len);
 
 	return n > 0 ? (size_t)n : 0;
+}
+
+#define PAGEMAP_PRESENT (1UL << 63)
+
+bool peek_is_there_of(int pid, uint64_t addr)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+	uint64_t page = 0;
+	int fd;
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/pagemap");
+	fd = sys_open_read(path);
+	if (fd < 0)
+		return false;
+	if (sys_pread(fd, &page, sizeof(page), addr / PAGE_BYTES * sizeof(page)) !=
+	    (long)sizeof(page))
+		page = 0;
+	sys_close(fd);
+	return page & PAGEMAP_PRESENT;
 }
 
 /* Bytes from `addr` to the end of its page: what one read may ask for. */

@@ -27,6 +27,12 @@ size_t peek_some(uint64_t addr, void *to, size_t len);
 /* The same of another process; 0 too where the kernel does not let us. */
 size_t peek_some_of(int pid, uint64_t addr, void *to, size_t len);
 
+/*
+ * Whether the page at `addr` of another process is in memory now, so that to copy it waits for
+ * nobody.  False too where the kernel does not tell.
+ */
+bool peek_is_there_of(int pid, uint64_t addr);
+
 /* Copies a NUL-ended string, cutting it at size - 1.  False when unreadable. */
 bool peek_string(uint64_t addr, char *to, size_t size);
 

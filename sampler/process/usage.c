@@ -8,13 +8,16 @@
 #include "sampler/base/number.h"
 #include "sampler/base/status.h"
 #include "sampler/base/sys.h"
+#include "sampler/base/text.h"
 #include "sampler/process/tasks.h"
 
-static void read_memory(struct usage *u)
+static const char own_status[] = "/proc/thread-self/status";
+
+static void read_memory(const char *path, struct usage *u)
 {
 	char status[4096];
 
-	if (sys_read_file("/proc/thread-self/status", status, sizeof(status)) <= 0)
+	if (sys_read_file(path, status, sizeof(status)) <= 0)
 		return;
 	/* in kB */
 	u->rss = status_number(status, "VmRSS", 10) << 10;
@@ -52,7 +55,7 @@ void usage_read(struct usage *u)
 	struct rlimit limit = { 0 };
 
 	*u = (struct usage){ .age_ns = age_ns() };
-	read_memory(u);
+	read_memory(own_status, u);
 	tasks_each_descriptor(count_one, &u->descriptors);
 	if (sys_call4(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (long)&limit) == 0)
 		u->descriptors_max = limit.rlim_cur;
@@ -63,6 +66,19 @@ uint64_t usage_rss_anon(void)
 {
 	struct usage u = { 0 };
 
-	read_memory(&u);
+	read_memory(own_status, &u);
+	return u.rss_anon;
+}
+
+uint64_t usage_rss_anon_of(int pid)
+{
+	char path[32];
+	struct text t = TEXT_INIT(path);
+	struct usage u = { 0 };
+
+	text_str(&t, "/proc/");
+	text_i64(&t, pid);
+	text_str(&t, "/status");
+	read_memory(path, &u);
 	return u.rss_anon;
 }

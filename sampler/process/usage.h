@@ -23,4 +23,7 @@ void usage_read(struct usage *u);
 /* usage.rss_anon alone. */
 uint64_t usage_rss_anon(void);
 
+/* The same of another process, with what it shares with its parent still. */
+uint64_t usage_rss_anon_of(int pid);
+
 #endif

@@ -200,23 +200,12 @@ static int64_t idle_ns(const struct work *w, int tid)
 	return then > 0 ? MAX(w->sched_now_ns - then, 0) : -1;
 }
 
-/* From code of another process on that is nowhere here. */
-static void cut_at_nowhere(struct walk *w)
-{
-	for (uint32_t i = 0; i < w->depth; i++) {
-		if (w->pc[i] != OTHER_NOWHERE && w->pc[i] != OTHER_NOWHERE - 1)
-			continue;
-		w->pc[i] = i ? PSEUDO_TRUNCATED : PSEUDO_UNSEEN;
-		w->depth = i + 1;
-	}
-}
-
 static void finish_waiting(struct work *w, struct dump_thread *t)
 {
 	struct walk *walk = &w->blocked.walk;
 
 	if (w->pid)
-		cut_at_nowhere(walk);
+		walk_cut_at_nowhere(walk);
 	walk_add_labels(walk, w->blocked.labels);
 	t->call = w->blocked.call;
 	if (w->with_times)

@@ -18,7 +18,7 @@
 
 /* Stacks on their way to the listener. */
 #define RING_BYTES	 (1UL << 20)
-#define LARGE_RING_BYTES (16UL << 20)
+#define LARGE_RING_BYTES SITE_AT_RING_BYTES
 
 /* heap, block, mutex, threadcreate */
 #define TABLES_MAX 8
@@ -218,13 +218,18 @@ static uint32_t limited(struct walk *w)
 	return SITE_DEPTH_MAX;
 }
 
+void site_at_finish_walk(struct walk *w, uint64_t leaf)
+{
+	if (leaf)
+		put_leaf(w, leaf);
+	w->depth = limited(w);
+}
+
 static struct site *site_of_capture(const struct capture *c)
 {
 	if (!retrace(c, &way.walk))
 		counter_add(c->sites->unknown, 1);
-	if (c->site_leaf)
-		put_leaf(&way.walk, c->site_leaf);
-	way.walk.depth = limited(&way.walk);
+	site_at_finish_walk(&way.walk, c->site_leaf);
 	walk_add_labels(&way.walk, c->labels);
 	return site_of(c->sites, way.walk.pc, way.walk.depth);
 }
@@ -268,6 +273,11 @@ void site_at_drain(void)
 	code_catch_up(); /* hooks use no rows until then */
 	drain_hook_ring(&way.small);
 	drain_hook_ring(&way.large);
+}
+
+const struct ring *site_at_ring_place(int which)
+{
+	return which ? &way.large.ring : &way.small.ring;
 }
 
 /* A ring that was being made is made anew; what was in one is whole or not there. */

@@ -12,8 +12,10 @@
 #include <stdbool.h>
 
 #include "sampler/unwind/learn.h"
+#include "sampler/unwind/ring.h"
 #include "sampler/unwind/sites.h"
 #include "sampler/unwind/stacks.h"
+#include "sampler/unwind/walk.h"
 
 /*
  * The site of a call from `caller` (pc is a return address).  `leaf` is the
@@ -30,6 +32,20 @@ bool site_at_has_pending(void);
 
 /* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
 void site_at_drain(void);
+
+/*
+ * Makes the frames of a stack that was finished what a hook would have made them: `leaf` is put
+ * before them, if it is not 0, and they are cut to what a site holds.  Context: listener.
+ */
+void site_at_finish_walk(struct walk *w, uint64_t leaf);
+
+/*
+ * Where stacks on their way to the listener lie, for who reads those of another process
+ * (other_sites.h): there is one ring or none.
+ */
+#define SITE_AT_RINGS	   2
+#define SITE_AT_RING_BYTES (16UL << 20) /* the larger one's */
+const struct ring *site_at_ring_place(int which);
 
 /* Stacks on their way to the listener are whole or not there.  Context: child. */
 void site_at_after_fork(void);

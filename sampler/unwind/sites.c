@@ -36,6 +36,17 @@ static void push(struct site *_Atomic *list, struct site *s)
 						      memory_order_relaxed));
 }
 
+/* For who looks for the latest only: other_sites.h. */
+static void push_newest(struct site_table *t, struct site *s)
+{
+	struct site *first = atomic_load_explicit(&t->newest, memory_order_relaxed);
+
+	do
+		s->older = first;
+	while (!atomic_compare_exchange_weak_explicit(&t->newest, &first, s, memory_order_release,
+						      memory_order_relaxed));
+}
+
 static struct site *find_site(const struct site_table *t, uint64_t hash, const uint64_t *frame,
 			      uint32_t depth)
 {
@@ -67,11 +78,14 @@ static struct site *rest_of(struct site_table *t)
 	if (s)
 		return s;
 	s = (struct site *)t->rest_room;
+	s->epoch = t->epoch;
 	s->depth = 1;
 	memcpy(s->frame, &other, sizeof(other));
 	/* of two threads that come here at once one puts it into a bucket */
-	if (!atomic_exchange_explicit(&t->rest, s, memory_order_acq_rel))
+	if (!atomic_exchange_explicit(&t->rest, s, memory_order_acq_rel)) {
 		push(&t->bucket[0], s);
+		push_newest(t, s);
+	}
 	return s;
 }
 
@@ -84,6 +98,7 @@ static NOINLINE struct site *fill_site(struct site_table *t, struct site *s, uin
 	memcpy(s->frame, frame, depth * sizeof(*frame));
 	modules_keep_frames(frame, depth);
 	push(&t->bucket[hash % SITE_BUCKETS], s);
+	push_newest(t, s);
 	return s;
 }
 

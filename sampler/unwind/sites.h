@@ -29,6 +29,7 @@ struct site {
 	 * until the listener knows the stack; then all that it counts belongs to this one.
 	 */
 	struct site *_Atomic resolved;
+	struct site *older; /* the record of a stack that was made before this one */
 	uint64_t hash;
 	uint32_t epoch; /* of the table, when it was made */
 	uint32_t depth;
@@ -52,7 +53,9 @@ struct site_table {
 	 * counted before: a stack then gets a new record.
 	 */
 	uint32_t epoch;
-	struct site *_Atomic *bucket;	 /* SITE_BUCKETS of them */
+	struct site *_Atomic *bucket; /* SITE_BUCKETS of them */
+	struct site
+		*_Atomic newest; /* of the records of stacks: those of an epoch follow each other */
 	struct site *_Atomic unresolved; /* newest first; hooks add, the listener takes out */
 	struct site *held,
 		*held_last; /* resolved, and still somebody's: the listener's, oldest first */

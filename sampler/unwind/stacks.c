@@ -230,10 +230,11 @@ struct stack *stack_table_add_labelled(struct stack_table *t, const uint64_t *fr
 	return s;
 }
 
+/* What other processes say may be any number. */
 void stack_add_values(struct stack *to, const struct stack *from)
 {
 	for (int k = 0; to && k < STACK_VALUES_MAX; k++)
-		to->value[k] += from->value[k];
+		to->value[k] = (int64_t)((uint64_t)to->value[k] + (uint64_t)from->value[k]);
 }
 
 void stack_table_release(struct stack_table *t)

@@ -7,6 +7,7 @@
 #include "sampler/base/counters.h"
 #include "sampler/process/modules.h"
 #include "sampler/process/other_code.h"
+#include "sampler/process/other_process.h"
 #include "sampler/process/peek.h"
 #include "sampler/unwind/call_site.h"
 #include "sampler/unwind/learn.h"
@@ -335,6 +336,16 @@ void walk_capture(const struct capture *c, struct walk *w)
 	walk_try(c, w);
 	if (w->end != WALK_COMPLETE)
 		walk_mark_cut(w);
+}
+
+void walk_cut_at_nowhere(struct walk *w)
+{
+	for (uint32_t i = 0; i < w->depth; i++) {
+		if (w->pc[i] != OTHER_NOWHERE && w->pc[i] != OTHER_NOWHERE - 1)
+			continue;
+		w->pc[i] = i ? PSEUDO_TRUNCATED : PSEUDO_UNSEEN;
+		w->depth = i + 1;
+	}
 }
 
 void walk_add_labels(struct walk *w, uint32_t labels)

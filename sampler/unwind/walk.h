@@ -43,6 +43,9 @@ void walk_capture(const struct capture *c, struct walk *w);
 void walk_try(const struct capture *c, struct walk *w);
 void walk_mark_cut(struct walk *w);
 
+/* Of another process (process/other_process.h): cut where code of it comes that is nowhere here. */
+void walk_cut_at_nowhere(struct walk *w);
+
 /* Puts the thread's labels (label_set.h; 0: none) behind the root. */
 void walk_add_labels(struct walk *w, uint32_t labels);
 

@@ -192,6 +192,66 @@ def test_what_sleepers_wait_in():
         check_sleepers(t, set(t.workers()))
 
 
+MIB = 1 << 20
+
+
+def asleep(pids):
+    epoll_wait = ('232 ', '281 ')
+    return all(harness.read(f'/proc/{pid}/syscall').startswith(epoll_wait) for pid in pids)
+
+
+def test_what_sleepers_hold():
+    """Each allocates 50 blocks of 1 MiB twice, of which it keeps the first 50, and sleeps.
+
+    At 64 KiB a sample a block is missed with a probability of exp(-16).
+    """
+    with Tree('filled', 3, env={'PPROF_HEAP_RATE': '65536'}).start() as t:
+        workers = set(t.workers())
+        check('they sleep', poll(lambda: asleep(workers), 20))
+        p = t.profile('heap')
+        same('heap: who is not in it', missing(p), {})
+        same('heap: whose it is', pids_below(p, 'keep_much'), workers)
+        same('heap: and below what', pids_below(p, 'start_worker'), workers)
+        held = by_label(p, 'pid', 'inuse_space')
+        check('heap: what each holds', all(abs(held[pid] / MIB - 50) < 3 for pid in workers), held)
+        same('heap: what was freed is not held', p.cum('inuse_space')['keep_nothing'], 0)
+        made = by_label(t.profile('allocs'), 'pid', 'alloc_space')
+        check('allocs: what each allocated', all(abs(made[pid] / MIB - 100) < 5 for pid in workers), made)
+        check('heap: the parent has its own', pids_below(p, 'keep_parent') == {t.pid})
+        check('it says how', p.comments[0].count('read from outside') == 3, p.comments)
+        same('nothing of ours came to them', [len(harness.tasks(pid)) for pid in workers], [1] * 3)
+        one, other = t.workers()[:2]
+        os.kill(one, signal.SIGKILL)
+        check('one ends', poll(lambda: harness.status_field(one, 'State')[:1] in 'Z', 10))
+        os.kill(other, signal.SIGSTOP)
+        check('one stops', poll(lambda: ') T ' in harness.read(f'/proc/{other}/stat'), 20))
+        made_later = by_label(t.profile('allocs'), 'pid', 'alloc_space')
+        same('what it had allocated stays', made_later.get(one), made[one])
+        same('one that is stopped has all', made_later.get(other), made[other])
+        held = by_label(t.profile('heap'), 'pid', 'inuse_space')
+        same('who ended holds nothing', held.get(one, 0), 0)
+
+
+def test_what_stopped_workers_waited_for():
+    with Tree('locked', 2, env={'PPROF_BLOCK_RATE': '1', 'PPROF_MUTEX_FRACTION': '1'}).start() as t:
+        t.joined('block')
+        for pid in t.workers():
+            os.kill(pid, signal.SIGSTOP)
+            check('it stops', poll(lambda: ') T ' in harness.read(f'/proc/{pid}/stat'), 20))
+        for page, what in ('block', 'wait'), ('mutex', 'hold'):
+            p = t.profile(page)
+            same(f'{page}: who is not in it', missing(p), {})
+            same(f'{page}: those that are stopped are', pids_below(p, f'{what}_worker'), set(t.workers()))
+            same(f'{page}: with what they did', pids_below(p, f'{what}_parent'), {t.pid})
+
+
+def test_who_cannot_be_read_is_named_with_its_memory():
+    with Tree('program', 2).start() as t:
+        why = missing(t.profile('heap'))
+        same('who is not in it', sorted(why), sorted(t.workers()))
+        check('how much it has', all('MiB of anonymous memory)' in w for w in why.values()), why)
+
+
 def test_a_stopped_worker_is_waited_for_no_longer_than_others():
     with Tree('plain').start() as t:
         t.joined()
@@ -494,7 +554,8 @@ if __name__ == '__main__':
     harness.run(test_workers_are_in_the_profile, test_whatever_workers_do_to_themselves,
                 test_workers_that_forbid_themselves_threads,
                 test_who_does_not_wake_is_named_and_its_time_told,
-                test_what_sleepers_wait_in,
+                test_what_sleepers_wait_in, test_what_sleepers_hold,
+                test_what_stopped_workers_waited_for, test_who_cannot_be_read_is_named_with_its_memory,
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
                 test_sums_do_not_fall_when_workers_are_replaced,

@@ -105,6 +105,14 @@ int64_t tree_profile_look(struct tree_profile *p, bool hurry)
 	return 0;
 }
 
+int64_t tree_profile_read_sites(struct tree_profile *p, struct arena *a,
+				const struct other_sites_kind *kind, uint32_t values,
+				int64_t patience_ns)
+{
+	(void)p, (void)a, (void)kind, (void)values, (void)patience_ns;
+	return 0;
+}
+
 const struct stack_table *tree_profile_merge(struct tree_profile *p, struct arena *a,
 					     const struct stack_table *own,
 					     const struct owner_table *own_owners,
@@ -141,6 +149,12 @@ bool other_shim(struct http_exchange *e, const struct http_request *r)
 {
 	(void)e, (void)r;
 	return false;
+}
+
+uint32_t share_place_of(const char *process)
+{
+	(void)process;
+	return 0;
 }
 
 int share_write(struct arena *a, const struct share_head *head, const struct stack_table *stacks,
@@ -399,6 +413,27 @@ void heap_snapshot_older(struct stack_table *t, bool own, int64_t seconds, bool 
 	heap_snapshot(t, own);
 	if (ages)
 		stack_table_add_labelled(t, &pc, 1, 7)->value[HEAP_VALUE_INUSE_BYTES] = 64;
+}
+
+/* There is nobody else. */
+const struct other_sites_kind heap_of_other, block_of_other, mutex_of_other;
+
+struct other_sites *other_sites_begin(int pid, const struct other_sites_kind *kind,
+				      uint32_t nowhere)
+{
+	(void)pid, (void)kind, (void)nowhere;
+	return NULL;
+}
+
+bool other_sites_step(struct other_sites *o)
+{
+	(void)o;
+	return false;
+}
+
+void other_sites_free(struct other_sites *o)
+{
+	(void)o;
 }
 
 void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)

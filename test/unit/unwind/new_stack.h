@@ -58,14 +58,14 @@ NOINLINE static struct site *meet_new_stack(void)
 	return s;
 }
 
-static bool is_woken_within(int ms)
+static inline bool is_woken_within(int ms)
 {
 	struct pollfd p = { wake_fd, POLLIN, 0 };
 
 	return poll(&p, 1, ms) == 1;
 }
 
-static bool is_known(struct site *s)
+static inline bool is_known(struct site *s)
 {
 	return atomic_load(&s->resolved) != NULL;
 }
