@@ -14,11 +14,13 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/counters.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/kernel_action.h"
 
 static atomic_bool is_in;     /* masks of what is set from now on get it */
+static atomic_bool may_be_in; /* some have it, or are about to */
 static atomic_bool had_any;   /* one of those that have it, or had it, may still run */
 static atomic_int under_way;  /* calls of the program */
 static atomic_bool is_taking; /* an action is being changed by us, or by nobody */
@@ -41,6 +43,11 @@ bool action_masks_are_in(void)
 	return atomic_load(&is_in);
 }
 
+bool action_masks_may_be_in(void)
+{
+	return atomic_load(&may_be_in);
+}
+
 static bool runs_on_stack(const void *handler, uint64_t flags)
 {
 	return flags & SA_ONSTACK && handler != (void *)SIG_DFL && handler != (void *)SIG_IGN;
@@ -57,7 +64,7 @@ static void enter(void)
 {
 	for (int i = 0; i < WAITS; i++) {
 		atomic_fetch_add(&under_way, 1);
-		if (LIKELY(!atomic_load(&is_taking)))
+		if (LIKELY(!atomic_load(&is_taking)) || sandbox_is_noted())
 			return;
 		atomic_fetch_sub(&under_way, 1);
 		sys_call4(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, (long)&moment, 0);
@@ -195,6 +202,7 @@ void action_masks_put_in(void)
 {
 	if (!carrier_hooks_tell())
 		return;
+	atomic_store(&may_be_in, true);
 	atomic_store(&is_in, true);
 	change_all();
 }
@@ -205,6 +213,7 @@ void action_masks_take_out(void)
 		return;
 	atomic_store(&is_in, false);
 	change_all();
+	atomic_store(&may_be_in, false);
 }
 
 /* Whoever forked within a call of its own leaves it once more: see take_alone(). */
@@ -213,7 +222,7 @@ void action_masks_after_fork(void)
 	atomic_store(&under_way, 0);
 	atomic_store(&is_taking, false);
 	atomic_store(&is_in, false);
-	if (action_masks_have_carrier())
+	if (atomic_exchange(&may_be_in, false))
 		change_all();
 }
 

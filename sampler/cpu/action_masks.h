@@ -47,6 +47,9 @@ void action_masks_take_out(void);
 /* Ticks may come.  Context: any role. */
 bool action_masks_are_in(void);
 
+/* Or they are being changed: a child that is forked now has some.  Context: hook. */
+bool action_masks_may_be_in(void);
+
 /* Nobody is inside; nor are ours in the masks.  Context: child. */
 void action_masks_after_fork(void);
 

@@ -84,7 +84,7 @@ EXPORT pid_t fork(void)
 	pid = is_sampled() ? fork_sampled() : real()->fork();
 	if (pid == 0 && out_is_wanted())
 		begin_recording();
-	else if (pid == 0 && UNLIKELY(nursery_is_open() || action_masks_are_in()))
+	else if (pid == 0 && UNLIKELY(nursery_is_open() || action_masks_may_be_in()))
 		after_fork_enter();
 	return pid;
 }
