@@ -50,6 +50,7 @@ PROGRAMS = {
     'onstack': ('hostile_stacks', 'onstack', MS),
     'throw': ('hostile_cxx', 'throw', MS, PLUGIN),
     'cancel': ('hostile_cxx', 'cancel', MS),
+    'leaps': ('hostile_leaps', 'often', MS),
     'storm': ('hostile_cxx', 'storm', MS),
     'unload': ('hostile_cxx', 'unload', MS),
 }
