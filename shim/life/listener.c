@@ -78,7 +78,7 @@ static struct {
 	volatile int serves;
 	int port_fd; /* why: the socket of the port, or -errno */
 	int64_t next_try_ns;
-	bool was_called;	 /* a profile is being taken */
+	bool was_called;	 /* a CPU profile was being taken when it was looked last */
 	int64_t asked_before_ns; /* until when who made the thread waits for its question */
 } member;
 
@@ -353,8 +353,9 @@ static int64_t do_due_work_of_member(int64_t now_ns)
 /* The process with the port is to ask at once.  False: there is no reason to. */
 static bool ring(void)
 {
-	if (!member.was_called || outcome() != LISTENER_PENDING ||
-	    !bell_ring(socket_tree_id(port_configured())))
+	bool is_waited_for = outcome() == LISTENER_PENDING;
+
+	if (!member.was_called || !bell_ring(socket_tree_id(port_configured())) || !is_waited_for)
 		return false;
 	cpu_expect_short_life();
 	member.asked_before_ns = sys_now_ns() + CALLED_NS;
@@ -400,19 +401,26 @@ static int serve_as_member(void)
 
 /* ---- which of them */
 
+/* Another process has the port, and takes a CPU profile. */
+static bool is_called(void)
+{
+	return listener.has_members && !listener.records &&
+	       bell_ring(socket_tree_id(port_configured()));
+}
+
 /* Often at first: who has the port may be about to end. */
 static int open_socket(void)
 {
 	int fd = open_endpoint();
 
-	member.was_called = fd == -EADDRINUSE && listener.has_members && !listener.records &&
-			    bell_ring(socket_tree_id(port_configured()));
+	member.was_called = fd == -EADDRINUSE && is_called();
 	if (fd == -EADDRINUSE && (listener.records || member.was_called) &&
 	    (fd = serve_as_member()) == -EOPNOTSUPP)
 		fd = -EADDRINUSE;
 	for (int64_t ns = RETRY_MIN_NS; fd == -EADDRINUSE && wait_for_port(ns);
 	     ns = MIN(2 * ns, RETRY_MAX_NS)) {
-		if (ns == RETRY_MAX_NS && (fd = serve_as_member()) >= 0)
+		member.was_called = is_called();
+		if ((ns == RETRY_MAX_NS || member.was_called) && (fd = serve_as_member()) >= 0)
 			break;
 		fd = open_endpoint();
 	}

@@ -500,6 +500,23 @@ def test_programs_that_the_first_one_executed():
                     os.killpg(t.pid, signal.SIGKILL)
 
 
+def test_programs_that_were_executed_a_moment_ago():
+    """
+    They look for a profile after 5 ms, 10, 20 and so on, and are members as soon as there is one.
+    Seen to fail: 52 to 55 ms were not sampled, as it was looked for once and then for the port.
+    """
+    lost = []
+
+    def is_soon():
+        with TreeBelowShell('plain', 1) as t:
+            check('it is ready', t.wait_for('ready'), t.output(1))
+            p = t.profile('profile?seconds=1')
+            lost.append(sum(s.values[p.index('cpu')] for s in p.samples
+                            if s.stack == ['[unsampled]'] and s.labels['process'] == 'tree_workers'))
+        return lost[-1] < 20e6
+    check('nearly all is sampled', poll(is_soon, 10), lost)
+
+
 def test_two_trees_with_one_port_stay_apart():
     with Tree('plain', 1).start() as first:
         with Target('tree_workers', 'plain', '1', port=first.port, preexec=os.setsid) as second:
@@ -566,5 +583,6 @@ if __name__ == '__main__':
                 test_wall_time_of_all_processes, test_what_members_say_of_their_part_is_told,
                 test_pid_and_process_choose, test_a_tree_of_one_is_as_before,
                 test_the_tree_can_be_switched_off, test_programs_that_the_first_one_executed,
+                test_programs_that_were_executed_a_moment_ago,
                 test_two_trees_with_one_port_stay_apart, test_the_first_process_is_killed,
                 test_a_worker_that_writes_nonsense_to_shared_memory)
