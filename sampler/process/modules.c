@@ -689,12 +689,16 @@ void modules_limit_numbers(uint32_t max)
 	table.limit = max;
 }
 
+/* Others may say any address: what is outside of the object stays a place in it, and is none here.
+ */
 uint64_t modules_frame_in(uint32_t number, uint64_t address)
 {
 	const struct module *m = &table.record[number]->m;
+	uint64_t here = m->bias + address;
 
-	return m->is_fixed ? frame_of_address(m->bias + address)
-			   : frame_in_module(number, 0, address);
+	return m->is_fixed && here >= m->image_start && here < m->image_limit
+		       ? frame_of_address(here)
+		       : frame_in_module(number, 0, address);
 }
 
 void modules_after_fork(void)

@@ -200,6 +200,18 @@ START_TEST(modules__what_is_never_unloaded_is_kept_by_address)
 }
 END_TEST
 
+/* What another process says of it may be any address. */
+START_TEST(modules__an_address_outside_of_an_object_is_none_of_ours)
+{
+	const struct module *m = module_at(0);
+	uint64_t frame = modules_frame_in(m->number, m->image_limit - m->bias);
+
+	ck_assert_uint_eq(modules_frame_in(m->number, (uint64_t)setup - m->bias), (uint64_t)setup);
+	ck_assert_uint_eq(frame_number(frame), m->number);
+	ck_assert_ptr_eq(frame_module(frame), m);
+}
+END_TEST
+
 /* ---- a plugin that comes and goes */
 
 static char folder[] = "/tmp/modules.XXXXXX", plugin_path[64];
@@ -714,6 +726,7 @@ int main(void)
 	tcase_add_test(t, modules__a_forked_child_has_the_table);
 	tcase_add_test(t, modules__a_child_forked_in_a_refresh_has_the_table);
 	tcase_add_test(t, modules__what_is_never_unloaded_is_kept_by_address);
+	tcase_add_test(t, modules__an_address_outside_of_an_object_is_none_of_ours);
 	suite_add_tcase(s, t);
 	tcase_add_checked_fixture(plugin, setup_plugin, teardown_plugin);
 	tcase_add_test(plugin, modules__a_plugin_appears);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -178,6 +179,53 @@ static void *sleep_on(void *arg)
 	pause();
 	return arg;
 }
+
+static void *wait_on_it(void *arg)
+{
+	wait_here();
+	return arg;
+}
+
+/* Its pages may come from a file system that never sends them. */
+static void wait_on_stack_in_file(void)
+{
+	int fd = memfd_create("stack", MFD_CLOEXEC);
+	pthread_attr_t there;
+	pthread_t t;
+	void *stack;
+
+	ck_assert_int_eq(ftruncate(fd, 65536), 0);
+	stack = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	pthread_attr_init(&there);
+	pthread_attr_setstack(&there, stack, 65536);
+	pthread_create(&t, &there, wait_on_it, NULL);
+	wait_here();
+}
+
+START_TEST(a_stack_in_a_file_is_not_read)
+{
+	struct dump *d = NULL;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(never), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		wait_on_stack_in_file();
+	}
+	ck_assert(dump_of_others_begin());
+	do {
+		if (d)
+			dump_free(d);
+		d = look_at(pid);
+	} while (d->count < 2 || d->thread[0].how != DUMP_WAITING ||
+		 d->thread[1].call.state != TASK_IN_CALL);
+	ck_assert_int_eq(d->thread[1].how, DUMP_UNREADABLE);
+	dump_free(d);
+	dump_of_others_end();
+	end_child(pid);
+}
+END_TEST
 
 #define THREADS 600 /* so many take longer than one look may */
 
@@ -468,6 +516,7 @@ int main(void)
 	tcase_add_test(t, a_child_that_sleeps_is_read_where_it_is);
 	tcase_add_test(t, its_wait_goes_on);
 	tcase_add_test(t, another_program_is_read_by_its_file);
+	tcase_add_test(t, a_stack_in_a_file_is_not_read);
 	tcase_add_test(t, one_with_many_threads_is_looked_at_in_steps);
 	tcase_add_test(t, nobody_is_there);
 	tcase_add_test(t, who_may_have_written_a_file);
