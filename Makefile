@@ -64,7 +64,7 @@ CORE_OBJ = $(call objects,sampler/*/*.[cS] http/*.c proto/*.c) profile.pb-c.o vi
 # Files whose code runs in the signal handler: `make gates` looks at what they call.
 HANDLER_OBJ = $(filter %_handler.o,$(CORE_OBJ))
 HELP_OBJ = $(call objects,$(filter-out $(UNIT_C),$(wildcard test/unit/*/*.c))) \
-	   $(filter-out shim/attach/main.o,$(ATTACH_OBJ)) $(addprefix shim/,settings.o real/import_table.o real/lookup.o real/real.o real/slots_write.o life/filter.o life/calls.o life/own_thread.o)
+	   $(filter-out shim/attach/main.o,$(ATTACH_OBJ)) $(addprefix shim/,settings.o unknown_settings.o real/import_table.o real/lookup.o real/real.o real/slots_write.o life/filter.o life/calls.o life/own_thread.o)
 UNIT     = $(patsubst test/unit/%.c,unit/%,$(UNIT_C))
 FUZZ     = $(patsubst test/fuzz/%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 

@@ -47,7 +47,7 @@ note() {
 
 is_number() { # TEXT LOW HIGH
 	case $1 in
-	'' | *[!0-9]* | ???????*) return 1 ;;
+	'' | *[!0-9]* | ??????????????*) return 1 ;;
 	esac
 	[ "$1" -ge "$2" ] && [ "$1" -le "$3" ]
 }
@@ -63,6 +63,36 @@ check_settings() {
 	esac
 	is_number "$hz" 1 1000 ||
 		refuse 2 "'$hz' is not a sampling rate; give --hz (or PPROF_HZ) a number from 1 to 1000"
+}
+
+refuse_value() { # NAME VALUE WANTED
+	refuse 2 "$1 is '$2' but must be $3"
+}
+
+check_number() { # NAME VALUE HIGH WANTED
+	[ -z "$2" ] || is_number "$2" 0 "$3" || refuse_value "$1" "$2" "$4"
+}
+
+# Of a process that runs, pprof-attach checks these; here the library would, behind the address.
+check_rates() {
+	check_number PPROF_HEAP_RATE "${PPROF_HEAP_RATE:-}" 1099511627776 "bytes per sample, 0 (off) or more"
+	check_number PPROF_HEAP_MMAP "${PPROF_HEAP_MMAP:-}" 1 "0 (off) or 1"
+	check_number PPROF_BLOCK_RATE "${PPROF_BLOCK_RATE:-}" 100000000000 "nanoseconds, 0 (off) to 100 s"
+	check_number PPROF_MUTEX_FRACTION "${PPROF_MUTEX_FRACTION:-}" 1000000 "a number, 0 (off) to a million"
+	check_number PPROF_RWLOCK_READERS "${PPROF_RWLOCK_READERS:-}" 1 "0 (off) or 1"
+	case ${PPROF_TREE:-1} in
+	0 | 1 | any) ;;
+	*) refuse_value PPROF_TREE "$PPROF_TREE" "0, 1 or any" ;;
+	esac
+}
+
+# What it names is checked by the library, which says so on stderr.
+check_files() {
+	[ -z "$out${PPROF_OUT:-}" ] || return 0
+	[ -z "${PPROF_OUT_PROFILES:-}" ] ||
+		refuse 2 "PPROF_OUT_PROFILES says which files, but nothing where; give --out (or PPROF_OUT) a directory"
+	[ -z "${PPROF_TOGGLE:-}" ] ||
+		refuse 2 "PPROF_TOGGLE has files written, but nothing says where; give PPROF_OUT a directory"
 }
 
 # For a first try without thinking: 128 random bits.
@@ -439,6 +469,8 @@ if [ -n "$pid" ]; then
 fi
 [ $# -gt 0 ] || refuse 2 "no command given; say what to run, as in: pprof-inject.sh redis-server"
 check_settings
+check_rates
+check_files
 check_key
 find_library
 find_command "$1"

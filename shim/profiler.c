@@ -619,10 +619,27 @@ static bool check_fork_page(void)
 	return false;
 }
 
+/* Once for a program and all that it starts. */
+static void tell_unknown_settings(void)
+{
+	char buf[384];
+	struct text t = TEXT_INIT(buf);
+
+	if (!settings.unknown[0] || ancestor_has_us())
+		return;
+	text_str(&t, "no setting has this name, so it has no effect: ");
+	text_str(&t, settings.unknown);
+	tell_port(buf);
+}
+
 bool profiler_check(char *const *environment)
 {
-	return read_settings(environment) && heed_filter() && check_threads() && check_no_tool() &&
-	       check_fork_page();
+	bool works = read_settings(environment) && heed_filter() && check_threads() &&
+		     check_no_tool() && check_fork_page();
+
+	if (works)
+		tell_unknown_settings();
+	return works;
 }
 
 const struct settings *profiler_settings(void)

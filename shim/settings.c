@@ -13,6 +13,7 @@
 #include "sampler/cpu/cpu.h"
 #include "sampler/heap/heap.h"
 #include "sampler/locks/contention.h"
+#include "shim/unknown_settings.h"
 
 static const char *find_variable(char *const *environment, const char *name)
 {
@@ -386,9 +387,12 @@ static bool read_numbers(struct settings *s, char *const *environment, struct te
 enum settings_result settings_read(struct settings *s, char *const *environment,
 				   const char *program, struct text *complaint)
 {
+	struct text unknown = { .at = s->unknown, .size = sizeof(s->unknown) };
+
 	memset(s, 0, sizeof(*s));
 	if (!is_meant(environment, program))
 		return SETTINGS_NOT_MEANT;
+	unknown_settings_write(environment, &unknown);
 	if (!read_out(s, environment, complaint) || !read_port(s, environment, complaint) ||
 	    !read_socket(s, environment, complaint) || !read_numbers(s, environment, complaint) ||
 	    !check_signal(environment, complaint) || !read_tree(s, environment, complaint) ||
@@ -451,5 +455,9 @@ void settings_write(const struct settings *s, struct text *t)
 	text_str(t, tree_names[s->tree]);
 	text_str(t, "\nkey from ");
 	text_str(t, s->key_from);
+	if (s->unknown[0]) {
+		text_str(t, "\nunknown, without effect: ");
+		text_str(t, s->unknown);
+	}
 	text_str(t, "\n");
 }

@@ -40,6 +40,7 @@ struct settings {
 	char key[KEY_BYTES_MAX +
 		 1]; /* ADMIN_KEY, or the first line of ADMIN_KEY_FILE; "": nobody has one */
 	const char *key_from; /* which of the two, for the shim page */
+	char unknown[200];    /* names that are like settings and are none, "": none */
 };
 
 enum settings_result {

@@ -59,6 +59,23 @@ done
 PPROF_PORT=http refuses 'a bad PPROF_PORT' 2 "'http' is not a port" true
 PPROF_HZ=often refuses 'a bad PPROF_HZ' 2 "'often' is not a sampling rate" true
 
+# Everything that the library would refuse behind the address that was printed.
+for setting in HEAP_RATE=lots HEAP_RATE=1099511627777 HEAP_RATE=-1 HEAP_MMAP=2 BLOCK_RATE=100000000001 \
+	MUTEX_FRACTION=1000001 RWLOCK_READERS=yes TREE=2 TREE=off; do
+	export "PPROF_$setting"
+	refuses "PPROF_$setting" 2 "PPROF_${setting%%=*} is '${setting#*=}' but must be" true
+	unset "PPROF_${setting%%=*}"
+done
+PPROF_OUT_PROFILES=cpu refuses 'PPROF_OUT_PROFILES alone' 2 'nothing where' true
+PPROF_TOGGLE=USR1 refuses 'PPROF_TOGGLE alone' 2 'nothing says where' true
+PPROF_HEAP_RATE=1099511627776 PPROF_BLOCK_RATE=0 PPROF_TREE=any PPROF_TMPDIR=/tmp "$inject" true 2>err
+[ $? = 0 ] && ! grep -q 'pprofshim\|must be' err
+ok $? "good settings, and one of go tool pprof's ($(cat err))"
+PPROF_HEAPRATE=1 PPROF_TREES=0 "$inject" sh -c '/bin/true; :' 2>err
+[ $? = 0 ] && [ "$(grep -c 'pprofshim: no setting has this name, so it has no effect:.*PPROF_' err)" = 1 ] &&
+	grep -q PPROF_HEAPRATE err && grep -q PPROF_TREES err && ! grep -q 'profiling is off' err
+ok $? "misspelt settings are told once, by the library ($(cat err))"
+
 for socket in relative / @; do
 	refuses "socket '$socket'" 2 "'$socket' is not a socket's name" --socket "$socket" true
 done

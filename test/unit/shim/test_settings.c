@@ -31,6 +31,7 @@ static enum settings_result read_with(const char *key, const char *a, const char
 static void expect_ok(const char *variable)
 {
 	ck_assert_msg(read_with(KEY, variable, NULL) == SETTINGS_OK, "%s: %s", variable, complaint);
+	ck_assert_str_eq(settings.unknown, "");
 }
 
 /* The complaint is one sentence that names variable and value. */
@@ -39,6 +40,7 @@ static void expect_bad(const char *variable)
 	char name[64] = "", quoted[512];
 
 	ck_assert_msg(read_with(KEY, variable, NULL) == SETTINGS_BAD, "%s", variable);
+	ck_assert_str_eq(settings.unknown, "");
 	memcpy(name, variable, strcspn(variable, "="));
 	snprintf(quoted, sizeof(quoted), "\"%s\"", strchr(variable, '=') + 1);
 	ck_assert_msg(strncmp(complaint, name, strlen(name)) == 0, "%s", complaint);
@@ -230,6 +232,35 @@ START_TEST(settings__a_name_that_begins_like_ours_is_not_ours)
 {
 	ck_assert_int_eq(read_with(KEY, "PPROF_PORTS=9", "XPPROF_PORT=9"), SETTINGS_OK);
 	ck_assert_uint_eq(settings.port, 6060);
+}
+END_TEST
+
+START_TEST(settings__a_misspelt_name_is_told_and_those_of_other_tools_are_not)
+{
+	char shown[1024];
+	struct text t = TEXT_INIT(shown);
+
+	ck_assert_int_eq(read_with(KEY, "PPROF_HEAPRATE=1", "PPROF_TREES=0"), SETTINGS_OK);
+	ck_assert_str_eq(settings.unknown, "PPROF_HEAPRATE, PPROF_TREES");
+	settings_write(&settings, &t);
+	ck_assert_ptr_nonnull(
+		strstr(shown, "\nunknown, without effect: PPROF_HEAPRATE, PPROF_TREES\n"));
+	expect_ok("PPROF_TMPDIR=/tmp");
+	expect_ok("PPROF_BINARY_PATH=/usr/bin");
+	expect_ok("PPROF_TOOLS=/usr/bin");
+	expect_ok("PPROF_PATH=/usr/bin/pprof");
+	ck_assert_int_eq(read_with("PPROF_ONLY=nginx", "PPROF_TREES=0", KEY), SETTINGS_NOT_MEANT);
+	ck_assert_str_eq(settings.unknown, "");
+}
+END_TEST
+
+START_TEST(settings__a_name_of_any_length_is_bounded)
+{
+	char variable[4096] = "PPROF_";
+
+	memset(variable + 6, 'X', sizeof(variable) - 7);
+	ck_assert_int_eq(read_with(KEY, variable, "PPROF_="), SETTINGS_OK);
+	ck_assert_str_eq(settings.unknown, "PPROF_XXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX..., PPROF_");
 }
 END_TEST
 
@@ -568,6 +599,8 @@ int main(void)
 	tcase_add_test(t, settings__every_bad_value_is_named_with_its_variable);
 	tcase_add_test(t, settings__the_signal_of_older_versions_is_accepted);
 	tcase_add_test(t, settings__a_name_that_begins_like_ours_is_not_ours);
+	tcase_add_test(t, settings__a_misspelt_name_is_told_and_those_of_other_tools_are_not);
+	tcase_add_test(t, settings__a_name_of_any_length_is_bounded);
 	tcase_add_test(t, settings__the_first_of_two_counts_as_in_getenv);
 	tcase_add_test(t, settings__no_environment_at_all_is_no_key);
 	tcase_add_test(t, settings__without_a_key_the_two_variables_are_named);
