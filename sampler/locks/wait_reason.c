@@ -96,9 +96,15 @@ static bool is_pi(uint64_t op)
 
 static const char futex_wait[] = "futex wait";
 
+/*
+ * A poll, a sleep or a futex with a timeout that was interrupted (SIGSTOP, a debugger) goes on by
+ * another number; libc's function tells which it is.
+ */
+static const char restarted[] = "restarted wait";
+
 struct wait_reason wait_reason_of_futex(const char *reason)
 {
-	if (strcmp(reason, futex_wait) == 0)
+	if (strcmp(reason, futex_wait) == 0 || strcmp(reason, restarted) == 0)
 		return (struct wait_reason){ .kind = WAIT_FUTEX, .reason = reason };
 	return (struct wait_reason){ .kind = WAIT_OTHER };
 }
@@ -122,6 +128,8 @@ struct wait_reason wait_reason_of_call(const struct task_call *call)
 		return (struct wait_reason){ .reason = "stopped or page fault" };
 	if (call->nr == SYS_futex)
 		return reason_of_futex(call);
+	if (call->nr == SYS_restart_syscall)
+		return (struct wait_reason){ WAIT_FUTEX, restarted, true };
 	return (struct wait_reason){ .reason = reason_of(call->nr) };
 }
 
@@ -177,6 +185,9 @@ static const struct named_function functions[] = {
 	{ "thrd_join", WAIT_JOIN, "join" },
 	{ "pthread_once", WAIT_ONCE, "once wait" },
 	{ "call_once", WAIT_ONCE, "once wait" },
+	{ "poll", WAIT_OTHER, "poll" },
+	{ "nanosleep", WAIT_OTHER, "sleep" },
+	{ "clock_nanosleep", WAIT_OTHER, "sleep" },
 };
 
 static const char *bare(const char *name)

@@ -16,7 +16,7 @@
 
 enum wait_kind {
 	WAIT_OTHER,
-	WAIT_FUTEX, /* on a futex, for whatever */
+	WAIT_FUTEX, /* on a futex, for whatever; or what goes on after an interruption */
 	WAIT_MUTEX,
 	WAIT_RWLOCK,
 	WAIT_COND,

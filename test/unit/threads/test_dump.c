@@ -239,6 +239,21 @@ START_TEST(a_futex_is_named_by_who_waits)
 }
 END_TEST
 
+START_TEST(what_goes_on_after_a_stop_is_named_by_its_function)
+{
+	struct task_call call = { .state = TASK_IN_CALL, .nr = SYS_restart_syscall };
+	struct wait_reason w = wait_reason_of_call(&call), of_mutex = w;
+
+	ck_assert(wait_reason_refine(&w, "__GI___poll"));
+	ck_assert_str_eq(w.reason, "poll");
+	ck_assert_int_eq(w.kind, WAIT_OTHER);
+	ck_assert(wait_reason_refine(&of_mutex, "pthread_mutex_timedlock"));
+	ck_assert_int_eq(of_mutex.kind, WAIT_MUTEX);
+	ck_assert(of_mutex.timed);
+	ck_assert_int_eq(wait_reason_of_futex("restarted wait").kind, WAIT_FUTEX);
+}
+END_TEST
+
 START_TEST(a_function_of_the_program_names_no_wait)
 {
 	struct task_call call = { .state = TASK_IN_CALL, .nr = SYS_futex };
@@ -638,6 +653,7 @@ static TCase *pure(void)
 	tcase_add_test(t, the_time_in_the_queue_is_found);
 	tcase_add_test(t, a_name_loses_its_line_end);
 	tcase_add_test(t, a_futex_is_named_by_who_waits);
+	tcase_add_test(t, what_goes_on_after_a_stop_is_named_by_its_function);
 	tcase_add_test(t, a_function_of_the_program_names_no_wait);
 	tcase_add_test(t, no_reason_has_what_ends_a_header);
 	tcase_add_test(t, two_that_wait_for_each_other_are_a_circle);
