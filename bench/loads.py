@@ -6,6 +6,7 @@ requests, seconds, and latencies in ms (None where the tool has none).
 """
 
 import atexit
+import getpass
 import os
 import re
 import shutil
@@ -51,6 +52,12 @@ def find(pattern, text):
     if not found:
         raise RuntimeError(f"no {pattern!r} in {text[-300:]!r}")
     return found.groups()
+
+
+def cpu_ns_with_children(pid):
+    """Of a process and those of its children that live."""
+    with open(f"/proc/{pid}/task/{pid}/children") as f:
+        return cpu_ns(pid) + sum(cpu_ns(int(child)) for child in f.read().split())
 
 
 class Server:
@@ -159,6 +166,7 @@ class RedisPipelined(Redis):
 
 class Nginx(Server):
     needs = ("nginx", "wrk")
+    run_as = "master_process off;"
     tell = 'done = function(s, l) print(string.format("took %f %f %f %f %f", s.requests, ' \
            's.duration, l:percentile(50), l:percentile(99), l:percentile(99.9))) end\n'
 
@@ -171,7 +179,7 @@ class Nginx(Server):
         temp = " ".join(f"{kind}_temp_path {self.folder}/{kind};" for kind in
                         ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
         with open(f"{self.folder}/nginx.conf", "w") as f:
-            f.write(f"""daemon off; master_process off; pid {self.folder}/pid;
+            f.write(f"""daemon off; {self.run_as} user {getpass.getuser()}; pid {self.folder}/pid;
 error_log {self.folder}/error.log; events {{ worker_connections 512; }}
 http {{ access_log off; keepalive_requests 1000000000; {temp}
 server {{ listen 127.0.0.1:{self.port}; root {self.folder}/html; }} }}""")
@@ -189,6 +197,16 @@ server {{ listen 127.0.0.1:{self.port}; root {self.folder}/html; }} }}""")
         if n == 0:
             raise RuntimeError("wrk: no answers")
         return Burst(n, us / 1e6, p50 / 1e3, p99 / 1e3, p999 / 1e3)
+
+
+class NginxWorkers(Nginx):
+    """Forked from a master, as in production: each worker is a child that finds us there already."""
+
+    young_seconds = 11
+    run_as = "master_process on; worker_processes 4;"
+
+    def spent_ns(self):
+        return cpu_ns_with_children(self.pid)
 
 
 class Memcached(Server):
@@ -249,9 +267,7 @@ class Postgres(Server):
         return burst_of(time.perf_counter() - begin, took)
 
     def spent_ns(self):
-        """Of the postmaster and those of its children that live."""
-        with open(f"/proc/{self.pid}/task/{self.pid}/children") as f:
-            return cpu_ns(self.pid) + sum(cpu_ns(int(child)) for child in f.read().split())
+        return cpu_ns_with_children(self.pid)
 
 
 class Chat(Server):
@@ -277,6 +293,7 @@ class Chat(Server):
 
 
 ALL = {"redis": Redis, "redis, pipeline 16": RedisPipelined, "nginx": Nginx,
+       "nginx, 4 workers": NginxWorkers,
        "memcached": Memcached, "postgres": Postgres, "chat, 64 threads": Chat}
 
 

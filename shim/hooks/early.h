@@ -25,8 +25,9 @@ static inline bool hooks_are_early(void)
  * hold before is where the linker would have put us, nothing or less than any address that a
  * library has.  Then EARLY() calls the next definition of the name; or the one in the table, as a
  * program that was linked to a fixed address has less, too, where it has its own definition.
+ * Valgrind puts libraries at 64 MiB.
  */
-#define LEAST_ADDRESS (1UL << 28)
+#define LEAST_ADDRESS (1UL << 24)
 
 #define CALL_BOUND(table, name, arguments)                                                         \
 	(LIKELY((uint64_t)(table).name >= LEAST_ADDRESS) ? (table).name arguments                  \
