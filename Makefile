@@ -247,7 +247,7 @@ $(BUILD)/stack/%.s: %.c | $(PB).h $(LIBS)/lib/bind.syms
 -include $(wildcard $(BUILD)/stack/*/*/*.d)
 
 stack: $(STACK_ASM) ## Sum up how much of the program's stack each hook takes
-	@.ci/stack.py $(BUILD)/stack 792
+	@.ci/stack.py $(BUILD)/stack 512
 
 asan: $(UNIT:%=$(BUILD)/asan/%) ## Run the unit tests under the address sanitizer
 	@.ci/tests.sh $^

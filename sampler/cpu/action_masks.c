@@ -134,46 +134,45 @@ static bool is_same(const struct kernel_action *a, const struct kernel_action *b
 	       a->mask == b->mask;
 }
 
-static struct kernel_action as_it_should_be(struct kernel_action a)
+static void make_right(struct kernel_action *a)
 {
-	if (!runs_on_stack(a.handler, a.flags))
-		return a;
+	if (!runs_on_stack(a->handler, a->flags))
+		return;
 	if (atomic_load(&is_in))
-		a.mask |= SIGNAL_BIT(CARRIER);
-	else if (action_mask_is_ours(a.mask))
-		a.mask &= ~SIGNAL_BIT(CARRIER);
-	return a;
+		a->mask |= SIGNAL_BIT(CARRIER);
+	else if (action_mask_is_ours(a->mask))
+		a->mask &= ~SIGNAL_BIT(CARRIER);
 }
 
 /*
  * What was found instead of what was read came from the program's own code, or from the kernel
  * (SA_RESETHAND): it comes back.
  */
-static void change(int sig)
+static NOINLINE void change(int sig)
 {
-	struct kernel_action is, was, found;
+	struct kernel_action is, to, found;
 
-	if (kernel_action(sig, NULL, &was) != 0)
+	if (kernel_action(sig, NULL, &is) != 0)
 		return;
-	is = was;
+	to = is;
 	for (int i = 0; i < 16; i++) {
-		struct kernel_action to = as_it_should_be(was);
-
+		make_right(&to);
 		if (is_same(&to, &is) || kernel_action(sig, &to, &found) != 0 ||
 		    is_same(&found, &is))
 			return;
-		was = found;
 		is = to;
+		to = found;
 	}
 }
 
-static bool is_to_change(int sig)
+static NOINLINE bool is_to_change(int sig)
 {
 	struct kernel_action is, to;
 
 	if (sig == CARRIER || kernel_action(sig, NULL, &is) != 0)
 		return false;
-	to = as_it_should_be(is);
+	to = is;
+	make_right(&to);
 	return !is_same(&to, &is);
 }
 

@@ -68,26 +68,27 @@ struct sigaction carrier_wanted(void)
 	return belief.wanted[wanted_count() % SLOTS];
 }
 
-/* What the kernel makes of it: read back, it never blocks these two. */
-static struct sigaction as_read_back(struct sigaction act)
+/* As the kernel makes it: read back, it never blocks the two that cannot be blocked. */
+static void write_down(struct sigaction *to, const struct sigaction *act)
 {
-	act.sa_mask.__val[0] &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
-	return act;
+	*to = *act;
+	to->sa_mask.__val[0] &= ~(SIGNAL_BIT(SIGKILL) | SIGNAL_BIT(SIGSTOP));
 }
 
+/* In this order, since `act` and `old` may be one. */
 void carrier_set_wanted(const struct sigaction *act, struct sigaction *old)
 {
-	struct sigaction before = carrier_wanted();
+	unsigned i = 0;
 
 	if (act) {
-		unsigned i = atomic_fetch_add_explicit(&belief.next, 1, memory_order_relaxed) + 1;
-
-		belief.wanted[i % SLOTS] = as_read_back(*act);
-		/* release: pairs with the acquire in wanted_count() */
-		atomic_store_explicit(&belief.current, i, memory_order_release);
+		i = atomic_fetch_add_explicit(&belief.next, 1, memory_order_relaxed) + 1;
+		write_down(&belief.wanted[i % SLOTS], act);
 	}
 	if (old)
-		*old = before;
+		*old = carrier_wanted();
+	/* release: pairs with the acquire in wanted_count() */
+	if (act)
+		atomic_store_explicit(&belief.current, i, memory_order_release);
 }
 
 void carrier_believe_in(int sig)

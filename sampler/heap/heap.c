@@ -215,12 +215,12 @@ static NOINLINE void record_block(const void *p, size_t size, struct site *site)
 	counter_add(COUNTER_HEAP_SAMPLES, 1);
 }
 
-void heap_record(const void *p, size_t size, struct frame_regs caller)
+void heap_record(const void *p, size_t size, const struct frame_regs *caller)
 {
 	inside = true;
 	if (live_maybe(p))
 		drop_stale(p);
-	record_block(p, size, site_at(&sites, 0, &caller)); /* a walk takes stack enough */
+	record_block(p, size, site_at(&sites, 0, caller)); /* a walk takes stack enough */
 	inside = false;
 }
 

@@ -52,7 +52,7 @@ static inline bool heap_count_down(size_t size)
 bool heap_begin_sample(size_t size);
 
 /* `p` was allocated by `caller` (pc: return address).  Context: hook. */
-void heap_record(const void *p, size_t size, struct frame_regs caller);
+void heap_record(const void *p, size_t size, const struct frame_regs *caller);
 
 /* `p` is about to be freed; live_maybe(p) said so.  Context: hook. */
 void heap_forget(const void *p);

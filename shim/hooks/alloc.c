@@ -106,7 +106,7 @@ static COLD NOINLINE void *sampled_malloc(size_t size)
 {
 	void *p = NEXT.malloc(size);
 
-	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, &CALLER()) : p;
 }
 
 EXPORT void *malloc(size_t size)
@@ -120,7 +120,7 @@ static COLD NOINLINE void *sampled_calloc(size_t count, size_t size)
 {
 	void *p = NEXT.calloc(count, size);
 
-	return is_due(count * size) ? alloc_recorded(p, count * size, CALLER()) : p;
+	return is_due(count * size) ? alloc_recorded(p, count * size, &CALLER()) : p;
 }
 
 /* An overflow makes a wrong size here and a failure there; a failure is not recorded. */
@@ -135,7 +135,7 @@ static COLD NOINLINE void *sampled_memalign(size_t align, size_t size)
 {
 	void *p = NEXT.memalign(align, size);
 
-	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, &CALLER()) : p;
 }
 
 EXPORT void *memalign(size_t align, size_t size)
@@ -149,7 +149,7 @@ static COLD NOINLINE void *sampled_aligned_alloc(size_t align, size_t size)
 {
 	void *p = NEXT.aligned_alloc(align, size);
 
-	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, &CALLER()) : p;
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
@@ -164,7 +164,7 @@ static COLD NOINLINE int sampled_posix_memalign(void **out, size_t align, size_t
 	int err = NEXT.posix_memalign(out, align, size);
 
 	if (is_due(size) && err == 0)
-		alloc_recorded(*out, size, CALLER());
+		alloc_recorded(*out, size, &CALLER());
 	return err;
 }
 
@@ -179,7 +179,7 @@ static COLD NOINLINE void *sampled_valloc(size_t size)
 {
 	void *p = NEXT.valloc(size);
 
-	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, &CALLER()) : p;
 }
 
 EXPORT void *valloc(size_t size)
@@ -193,7 +193,7 @@ static COLD NOINLINE void *sampled_pvalloc(size_t size)
 {
 	void *p = NEXT.pvalloc(size);
 
-	return is_due(size) ? alloc_recorded(p, size, CALLER()) : p;
+	return is_due(size) ? alloc_recorded(p, size, &CALLER()) : p;
 }
 
 EXPORT void *pvalloc(size_t size)
@@ -238,7 +238,7 @@ static COLD NOINLINE void *sampled_realloc(void *p, size_t size)
 {
 	void *q = moved(p, size);
 
-	return is_due(size) ? alloc_recorded(q, size, CALLER()) : q;
+	return is_due(size) ? alloc_recorded(q, size, &CALLER()) : q;
 }
 
 EXPORT void *realloc(void *p, size_t size)

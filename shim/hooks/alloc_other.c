@@ -226,7 +226,7 @@ RESIZES(X)
 	{                                                                                          \
 		void *p = next.name arguments;                                                     \
                                                                                                    \
-		return alloc_begin_sample(bytes) ? alloc_recorded(p, bytes, CALLER()) : p;         \
+		return alloc_begin_sample(bytes) ? alloc_recorded(p, bytes, &CALLER()) : p;        \
 	}                                                                                          \
                                                                                                    \
 	static void *counted_##name parameters                                                     \
@@ -259,7 +259,7 @@ ALLOCATES(X)
 	{                                                                                          \
 		void *q = untracked_##name arguments;                                              \
                                                                                                    \
-		return alloc_begin_sample(bytes) ? alloc_recorded(q, bytes, CALLER()) : q;         \
+		return alloc_begin_sample(bytes) ? alloc_recorded(q, bytes, &CALLER()) : q;        \
 	}                                                                                          \
                                                                                                    \
 	static void *counted_##name parameters                                                     \
@@ -327,7 +327,8 @@ FREES(X)
 #undef X
 
 /* It is another block from now on, as if it had been moved to where it is. */
-static COLD NOINLINE void resized(void *p, size_t size, bool is_due, struct frame_regs caller)
+static COLD NOINLINE void resized(void *p, size_t size, bool is_due,
+				  const struct frame_regs *caller)
 {
 	if (is_due && alloc_begin_sample(size))
 		alloc_recorded(p, size, caller);
@@ -342,7 +343,7 @@ static COLD NOINLINE void resized(void *p, size_t size, bool is_due, struct fram
 		bool is_due = now >= n && heap_count_down(n);                                      \
                                                                                                    \
 		if (UNLIKELY(is_due || (now >= n && live_maybe(p))))                               \
-			resized(p, n, is_due, CALLER());                                           \
+			resized(p, n, is_due, &CALLER());                                          \
 		return now;                                                                        \
 	}                                                                                          \
                                                                                                    \

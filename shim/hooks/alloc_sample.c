@@ -74,9 +74,9 @@ bool alloc_begin_sample(size_t size)
 	return UNLIKELY(!process_is_ours()) ? begin_sample_in_child(size) : heap_begin_sample(size);
 }
 
-void *alloc_recorded(void *p, size_t size, struct frame_regs caller)
+void *alloc_recorded(void *p, size_t size, const struct frame_regs *caller)
 {
-	if (p && !is_nested(caller.pc))
+	if (p && !is_nested(caller->pc))
 		heap_record(p, size, caller);
 	return p;
 }

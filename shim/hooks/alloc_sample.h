@@ -25,7 +25,7 @@
 bool alloc_begin_sample(size_t size);
 
 /* Records `p`, which may be NULL, and returns it. */
-void *alloc_recorded(void *p, size_t size, struct frame_regs caller);
+void *alloc_recorded(void *p, size_t size, const struct frame_regs *caller);
 
 /* The same of memory that is not malloc's; `leaf` is the call (PSEUDO_CALL_mmap...). */
 void alloc_mapped(const void *p, size_t size, uint64_t leaf, const struct frame_regs *caller);

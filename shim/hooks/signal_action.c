@@ -113,18 +113,21 @@ static long raw_action(int sig, const struct kernel_action *act, struct kernel_a
 	return real()->syscall(SYS_rt_sigaction, (long)sig, act, old, (long)KERNEL_SIGSET_BYTES);
 }
 
+/* One after the other: the stack may be small. */
 static COLD NOINLINE void settle_by_number(int sig, const struct kernel_action *act,
 					   struct kernel_action *old)
 {
-	struct sigaction new, before;
+	struct sigaction a;
 
-	if (act)
-		to_libc(&new, act);
-	if (old)
-		to_libc(&before, old);
-	death_settle(sig, act ? &new : NULL, old ? &before : NULL);
-	if (old)
-		to_kernel(old, &before);
+	if (old) {
+		to_libc(&a, old);
+		death_settle(sig, NULL, &a);
+		to_kernel(old, &a);
+	}
+	if (act) {
+		to_libc(&a, act);
+		death_settle(sig, &a, NULL);
+	}
 }
 
 /* `act` is a copy of ours, and `old` was found to be writable. */
@@ -143,8 +146,6 @@ static NOINLINE long set_by_number(int sig, struct kernel_action *act, struct ke
 		act->mask |= SIGNAL_BIT(CARRIER);
 	err = raw_action(sig, act, old);
 	action_mask_end(!err && old ? &old->mask : NULL);
-	if (!err && UNLIKELY(death_is_on))
-		settle_by_number(sig, act, old);
 	return err;
 }
 
@@ -186,12 +187,17 @@ static NOINLINE long set_carrier(const struct kernel_action *act, struct kernel_
 long signal_syscall_action(long sig, const struct kernel_action *act, struct kernel_action *old,
 			   long size)
 {
-	struct kernel_action now;
+	struct kernel_action now, *new = act ? &now : NULL;
+	long err;
 
 	if (sandbox_is_noted() || size != KERNEL_SIGSET_BYTES ||
 	    (act && !user_copy(&now, act, sizeof(now))) ||
 	    (old && real()->syscall(SYS_rt_sigaction, sig, NULL, old, size) != 0))
 		return real()->syscall(SYS_rt_sigaction, sig, act, old, size);
-	return sig == CARRIER ? set_carrier(act ? &now : NULL, old)
-			      : set_by_number((int)sig, act ? &now : NULL, old);
+	if (sig == CARRIER)
+		return set_carrier(new, old);
+	err = set_by_number((int)sig, new, old);
+	if (!err && UNLIKELY(death_is_on) && !process_is_borrowed())
+		settle_by_number((int)sig, new, old);
+	return err;
 }

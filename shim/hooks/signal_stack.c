@@ -32,7 +32,7 @@ static void note_what_is(int tid, const stack_t *set, bool is_known)
 }
 
 /* `stack` may be what the kernel will refuse: what is true afterwards, the kernel says. */
-static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
+static long set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
 	bool is_sampled = roster_may_tick() && roster_is_here(), is_small;
 	int tid = sys_gettid(), err;
@@ -61,7 +61,7 @@ static int set_stack(stack_function fn, const stack_t *stack, stack_t *old, bool
 }
 
 /* A child of vfork has a stack of its own, and our memory. */
-static int change_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
+static long change_stack(stack_function fn, const stack_t *stack, stack_t *old, bool is_known)
 {
 	stack_t copy;
 	int err;
@@ -79,7 +79,7 @@ static int change_stack(stack_function fn, const stack_t *stack, stack_t *old, b
 
 EXPORT int sigaltstack(const stack_t *stack, stack_t *old)
 {
-	return change_stack(real()->sigaltstack, stack, old, true);
+	return (int)change_stack(real()->sigaltstack, stack, old, true);
 }
 
 /*
