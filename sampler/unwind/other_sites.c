@@ -76,6 +76,7 @@ struct other_sites {
 	uint64_t next; /* of the list */
 	uint32_t looked;
 	struct record record, resolved;
+	bool has_labels; /* some stack, which was read without */
 	struct other_modules modules;
 	struct walk walk;
 	struct stack_table raw;
@@ -158,6 +159,14 @@ static bool has_moved(const struct other_sites *o)
 	if (!read_head(o, &now) || now.state != o->head.state || now.epoch != o->head.epoch)
 		return true;
 	return now.state == PROCESS_OURS && process_cpu_ns(o->pid) != o->cpu_ns;
+}
+
+/* What one that had a listener answered with its labels is better, and must not fall. */
+static enum other_sites_end judge(const struct other_sites *o)
+{
+	if (has_moved(o))
+		return OTHER_SITES_MOVED;
+	return o->has_labels && o->head.state > PROCESS_YOUNG ? OTHER_SITES_NONE : OTHER_SITES_READ;
 }
 
 /* ---- captures */
@@ -331,8 +340,10 @@ static uint32_t make_frames(struct other_sites *o, struct record *r)
 {
 	uint32_t depth = r->site.depth;
 
-	if (frames_labels(r->frame, depth))
+	if (frames_labels(r->frame, depth)) {
+		o->has_labels = true;
 		depth--;
+	}
 	for (uint32_t i = 0; i < depth; i++)
 		r->frame[i] = frame_here(o, r->frame[i]);
 	return depth;
@@ -521,8 +532,8 @@ bool other_sites_step(struct other_sites *o)
 		o->phase = end(o, OTHER_SITES_REFUSED);
 	while (o->phase != DONE && sys_now_ns() < until_ns)
 		do_some(o);
-	if (o->phase == DONE && o->end == OTHER_SITES_READ && has_moved(o))
-		o->end = OTHER_SITES_MOVED;
+	if (o->phase == DONE && o->end == OTHER_SITES_READ)
+		o->end = judge(o);
 	return o->phase != DONE;
 }
 

@@ -9,7 +9,8 @@
  * each number is looked at before it is used, lists end after so many records, and what makes no
  * sense is left out (outside_nonsense).  What it can do is to have other numbers and names.
  *
- * Labels of the program are not read.
+ * Labels of the program are not read; of a process that had a listener, and answered with
+ * them, nothing is then.
  *
  * Context: listener, between other_begin() and other_end().
  */

@@ -11,6 +11,7 @@
 
 #include "sampler/base/process_state.h"
 #include "sampler/base/sys.h"
+#include "sampler/process/label_set.h"
 #include "sampler/process/other_modules.h"
 #include "sampler/process/other_process.h"
 #include "sampler/unwind/learn.h"
@@ -256,6 +257,37 @@ START_TEST(what_is_only_counted_with_a_listener)
 	pid = start(have_had_listener);
 	ck_assert_int_eq(look_for(pid, &with_listener), OTHER_SITES_READ);
 	ck_assert_uint_eq(found.count, 2);
+	finish(pid);
+}
+END_TEST
+
+static void count_with_labels(void)
+{
+	uint64_t frame[4];
+
+	be_young();
+	deep(frame, 4);
+	frame[3] = FRAME_OF_LABELS;
+	count_at(frame, 4, 100);
+}
+
+static void answer_with_labels(void)
+{
+	count_with_labels();
+	process_moves(PROCESS_PORT_WON);
+	process_moves(PROCESS_LISTENER_ENDED);
+}
+
+START_TEST(labels_are_left_out_unless_they_were_told)
+{
+	pid_t pid = start(count_with_labels);
+
+	ck_assert_int_eq(look_at(pid), OTHER_SITES_READ);
+	ck_assert_uint_eq(found.count, 1);
+	ck_assert_uint_eq(found.list[0]->depth, 3);
+	finish(pid);
+	pid = start(answer_with_labels);
+	ck_assert_int_eq(look_at(pid), OTHER_SITES_NONE);
 	finish(pid);
 }
 END_TEST
@@ -633,6 +665,7 @@ int main(void)
 	tcase_add_test(t, one_that_has_called_nothing_yet_has_nothing);
 	tcase_add_test(t, one_that_records_nothing_any_more_says_nothing);
 	tcase_add_test(t, what_is_only_counted_with_a_listener);
+	tcase_add_test(t, labels_are_left_out_unless_they_were_told);
 	tcase_add_test(t, another_program_has_no_sites);
 	tcase_add_test(t, a_stack_that_waits_to_be_followed_is_walked);
 	tcase_add_test(t, one_that_is_lost_is_unknown);
