@@ -89,7 +89,7 @@ function menus() {
   const keys = new Map
   for (const l of now.labels) for (const [k, v] of l) keys.set(k, (keys.get(k) || new Set).add(v))
   const each = [...keys].flatMap(([k, all]) => [...all].sort().slice(0, 200).map(v => [k + '=' + v, k + ' ' + v]))
-  options('only', [...keys.get('idle')?.has('true') ? [['!idle=true', 'not idle']] : [], ['', 'everything'], ...each], wish.get('only'))
+  options('only', [...keys.get('idle')?.has('true') ? [['!idle=true', 'without idle']] : [], ['', 'everything'], ...each], wish.get('only'))
   options('group', [['', 'nothing'], ...[...keys.keys()].map(k => [k, k])], wish.get('group'))
   options('before', [['', 'nothing'], ...before?.name == now.name ? [['last', 'the one before']] : [], ...kept ? [['kept', 'kept: ' + kept.name]] : [], ...each])
   wish = new Map
@@ -109,15 +109,15 @@ function show() {
   try { hit = word ? new RegExp(word, /[A-Z]/.test(word) ? '' : 'i') : null } catch { hit = null }
   $.search.ariaInvalid = !!word && !hit
   $.scale.hidden = !other
-  const [{ total, rows }, old] = sides, [kind, unit] = now.types[type]
-  tell(`${kind}: ${say(total)}` + (unit == 'count' ? '' : ` (${total} ${unit})`) + ` in ${rows.length} stacks` +
+  const [{ total, rows, sum }, old] = sides, [kind, unit] = now.types[type], only = $.only.selectedOptions[0].text
+  tell(`${kind}: ${say(total)}${sum == total ? '' : ` of ${say(sum)}, ${only}`}${unit == 'count' ? '' : ` (${total} ${unit})`} in ${rows.length} stacks` +
     (now.duration ? `, taken in ${amount(now.duration, 'nanoseconds')}` : '') +
     (old ? `; before ${say(old.total)}, change ${hourly() ? say(change([total, old.total])) + per() : say(total - old.total)}` : '') +
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
-  if (!rows.length && $.only.value) notes.unshift('No samples of: ' + $.only.selectedOptions[0].text)
-  if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them too`)
+  if (!rows.length && sum) notes.unshift('None of: ' + only)
+  if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them`)
   if (other) notes.push('Width is now; red is more than before, blue less.')
   else if (rows.some(i => sides[0].value(i) < 0)) notes.push('Width is the amount; red is more, blue less than nothing.')
   $.notes.replaceChildren(...notes.map(n => text('li', n, deadly.test(n) && 'bad')))

@@ -1,11 +1,14 @@
 // ---- sums
 
-// A side is a profile of which some samples count: rows lists them, value(i) is what one counts for; all: the sum of the amounts.
+// A side is a profile of which some samples count: rows lists them, value(i) is what one counts for; all: the sum of the amounts; sum: of the profile.
 function side(P, type, counts) {
   const n = P.types.length, ok = P.labels.map(counts), rows = [], value = i => P.values[i * n + type]
-  let total = 0, all = 0
-  for (let i = 0; i < P.count; i++) if (ok[P.set[i]] && value(i)) { rows.push(i); total += value(i); all += Math.abs(value(i)) }
-  return { P, rows, value, total, all }
+  let total = 0, all = 0, sum = 0
+  for (let i = 0, v; i < P.count; i++) {
+    sum += v = value(i)
+    if (v && ok[P.set[i]]) { rows.push(i); total += v; all += Math.abs(v) }
+  }
+  return { P, rows, value, total, all, sum }
 }
 
 // The nodes of a graph are made when they are drawn: most are too small ever to be.  v: what is in them now and before;

@@ -86,7 +86,7 @@ static struct wall_part part_of_label(const struct spread *s, uint32_t label)
 static void add_queued(struct spread *s, const struct life *l)
 {
 	uint32_t label = cpu_label_find(&s->w->cpu->labels, l->tid);
-	struct wall_part part = { .thread = l->name, .state = WALL_RUNNABLE };
+	struct wall_part part = { .tid = l->tid, .thread = l->name, .state = WALL_RUNNABLE };
 
 	s->is_listed[label] = true;
 	if (s->ran[label] > 0 && label)
@@ -110,6 +110,24 @@ static void add_crowds_queued(struct spread *s)
 		tell_pseudo(s, PSEUDO_QUEUED, nobody, queued);
 }
 
+/* A leaf that stands for CPU time: what the thread waited is none, so it is not above that. */
+static bool is_of_cpu_time(uint64_t leaf)
+{
+	return leaf == PSEUDO_BETWEEN || leaf == PSEUDO_UNSAMPLED || leaf == PSEUDO_LOST;
+}
+
+/* The stack in which it ran, below [waiting for a processor]. */
+static void put_queued(struct spread *s, const struct stack *at, struct wall_part *part)
+{
+	uint32_t first = at->depth && is_of_cpu_time(at->frame[0]);
+	uint32_t depth = MIN(at->depth - first, STACK_DEPTH_MAX - 1);
+
+	s->frame[0] = PSEUDO_QUEUED;
+	memcpy(s->frame + 1, at->frame + first, depth * sizeof(*at->frame));
+	part->frame = s->frame;
+	part->depth = depth + 1;
+}
+
 static void tell_running(struct spread *s, const struct stack *at)
 {
 	struct wall_part part = part_of_label(s, at->label);
@@ -119,11 +137,7 @@ static void tell_running(struct spread *s, const struct stack *at)
 	part.ns = at->value[CPU_VALUE_NS];
 	part.state = WALL_RUNNING;
 	tell(s, &part);
-	s->frame[0] = PSEUDO_QUEUED;
-	part.depth = MIN(at->depth, STACK_DEPTH_MAX - 1);
-	memcpy(s->frame + 1, at->frame, part.depth * sizeof(*at->frame));
-	part.depth++;
-	part.frame = s->frame;
+	put_queued(s, at, &part);
 	if (!s->is_listed[at->label]) { /* it may be another's */
 		part.tid = 0;
 		part.thread = "";

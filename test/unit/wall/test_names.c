@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sampler/base/cc.h"
 #include "sampler/process/threads.h"
 #include "sampler/wall/names.h"
 #include "sampler/wall/profile.h"
@@ -153,6 +154,72 @@ START_TEST(names__what_ended_without_one_has_none)
 }
 END_TEST
 
+/* ---- who waited for a processor */
+
+static struct {
+	int64_t ns, with_tid, below_cpu_time, below_stack;
+} queued;
+
+static void add_queued(void *arg, const struct wall_part *part)
+{
+	(void)arg;
+	if (part->state != WALL_RUNNABLE)
+		return;
+	ck_assert_uint_eq(part->frame[0], PSEUDO_QUEUED);
+	queued.ns += part->ns;
+	queued.with_tid += part->tid ? part->ns : 0;
+	for (uint32_t i = 1; i < part->depth; i++)
+		queued.below_cpu_time += part->frame[i] < FRAME_PSEUDO_LIMIT ? part->ns : 0;
+	queued.below_stack += part->depth > 1 ? part->ns : 0;
+}
+
+static void queue(struct thread *t, int64_t ns)
+{
+	struct life *l = lives_find(&wall.lives, t);
+
+	l->queued_begin = 1000;
+	l->queued = 1000 + ns;
+}
+
+/* What it used was found at `frame`, below `leaf` unless that is 0. */
+static void run_at(int tid, uint64_t leaf, uint64_t frame)
+{
+	const uint64_t frames[] = { leaf, frame };
+	uint32_t skip = leaf == 0;
+	uint32_t label = cpu_label_of(&cpu.labels, &wall.arena, tid);
+
+	stack_table_add_labelled(&cpu.stacks, frames + skip, 2 - skip, label)
+		->value[CPU_VALUE_NS] += RAN_NS;
+}
+
+START_TEST(names__who_waited_for_a_processor_has_its_tid)
+{
+	queue(live(1, "no sample", 10, 1), 3000);
+	queue(live(2, "one sample", RAN_NS, LOOKS_OWN), 5000);
+	run_at(2, 0, 0x2000);
+	memset(&queued, 0, sizeof(queued));
+	wall_each(&wall, add_queued, NULL);
+	ck_assert_int_eq(queued.ns, 8000);
+	ck_assert_int_eq(queued.with_tid, 8000);
+	ck_assert_int_eq(queued.below_stack, 5000);
+}
+END_TEST
+
+START_TEST(names__waiting_for_a_processor_is_no_cpu_time)
+{
+	static const uint64_t leaves[] = { PSEUDO_BETWEEN, PSEUDO_UNSAMPLED, PSEUDO_LOST };
+
+	for (size_t i = 0; i < ARRAY_SIZE(leaves); i++)
+		run_at(1, leaves[i], 0x2000 + i);
+	queue(live(1, "a", 3 * RAN_NS, LOOKS_OWN), 6000);
+	memset(&queued, 0, sizeof(queued));
+	wall_each(&wall, add_queued, NULL);
+	ck_assert_int_eq(queued.ns, 6000);
+	ck_assert_int_eq(queued.below_stack, 6000);
+	ck_assert_int_eq(queued.below_cpu_time, 0);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("names");
@@ -166,6 +233,8 @@ int main(void)
 	tcase_add_test(t, names__who_hardly_ran_is_like_who_never_did_but_not_idle);
 	tcase_add_test(t, names__few_looks_stand_for_their_name_alone);
 	tcase_add_test(t, names__what_ended_without_one_has_none);
+	tcase_add_test(t, names__who_waited_for_a_processor_has_its_tid);
+	tcase_add_test(t, names__waiting_for_a_processor_is_no_cpu_time);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
 	failed = srunner_ntests_failed(r);
