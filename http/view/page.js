@@ -110,14 +110,14 @@ function show() {
   $.search.ariaInvalid = !!word && !hit
   $.scale.hidden = !other
   const [{ total, rows, sum }, old] = sides, [kind, unit] = now.types[type], only = $.only.selectedOptions[0].text
-  tell(`${kind}: ${say(total)}${sum == total ? '' : ` of ${say(sum)}, ${only}`}${unit == 'count' ? '' : ` (${total} ${unit})`} in ${rows.length} stacks` +
+  tell(`${kind}: ${say(total)}` + (sum == total ? '' : ` of ${say(sum)}, ${only}`) + (unit == 'count' ? '' : ` (${total} ${unit})`) + ` in ${rows.length} stacks` +
     (now.duration ? `, taken in ${amount(now.duration, 'nanoseconds')}` : '') +
     (old ? `; before ${say(old.total)}, change ${hourly() ? say(change([total, old.total])) + per() : say(total - old.total)}` : '') +
     (hit ? `; found ${share(within(sides[0], f => found(names[f])))}` : ''))
   const made = [...now.made].map(f => [f, within(sides[0], g => g == f)]).filter(m => m[1])
   const notes = [...now.about, ...made.map(([f, v]) => `${names[f]} ${say(v)}, ${share(v)}`), ...now.comments]
   if (!rows.length && sum) notes.unshift('None of: ' + only)
-  if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them`)
+  if (now.count > 2e5) notes.push(`${now.count} samples are many; go tool pprof reads them too`)
   if (other) notes.push('Width is now; red is more than before, blue less.')
   else if (rows.some(i => sides[0].value(i) < 0)) notes.push('Width is the amount; red is more, blue less than nothing.')
   $.notes.replaceChildren(...notes.map(n => text('li', n, deadly.test(n) && 'bad')))
