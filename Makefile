@@ -219,8 +219,8 @@ deps: ## Install what building, testing and developing need (Debian)
 need:
 	@.ci/deps.sh $(NEEDS)
 
-# Benches are compiled, so that they can be run when somebody wants to.
-test: need all $(BUILD)/debug/libpprofshim.so $(UNIT:%=$(BUILD)/%) $(FIXTURES) $(BENCH:%=%.o) ## Run unit and end-to-end tests
+# Benches and fuzzers are compiled, so that they can be run when somebody wants to.
+test: need all $(BUILD)/debug/libpprofshim.so $(UNIT:%=$(BUILD)/%) $(FIXTURES) $(BENCH:%=%.o) $(FUZZ:%=$(BUILD)/test/fuzz/%.o) ## Run unit and end-to-end tests
 	@.ci/tests.sh $(UNIT:%=$(BUILD)/%) $(E2E)
 
 unit: $(UNIT:%=$(BUILD)/%) ## Run the unit tests
