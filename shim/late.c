@@ -6,6 +6,7 @@
 
 #include "sampler/base/cc.h"
 #include "sampler/base/process_state.h"
+#include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
 #include "sampler/cpu/carrier.h"
 #include "sampler/cpu/cpu.h"
@@ -21,6 +22,8 @@
 #include "shim/life/listener.h"
 #include "shim/life/port.h"
 #include "shim/life/privileges.h"
+#include "shim/life/socket.h"
+#include "shim/life/takeover.h"
 #include "shim/life/tell.h"
 #include "shim/profiler.h"
 #include "shim/real/loader_lock.h"
@@ -63,20 +66,78 @@ bool late_is_handed_over(int argc, char **argv)
 	return true;
 }
 
-void late_note_preloaded(uint16_t port)
-{
-	block->port = port;
-	block->pid = sys_getpid();
-	set_state(ATTACH_PRELOADED);
-}
-
-/* ---- on the listener's thread */
-
 static void say(const char *sentence)
 {
 	struct text t = TEXT_INIT(block->sentence);
 
 	text_str(&t, sentence);
+}
+
+void late_expect_tool(int argc, char **argv)
+{
+	block->stays = 1;
+	late.argc = argc;
+	late.argv = argv;
+	tell_also(say);
+}
+
+/* ---- on the listener's thread */
+
+/* A survivor that took over has the block of who had it before. */
+static void note_process(void)
+{
+	if (block->thread == listener_thread())
+		return;
+	block->thread = listener_thread();
+	block->pid = sys_getpid();
+}
+
+/* The socket that is, of a member, the tree's. */
+static bool has_socket(void)
+{
+	return socket_is_wanted() && (socket_error() == 0 || socket_error() == -EADDRINUSE);
+}
+
+static void note_socket(const char *path)
+{
+	struct text t = TEXT_INIT(block->socket);
+
+	if (strcmp(block->socket, path) != 0)
+		text_str(&t, path);
+}
+
+static void note_place(void)
+{
+	note_process();
+	block->port = port_configured() && listener_has_endpoint() ? port_now() : 0;
+	if (has_socket())
+		note_socket(socket_path());
+	set_state(listener_is_serving() ? ATTACH_SERVING : ATTACH_MEMBER);
+}
+
+static int64_t do_due(int64_t now_ns)
+{
+	note_place();
+	return profiler_service.do_due(now_ns);
+}
+
+const struct http_service *late_service_of_preloaded(void)
+{
+	static struct http_service service;
+
+	service = profiler_service;
+	service.do_due = do_due;
+	block->port = profiler_settings()->port;
+	block->pid = sys_getpid();
+	late.has_started = true;
+	set_state(ATTACH_STARTING);
+	return &service;
+}
+
+void late_note_outcome(enum listener_outcome outcome)
+{
+	if (outcome == LISTENER_REFUSED || outcome == LISTENER_NO_THREAD)
+		set_state(ATTACH_DORMANT);
 }
 
 static const char changed[] = "The program changed its user, capabilities or filters, and so the "
@@ -100,19 +161,6 @@ static void serve(struct http_exchange *x, const struct http_request *r)
 		http_error(x, 503, changed);
 	else
 		profiler_service.serve(x, r);
-}
-
-static void on_port(void)
-{
-	profiler_on_ours();
-	block->port = port_now();
-	set_state(ATTACH_SERVING);
-}
-
-static void on_member(void)
-{
-	profiler_on_ours();
-	set_state(ATTACH_MEMBER);
 }
 
 static void on_lost(int err)
@@ -208,27 +256,35 @@ static bool start_again(char *const *environment)
 	return true;
 }
 
-static bool start_listener(void)
+static bool start_listener(const struct http_service *service)
 {
 	const struct listener_succession succession = { .patience_ns = LISTENER_FOR_EVER,
-							.on_port = on_port,
-							.on_member = on_member,
+							.on_port = profiler_on_ours,
+							.on_member = profiler_on_ours,
 							.on_lost = on_lost };
-	static struct http_service service;
 	const struct settings *s = profiler_settings();
 
-	service = profiler_service;
-	service.serve = serve;
-	privileges_note();
-	block->wants_stacks = carrier_know_no_stacks(&block->stacks);
+	block->port = s->port;
 	set_state(ATTACH_STARTING);
-	if (!listener_begin(s->port, s->key, &service, &succession)) {
+	if (!listener_begin(s->port, s->key, service, &succession)) {
 		say("no thread could be started");
 		family_leave();
 		return false;
 	}
 	block->thread = listener_thread();
 	return true;
+}
+
+static bool start_attached(void)
+{
+	static struct http_service service;
+
+	service = profiler_service;
+	service.serve = serve;
+	service.do_due = do_due;
+	privileges_note();
+	block->wants_stacks = carrier_know_no_stacks(&block->stacks);
+	return start_listener(&service);
 }
 
 /*
@@ -247,33 +303,79 @@ static void settle_hooks(void)
 	block->hooked = (uint32_t)slots_found()->ours;
 }
 
+/* ---- preloaded */
+
+/* With the settings of the tool in the place of those that made no sense. */
+static bool wake(char *const *environment)
+{
+	tell_instead(say);
+	enter_child();
+	if (!profiler_check(environment))
+		return false;
+	attached_note_woken();
+	profiler_wake(late.argc, late.argv);
+	return start_listener(late_service_of_preloaded());
+}
+
+/* It sleeps, so no hook will have it look whether it is asked. */
+static bool join_tree(void)
+{
+	after_fork_enter();
+	if (process_is_in_order()) {
+		takeover_join_early();
+		set_state(ATTACH_STARTING);
+		takeover_look(true);
+	}
+	if (listener_is_running())
+		return true;
+	say("it is a child of a program that has the profiler, and is not asked itself: its "
+	    "PPROF_TREE is 0, or no thread could be started");
+	return false;
+}
+
+static bool wake_preloaded(char *const *environment)
+{
+	if (sandbox_is_noted())
+		say("it put itself under a system-call filter; start it again with pprof-inject");
+	else if (!late.has_started)
+		return wake(environment);
+	else if (process_state() == PROCESS_OURS)
+		say("its profiler ended; start it again with pprof-inject");
+	else
+		return join_tree();
+	return false;
+}
+
+/* ---- */
+
 static bool attach(void)
 {
 	char *environment[VARIABLES_MAX];
 
 	if (!late.argv) {
-		say("it was started with the profiler, or is a child of what was; the endpoint is "
-		    "there, or it is dormant for a reason that was told then");
+		say("it loaded libpprofshim.so itself, or a second copy, or runs with privileges "
+		    "of its file, and so cannot have the profiler; start it with pprof-inject");
 		return false;
 	}
 	split_settings(environment);
+	if (block->stays)
+		return wake_preloaded(environment);
 	if (!(late.has_started ? start_again(environment) : start_first(environment)))
 		return false;
 	settle_hooks();
-	return start_listener();
+	return start_attached();
 }
 
 static void attach_at_rest(void)
 {
 	block->wants_leave = 0;
 	block->stacks = CARRIER_STACKS_UNSEEN;
-	block->sentence[0] = '\0';
+	block->sentence[0] = block->socket[0] = '\0';
 	block->pid = sys_getpid();
-	block->port = 0;
 	late.is_done = attach();
 	wipe_settings();
 	if (!late.is_done && block->state == ATTACH_STARTING)
-		set_state(ATTACH_DETACHED);
+		set_state(block->stays ? ATTACH_DORMANT : ATTACH_DETACHED);
 }
 
 /* Before glibc 2.34 dlsym() was in a library that a program may not have. */

@@ -32,13 +32,24 @@ static bool check_preloaded(void)
 	return false;
 }
 
+/* What keeps it dormant then is heard, and it can be woken. */
+static bool is_one_that_works(int argc, char **argv)
+{
+	if (!check_preloaded())
+		return false;
+	late_expect_tool(argc, argv);
+	return true;
+}
+
 static void start(int argc, char **argv)
 {
 	const struct settings *s = profiler_settings();
+	enum listener_outcome outcome;
 
 	profiler_start(argc, argv);
-	late_note_preloaded(s->port);
-	profiler_tell_outcome(listener_start(s->port, s->key, &profiler_service));
+	outcome = listener_start(s->port, s->key, late_service_of_preloaded());
+	late_note_outcome(outcome);
+	profiler_tell_outcome(outcome);
 	if (listener_was_called())
 		ending_expect(takeover_finish);
 }
@@ -49,7 +60,7 @@ static __attribute__((constructor)) void init(int argc, char **argv, char **envi
 	if (late_is_handed_over(argc, argv))
 		return;
 	allocator_hide_idle();
-	if (check_preloaded() && profiler_check(environment))
+	if (is_one_that_works(argc, argv) && profiler_check(environment))
 		start(argc, argv);
 	else
 		heap_turn_off();

@@ -115,11 +115,12 @@ static void write_hooked(struct text *t)
 
 static void write_attached(struct text *t)
 {
-	if (!attached_is())
+	if (!attached_is_late())
 		return;
-	text_str(t, "\nattached: since ");
+	text_str(t, attached_is() ? "\nattached: since " : "\nwoken: since ");
 	text_str(t, attached_since());
-	write_hooked(t);
+	if (attached_is())
+		write_hooked(t);
 }
 
 static void write_cpu_state(struct text *t)
@@ -507,8 +508,9 @@ static void configure_routes(int argc, char **argv)
 	config = (struct routes_config){ .write_status = write_status,
 					 .program = program_path(),
 					 .cmdline = command_line,
-					 .cmdline_len = attached_is() ? read_arguments()
-								      : join_arguments(argc, argv),
+					 .cmdline_len = attached_is_late()
+								? read_arguments()
+								: join_arguments(argc, argv),
 					 .version = PPROFSHIM_VERSION,
 					 .default_hz = settings.hz };
 	if (has_endpoint() && settings.tree) {
@@ -546,6 +548,14 @@ void profiler_start(int argc, char **argv)
 	turn_hooks_on();
 	carrier_handle_ticks(tick_is_ours, tick_handle);
 	configure_routes(argc, argv);
+}
+
+/* Before a constructor allocations are recorded, in case. */
+void profiler_wake(int argc, char **argv)
+{
+	heap_begin_anew();
+	contention_begin_anew();
+	profiler_start(argc, argv);
 }
 
 void profiler_change_settings(void)

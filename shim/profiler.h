@@ -26,6 +26,9 @@ const struct settings *profiler_settings(void);
 /* Everything but the listener.  `argv` as main has it.  Context: init. */
 void profiler_start(int argc, char **argv);
 
+/* The same in a program that runs, and had us dormant since its start.  Context: init. */
+void profiler_wake(int argc, char **argv);
+
 /* Says what a user would wonder about.  Context: init. */
 void profiler_tell_outcome(enum listener_outcome outcome);
 

@@ -63,9 +63,25 @@ void attached_note(bool has_hooks)
 	is_attached = true;
 }
 
+void attached_note_woken(void)
+{
+	struct text t = TEXT_INIT(comment);
+
+	write_since();
+	text_str(&t, "The library was dormant from the program's start, and was woken: "
+		     "allocations, waits and creators of threads are recorded since ");
+	text_str(&t, since);
+	text_str(&t, ", and of forked children only those are in it that were forked since then.");
+}
+
 bool attached_is(void)
 {
 	return is_attached;
+}
+
+bool attached_is_late(void)
+{
+	return *since;
 }
 
 const char *attached_since(void)
@@ -75,7 +91,7 @@ const char *attached_since(void)
 
 const char *attached_comment(void)
 {
-	return is_attached ? comment : NULL;
+	return attached_is_late() ? comment : NULL;
 }
 
 const char *attached_refusal(void)

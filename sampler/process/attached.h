@@ -11,13 +11,23 @@
 /* That was now; `has_hooks`: what the program calls from now on is hooked.  Context: init. */
 void attached_note(bool has_hooks);
 
-/* Context: any role. */
+/*
+ * We were there from the start, dormant, and were woken now: all hooks are in force.  Context:
+ * init.
+ */
+void attached_note_woken(void);
+
+/* Loaded later.  Context: any role. */
 bool attached_is(void);
 
-/* "07:12:31 UTC"; "" if we were there from the start.  Context: listener. */
+/* Loaded or woken later: what is loaded now may not have been there at the start.  Context: any
+ * role. */
+bool attached_is_late(void);
+
+/* "07:12:31 UTC"; "" if we profile from the start.  Context: listener. */
 const char *attached_since(void);
 
-/* A sentence for every profile; NULL if we were there from the start.  Context: listener. */
+/* A sentence for every profile; NULL if we profile from the start.  Context: listener. */
 const char *attached_comment(void);
 
 /* Why there is no profile of something that hooks record; NULL: not because of this.  Context:

@@ -33,7 +33,7 @@ void loader_list_init(void)
 {
 	const struct link_map *l = _r_debug.r_map;
 
-	while (l && l->l_next && !attached_is())
+	while (l && l->l_next && !attached_is_late())
 		l = l->l_next;
 	list.last_fixed = (uint64_t)l;
 }

@@ -254,7 +254,7 @@ static const char *start(struct stopped *s, const struct image *library, const s
 		return NULL;
 	memory_read(s->pid, block + offsetof(struct attach_block, sentence), why, sizeof(why));
 	why[sizeof(why) - 1] = '\0';
-	return say("%s", why);
+	return say("process %d (%s): %s", s->pid, target_name(s->pid), why);
 }
 
 static const char *prepare(struct stopped *s)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sampler/base/sys.h"
+#include "shim/attach/holder.h"
 #include "shim/attach/load.h"
 #include "shim/attach/refuse.h"
 #include "shim/attach/request.h"
@@ -45,21 +46,85 @@ static bool is_about(const struct target *t, const struct attach_block *b)
 
 static bool runs(const struct attach_block *b)
 {
-	return b->state == ATTACH_PRELOADED || b->state == ATTACH_STARTING ||
-	       b->state == ATTACH_SERVING || b->state == ATTACH_MEMBER;
+	return b->state == ATTACH_STARTING || b->state == ATTACH_SERVING ||
+	       b->state == ATTACH_MEMBER;
 }
 
 /* ---- attach */
 
-static void tell_there(const struct request *r, const struct attach_block *b)
+static void refuse_waiting(const struct request *r, const struct attach_block *b)
+{
+	char what[ATTACH_SOCKET_BYTES + 16];
+
+	if (b->port)
+		snprintf(what, sizeof(what), "port %u", b->port);
+	else
+		snprintf(what, sizeof(what), "the socket %s", b->socket);
+	refuse(STATUS_PROGRAM,
+	       "process %d waits for %s, which another process has, and has no endpoint until "
+	       "that is free: end the other one, or %s",
+	       r->pid, what,
+	       !b->stays ? "detach, and attach with another --port"
+	       : b->port ? "start it again with another PPROF_PORT"
+			 : "start it again with another PPROF_SOCKET");
+}
+
+/* Its listener runs, and nobody can ask it. */
+static void refuse_without_endpoint(const struct request *r, const struct attach_block *b,
+				    int holder)
+{
+	if (!b->port && !*b->socket)
+		refuse(STATUS_PROGRAM,
+		       "process %d writes files only (PPROF_OUT), and has no port; for an "
+		       "endpoint start it again with a key (ADMIN_KEY)",
+		       r->pid);
+	if (b->state == ATTACH_STARTING || (b->state == ATTACH_MEMBER && !holder))
+		refuse_waiting(r, b);
+}
+
+static void tell_unheeded(const struct request *r, const struct attach_block *b)
 {
 	if (r->port_is_given && b->port && r->port != b->port)
-		note("port %u was not taken: detach first to change it", r->port);
-	if (r->hooks && !b->wants_hooks && b->state != ATTACH_PRELOADED)
+		note("port %u was not taken: %s", r->port,
+		     b->stays ? "to change it start the program again with another PPROF_PORT"
+			      : "detach first to change it");
+	if (r->hooks && !b->wants_hooks && !b->stays)
 		note("it was attached to without --hooks: detach first to have them");
-	printf("process %d has its endpoint already%s, with the key that it was given then:\n"
-	       "http://127.0.0.1:%u/debug/pprof/\n",
-	       r->pid, b->state == ATTACH_PRELOADED ? ", since it was started" : "", b->port);
+}
+
+static void print_place(const struct request *r, const struct attach_block *b)
+{
+	char one[32] = "";
+
+	if (b->state == ATTACH_MEMBER)
+		snprintf(one, sizeof(one), "profile?pid=%d", r->pid);
+	if (b->port)
+		printf("http://127.0.0.1:%u/debug/pprof/%s\n", b->port, one);
+	else if (*b->socket == '@')
+		printf("curl --abstract-unix-socket '%s' 'http://localhost/debug/pprof/%s'\n",
+		       b->socket + 1, one);
+	else
+		printf("curl --unix-socket '%s' 'http://localhost/debug/pprof/%s'\n", b->socket,
+		       one);
+}
+
+/* Nothing was done to it; or it joined its tree, which has a key. */
+static void tell_there(const struct target *t, const struct request *r,
+		       const struct attach_block *b)
+{
+	int holder = b->state == ATTACH_MEMBER ? holder_find(t, b) : 0;
+
+	refuse_without_endpoint(r, b, holder);
+	tell_unheeded(r, b);
+	if (b->state == ATTACH_MEMBER)
+		printf("process %d is in the tree of process %d, which has one endpoint and one "
+		       "key:\n",
+		       r->pid, holder);
+	else
+		printf("process %d has its endpoint already%s, with the key that it was given "
+		       "then:\n",
+		       r->pid, b->stays ? ", since it was started" : "");
+	print_place(r, b);
 }
 
 /* What the library says once it is there: NULL, or a sentence. */
@@ -77,9 +142,32 @@ static const char *await(const struct target *t, struct attach_block *b, unsigne
 	return NULL;
 }
 
+/* It has its listener, and it is known by now what that has. */
 static bool is_there(const struct target *t, struct attach_block *b)
 {
-	return t->has_library && load_read_block(t, b) && is_about(t, b) && runs(b);
+	if (!t->has_library || !load_read_block(t, b) || !is_about(t, b))
+		return false;
+	wait_while(t, b, ATTACH_STARTING, ANSWER_WAIT_NS);
+	return runs(b);
+}
+
+/* Forked by what has had the library from its start: it joins, whatever is asked for. */
+static bool is_of_a_tree(const struct target *t)
+{
+	struct attach_block b;
+
+	return t->has_library && load_read_block(t, &b) && b.stays && !is_about(t, &b) && runs(&b);
+}
+
+static void tell_done(const struct target *t, const struct attach_block *b, int64_t stopped_ns)
+{
+	if (b->stays && b->state != ATTACH_MEMBER)
+		note("woke the library in process %d (%s), which was dormant since its start and "
+		     "stays now; one thread was stopped for %.2f ms",
+		     t->pid, target_name(t->pid), (double)stopped_ns / NS_PER_MS);
+	else
+		note("attached to process %d (%s); one thread was stopped for %.2f ms", t->pid,
+		     target_name(t->pid), (double)stopped_ns / NS_PER_MS);
 }
 
 /* NULL, or why not; true in *was_there if nothing had to be done. */
@@ -100,8 +188,7 @@ static const char *attach_one(struct target *t, const struct request *r, unsigne
 		     "mutex profiles",
 		     t->pid);
 	if (!why)
-		note("attached to process %d (%s); one thread was stopped for %.2f ms", t->pid,
-		     target_name(t->pid), (double)stopped_ns / NS_PER_MS);
+		tell_done(t, b, stopped_ns);
 	return why;
 }
 
@@ -139,7 +226,7 @@ static int attach(struct target *t, const struct request *r)
 	bool was_there;
 	const char *why;
 
-	if (!is_there(t, &b) && target_port_is_taken(r->pid, r->port))
+	if (!is_there(t, &b) && !is_of_a_tree(t) && target_port_is_taken(r->pid, r->port))
 		refuse(STATUS_REQUEST,
 		       "port %u is taken by another process; choose a free one with --port",
 		       r->port);
@@ -148,10 +235,10 @@ static int attach(struct target *t, const struct request *r)
 		refuse(STATUS_PROGRAM, "%s", why);
 	for (size_t i = 0; i < below.count; i++)
 		attach_below(below.pid[i], r, b.port ? b.port : r->port);
-	if (was_there)
-		tell_there(r, &b);
+	if (was_there || (b.stays && b.state == ATTACH_MEMBER))
+		tell_there(t, r, &b);
 	else
-		request_tell(r, b.port ? b.port : r->port);
+		request_tell(r, b.port ? b.port : r->port, !b.stays);
 	tell_where_the_work_may_be(r);
 	return 0;
 }
@@ -221,7 +308,7 @@ static const char *detach_one(struct target *t)
 		return NULL;
 	if (!is_there(t, &b))
 		return say("process %d (%s) is not attached to", t->pid, target_name(t->pid));
-	if (b.state == ATTACH_PRELOADED)
+	if (b.stays)
 		return say(
 			"process %d (%s) was started with the profiler, which stays until it ends",
 			t->pid, target_name(t->pid));
@@ -250,8 +337,7 @@ static void detach_below(void)
 	struct target t;
 
 	for (size_t i = 0; i < below.count; i++) {
-		if (!target_look(&t, below.pid[i]) && is_there(&t, &b) &&
-		    b.state != ATTACH_PRELOADED)
+		if (!target_look(&t, below.pid[i]) && is_there(&t, &b) && !b.stays)
 			detach_one(&t);
 	}
 }

@@ -240,7 +240,7 @@ size_t request_settings(const struct request *r, unsigned port, char out[ATTACH_
 /* ---- what is said at the end */
 
 /* The key goes to curl through a pipe: arguments can be seen by everybody. */
-void request_tell(const struct request *r, unsigned port)
+void request_tell(const struct request *r, unsigned port, bool may_detach)
 {
 	char url[64], header[PATH_MAX + 64];
 
@@ -259,5 +259,7 @@ void request_tell(const struct request *r, unsigned port)
 		printf("%s/\n", url);
 	printf("  %s | curl -fsS -H @- -o cpu.pb.gz '%s/profile?seconds=5'\n", header, url);
 	printf("  go tool pprof -top cpu.pb.gz\n");
-	printf("  %s --detach %s%d\n", program_invocation_name, r->tree ? "--tree " : "", r->pid);
+	if (may_detach)
+		printf("  %s --detach %s%d\n", program_invocation_name, r->tree ? "--tree " : "",
+		       r->pid);
 }

@@ -26,7 +26,7 @@ size_t request_settings(const struct request *r, unsigned port, char out[ATTACH_
 /* Reads options and environment; what makes no sense ends the tool with a sentence. */
 void request_read(struct request *r, int argc, char **argv);
 
-/* Prints where the endpoint is, and what to paste. */
-void request_tell(const struct request *r, unsigned port);
+/* Prints where the endpoint is, and what to paste; to detach only where one can. */
+void request_tell(const struct request *r, unsigned port, bool may_detach);
 
 #endif

@@ -12,11 +12,16 @@ static struct {
 	ino_t inode; /* 0: there was none */
 } stderr_at_start;
 
-static void (*instead)(const char *sentence);
+static void (*instead)(const char *sentence), (*also)(const char *sentence);
 
 void tell_instead(void (*take)(const char *sentence))
 {
 	instead = take;
+}
+
+void tell_also(void (*take)(const char *sentence))
+{
+	also = take;
 }
 
 static bool look(struct stat *st)
@@ -50,6 +55,8 @@ static void tell(const char *sentence, const char *what, const char *end)
 
 void tell_user(const char *sentence)
 {
+	if (also)
+		also(sentence);
 	if (instead)
 		instead(sentence);
 	else if (!probe_filter()->no_write)

@@ -15,6 +15,9 @@ void tell_init(void);
  */
 void tell_instead(void (*take)(const char *sentence));
 
+/* The sentences of tell_user() go to `take` as well.  Context: init. */
+void tell_also(void (*take)(const char *sentence));
+
 /*
  * Later: an endpoint that was there goes for good.  Silent when stderr is another
  * file by now, which may be one of the program's.  Context: hook.

@@ -1,6 +1,6 @@
 #include "shim/real/loader_lock.h"
 
-#include <link.h>
+#include <dlfcn.h>
 #include <stddef.h>
 
 #include "sampler/base/cc.h"
@@ -29,14 +29,17 @@ EXPORT void pprofshim_locked(void) __attribute__((ifunc("do_wanted")));
 bool loader_lock_hold(void (*work)(void))
 {
 	static void *(*next_dlsym)(void *, const char *);
-	const struct link_map *us = lookup_own_entry();
 
 	if (!next_dlsym)
 		next_dlsym = lookup_next("dlsym");
-	if (!next_dlsym || !us)
+	if (!next_dlsym)
 		return false;
 	wanted = work;
-	next_dlsym((void *)(uintptr_t)us, "pprofshim_locked");
+	/*
+	 * As who calls sees it: that is us, however we came here.  Our record in the loader's list
+	 * is a handle only if dlopen() made it: of a preloaded library it has no scope.
+	 */
+	next_dlsym(RTLD_DEFAULT, "pprofshim_locked");
 	work = wanted;
 	wanted = NULL;
 	return !work;
