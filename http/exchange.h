@@ -89,7 +89,7 @@ struct http_service {
 	const int *socket_fd;
 	/* Answers under way are to be made at once when this is not 0.  NULL: never. */
 	const volatile int *hurry;
-	/* How many answers are under way, told before every poll; NULL: nobody asks. */
+	/* How many answers are being made or sent, told before every poll; NULL: nobody asks. */
 	volatile uint32_t *under_way;
 	/*
 	 * A descriptor that ends the sleep when it becomes readable; do_due() is to empty it.

@@ -445,12 +445,17 @@ static void reset_all(void *arg)
 	lobby_reset_all(&s->lobby);
 }
 
-static uint32_t count_waiting(const struct server *s)
+static bool is_under_way(const struct http_exchange *x)
+{
+	return x->state == CONN_WAITING || x->state == CONN_SENDING;
+}
+
+static uint32_t count_under_way(const struct server *s)
 {
 	uint32_t count = 0;
 
 	for (size_t i = 0; i < s->count; i++)
-		count += s->conn[i]->state == CONN_WAITING;
+		count += is_under_way(s->conn[i]);
 	return count;
 }
 
@@ -465,7 +470,7 @@ static int64_t prepare_poll(struct server *s)
 	if (service->before_poll)
 		service->before_poll(reset_all, s);
 	if (service->under_way)
-		*service->under_way = count_waiting(s);
+		*service->under_way = count_under_way(s);
 	wake = do_due_work(service, now);
 
 	if (paused)

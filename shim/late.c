@@ -30,6 +30,10 @@
 #include "shim/real/lookup.h"
 #include "shim/real/slots.h"
 
+/* Who leaves sends what there is of profiles under way first, and looks so often whether it has. */
+#define ANSWERS_NS	(3 * NS_PER_SECOND)
+#define ANSWERS_LOOK_NS (5 * NS_PER_MS)
+
 #define VARIABLES_MAX 32
 #define ENTER_LOOKS   1000
 
@@ -47,6 +51,7 @@ static struct {
 	int argc; /* as the constructor got them */
 	char **argv;
 	bool has_started, is_done;
+	int64_t leaves_ns; /* since when it is to leave; 0: it is not */
 } late;
 
 static void set_state(enum attach_state state)
@@ -143,11 +148,23 @@ void late_note_outcome(enum listener_outcome outcome)
 static const char changed[] = "The program changed its user, capabilities or filters, and so the "
 			      "profiler leaves; attach again.";
 
+/* As POST stop does: their clients have waited for them. */
+static bool answers_are_sent(int64_t now_ns, int64_t *again_ns)
+{
+	bool is_first = !late.leaves_ns;
+
+	if (is_first)
+		late.leaves_ns = now_ns;
+	if (!listener_hurry() || now_ns - late.leaves_ns > ANSWERS_NS)
+		return true;
+	*again_ns = MIN(*again_ns, is_first ? now_ns : now_ns + ANSWERS_LOOK_NS);
+	return false;
+}
+
 static bool should_go(int64_t now_ns, int64_t *again_ns)
 {
-	(void)again_ns;
 	if (__atomic_load_n(&block->wants_leave, __ATOMIC_ACQUIRE))
-		return true;
+		return answers_are_sent(now_ns, again_ns);
 	if (!privileges_seem_changed(now_ns))
 		return false;
 	say(changed);
@@ -369,6 +386,7 @@ static bool attach(void)
 static void attach_at_rest(void)
 {
 	block->wants_leave = 0;
+	late.leaves_ns = 0;
 	block->stacks = CARRIER_STACKS_UNSEEN;
 	block->sentence[0] = block->socket[0] = '\0';
 	block->pid = sys_getpid();

@@ -64,7 +64,8 @@ static struct {
 	void (*refused)(const char *call);
 	void (*at_end)(void);
 	volatile int hurry;
-	uint32_t under_way; /* futex word: answers of a member */
+	uint32_t under_way;	 /* futex word: answers of a member */
+	uint32_t under_way_here; /* of who has the port, whose end nobody waits for */
 	bool no_niceties;
 	bool has_members;
 	bool records;	  /* as long as the process lives */
@@ -296,7 +297,10 @@ static void serve_port(int fd)
 	service.do_due = do_due_work_of_endpoint;
 	service.before_poll = before_poll;
 	service.socket_fd = &listener.socket_fd;
+	service.hurry = &listener.hurry;
+	service.under_way = &listener.under_way_here;
 	refused = serve(is_nowhere() ? -1 : fd, &service, on_port, &listener.stop);
+	listener.under_way_here = 0;
 	close_endpoint(fd);
 	if (refused)
 		listener.refused(refused);
@@ -461,6 +465,7 @@ static int run(void *unused)
 static bool create(void)
 {
 	listener.stop = 0;
+	listener.hurry = 0;
 	listener.is_made = 0;
 	member.serves = 0;
 	return own_thread_start(&listener.thread, run, NULL);
@@ -599,6 +604,12 @@ void listener_finish(void)
 		sys_futex(&listener.under_way, FUTEX_WAIT_PRIVATE, left, &ts);
 }
 
+unsigned listener_hurry(void)
+{
+	listener.hurry = 1;
+	return answers_under_way() + listener.under_way_here;
+}
+
 void listener_enable_members(void)
 {
 	listener.has_members = true;
@@ -615,7 +626,7 @@ void listener_after_fork(void)
 	listener.stop = 0;
 	listener.changing = false;
 	listener.hurry = 0;
-	listener.under_way = 0;
+	listener.under_way = listener.under_way_here = 0;
 	own_thread_forget(&listener.thread);
 }
 

@@ -118,6 +118,12 @@ void listener_skip_niceties(void);
  */
 void listener_finish(void);
 
+/*
+ * Answers under way, and those that are asked for from now on, are made now of what there is.
+ * Returns how many are not sent yet.  Context: listener.
+ */
+unsigned listener_hurry(void);
+
 /* There is a thread of ours in this process.  Context: any role but child. */
 bool listener_is_running(void);
 

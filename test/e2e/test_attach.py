@@ -149,6 +149,20 @@ def test_nothing_of_us_is_left():
         ends_well(t)
 
 
+def test_a_profile_under_way_at_the_end():
+    """It ends with what it has.  Seen to fail: the connection was closed in its middle."""
+    with program('malloc') as t:
+        t.wait_for('ready')
+        attach(t)
+        asked = [t.open(page) for page in ('profile?seconds=60&hz=1000', 'wall?seconds=60')]
+        time.sleep(0.5)
+        detach(t)
+        for c in asked:
+            p = pprof_reader.parse(c.answer.read())
+            check('has what there was', p.samples and p.duration_ns < 30e9, p.duration_ns)
+        ends_well(t)
+
+
 def test_the_key_is_nowhere_to_be_seen():
     with program('malloc') as t:
         t.wait_for('ready')
@@ -673,7 +687,8 @@ def test_a_program_that_gives_up_its_user():
 if __name__ == '__main__':
     run(test_waits_go_on_as_if_nothing_had_been, test_waits_of_hours_can_be_attached_to_again,
         test_who_waits_with_a_timeout_is_left_alone, test_programs_that_allocate_load_and_fork,
-        test_signals_are_not_lost, test_nothing_of_us_is_left, test_the_key_is_nowhere_to_be_seen,
+        test_signals_are_not_lost, test_nothing_of_us_is_left,
+        test_a_profile_under_way_at_the_end, test_the_key_is_nowhere_to_be_seen,
         test_profiles_say_since_when, test_threads_made_later_are_sampled, test_alternate_stacks,
         test_restartable_sequences, test_profiles_are_as_true_as_of_a_preloaded_program,
         test_top_20_as_of_a_preloaded_run, test_a_tree, test_preloaded_programs_below_complain_again,
