@@ -17,7 +17,7 @@
 struct kept {
 	const char *page; /* NULL: free */
 	int pid;
-	uint64_t start; /* as in struct process */
+	uint64_t start, image; /* as in struct process */
 	char process[PROCESS_NAME_BYTES];
 	uint8_t *bytes;
 	size_t len;
@@ -133,30 +133,46 @@ static struct kept *free_place(void)
 
 /* ---- answers */
 
-static struct kept *find(const char *page, int pid, uint64_t start)
+static bool is_of(const struct kept *k, const struct process *p)
 {
+	return k->start == p->start && (k->image == p->image || !k->image || !p->image);
+}
+
+/* One that ended while it answered has no start any more: it is the one that was known last. */
+static struct kept *find(const char *page, const struct process *p)
+{
+	struct kept *found = NULL;
+
 	for (size_t i = 0; i < KEPT_MAX; i++) {
 		struct kept *k = &past->kept[i];
 
-		if (k->page && k->pid == pid && strcmp(k->page, page) == 0 &&
-		    (k->start == start || !start))
-			return k;
+		if (k->page && k->pid == p->pid && strcmp(k->page, page) == 0 &&
+		    (is_of(k, p) || !p->start) && (!found || found->turn < k->turn))
+			found = k;
 	}
-	return NULL;
+	return found;
 }
 
-/* One that ended while it answered has no start any more: it is the one that was known. */
-static uint64_t start_of(int pid)
+/* The start is 0 where it has ended. */
+static struct process process_now(int pid)
 {
 	struct process p;
 
-	return process_read(pid, &p) && p.state != 'Z' ? p.start : 0;
+	return process_read(pid, &p) && p.state != 'Z' ? p : (struct process){ .pid = pid };
+}
+
+/* What had answered is there no more: also where it has executed another program. */
+static bool is_gone(const struct kept *k)
+{
+	struct process now = process_now(k->pid);
+
+	return k->start == 0 || !is_of(k, &now);
 }
 
 bool tree_past_keep(const char *page, int pid, const char *process, struct bytes answer)
 {
-	uint64_t start = start_of(pid);
-	struct kept *k = get() ? find(page, pid, start) : NULL;
+	struct process now = process_now(pid);
+	struct kept *k = get() ? find(page, &now) : NULL;
 	uint8_t *bytes;
 
 	if (!past)
@@ -173,7 +189,8 @@ bool tree_past_keep(const char *page, int pid, const char *process, struct bytes
 	memcpy(bytes, answer.at, answer.len);
 	*k = (struct kept){ .page = page,
 			    .pid = pid,
-			    .start = start,
+			    .start = now.start,
+			    .image = now.image,
 			    .bytes = bytes,
 			    .len = answer.len,
 			    .turn = past->turn };
@@ -221,7 +238,7 @@ void tree_past_add(const struct tree_past_visit *v)
 
 		if (!k->page || strcmp(k->page, v->page) != 0 || k->turn == past->turn)
 			continue;
-		k->has_ended |= k->start == 0 || start_of(k->pid) != k->start;
+		k->has_ended |= is_gone(k);
 		if (v->is_wanted(k->pid, k->process, v->arg))
 			add_kept(v, k);
 	}

@@ -1,7 +1,8 @@
 /* http: the server and its pages.  May include proto and below. */
 /*
  * What members have answered before, for profiles whose sums must not fall: of one that
- * ended its sums stay, of one that is not awake what it said last is shown.
+ * ended, or executed another program, its sums stay, of one that is not awake what it said
+ * last is shown.
  *
  * Each answer is kept as it came.  Beyond a limit the sums of those that ended longest
  * ago are added up without their process's number, and beyond another one they are lost,

@@ -20,7 +20,8 @@ enum {
 	FIELD_CHILDREN_SYSTEM,
 	FIELD_THREADS = 20,
 	FIELD_START = 22,
-	FIELD_RSS = 24
+	FIELD_RSS = 24,
+	FIELD_START_STACK = 28 /* where the kernel has put its arguments and environment */
 };
 
 static void take_field(struct process *p, int field, const char *at)
@@ -37,6 +38,8 @@ static void take_field(struct process *p, int field, const char *at)
 		p->start = n;
 	else if (field == FIELD_RSS)
 		p->rss_pages = n;
+	else if (field == FIELD_START_STACK)
+		p->image = n;
 }
 
 /* The name may hold anything, blanks and parentheses too: the last one ends it. */
@@ -48,7 +51,7 @@ static bool parse(struct process *p, const char *stat)
 		return false;
 	utf8_copy(p->name, sizeof(p->name), name + 1, (size_t)(end - name - 1));
 	end++;
-	for (int field = FIELD_STATE; *end == ' ' && field <= FIELD_RSS; field++) {
+	for (int field = FIELD_STATE; *end == ' ' && field <= FIELD_START_STACK; field++) {
 		end++;
 		if (field == FIELD_STATE)
 			p->state = *end;

@@ -23,6 +23,7 @@ struct process {
 	char state;	    /* as in /proc/PID/stat: R, S, D, Z, T, ... */
 	bool is_descendant; /* or this process itself */
 	uint64_t start; /* since the boot, in the kernel's clock ticks: with the pid an identity */
+	uint64_t image; /* another one after each execve; 0: the kernel does not say */
 	uint64_t children_ticks; /* CPU time of those that it has waited for, and theirs */
 	uint64_t threads;
 	uint64_t rss_pages;

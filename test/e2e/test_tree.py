@@ -5,6 +5,7 @@ missing.
 CPU totals are compared with the processes' clocks, read before and after the request: the
 profile's window lies between.  Nothing here depends on how much a worker gets to do.
 """
+import collections
 import contextlib
 import json
 import os
@@ -211,7 +212,7 @@ def test_what_sleepers_hold():
         p = t.profile('heap')
         same('heap: who is not in it', missing(p), {})
         same('heap: whose it is', pids_below(p, 'keep_much'), workers)
-        same('heap: and below what', pids_below(p, 'start_worker'), workers)
+        same('heap: and below what', pids_below(p, 'start_worker') - {t.pid}, workers)  # it prints there
         held = by_label(p, 'pid', 'inuse_space')
         check('heap: what each holds', all(abs(held[pid] / MIB - 50) < 3 for pid in workers), held)
         same('heap: what was freed is not held', p.cum('inuse_space')['keep_nothing'], 0)
@@ -230,6 +231,33 @@ def test_what_sleepers_hold():
         same('one that is stopped has all', made_later.get(other), made[other])
         held = by_label(t.profile('heap'), 'pid', 'inuse_space')
         same('who ended holds nothing', held.get(one, 0), 0)
+
+
+def test_what_workers_held_that_are_another_program_now():
+    """One that this library is not in, and one that answers itself."""
+    def of_workers(p, value):
+        made = collections.Counter()
+        for s in p.samples:
+            if 'keep_much' in s.stack:
+                made[s.labels['pid']] += s.values[p.index(value)]
+        return made
+
+    def executes(pid):
+        return poll(lambda: '(sleep)' in harness.read(f'/proc/{pid}/stat'), 20)
+
+    with Tree('filled-program', 2, env={'PPROF_HEAP_RATE': '65536'}).start() as t:
+        check('they sleep', poll(lambda: all(harness.read(f'/proc/{pid}/syscall').startswith('34 ')
+                                             for pid in t.workers()), 20))
+        p = t.profile('heap')
+        made = of_workers(p, 'alloc_space')
+        same('who holds', set(+of_workers(p, 'inuse_space')), set(t.workers()))
+        for pid, how in zip(t.workers(), (signal.SIGUSR1, signal.SIGUSR2)):
+            os.kill(pid, how)
+        check('they are other programs', all(executes(pid) for pid in t.workers()))
+        check('one answers', poll(lambda: included(t.profile('heap')) == 2, 20))
+        p = t.profile('heap')
+        same('they hold nothing any more', +of_workers(p, 'inuse_space'), {})
+        same('what they had allocated stays', of_workers(p, 'alloc_space'), made)
 
 
 def test_what_stopped_workers_waited_for():
@@ -572,6 +600,7 @@ if __name__ == '__main__':
                 test_workers_that_forbid_themselves_threads,
                 test_who_does_not_wake_is_named_and_its_time_told,
                 test_what_sleepers_wait_in, test_what_sleepers_hold,
+                test_what_workers_held_that_are_another_program_now,
                 test_what_stopped_workers_waited_for, test_who_cannot_be_read_is_named_with_its_memory,
                 test_a_stopped_worker_is_waited_for_no_longer_than_others,
                 test_no_thread_before_somebody_asks, test_workers_that_are_replaced_all_the_time,
