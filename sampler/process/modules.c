@@ -298,7 +298,6 @@ static struct record *new_record(const struct module *m, uint64_t hash)
 	r->next = *chain;
 	keep_order();
 	*chain = r;
-	module_count_losses(m);
 	return r;
 }
 
@@ -513,8 +512,11 @@ static bool add_newcomer(const struct module *m, uint32_t number,
 	struct record *r = find_record(m, hash);
 	bool is_new;
 
-	if (!r)
+	if (!r) {
 		r = new_record(m, hash);
+		if (r)
+			module_count_losses(m);
+	}
 	if (!r || table.now->loaded_count == MODULES_LOADED_MAX)
 		return false;
 	is_new = !r->is_inherited || r->m.bias != m->bias;
@@ -672,6 +674,8 @@ uint32_t modules_meet(const struct module *m)
 	r = new_record(&there, hash);
 	if (!r)
 		return 0;
+	if (m->phdr_count) /* what stands for code in no object has no headers to be found */
+		module_count_losses(m);
 	modules_keep(r->m.number); /* before the stacks that have it come */
 	return r->m.number;
 }

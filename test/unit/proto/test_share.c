@@ -142,6 +142,7 @@ START_TEST(share__code_of_no_object_is_a_place_of_the_other_process)
 	ck_assert_ptr_nonnull(frame_module(frame));
 	ck_assert_str_eq(frame_module(frame)->path, "worker");
 	ck_assert_uint_eq(frame_address(frame), 0x12345000);
+	ck_assert_uint_eq(counter_get(COUNTER_MODULES_UNREADABLE), 0);
 	tear_down(&b);
 }
 END_TEST
