@@ -23,8 +23,8 @@ static const struct loss mutex_losses[] = {
 	{ COUNTER_MUTEX_WAITER_TABLE_FULL,
 	  " waits are in block only: too many locks were waited at at once." },
 	{ COUNTER_MUTEX_RELOCKS_UNSEEN,
-	  " waits for a mutex at the end of a condition's wait are not here or not whole: too many "
-	  "at once." },
+	  " times that pthread_cond_wait waited to have its mutex back are missing, or only partly "
+	  "counted: too many threads did so at once." },
 	{ COUNTER_MUTEX_WAITS_UNSEEN,
 	  " waits are in block only: another process may have held the lock, or a thread that died "
 	  "with it." },

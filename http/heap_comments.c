@@ -1,6 +1,7 @@
 #include "http/heap_comments.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "sampler/base/cc.h"
 #include "sampler/base/sys.h"
@@ -40,6 +41,9 @@ static const char *memory_sentence(int64_t inuse_bytes, uint64_t rss)
 		text_u64(&t, rss);
 		text_str(&t, " bytes.");
 	}
+	text_str(&t, " Taken at ");
+	text_time_of_day(&t, (uint64_t)(sys_clock_ns(CLOCK_REALTIME) / NS_PER_SECOND));
+	text_char(&t, '.');
 	return sentence;
 }
 
@@ -47,13 +51,14 @@ static const char *memory_sentence(int64_t inuse_bytes, uint64_t rss)
 static const char *rest_sentence(void)
 {
 	static const char sentence[] =
-		"What RssAnon has more is not from malloc (mmap, stacks, data, allocators linked "
-		"in), was its parent's, or is kept by allocators and pools after it was freed; see "
-		"PROFILING.md.";
+		"RssAnon has also what is not from malloc (mmap, stacks, data, allocators linked "
+		"in), what the parent allocated before the fork, and what allocators and pools "
+		"keep "
+		"after it was freed; see PROFILING.md.";
 	static const char of_attached[] =
-		"What RssAnon has more was there before, is not from malloc (mmap, stacks, data, "
-		"allocators linked in), or is kept by allocators and pools after it was freed; see "
-		"PROFILING.md.";
+		"RssAnon has also what was allocated before the attach, what is not from malloc "
+		"(mmap, stacks, data, allocators linked in), and what allocators and pools keep "
+		"after it was freed; see PROFILING.md.";
 
 	return attached_is() ? of_attached : sentence;
 }
@@ -94,7 +99,7 @@ const char *const *heap_comments(int64_t inuse_bytes, size_t *count)
 	size_t n = 0;
 
 	sentences[n++] = memory_sentence(inuse_bytes, rss);
-	if (rss)
+	if ((int64_t)rss > inuse_bytes)
 		sentences[n++] = rest_sentence();
 	for (size_t i = 0; i < ARRAY_SIZE(unseen); i++)
 		if (heap_unseen() & unseen[i].what)

@@ -57,8 +57,12 @@ bool other_shim(struct http_exchange *x, const struct http_request *r)
 	if (!t)
 		return false;
 	why = tree_query_read(r, &t->query);
-	if (why)
+	if (why) {
 		http_error(x, 400, why);
+	} else if (!tree_has_asked(x, &t->query)) {
+		why = TREE_HAS_NOT;
+		http_error(x, 404, why);
+	}
 	if (why || t->query.pid_count != 1 || tree_query_is_own(&t->query) ||
 	    !tree_is_asked(x, &t->query))
 		return why != NULL;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "http/tree.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/number.h"
 #include "sampler/base/sys.h"
@@ -242,7 +243,7 @@ static const char *read_older(const struct http_request *r, struct params *p)
 }
 
 /* Of which threads: their state, and a pattern of their names. */
-static const char *read_threads(const struct http_request *r, struct params *p)
+static const char *read_threads(const struct http_request *r, enum params_of what, struct params *p)
 {
 	static const char *const states[] = { "running", "runnable", "blocked" };
 
@@ -252,6 +253,11 @@ static const char *read_threads(const struct http_request *r, struct params *p)
 	http_query(r, "thread", p->thread, sizeof(p->thread));
 	if (strlen(p->thread) == sizeof(p->thread) - 1)
 		return REFUSAL("thread", "shorter than 63 bytes");
+	if (*p->state && what != PARAMS_OF_WALL)
+		return "state is a param of wall";
+	if (*p->thread && what == PARAMS_OF_SNAPSHOT)
+		return "thread is a param of profile and wall; go tool pprof -tagfocus thread=NAME "
+		       "shows one of the others";
 	return NULL;
 }
 
@@ -287,9 +293,11 @@ bool params_read(struct http_exchange *x, const struct http_request *r, enum par
 	    (why = read_number(r, &peak_wanted, &peak)) ||
 	    (why = read_number(r, &ages_wanted, &ages)) ||
 	    (why = read_number(r, &gc_wanted, &gc)) || (why = read_format(r, p)) ||
-	    (why = read_id(x, r, p)) || (why = read_threads(r, p)) || (why = read_older(r, p)) ||
-	    (why = tree_query_read(r, &p->tree)))
+	    (why = read_id(x, r, p)) || (why = read_threads(r, what, p)) ||
+	    (why = read_older(r, p)) || (why = tree_query_read(r, &p->tree)))
 		http_error(x, 400, why);
+	else if (!tree_has_asked(x, &p->tree))
+		http_error(x, 404, TREE_HAS_NOT);
 	else if (!is_timed && p->seconds && p->debug)
 		http_error(x, 400, "seconds and debug params are incompatible");
 	else if (peak && (p->seconds || p->older_s || ages))

@@ -9,6 +9,7 @@
 #include "proto/share.h"
 #include "proto/trim.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/pattern.h"
 #include "sampler/base/sys.h"
 
 #define SECONDS_DEFAULT 30 /* as in Go */
@@ -72,6 +73,34 @@ static int share(struct arena *a, const struct pending_profile *w, const struct 
 	return share_write(a, &head, all, owners, out);
 }
 
+/* ---- what was asked for */
+
+static bool is_wanted(const struct params *p, const struct owner *o)
+{
+	if (!*p->state && !*p->thread)
+		return true;
+	return o && (!*p->state || strcmp(p->state, o->state) == 0) &&
+	       (!*p->thread || pattern_matches(p->thread, o->thread));
+}
+
+/* Takes out what was not asked for, of all processes.  False: nothing is left, and there was
+ * something. */
+static bool filter(const struct params *p, const struct owner_table *owners,
+		   const struct stack_table *all)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < all->count; i++) {
+		struct stack *s = all->list[i];
+
+		if (is_wanted(p, s->label ? &owners->list[s->label - 1] : NULL))
+			any = true;
+		else
+			memset(s->value, 0, sizeof(s->value));
+	}
+	return any || !all->count;
+}
+
 /* Empty, and not because nothing happened. */
 static void tell_nothing_is_left(struct arena *a, struct profile_head *head)
 {
@@ -98,8 +127,7 @@ static int build_answer(struct arena *a, const struct pending_profile *w, struct
 		all = tree_profile_merge(w->tree, a, all, &owners, &head);
 	if (!w->query.labels)
 		head.labels = (struct sample_labelling){ .without = true };
-	if (all && w->page->filter &&
-	    !w->page->filter(&w->query, w->tree ? &w->tree->owners : &owners, all))
+	if (all && !filter(&w->query, w->tree ? &w->tree->owners : &owners, all))
 		tell_nothing_is_left(a, &head);
 	return all ? write_form(a, w, all, &head, out) : -1;
 }

@@ -41,10 +41,6 @@ struct timed_page {
 	 */
 	const struct stack_table *(*stacks)(void *profile, struct arena *a,
 					    struct owner_table *owners, struct profile_head *head);
-	/* Takes out what was not asked for, of all processes.  False: nothing is left, and there
-	 * was something.  NULL: nothing is taken out. */
-	bool (*filter)(const struct params *p, const struct owner_table *owners,
-		       const struct stack_table *all);
 	/*
 	 * The profile is one of the tree: processes that are forked until then are in it, and at
 	 * the end it says how many they were.  Both NULL: it is not so.

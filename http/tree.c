@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "http/routes_config.h"
+#include "http/tree_past.h"
 #include "sampler/base/cc.h"
 #include "sampler/base/sandbox.h"
 #include "sampler/base/sys.h"
@@ -22,6 +23,7 @@
 #define CALL_AGAIN_NS (20 * NS_PER_SECOND)
 
 static int64_t called_ns; /* when they were called last, 0: never */
+static bool had_others;	  /* this process was one of several when a profile was taken */
 
 /* One call of the kernel, for a process without children, which most are. */
 static bool has_children(void)
@@ -51,10 +53,37 @@ bool tree_is_asked(const struct http_exchange *x, const struct tree_query *q)
 {
 	if (!is_possible())
 		return false;
-	if (http_is_trusted(x))
+	if (http_is_trusted(x)) {
+		had_others = true;
 		call(NULL, sys_now_ns());
+	}
 	return !http_is_trusted(x) && !tree_query_is_self(q) &&
-	       (has_children() || called_ns || q->pid_count);
+	       (has_children() || had_others || q->pid_count);
+}
+
+/* It is there, or ended and what it answered before is kept. */
+static bool has_process(int pid)
+{
+	const struct routes_config *c = routes_config();
+	struct process p;
+
+	if (pid == sys_getpid())
+		return true;
+	return is_possible() &&
+	       (tree_past_has(pid) || (c->is_member && c->is_member(pid) && process_read(pid, &p)));
+}
+
+bool tree_has_asked(const struct http_exchange *x, const struct tree_query *q)
+{
+	for (size_t i = 0; i < q->pid_count; i++)
+		if (has_process(q->pid[i]))
+			return true;
+	return q->pid_count == 0 || http_is_trusted(x);
+}
+
+static void note_others(const struct tree_request *t)
+{
+	had_others |= t->processes.count > 1 || t->members.count > 0;
 }
 
 /* A server that forks for each request may have no child just now. */
@@ -93,6 +122,7 @@ void tree_begin(struct tree_request *t, int64_t open_until_ns)
 	if (!alone)
 		call(&t->processes, now);
 	members_ask(&t->members, &ask);
+	note_others(t);
 	t->open_until_ns = open_until_ns ? open_until_ns : now + (quiet ? JOIN_NS : 0);
 }
 
@@ -145,6 +175,7 @@ int64_t tree_look(struct tree_request *t)
 
 void tree_end(struct tree_request *t)
 {
+	note_others(t);
 	members_end(&t->members);
 	arena_release(&t->arena);
 }

@@ -53,7 +53,16 @@ struct tree_request {
  */
 bool tree_is_asked(const struct http_exchange *x, const struct tree_query *q);
 
-/* The same for a profile that may have members only by and by: this process has forked. */
+/*
+ * Whether any process that is asked for by its number is in the tree, or was when it answered
+ * last; true without such a question.
+ */
+bool tree_has_asked(const struct http_exchange *x, const struct tree_query *q);
+#define TREE_HAS_NOT                                                                               \
+	"no process of the tree has this pid; /debug/pprof/sd lists those that are there"
+
+/* The same as tree_is_asked() for a profile that may have members only by and by: this process has
+ * forked. */
 bool tree_may_come(const struct http_exchange *x, const struct tree_query *q);
 
 /*

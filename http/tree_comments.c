@@ -63,12 +63,12 @@ static size_t write_outside(struct text *out, const struct tree_request *t, size
 			continue;
 		text_str(out, named++ ? ", " : " (");
 		write_process(out, &t->processes.list[i]);
-		text_str(out, ", read from outside");
+		text_str(out, " [read from outside]");
 	}
 	return named;
 }
 
-/* "Processes in this profile: 3 (nginx 10, nginx 11, nginx 12)." */
+/* "Processes in this profile: 3 (nginx 10, nginx 11 [ended], nginx 12 [read from outside])." */
 static const char *included_sentence(const struct tree_request *t, struct arena *a)
 {
 	struct text out = { .at = arena_alloc(a, TREE_COMMENT_BYTES), .size = TREE_COMMENT_BYTES };
@@ -94,7 +94,7 @@ static const char *included_sentence(const struct tree_request *t, struct arena 
 			memcpy(p.name, one->process, sizeof(p.name));
 		}
 		write_process(&out, &p);
-		text_str(&out, one->has_ended || p.state == 'Z' ? ", which ended" : "");
+		text_str(&out, one->has_ended || p.state == 'Z' ? " [ended]" : "");
 	}
 	named = write_outside(&out, t, named);
 	text_str(&out, named < count ? ", ...)."

@@ -199,6 +199,16 @@ bool tree_past_keep(const char *page, int pid, const char *process, struct bytes
 	return true;
 }
 
+bool tree_past_has(int pid)
+{
+	if (!past || past_pid != sys_getpid())
+		return false;
+	for (size_t i = 0; i < KEPT_MAX; i++)
+		if (past->kept[i].page && past->kept[i].pid == pid)
+			return true;
+	return false;
+}
+
 void tree_past_begin(void)
 {
 	if (get())

@@ -26,6 +26,9 @@
  */
 bool tree_past_keep(const char *page, int pid, const char *process, struct bytes answer);
 
+/* Whether something of this process is kept, for any page. */
+bool tree_past_has(int pid);
+
 /* Which of them are wanted, and what to do with each. */
 struct tree_past_visit {
 	const char *page;

@@ -49,7 +49,7 @@ static void tell(struct arena *a, struct profile_head *head, const char *sentenc
 				sentence);
 }
 
-/* "worker 17 and 2 more: ..." */
+/* "worker 17 and 2 others: ..." */
 static const char *with_name(const struct said *s, struct arena *a)
 {
 	struct text t = { .size = strlen(s->sentence) + WHOSE_BYTES };
@@ -63,7 +63,7 @@ static const char *with_name(const struct said *s, struct arena *a)
 	if (s->others) {
 		text_str(&t, " and ");
 		text_u64(&t, s->others);
-		text_str(&t, " more");
+		text_str(&t, s->others == 1 ? " other" : " others");
 	}
 	text_str(&t, ": ");
 	text_str(&t, s->sentence);

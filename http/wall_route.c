@@ -8,7 +8,6 @@
 #include "http/timed_profile.h"
 #include "http/wall_comments.h"
 #include "sampler/base/cc.h"
-#include "sampler/base/pattern.h"
 #include "sampler/base/sys.h"
 #include "sampler/base/sys_map.h"
 #include "sampler/wall/spread.h"
@@ -158,32 +157,6 @@ static void take_sleeper(void *profile, struct arena *a, struct sleepers *s, con
 	count_samples(&s->stacks, sum.period_ns);
 }
 
-/* ---- what was asked for */
-
-static bool is_wanted(const struct params *p, const struct owner *o)
-{
-	if (!*p->state && !*p->thread)
-		return true;
-	return o && (!*p->state || strcmp(p->state, o->state) == 0) &&
-	       (!*p->thread || pattern_matches(p->thread, o->thread));
-}
-
-static bool filter(const struct params *p, const struct owner_table *owners,
-		   const struct stack_table *all)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < all->count; i++) {
-		struct stack *s = all->list[i];
-
-		if (is_wanted(p, s->label ? &owners->list[s->label - 1] : NULL))
-			any = true;
-		else
-			memset(s->value, 0, sizeof(s->value));
-	}
-	return any || !all->count;
-}
-
 const struct timed_page wall_page = {
 	.name = "wall",
 	.file = "wall",
@@ -195,7 +168,6 @@ const struct timed_page wall_page = {
 	.stop = stop,
 	.free = give_back,
 	.stacks = stacks,
-	.filter = filter,
 	.take_sleeper = take_sleeper,
 	.refine = thread_view_refine,
 };

@@ -34,15 +34,15 @@
 	  "threads that began after an attach to a program of one thread with an alternate "       \
 	  "stack, which they may share; their time is in [unsampled]: detach, and "                \
 	  "attach again")                                                                          \
-	X(BELLS_MISSING, "bells_missing",                                                          \
+	X(BELLS_MISSING, "tree_exec_notices_missing",                                                          \
 	  "profiles in which programs that are executed meanwhile could not be asked at once: "    \
 	  "somebody has the socket for it; their time is in [unsampled] unless they live longer")  \
-	X(NURSERY_LOST, "nursery_lost",                                                            \
+	X(NURSERY_LOST, "forked_ticks_lost",                                                            \
 	  "ticks of processes that were forked while a profile ran, for which there was no "       \
 	  "room; others stand for their time")                                                     \
-	X(NURSERY_NONSENSE, "nursery_nonsense",                                                    \
+	X(NURSERY_NONSENSE, "forked_ticks_nonsense",                                                    \
 	  "ticks of such processes that made no sense; others stand for their time")               \
-	X(NURSERY_WITHOUT_MEMORY, "nursery_without_memory",                                        \
+	X(NURSERY_WITHOUT_MEMORY, "forked_ticks_without_memory",                                        \
 	  "profiles for which there was no memory that such processes could share; their time is " \
 	  "in [unsampled]")                                                                        \
 	X(CPU_TICKS_WITHOUT_ROOM, "cpu_ticks_without_room",                                        \

@@ -70,3 +70,19 @@ void text_hex(struct text *t, uint64_t n)
 {
 	text_digits(t, n, 16);
 }
+
+static void text_two(struct text *t, uint64_t n)
+{
+	text_char(t, (char)('0' + n / 10));
+	text_char(t, (char)('0' + n % 10));
+}
+
+void text_time_of_day(struct text *t, uint64_t s)
+{
+	text_two(t, s / 3600 % 24);
+	text_char(t, ':');
+	text_two(t, s / 60 % 60);
+	text_char(t, ':');
+	text_two(t, s % 60);
+	text_str(t, " UTC");
+}

@@ -37,5 +37,7 @@ void text_u64(struct text *t, uint64_t n);
 void text_i64(struct text *t, int64_t n);
 /* Lowercase, without 0x. */
 void text_hex(struct text *t, uint64_t n);
+/* "07:12:31 UTC", of seconds since the epoch: libc would read the time zone. */
+void text_time_of_day(struct text *t, uint64_t s);
 
 #endif

@@ -9,24 +9,12 @@
 static bool is_attached, is_hooked;
 static char since[32], comment[320], refusal[320];
 
-static void write_two(struct text *t, uint64_t n)
-{
-	text_char(t, (char)('0' + n / 10));
-	text_char(t, (char)('0' + n % 10));
-}
-
 /* Where the program is, in time zones, only its libc could tell. */
 static void write_since(void)
 {
-	uint64_t s = (uint64_t)(sys_clock_ns(CLOCK_REALTIME) / NS_PER_SECOND) % 86400;
 	struct text t = TEXT_INIT(since);
 
-	write_two(&t, s / 3600);
-	text_char(&t, ':');
-	write_two(&t, s / 60 % 60);
-	text_char(&t, ':');
-	write_two(&t, s % 60);
-	text_str(&t, " UTC");
+	text_time_of_day(&t, (uint64_t)(sys_clock_ns(CLOCK_REALTIME) / NS_PER_SECOND));
 }
 
 static void write_comment(void)

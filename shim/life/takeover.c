@@ -484,9 +484,9 @@ void takeover_write(struct text *t)
 	for (int i = 0; i < TAKEOVER_REASON_COUNT; i++) {
 		if (!count[i])
 			continue;
-		text_str(t, "\nforked processes without an endpoint: ");
+		text_str(t, "\nforked processes without an endpoint of their own: ");
 		text_u64(t, count[i]);
-		text_str(t, ", because ");
+		text_str(t, ": ");
 		text_str(t, takeover_meaning(i));
 	}
 }

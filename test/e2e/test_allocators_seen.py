@@ -19,7 +19,7 @@ ERROR = 0.08
 
 def about_others(p):
     """Without what explains the number of the first comment."""
-    return [c for c in p.comments if not c.startswith('What RssAnon')]
+    return [c for c in p.comments if not c.startswith('RssAnon has also')]
 
 
 def near(what, got, expected=TOTAL):

@@ -94,7 +94,7 @@ def test_children_of_a_server_have_one_thread():
         same('threads of a server\'s children', [len(harness.tasks(p)) for p in children], [1] * 3)
         page = t.shim_page()
         check('the page tells why they have no endpoint',
-              'forked processes without an endpoint: 3, because their parent is there' in page, page)
+              'forked processes without an endpoint of their own: 3: they will answer through this process when' in page, page)
         for p in children:
             check('they live', is_there(p))
 

@@ -232,7 +232,7 @@ def test_heap_and_allocs_carry_the_same_values():
         same('allocs shows what was allocated', allocs.default_sample_type, 'alloc_space')
         same('period', (heap.period, allocs.period), (4096, 4096))
         same('no comment but that of memory', [c.split()[:3] for c in heap.comments],
-             [['In', 'use', 'here:'], ['What', 'RssAnon', 'has']])
+             [['In', 'use', 'here:'], ['RssAnon', 'has', 'also']])
         again = t.profile('heap?gc=1')
         same('gc=1 changes nothing', again.keys(), heap.keys())
 

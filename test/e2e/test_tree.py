@@ -380,7 +380,7 @@ def test_a_worker_has_what_it_allocated_itself():
         same('whose that is', {s.labels['pid'] for s in parents}, {t.pid})
         workers = [s for s in p.samples if 'keep_worker' in s.stack]
         used = [c for c in p.comments if 'In use here: ' in c]
-        check('whose the sums are that are told', used and all(re.match(r'(tree_workers|worker-\d) \d+( and \d more)?: ', c)
+        check('whose the sums are that are told', used and all(re.match(r'(tree_workers|worker-\d) \d+( and \d others?)?: ', c)
                                                                for c in used), used)
         own = t.profile(f'heap?pid={t.pid}')
         same('the parent, by its number', {s.labels.get('pid') for s in own.samples}, {t.pid})
@@ -442,7 +442,7 @@ def test_what_members_say_of_their_part_is_told():
         p = t.profile('wall?seconds=1')
         said = [c for c in p.comments if 'does not tell this process where its threads wait' in c]
         same('said once, of all three', len(said), 1)
-        check('and by whom', said and re.match(r'worker-\d \d+ and 2 more: ', said[0]), p.comments)
+        check('and by whom', said and re.match(r'worker-\d \d+ and 2 others: ', said[0]), p.comments)
 
 
 # ---- questions
@@ -473,8 +473,14 @@ def test_pid_and_process_choose():
         rows = [row.split('</td><td>') for row in page.split('<tr><td>') if '</td><td>joined</td>' in row]
         same('the index has them, without threads of ours', {row[0]: row[5] for row in rows},
              {str(pid): '1' for pid in (one, two, three)})
-        said = ' '.join(t.profile('heap?pid=99999999').comments)
-        check('who is not there is told', '0; /debug/pprof/sd lists those of the tree.' in said, said)
+        for page in 'heap', 'goroutine', 'goroutine?debug=2', 'profile?seconds=1', 'wall?seconds=1', 'shim':
+            c = t.open(page + ('&' if '?' in page else '?') + 'pid=99999999')
+            same(f'{page}: who is not there', c.answer.status, 404)
+            check('is told', b'/debug/pprof/sd lists' in c.answer.read())
+            c.close()
+        p = t.profile(f'heap?pid=99999999,{one}')
+        same('modules of others are none of ours that could not be read', t.counter('modules_unreadable'), 0)
+        same('of two the one that is there', set(by_label(p, 'pid', 'alloc_space')) - {one}, set())
         c = t.open('heap?pid=nobody')
         same('nonsense is refused', c.answer.status, 400)
         check('with a sentence', b'"pid"' in c.answer.read())
@@ -487,6 +493,14 @@ def test_a_tree_of_one_is_as_before():
         p = pprof_reader.parse(t.fetch('heap'))
         check('no labels, no comments', all(not s.labels for s in p.samples) and
               included(p) is None, p.comments)
+        for query in f'pid={t.pid}', 'pid=1', 'process=nobody':
+            c = t.open('heap?' + query)
+            c.answer.read()
+            same(query, c.answer.status, 404 if query == 'pid=1' else 200)
+            c.close()
+            p = pprof_reader.parse(t.fetch('heap'))
+            check(f'nothing of {query} stays', all(not s.labels for s in p.samples) and
+                  included(p) is None, p.comments)
 
 
 def test_the_tree_can_be_switched_off():

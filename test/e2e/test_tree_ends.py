@@ -28,7 +28,7 @@ def check_way(mode, least=0.3):
         check(f'{mode}: what they did is there', poll(most_is_there, 60), of_workers(last[0]))
         got = by_label(last[0], 'pid', 'cpu')
         check(f'{mode}: of several generations', len(set(got) & set(t.workers())) > 4, got)
-        check(f'{mode}: who ended is told', any(', which ended' in c for c in last[0].comments),
+        check(f'{mode}: who ended is told', any(' [ended]' in c for c in last[0].comments),
               last[0].comments)
 
 

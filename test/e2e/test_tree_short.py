@@ -110,8 +110,8 @@ def test_what_children_write_to_shared_memory_harms_nobody():
         for _ in range(2):
             p, _used = t.profile(1)
             check('scribble: there are samples', sum(p.flat('cpu').values()) > 0)
-        check('scribble: nonsense is counted', t.counter('nursery_nonsense') > 0 or
-              t.counter('nursery_lost') > 0, t.shim_page())
+        check('scribble: nonsense is counted', t.counter('forked_ticks_nonsense') > 0 or
+              t.counter('forked_ticks_lost') > 0, t.shim_page())
         ended = t.end()
         check('scribble: all ended as they should', ended and ended[-1] == '0', ended)
 

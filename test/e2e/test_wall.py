@@ -192,6 +192,18 @@ def check_refusals(target):
                         ('thread=' + 'x' * 63, 'thread'), ('second=1', 'seconds')):
         status, said = refusal(target, 'wall?' + query)
         expect(f'{query} is refused: {said}', status == 400 and word in said)
+    for query, word in ('profile?state=running', 'wall'), ('heap?thread=x', 'tagfocus'), ('goroutine?state=blocked', 'wall'):
+        status, said = refusal(target, query)
+        expect(f'{query} is refused: {said}', status == 400 and word in said)
+
+
+def check_cpu_of_threads(target):
+    p = fetched(target, 'profile?seconds=2&hz=500&thread=ask*', 2)
+    names = {s.labels.get('thread') for s in p.samples}
+    expect(f'profile?thread=ask* has those: {names}', names == {'asker'})
+    p = fetched(target, 'profile?seconds=1&thread=nosuch', 1)
+    expect('profile?thread=nosuch is empty and says why',
+           not p.samples and any('of a thread' in c for c in p.comments))
 
 
 def test_what_is_asked_for():
@@ -201,6 +213,7 @@ def test_what_is_asked_for():
             check_filters(target)
             check_forms(target)
             check_refusals(target)
+            check_cpu_of_threads(target)
 
 
 def test_threads_that_do_nothing_are_idle():

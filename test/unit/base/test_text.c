@@ -92,6 +92,16 @@ START_TEST(text__numbers_are_as_printf_writes_them)
 }
 END_TEST
 
+START_TEST(text__time_of_day_is_that_of_utc)
+{
+	char buf[32];
+	struct text t = TEXT_INIT(buf);
+
+	text_time_of_day(&t, 20000 * 86400UL + 7 * 3600 + 2 * 60 + 31);
+	ck_assert_str_eq(buf, "07:02:31 UTC");
+}
+END_TEST
+
 START_TEST(text__shows_the_beginning_of_what_is_long)
 {
 	char buf[32];
@@ -129,7 +139,9 @@ int main(void)
 	tcase_add_test(t, text__once_cut_stays_cut);
 	tcase_add_test(t, text__numbers_are_as_printf_writes_them);
 	tcase_add_test(t, text__shows_the_beginning_of_what_is_long);
+	tcase_add_test(t, text__time_of_day_is_that_of_utc);
 	tcase_add_test(t, text__shows_the_beginning_of_what_is_long);
+	tcase_add_test(t, text__time_of_day_is_that_of_utc);
 	tcase_add_test(t, text__keeps_bytes_that_are_zero);
 	suite_add_tcase(s, t);
 	srunner_run_all(r, CK_NORMAL);
