@@ -28,15 +28,15 @@
 
 /* What a process found when it looked last: X(name, what it means to a user). */
 #define TAKEOVER_REASONS(X)                                                                        \
-	X(NOT_ASKED, "they have made no call yet in which they wait")                                                   \
+	X(NOT_ASKED, "they have made no call yet in which they wait")                              \
 	X(FILTERED, "they installed a system-call filter")                                         \
 	X(REFUSED, "the kernel refuses them a system call")                                        \
 	X(BORROWED, "they share their parent's memory")                                            \
 	X(SERVES, "they have one, or are about to")                                                \
 	X(RECORDS, "they record into files, and nobody can ask")                                   \
-	X(JOINS, "they answer through this process: profiles of the tree have them")                          \
-	X(RESTS, "they answered before, and will when a profile is asked for")               \
-	X(PARENT_LIVES, "they will answer through this process when a profile is asked for")          \
+	X(JOINS, "they answer through this process: profiles of the tree have them")               \
+	X(RESTS, "they answered before, and will when a profile is asked for")                     \
+	X(PARENT_LIVES, "they will answer through this process when a profile is asked for")       \
 	X(PARENT_ENDS, "their parent is there, and about to end")                                  \
 	X(HOLDER_ENDS, "their parent is gone, and who has the endpoint is about to end")           \
 	X(PORT_TAKEN, "the port was taken; it is tried again")                                     \
