@@ -117,7 +117,7 @@ PROLOGUE = """
 failures=$1
 trap 'echo "$block: $BASH_COMMAND" >>"$failures"' ERR
 port_open() { (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-# What was started with & is waited for, as a person would.
+# A page for a browser is waited for as a browser's user would; all else the commands wait for themselves.
 ready() {
     for ((i = 0; i < 300; i++)); do
         if port_open "$1"; then return 0; fi
@@ -138,10 +138,8 @@ def script_of(blocks, ports):
             lines.append("{\n" + text + "} &\n")
         else:
             lines.append(text)
-        for port in re.findall(r"(?:--port|PPROF_PORT=|-http 127\.0\.0\.1:)\s*(\d+)", text):
+        for port in re.findall(r"-http 127\.0\.0\.1:(\d+)", text):
             lines.append(f"ready {port}")
-        if "pprof-inject.sh" in text and not re.search("PPROF_PORT=|--socket|--out", text):
-            lines.append(f"ready {ports['6060']}")
         http = re.search(r"-http (127\.0\.0\.1:\d+)", text)
         if http:
             lines.append(f"curl --silent --location http://{http.group(1)}/ui/ | grep '<title>'")
