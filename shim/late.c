@@ -345,8 +345,9 @@ static bool join_tree(void)
 	}
 	if (listener_is_running())
 		return true;
-	say("it is a child of a program that has the profiler, and is not asked itself: its "
-	    "PPROF_TREE is 0, or no thread could be started");
+	say("it was forked by a program that has the profiler, and has none itself, since "
+	    "PPROF_TREE is 0 there, or no thread could be started; start that again without "
+	    "PPROF_TREE=0");
 	return false;
 }
 

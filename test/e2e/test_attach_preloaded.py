@@ -99,6 +99,23 @@ def test_workers_of_a_dormant_program():
             check('the worker alone', t.fetch('heap') is not None)
 
 
+LOADS = '''
+import ctypes, sys
+ctypes.CDLL(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.read()
+'''
+
+
+def test_what_cannot_be_woken():
+    with Target(sys.executable, '-c', LOADS, harness.SHIM, preload='') as t:
+        t.wait_for('ready')
+        refused('one that loaded it itself', 'it loaded libpprofshim.so itself', t.pid)
+    with preloaded('-c', FORKS, name=sys.executable, env={'PPROF_TREE': '0'}) as t:
+        t.wait_for('ready')
+        refused('a worker without a tree', 'without PPROF_TREE=0', children(t.pid)[0])
+
+
 def test_what_has_no_endpoint():
     with socket.socket() as s:
         s.bind(('127.0.0.1', 0))
@@ -138,4 +155,5 @@ def test_other_endpoints():
 
 if __name__ == '__main__':
     run(test_a_dormant_library_is_woken, test_whatever_it_is_doing, test_a_worker_that_sleeps,
-        test_workers_of_a_dormant_program, test_what_has_no_endpoint, test_other_endpoints)
+        test_workers_of_a_dormant_program, test_what_cannot_be_woken,
+        test_what_has_no_endpoint, test_other_endpoints)
