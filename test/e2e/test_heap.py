@@ -231,8 +231,10 @@ def test_heap_and_allocs_carry_the_same_values():
         same('heap shows what is in use', heap.sample_types[heap.index(None)].type, 'inuse_space')
         same('allocs shows what was allocated', allocs.default_sample_type, 'alloc_space')
         same('period', (heap.period, allocs.period), (4096, 4096))
-        same('no comment but that of memory', [c.split()[:3] for c in heap.comments],
-             [['In', 'use', 'here:'], ['RssAnon', 'has', 'also']])
+        words = heap.comments[0].split()
+        same('no comment but those of memory, of a rest where there is one', [c.split()[:3] for c in heap.comments],
+             [['In', 'use', 'here:']] + [['RssAnon', 'has', 'also']] * (int(words[6]) > int(words[3])))
+        check('and when that was', heap.comments[0].endswith(' UTC.') and ' Taken at ' in heap.comments[0], heap.comments)
         again = t.profile('heap?gc=1')
         same('gc=1 changes nothing', again.keys(), heap.keys())
 

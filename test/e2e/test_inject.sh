@@ -68,11 +68,11 @@ for setting in HEAP_RATE=lots HEAP_RATE=1099511627777 HEAP_RATE=-1 HEAP_MMAP=2 B
 done
 PPROF_OUT_PROFILES=cpu refuses 'PPROF_OUT_PROFILES alone' 2 'nothing where' true
 PPROF_TOGGLE=USR1 refuses 'PPROF_TOGGLE alone' 2 'nothing says where' true
-PPROF_HEAP_RATE=1099511627776 PPROF_BLOCK_RATE=0 PPROF_TREE=any PPROF_TMPDIR=/tmp "$inject" true 2>err
-[ $? = 0 ] && ! grep -q 'pprofshim\|must be' err
+PPROF_HEAP_RATE=1099511627776 PPROF_BLOCK_RATE=0 PPROF_TREE=any PPROF_TMPDIR=/tmp "$inject" true 2>err &&
+	! grep -q 'pprofshim\|must be' err
 ok $? "good settings, and one of go tool pprof's ($(cat err))"
-PPROF_HEAPRATE=1 PPROF_TREES=0 "$inject" sh -c '/bin/true; :' 2>err
-[ $? = 0 ] && [ "$(grep -c 'pprofshim: no setting has this name, so it has no effect:.*PPROF_' err)" = 1 ] &&
+PPROF_HEAPRATE=1 PPROF_TREES=0 "$inject" sh -c '/bin/true; :' 2>err &&
+	[ "$(grep -c 'pprofshim: no setting has this name, so it has no effect:.*PPROF_' err)" = 1 ] &&
 	grep -q PPROF_HEAPRATE err && grep -q PPROF_TREES err && ! grep -q 'profiling is off' err
 ok $? "misspelt settings are told once, by the library ($(cat err))"
 
