@@ -339,8 +339,9 @@ static bool skip_beside_frame(struct prologue *p)
 {
 	if (starts_with(p, endbr, sizeof(endbr)))
 		return skip(p, sizeof(endbr));
-	if (p->at < p->end && (*p->at & 0xf0) == 0x70) /* a short condition */
-		return skip(p, 2);
+	/* a short condition; one that leads back is a loop's, and no function begins with that */
+	if (p->end - p->at > 1 && (*p->at & 0xf0) == 0x70)
+		return p->at[1] < 128 && skip(p, 2);
 	return skip_other(p);
 }
 
