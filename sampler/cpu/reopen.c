@@ -24,8 +24,10 @@
 #define PATIENCE_NS   (2 * NS_PER_MS)
 #define LOOK_AGAIN_NS (100 * NS_PER_MS)
 
-static atomic_int calls; /* under way; one whose signal handler jumped away never ends */
-static int64_t look_ns;	 /* when to look; 0: there was no call */
+static atomic_int calls;	    /* under way; one whose signal handler jumped away never ends */
+static atomic_uint ended;	    /* calls */
+static unsigned ended_seen;	    /* when somebody looked last */
+static int64_t look_ns = INT64_MAX; /* when to look; INT64_MAX: there was no call */
 
 /* ---- in the thread that has the carrier blocked */
 
@@ -113,14 +115,23 @@ static void look_at(int tid, void *unused)
 		ask(tid);
 }
 
+/* libc makes one after the other, so it is another one that is under way now. */
+static bool one_has_ended(void)
+{
+	unsigned before = ended_seen;
+
+	ended_seen = atomic_load(&ended);
+	return ended_seen != before;
+}
+
 int64_t reopen_do_due(int64_t now_ns)
 {
 	if (atomic_load(&calls) <= 0 || sandbox_is_noted()) {
-		look_ns = 0;
-		return INT64_MAX;
+		look_ns = INT64_MAX;
+		return look_ns;
 	}
-	if (!look_ns)
-		look_ns = now_ns + PATIENCE_NS;
+	if (one_has_ended() || look_ns == INT64_MAX)
+		look_ns = MIN(look_ns, now_ns + PATIENCE_NS);
 	if (now_ns >= look_ns) {
 		tasks_each_known(look_at, NULL);
 		look_ns = now_ns + LOOK_AGAIN_NS;
@@ -160,12 +171,15 @@ bool reopen_begin(void)
 
 void reopen_end(bool began)
 {
-	if (began)
-		atomic_fetch_sub(&calls, 1);
+	if (!began)
+		return;
+	atomic_fetch_add(&ended, 1);
+	if (atomic_fetch_sub(&calls, 1) > 1 && UNLIKELY(action_masks_have_carrier()))
+		wake(); /* the next one begins, that stood behind this one */
 }
 
 void reopen_after_fork(void)
 {
 	atomic_store(&calls, 0);
-	look_ns = 0;
+	look_ns = INT64_MAX;
 }
