@@ -425,10 +425,11 @@ static int64_t do_due_work(int64_t now_ns)
 	/* It may begin what the others go on with. */
 	int64_t again_for_files = recording_do_due(now_ns);
 	int64_t again, again_for_symbols, again_for_made_code;
+	bool more_stacks;
 
 	follow_look();
 	unload_pass_begin();
-	site_at_drain();
+	more_stacks = site_at_drain();
 	heap_do_due();
 	again = cpu_do_due(now_ns);
 	unload_pass_end();
@@ -439,6 +440,8 @@ static int64_t do_due_work(int64_t now_ns)
 	again = MIN(again, reopen_do_due(now_ns));
 	again = MIN(again, again_for_files);
 	again = MIN(again, dump_do_due(now_ns));
+	if (more_stacks)
+		return now_ns;
 	return MIN(MIN(again, again_for_symbols), again_for_made_code);
 }
 

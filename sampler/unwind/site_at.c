@@ -250,29 +250,32 @@ static void note_table(struct site_table *t)
 		way.table[way.table_count++] = t;
 }
 
-static void drain_hook_ring(struct lazy_ring *r)
+/* What is there when it begins: hooks may fill it faster.  Returns whether there is more. */
+static bool drain_hook_ring(struct lazy_ring *r)
 {
+	uint64_t until = atomic_load(&r->ring.head);
 	const struct capture *c;
 
-	if (atomic_load(&r->state) != 2)
-		return;
-	if (!ring_front(&r->ring))
-		return;
+	if (atomic_load(&r->state) != 2 || !ring_front(&r->ring))
+		return false;
 	code_refresh();
-	while ((c = ring_front(&r->ring))) {
+	while ((c = ring_front(&r->ring)) && atomic_load(&r->ring.tail) < until) {
 		note_table(c->sites);
 		site_resolve(c->site, site_of_capture(c));
 		ring_pop(&r->ring);
 	}
 	ring_rewind(&r->ring);
 	settle_all();
+	return ring_front(&r->ring) != NULL;
 }
 
-void site_at_drain(void)
+bool site_at_drain(void)
 {
+	bool more;
+
 	code_catch_up(); /* hooks use no rows until then */
-	drain_hook_ring(&way.small);
-	drain_hook_ring(&way.large);
+	more = drain_hook_ring(&way.small);
+	return drain_hook_ring(&way.large) || more;
 }
 
 const struct ring *site_at_ring_place(int which)

@@ -30,8 +30,11 @@ void site_at_expect_many(void);
 /* Whether a stack is on its way to the listener.  Context: hook. */
 bool site_at_has_pending(void);
 
-/* Finishes stacks that hooks could not follow, of all tables.  Context: listener. */
-void site_at_drain(void);
+/*
+ * Finishes stacks that hooks could not follow, of all tables: those that are there when it
+ * begins.  Returns whether there are more by then.  Context: listener.
+ */
+bool site_at_drain(void);
 
 /*
  * Makes the frames of a stack that was finished what a hook would have made them: `leaf` is put

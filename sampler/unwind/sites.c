@@ -198,15 +198,20 @@ void site_unhold(struct site *s)
 	let_go(s, HELD);
 }
 
-static void take_out(struct site_table *t, struct site *before, struct site *s)
+/*
+ * `before`: which is before it, NULL: it was the first.  Returns which is before the next one
+ * now, so that what others put there meanwhile is passed once and not for each.
+ */
+static struct site *take_out(struct site_table *t, struct site *before, struct site *s)
 {
 	struct site *next = atomic_load_explicit(&s->next, memory_order_relaxed), *first = s;
 
 	if (!before && atomic_compare_exchange_strong(&t->unresolved, &first, next))
-		return;
+		return NULL;
 	for (; !before || atomic_load_explicit(&before->next, memory_order_acquire) != s;)
 		before = before ? atomic_load_explicit(&before->next, memory_order_acquire) : first;
 	atomic_store_explicit(&before->next, next, memory_order_relaxed);
+	return before;
 }
 
 static void move_totals(struct site *to, struct site *from)
@@ -268,7 +273,7 @@ static uint32_t settle_new(struct site_table *t)
 			before = s;
 			continue;
 		}
-		take_out(t, before, s);
+		before = take_out(t, before, s);
 		settle_or_hold(t, s);
 	}
 	return looked;
