@@ -1,5 +1,6 @@
 #include "sampler/cpu/look.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ static struct {
 	struct walk walk;
 	bool is_open;
 	int allowed;
+	atomic_int spared; /* a thread's number */
 } look;
 
 void look_open(void)
@@ -37,6 +39,12 @@ void look_close(void)
 void look_after_fork(void)
 {
 	look.is_open = false;
+	look_spare(0);
+}
+
+void look_spare(int tid)
+{
+	atomic_store(&look.spared, tid);
 }
 
 void look_allow(int n)
@@ -99,7 +107,7 @@ static bool look_at_handler(struct thread *t)
 
 const struct walk *look_at(struct thread *t)
 {
-	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0)
+	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0 || t->tid == atomic_load(&look.spared))
 		return NULL;
 	look.allowed--;
 	look.walk.depth = 0;

@@ -21,6 +21,12 @@ void look_close(void);
 /* From now on `n` threads may be looked at: 10 to 20 us each. */
 void look_allow(int n);
 
+/*
+ * Thread `tid` waits for us, as a program ends: that says nothing of where its time went, and it is
+ * not looked at from now on.  0: none does.  Context: hook.
+ */
+void look_spare(int tid);
+
 /* Its stack, under the leaf [between ticks], good until the next call; NULL: it runs elsewhere, is
  * gone, or enough have been looked at. */
 const struct walk *look_at(struct thread *t);

@@ -16,6 +16,7 @@
 #include "sampler/base/sys_map.h"
 #include "sampler/base/wake.h"
 #include "sampler/cpu/cpu.h"
+#include "sampler/cpu/look.h"
 #include "sampler/process/kept_files.h"
 #include "sampler/process/peek.h"
 #include "sampler/process/task_call.h"
@@ -598,10 +599,12 @@ void listener_finish(void)
 	if (left == 0 || !listener_is_running())
 		return;
 	until_ns = sys_now_ns() + FINISH_WAIT_NS;
+	look_spare(sys_gettid());
 	listener.hurry = 1;
 	wake();
 	while ((left = answers_under_way()) && sys_now_ns() < until_ns)
 		sys_futex(&listener.under_way, FUTEX_WAIT_PRIVATE, left, &ts);
+	look_spare(0);
 }
 
 unsigned listener_hurry(void)
