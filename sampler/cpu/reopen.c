@@ -75,7 +75,10 @@ static void note(const struct kernel_action *a)
 		atomic_store(&libcs, a->handler);
 }
 
-/* As libc sets its own, with the same way back, since a thread is unwound from there. */
+/*
+ * As libc sets its own, with the same way back, since a thread is unwound from there; or as the
+ * program did, by a call of its own: its handler runs on the stack and with the mask that it chose.
+ */
 static bool install(void)
 {
 	struct kernel_action ours = { .handler = (void *)handle,
@@ -90,6 +93,8 @@ static bool install(void)
 	note(&before);
 	if (before.flags & ARCH_SA_RESTORER)
 		ours.restorer = before.restorer;
+	ours.flags |= before.flags & (SA_ONSTACK | SA_NODEFER);
+	ours.mask = before.mask;
 	if (kernel_action(REOPENER, &ours, &found) != 0)
 		return false;
 	note(&found);

@@ -4,7 +4,8 @@ no hook, and asked meanwhile for what libc does by that signal (H14, H180).
 
 Seen to fail against the masks being there always (ours): throw, builtin, asm, stays and forks ended by SIGALRM, with no
 profile too, and `seen` differed; against nothing that opens them: throw, builtin, asm, stays, forks and later while a profile runs;
-against timers for threads that were in such a handler before: SIGSEGV in always-full and always-full-open.
+against timers for threads that were in such a handler before: SIGSEGV in always-full and always-full-open;
+against a handler for libc's other signal that is always as libc's own (ours): own.
 """
 import harness
 from harness import Target, check, plain, poll, run, same, seconds, with_and_without
@@ -28,7 +29,7 @@ def test_no_handler_is_changed_without_a_profile():
 
 
 def test_ids_change_while_a_profile_runs():
-    for mode in 'throw', 'builtin', 'asm', 'stays', 'forks':
+    for mode in 'throw', 'builtin', 'asm', 'stays', 'own', 'forks':
         got, _ = with_and_without('while a profile runs: ' + mode, LEAPS, mode)
         check('ids changed: ' + mode, 'ids changed\n' in got.out, got)
 
