@@ -397,7 +397,7 @@ static void add_of_peak(const struct site *s, int64_t blocks, int64_t bytes, voi
 
 void heap_snapshot_peak(struct stack_table *t, struct heap_peak *found)
 {
-	site_at_drain();
+	site_at_drain_all();
 	peak_look(&sites, sites.epoch, get_live, true);
 	peak_each(add_of_peak, t);
 	round_objects(t);

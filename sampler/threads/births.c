@@ -301,7 +301,7 @@ void births_snapshot(struct stack_table *t)
 	struct list l = { .arena = ARENA_INIT(4UL << 20), .out = t, .self = sys_gettid() };
 
 	code_refresh();
-	site_at_drain();
+	site_at_drain_all();
 	if (read_births(&l)) {
 		if (tasks_each(count_thread, &l)) {
 			forget_dead(&l);

@@ -278,6 +278,14 @@ bool site_at_drain(void)
 	return drain_hook_ring(&way.large) || more;
 }
 
+#define DRAINS_MAX 100
+
+void site_at_drain_all(void)
+{
+	for (int i = 0; i < DRAINS_MAX && site_at_drain(); i++)
+		;
+}
+
 const struct ring *site_at_ring_place(int which)
 {
 	return which ? &way.large.ring : &way.small.ring;
@@ -347,7 +355,7 @@ void sites_snapshot(struct site_table *t, struct stack_table *out, uint32_t sinc
 	struct snapshot snapshot = { out, since, values, is_first, false };
 
 	code_refresh();
-	site_at_drain();
+	site_at_drain_all();
 	sites_settle(t);
 	sites_each(t, add_site, &snapshot);
 	snapshot.is_second_round = true;

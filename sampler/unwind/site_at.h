@@ -37,6 +37,12 @@ bool site_at_has_pending(void);
 bool site_at_drain(void);
 
 /*
+ * Until there are none, or hooks have been faster many times.  What comes later is in a
+ * snapshot without its stack.  Context: listener.
+ */
+void site_at_drain_all(void);
+
+/*
  * Makes the frames of a stack that was finished what a hook would have made them: `leaf` is put
  * before them, if it is not 0, and they are cut to what a site holds.  Context: listener.
  */
