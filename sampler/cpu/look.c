@@ -107,7 +107,8 @@ static bool look_at_handler(struct thread *t)
 
 const struct walk *look_at(struct thread *t)
 {
-	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0 || t->tid == atomic_load(&look.spared))
+	if (!look.is_open || tasks_dir() < 0 || look.allowed <= 0 ||
+	    t->tid == atomic_load(&look.spared))
 		return NULL;
 	look.allowed--;
 	look.walk.depth = 0;
