@@ -7,6 +7,22 @@
 #define STACKS_BYTES (24UL << 20)
 #define SLICE_NS     (5 * NS_PER_MS) /* of work between two looks at other connections */
 
+static int late_pid; /* whom the last request had no time for, 0: it had it for all */
+
+/* The one whose turn is the `turn`th. */
+static size_t place_of(const struct sleepers *s, size_t turn)
+{
+	return (s->first + turn) % s->tree->processes.count;
+}
+
+static size_t place_of_pid(const struct process_list *l, int pid)
+{
+	for (size_t i = 0; pid && i < l->count; i++)
+		if (l->list[i].pid >= pid)
+			return i;
+	return 0;
+}
+
 void sleepers_watch(struct sleepers *s, const struct tree_request *t, struct arena *a)
 {
 	s->clock_ns = arena_array(a, t->processes.count + 1, sizeof(*s->clock_ns));
@@ -17,6 +33,8 @@ void sleepers_watch(struct sleepers *s, const struct tree_request *t, struct are
 static void begin(struct sleepers *s, struct tree_request *t, struct arena *a, int64_t patience_ns)
 {
 	s->tree = t;
+	s->first = place_of_pid(&t->processes, late_pid);
+	late_pid = 0;
 	s->until_ns = sys_now_ns() + patience_ns;
 	s->owners.arena = a;
 	stack_table_init(&s->stacks, STACKS_BYTES);
@@ -83,7 +101,7 @@ static void forget(struct sleepers *s)
 /* Its number may be another one's by now; then what was read means nothing. */
 static void finish_one(struct sleepers *s, const struct sleepers_want *want)
 {
-	size_t i = s->next - 1;
+	size_t i = place_of(s, s->next - 1);
 	const struct process *p = &s->tree->processes.list[i];
 
 	if (!is_still_there(p))
@@ -119,9 +137,15 @@ static void read_on(struct sleepers *s, const struct sleepers_want *want)
 
 static void note_late(struct sleepers *s)
 {
-	for (; s->next < s->tree->processes.count; s->next++)
-		if (is_one(s, s->next))
-			s->tree->outside[s->next] = OUTSIDE_LATE;
+	for (; s->next < s->tree->processes.count; s->next++) {
+		size_t i = place_of(s, s->next);
+
+		if (!is_one(s, i))
+			continue;
+		s->tree->outside[i] = OUTSIDE_LATE;
+		if (!late_pid)
+			late_pid = s->tree->processes.list[i].pid;
+	}
 }
 
 /* False: that cannot be. */
@@ -136,15 +160,15 @@ static bool begin_one(struct sleepers *s, const struct sleepers_want *want, cons
 
 static bool begin_next(struct sleepers *s, const struct sleepers_want *want)
 {
-	size_t i = s->next;
+	size_t i;
 
-	if (!s->can_look || i >= s->tree->processes.count)
+	if (!s->can_look || s->next >= s->tree->processes.count)
 		return false;
 	if (is_late(s)) {
 		note_late(s);
 		return false;
 	}
-	s->next++;
+	i = place_of(s, s->next++);
 	if (is_one(s, i) && !begin_one(s, want, &s->tree->processes.list[i]))
 		s->tree->outside[i] = OUTSIDE_REFUSED;
 	return true;

@@ -3,7 +3,8 @@
  * Processes of the tree that did not answer: they sleep, are stopped, have a system-call
  * filter, or do not have this library.  What their threads wait in, or what they have counted at
  * their sites, is read from outside, where the kernel allows it.  One after the other, so that
- * others are served between them.
+ * others are served between them; where time is over before all have had their turn, the next
+ * request begins with those that had none.
  *
  * Context: listener.
  */
@@ -19,10 +20,10 @@
 struct sleepers {
 	struct tree_request *tree; /* NULL: not begun */
 	int64_t *clock_ns;	   /* of each process of the tree, as it was; NULL: not noted */
-	size_t next;
+	size_t first, next; /* who begins, and how many have had their turn */
 	int64_t until_ns;
 	bool can_look;
-	/* Of the one before `next`, in the middle of it, one of these; NULL: none. */
+	/* Of the last one that had its turn, in the middle of it, one of these; NULL: none. */
 	struct dump *dump;
 	struct other_sites *sites;
 	/* For who takes them: their stacks, each with its thread as a label. */

@@ -172,7 +172,7 @@ def test_truth():
         comments = '\n'.join(p.comments)
         check('the comment', re.search(r'since \d\d:\d\d:\d\d UTC. Allocations, waits and creators',
                                        comments), comments)
-        check('memory of before is told of', 'was there before' in comments, comments)
+        check('memory of before is told of', 'allocated before the attach' in comments, comments)
         page = t.shim_page()
         check('the page', re.search(r'hooks: \d+ slots of import tables in \d+ objects', page), page[:600])
         same('unload', ask(t, 'unload'), 'done')

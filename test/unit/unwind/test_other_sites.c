@@ -659,7 +659,6 @@ int main(void)
 	int failed;
 
 	tcase_add_checked_fixture(t, begin, over);
-	tcase_set_timeout(t, 600);
 	tcase_add_test(t, what_it_counted_is_read);
 	tcase_add_test(t, what_had_no_room_there_is_with_other_stacks);
 	tcase_add_test(t, one_that_has_called_nothing_yet_has_nothing);
