@@ -161,9 +161,11 @@ def test_stderr_that_became_another_file():
     path = os.path.join(harness.work, 'data')
     script = f'exec 2>{path}; exec "$0" "$@"'
     with Target('/bin/sh', '-c', script, harness.fixture('port_taker'), 'v4') as t:
+        # a connection to the shell would end by exec, and the kernel keep the port for a minute
+        check('it is executed', poll(lambda: 'port_taker' in harness.read(f'/proc/{t.pid}/comm'), 20))
         check('the endpoint is there', t.wait_ready())
         t.say()
-        check('the program listens', t.wait_for('listening'))
+        check('the program listens', t.wait_for('listening'), t.output())
         check('it is told where stderr was at its start', MOVED.match(harness.read(path)))
     program = f'''
 import os, socket, sys
@@ -175,7 +177,7 @@ print('listening', flush=True); sys.stdin.read()
     with Target(sys.executable, '-c', program) as t:
         check('the endpoint is there', t.wait_ready())
         t.say()
-        check('the program listens', t.wait_for('listening'))
+        check('the program listens', t.wait_for('listening'), t.output())
         same('nothing is written into its file', harness.read(path + '2') + t.output(1), '')
 
 
