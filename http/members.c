@@ -15,6 +15,7 @@
 #define READ_EVERY_NS  (5 * NS_PER_MS)
 #define FIRST_ROOM     4096
 #define HEAD_BYTES_MAX 512
+#define STAY_NS	       (60 * NS_PER_SECOND) /* of a member that nobody asks */
 
 static int sockets_fd = -1; /* /proc/net/unix, of our network */
 
@@ -33,6 +34,29 @@ void members_close(void)
 bool members_can_be_found(void)
 {
 	return sockets_fd >= 0;
+}
+
+/* ---- who has answered */
+
+/* By pid; of two with one place the last. */
+static struct {
+	int pid;
+	int64_t at_ns;
+} answered[1024];
+
+static void note_answer(int pid)
+{
+	size_t i = (unsigned)pid % ARRAY_SIZE(answered);
+
+	answered[i].pid = pid;
+	answered[i].at_ns = sys_now_ns();
+}
+
+bool members_has_answered(int pid)
+{
+	size_t i = (unsigned)pid % ARRAY_SIZE(answered);
+
+	return answered[i].pid == pid && sys_now_ns() - answered[i].at_ns < STAY_NS;
 }
 
 /* ---- one member */
@@ -127,7 +151,9 @@ static void end(struct members *m, struct member *one, enum member_state state)
 	one->state = state;
 	m->waiting--;
 	m->answered += state == MEMBER_ANSWERED;
-	if (state != MEMBER_ANSWERED)
+	if (state == MEMBER_ANSWERED)
+		note_answer(one->pid);
+	else
 		counter_add(state == MEMBER_LATE ? COUNTER_MEMBERS_LATE : COUNTER_MEMBERS_BROKE, 1);
 }
 

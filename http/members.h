@@ -88,6 +88,12 @@ void members_give_up(struct members *m);
 void members_end(struct members *m);
 
 /* Opens what /proc may refuse later; where there are no members to be found says so. */
+/*
+ * Whether this process has answered within the last minute, as long as its listener stays
+ * at least: one that was executed says so nowhere else.
+ */
+bool members_has_answered(int pid);
+
 void members_open(void);
 void members_close(void);
 bool members_can_be_found(void);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "http/members.h"
 #include "http/routes_config.h"
 #include "http/tree_comments.h"
 #include "sampler/base/cc.h"
@@ -41,11 +42,16 @@ static void write_seconds(struct text *t, int64_t ns)
 	text_str(t, " s");
 }
 
+static bool is_joined(const struct process *p)
+{
+	return tree_is_joined(p->pid) || members_has_answered(p->pid);
+}
+
 static const char *state_of(const struct process *p)
 {
 	if (p->pid == sys_getpid())
 		return "has the port";
-	if (tree_is_joined(p->pid))
+	if (is_joined(p))
 		return "joined";
 	if (!tree_was_called() && !tree_known_why_not_in(p))
 		return "joins when a profile is asked for, if it has this library";
@@ -55,7 +61,7 @@ static const char *state_of(const struct process *p)
 /* Without ours. */
 static uint64_t threads_of(const struct process *p)
 {
-	bool has_ours = p->pid == sys_getpid() || tree_is_joined(p->pid);
+	bool has_ours = p->pid == sys_getpid() || is_joined(p);
 
 	return p->threads - (has_ours && p->threads > 1);
 }

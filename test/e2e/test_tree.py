@@ -536,6 +536,8 @@ def test_programs_that_the_first_one_executed():
                     got = last[0].cum('cpu')
                     return got['work_even'] and got['work_parent']
                 check(f'{name}: the work of all', poll(whole, 30), last[0] and last[0].comments)
+                states = re.findall(r'>threads</a> </td><td>([^<]*)', t.fetch('').decode())
+                check(f'{name}: the page has them as joined', states.count('joined') >= 2, states)
                 same(f'{name}: nobody complains', t.output(1), '')
             finally:
                 with contextlib.suppress(ProcessLookupError):
