@@ -54,7 +54,7 @@ struct http_exchange {
 	int fd;
 	enum conn_state state;
 	int64_t deadline_ns; /* of what is awaited from the client */
-	int64_t since_ns;    /* when it last became idle */
+	int64_t since_ns;    /* when it came, or last became idle */
 	uint64_t number;     /* of its coming: the older, the lower */
 	bool trusted;	     /* a process of ours: nothing is asked of it */
 	bool needs_no_key;   /* by who it is; a browser may still be led by a foreign page */

@@ -31,6 +31,9 @@
 #define HEARD_A_TURN   64 /* of the lobby */
 #define READS_A_TURN   16 /* of one connection; a large body takes several */
 
+/* Without descriptors: how long who comes has until its request; newcomers wait in the queue. */
+#define STAY_NS (10 * NS_PER_MS)
+
 #define ACCEPT_PAUSE_NS	   NS_PER_SECOND
 #define FAILED_POLL_MIN_NS (100 * NS_PER_MS)
 #define FAILED_POLL_MAX_NS NS_PER_SECOND
@@ -331,13 +334,32 @@ static bool lacks_room(int error)
 	return error == -EMFILE || error == -ENFILE || error == -ENOBUFS || error == -ENOMEM;
 }
 
+/* When the one came who has to go next; 0: that is no matter. */
+static int64_t came_ns(const struct server *s, bool of_lobby)
+{
+	const struct http_exchange *x;
+
+	if (of_lobby)
+		return s->lobby.at[0].since_ns;
+	x = s->count ? s->conn[first_to_go(s)] : NULL;
+	return x && standing_of(x) == STRANGER ? x->since_ns : 0;
+}
+
 /*
  * Strangers are sent away, one after the other, until it is enough, and those of whom
- * there are more: the silent must not go as they come.  False without any.
+ * there are more: the silent must not go as they come.  Nor does one go that has just come.
+ * False without any.
  */
 static bool make_room(struct server *s)
 {
-	if (s->lobby.count <= count_strangers(s))
+	bool of_lobby = s->lobby.count > count_strangers(s);
+	int64_t until_ns = came_ns(s, of_lobby) + STAY_NS;
+
+	if (until_ns > s->shared.now_ns) {
+		s->accept_ns = until_ns;
+		return true;
+	}
+	if (!of_lobby)
 		return evict(s, STRANGER);
 	make_room_in_lobby(s);
 	return true;

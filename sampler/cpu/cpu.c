@@ -59,7 +59,7 @@ static struct {
 	bool holds_memory; /* ring, records and rows are there */
 	bool touches_late;
 	int64_t touch_ns; /* when the ring is to be touched, 0: it is */
-	int64_t next_scan_ns;
+	int64_t opened_ns, next_scan_ns;
 	int64_t give_back_ns;	      /* when, once closed */
 	const char *_Atomic disabled; /* why no profile will ever be taken, NULL */
 	const char *refusal;	      /* why the last start failed, NULL */
@@ -251,6 +251,15 @@ static int64_t first_rest_ns(int hz)
 	return roster_count().unarmed ? MIN(soon, SCAN_EVERY_NS) : SCAN_EVERY_NS;
 }
 
+/* Where more are without a timer they block the signal for good, and each look is a read. */
+#define UNARMED_FEW 64
+
+static bool is_to_retry(int64_t now_ns)
+{
+	return now_ns - cpu.opened_ns < SCAN_EVERY_NS && roster_count().unarmed &&
+	       roster_count().unarmed <= UNARMED_FEW;
+}
+
 static const char *open_sampler(int hz)
 {
 	const char *why = NULL;
@@ -265,7 +274,8 @@ static const char *open_sampler(int hz)
 	cpu.hz = hz;
 	cpu.open = true;
 	hunt_begin();
-	cpu.next_scan_ns = sys_now_ns() + first_rest_ns(hz);
+	cpu.opened_ns = sys_now_ns();
+	cpu.next_scan_ns = cpu.opened_ns + first_rest_ns(hz);
 	return NULL;
 }
 
@@ -351,13 +361,19 @@ static void settle_ended(void)
 static void scan(int64_t now_ns)
 {
 	int64_t own = sys_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	bool retries = is_to_retry(now_ns);
 
 	carrier_keep();
 	code_refresh();
 	settle_ended();
-	roster_scan();
+	if (retries)
+		roster_scan_again();
+	else
+		roster_scan();
 	look_at_threads();
 	cpu.next_scan_ns = hunt_next_scan(now_ns, sys_clock_ns(CLOCK_THREAD_CPUTIME_ID) - own);
+	if (retries)
+		cpu.next_scan_ns = MIN(cpu.next_scan_ns, now_ns + first_rest_ns(cpu.hz));
 }
 
 /* ---- profiles */

@@ -42,6 +42,7 @@ static struct {
 	unsigned newborn_seen;	 /* of those, when the scan began */
 	int listener_tid;
 	bool opening;	  /* the first scan, which finds threads that were there before */
+	bool retrying;	  /* one soon after it */
 	int64_t known_ns; /* CPU time of known threads since then, at the last scan */
 	struct roster_counts counts;
 } roster;
@@ -295,7 +296,7 @@ static void check_record(struct thread *t, void *arg)
 		check_armed(t, used);
 	else if (state == THREAD_PAUSED)
 		check_paused(t, used);
-	else if (state == THREAD_UNARMED && used > t->period_ns)
+	else if (state == THREAD_UNARMED && (used > t->period_ns || roster.retrying))
 		arm_other(t, carrier(), period());
 	roster.counts.armed += state == THREAD_ARMED;
 	roster.counts.unarmed += state == THREAD_UNARMED;
@@ -332,6 +333,14 @@ void roster_scan(void)
 	index_and_look(&s);
 	sys_unmap(s.slot, SEEN_SLOTS * sizeof(*s.slot));
 	stack_bounds_resolve();
+}
+
+/* Who blocked the signal for a moment only has used nothing since, maybe, and will. */
+void roster_scan_again(void)
+{
+	roster.retrying = true;
+	roster_scan();
+	roster.retrying = false;
 }
 
 /* ---- life */

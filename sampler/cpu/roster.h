@@ -69,6 +69,12 @@ void roster_quit_young(void);
 /* Looks for threads that came, went, or changed their signal mask.  Context: listener. */
 void roster_scan(void);
 
+/*
+ * As roster_scan(), soon after the profile began: who had no timer is to get one although it
+ * has used nothing since.  Context: listener.
+ */
+void roster_scan_again(void);
+
 /* Closed and empty, whatever the parent was doing.  Context: child. */
 void roster_after_fork(void);
 

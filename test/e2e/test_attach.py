@@ -155,7 +155,7 @@ def test_a_profile_under_way_at_the_end():
         t.wait_for('ready')
         attach(t)
         asked = [t.open(page) for page in ('profile?seconds=60&hz=1000', 'wall?seconds=60')]
-        time.sleep(0.5)
+        check('it is sampled', poll(lambda: t.counter('cpu_samples') > 10, 30))
         detach(t)
         for c in asked:
             p = pprof_reader.parse(c.answer.read())

@@ -175,9 +175,8 @@ def test_a_profile_is_not_sent_away():
 
 def test_few_descriptors_are_not_for_strangers():
     """
-    At the program's limit on descriptors a stranger goes, not the newcomer. Beside a crowd 50 places change hands
-    within milliseconds: a client that loses its processor for as long between the connection and its request may be
-    among those that go (1 of 10 in a whole run).
+    At the program's limit on descriptors a stranger goes, not the newcomer; nor one that has just come.
+    Seen to fail: 50 places changed hands within milliseconds, and requests that came 5 ms later met a reset.
     """
     def few():
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
@@ -186,8 +185,7 @@ def test_few_descriptors_are_not_for_strangers():
         with Target('/bin/sleep', '60', preexec=few) as t:
             check('the endpoint is there', t.wait_ready())
             with Crowd(t.port, behaviour, 500):
-                missing = unanswered([request(t) for _ in range(10)])
-                check(f'{behaviour}: most of 10 are answered', len(missing) <= 3, missing)
+                same(f'{behaviour}: not answered', unanswered([request(t, think) for think in [0, 0.005] * 5]), [])
 
 
 def test_after_the_crowd_nothing_is_left():
