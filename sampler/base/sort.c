@@ -48,14 +48,14 @@ void sort_pairs(struct sort_pair *p, size_t count)
 	}
 }
 
-size_t sort_find(const struct sort_pair *p, size_t count, uint64_t key)
+size_t sort_lower_bound_in(const uint64_t *number, size_t stride, size_t count, uint64_t n)
 {
 	size_t low = 0, high = count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (p[middle].key < key)
+		if (*(const uint64_t *)((const char *)number + middle * stride) < n)
 			low = middle + 1;
 		else
 			high = middle;
@@ -63,17 +63,12 @@ size_t sort_find(const struct sort_pair *p, size_t count, uint64_t key)
 	return low;
 }
 
+size_t sort_find(const struct sort_pair *p, size_t count, uint64_t key)
+{
+	return count ? sort_lower_bound_in(&p->key, sizeof(*p), count, key) : 0;
+}
+
 size_t sort_lower_bound(const uint64_t *number, size_t count, uint64_t n)
 {
-	size_t low = 0, high = count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (number[middle] < n)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return sort_lower_bound_in(number, sizeof(*number), count, n);
 }

@@ -11,6 +11,7 @@
 #include "sampler/arch/arch.h"
 #include "sampler/base/arena.h"
 #include "sampler/base/cc.h"
+#include "sampler/base/sort.h"
 #include "sampler/process/guests.h"
 #include "sampler/process/maps_reader.h"
 #include "sampler/process/modules.h"
@@ -54,17 +55,12 @@ static struct {
 
 static const struct line *find(const struct lines *l, uint64_t pc)
 {
-	size_t low = 0, high = l->count;
+	size_t i =
+		l->count ? sort_lower_bound_in(&l->list->limit, sizeof(*l->list), l->count, pc + 1)
+			 : 0;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (l->list[middle].start <= pc)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low && pc < l->list[low - 1].limit ? &l->list[low - 1] : NULL;
+	/* the last one: of the highest address there is none behind it */
+	return i < l->count && l->list[i].start <= pc && pc < l->list[i].limit ? &l->list[i] : NULL;
 }
 
 static bool same_file(const struct line *a, const struct line *b)
@@ -266,17 +262,11 @@ uint64_t other_here(uint64_t pc)
 static const struct unread_range *next_unread(uint64_t at)
 {
 	const struct unread *u = &other.unread;
-	size_t low = 0, high = u->count;
+	size_t i =
+		u->count ? sort_lower_bound_in(&u->list->limit, sizeof(*u->list), u->count, at + 1)
+			 : 0;
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-
-		if (u->list[middle].limit <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < u->count ? &u->list[low] : NULL;
+	return i < u->count ? &u->list[i] : NULL;
 }
 
 /* How many bytes from `at` on may be read, `len` at most. */
