@@ -59,7 +59,7 @@ static const struct line *find(const struct lines *l, uint64_t pc)
 		l->count ? sort_lower_bound_in(&l->list->limit, sizeof(*l->list), l->count, pc + 1)
 			 : 0;
 
-	/* the last one: of the highest address there is none behind it */
+	/* the limit once more: one above the highest address is 0 */
 	return i < l->count && l->list[i].start <= pc && pc < l->list[i].limit ? &l->list[i] : NULL;
 }
 
